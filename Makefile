@@ -1,0 +1,62 @@
+# The two commands of the README, and what developers need beside them. `make help` lists them.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+HOST   ?= 127.0.0.1
+PORT   ?= 8000
+WORKERS ?= 4
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint types floors format coverage benchmark clean
+
+help:  ## Show this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+run: $(VENV)/serve  ## Start the example service: four workers on one SQLite file, with its dashboard
+	@$(BIN)/python -m examples.service --host $(HOST) --port $(PORT) --workers $(WORKERS)
+
+test: $(VENV)/dev  ## Run the whole test suite
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(VENV)/dev  ## Check style, types and floors
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports
+
+format: $(VENV)/dev  ## Format the code and mend what can be mended
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+coverage: $(VENV)/dev  ## Run the tests and show which lines and branches they miss
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage report
+
+benchmark: $(VENV)/benchmark  ## Measure beside APScheduler, in one run (minutes)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean:  ## Remove the virtual environment and all caches
+	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache .hypothesis .import_linter_cache
+
+# A stamp file for each set of packages, made anew when pyproject.toml changes.
+
+$(VENV)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit("tickwork: expected Python 3.11 or newer, got %s: set PYTHON=..." % sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@echo "making a virtual environment in $(VENV)"
+	@$(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1'
+	@touch $@
+
+$(VENV)/serve: $(VENV)/pip pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[serve]'
+	@touch $@
+
+$(VENV)/dev: $(VENV)/serve pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
+	@touch $@
+
+$(VENV)/benchmark: $(VENV)/dev pyproject.toml
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group benchmark
+	@touch $@

@@ -1,0 +1,110 @@
+"""Many jobs that are all due at once, each a no-op: how fast are they through?
+
+Ours are through when the last row of the ledger is closed, APScheduler's, which keeps no ledger, when the
+last has been called.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+
+from apscheduler.schedulers.base import BaseScheduler
+
+from benchmarks import ours, peer
+from benchmarks.tables import Case, Metric, Result, Size, Table
+from benchmarks.work import count_down, count_down_async, countdown
+from tickwork import RunState
+from tickwork.scheduler import Scheduler
+
+JOBS = {"full": 10_000, "quick": 2_000, "tiny": 20}
+SLOW_JOBS = {"full": 300, "quick": 50, "tiny": 5}
+"""For APScheduler's default SQLite store, which would take minutes."""
+
+METRICS = [
+    Metric("rate", "runs/s (more is better)"),
+    Metric("cpu", "CPU us/run (less is better)"),
+]
+
+
+def tables(size: Size) -> Sequence[Table]:
+    jobs, slow = JOBS[size], SLOW_JOBS[size]
+    return [
+        Table(
+            f"due: {jobs:,} no-op jobs due at once, in memory",
+            {
+                "tickwork threads": Case(due_ours, {"face": "threads", "kept": "memory", "jobs": jobs}),
+                "tickwork event loop": Case(due_ours, {"face": "event loop", "kept": "memory", "jobs": jobs}),
+                "APScheduler threads": Case(due_peer, {"face": "threads", "kept": "memory", "jobs": jobs}),
+                "APScheduler event loop": Case(due_peer, {"face": "event loop", "kept": "memory", "jobs": jobs}),
+            },
+            METRICS,
+            bases=["APScheduler threads", "APScheduler event loop"],
+        ),
+        Table(
+            f"due: the same on SQLite (APScheduler default: {slow} jobs; ours WAL + FULL)",
+            {
+                "tickwork threads": Case(due_ours, {"face": "threads", "kept": "SQLite", "jobs": jobs}),
+                "tickwork event loop": Case(due_ours, {"face": "event loop", "kept": "SQLite", "jobs": jobs}),
+                "APScheduler default": Case(due_peer, {"face": "threads", "kept": "SQLite default", "jobs": slow}),
+                "APScheduler WAL + NORMAL": Case(due_peer, {"face": "threads", "kept": "SQLite WAL", "jobs": jobs}),
+            },
+            METRICS,
+            bases=["APScheduler default", "APScheduler WAL + NORMAL"],
+        ),
+    ]
+
+
+def due_ours(folder: Path, face: ours.Face, kept: ours.Kept, jobs: int) -> Result:
+    def body(scheduler: Scheduler) -> Result:
+        now = datetime.now(UTC)
+        function = count_down if face == "threads" else count_down_async
+        scheduler.add_jobs([
+            scheduler.new_job(function, "interval", hours=1, id=f"job-{number}", next_run_time=now)
+            for number in range(jobs)
+        ])  # fmt: skip
+        result = timed(scheduler.resume, lambda: wait_settled(scheduler), jobs, folder)
+        succeeded = scheduler.get_runs(states=[RunState.SUCCEEDED], limit=2 * jobs)
+        assert len(succeeded) == jobs, f"expected {jobs} runs in the ledger, got {len(succeeded)}"
+        return result
+
+    return ours.with_scheduler(face, ours.store_url(kept, folder), body, paused=True)
+
+
+def due_peer(folder: Path, face: ours.Face, kept: peer.Kept, jobs: int) -> Result:
+    def body(scheduler: BaseScheduler) -> Result:
+        now = datetime.now(UTC)
+        function = count_down if face == "threads" else count_down_async
+        for number in range(jobs):
+            scheduler.add_job(function, "interval", hours=1, id=f"job-{number}", next_run_time=now)
+        return timed(scheduler.resume, countdown.wait_done, jobs, folder)
+
+    return peer.with_scheduler(face, kept, folder, body, paused=True)
+
+
+def timed(begin: Callable[[], object], wait_through: Callable[[], None], jobs: int, folder: Path) -> Result:
+    fold_log(folder / "jobs.db")
+    countdown.expect(jobs)
+    began, cpu = time.perf_counter(), time.process_time()
+    begin()
+    wait_through()
+    took, cpu = time.perf_counter() - began, time.process_time() - cpu
+    return {"rate": jobs / took, "cpu": 1e6 * cpu / jobs}
+
+
+def wait_settled(scheduler: Scheduler) -> None:
+    """Look at the ledger only when all were called: reading it would be measured too."""
+    countdown.wait_done()
+    while scheduler.get_runs(states=[RunState.PENDING, RunState.RUNNING], limit=1):
+        time.sleep(0.001)
+
+
+def fold_log(path: Path) -> None:
+    """Fold the write-ahead log into the file, so that nobody pays for the adding while firing."""
+    if path.exists():
+        with closing(sqlite3.connect(path)) as connection:
+            connection.execute("pragma wal_checkpoint(truncate)")

@@ -1,0 +1,89 @@
+"""Jobs on a schedule, once each, with any number of workers; and a ledger that says what became of them.
+
+from tickwork import AsyncIOScheduler
+
+scheduler = AsyncIOScheduler("sqlite:///jobs.db")
+
+
+@scheduler.scheduled_job("interval", minutes=10)
+async def refresh() -> None: ...
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tickwork.errors import (
+    ConflictError,
+    ForkedSchedulerError,
+    FunctionReferenceError,
+    InvalidJobError,
+    JobError,
+    JobExistsError,
+    JobNotFoundError,
+    RunNotFoundError,
+    SchedulerAlreadyRunningError,
+    SchedulerError,
+    SchedulerNotRunningError,
+    StoreError,
+    StoreSchemaError,
+    StoreUnavailableError,
+    StoreUnusableError,
+    StoreURLError,
+    TickworkError,
+    TriggerError,
+)
+from tickwork.executors.call import RunContext, current_run
+from tickwork.job import Job, Retry
+from tickwork.run import Progress, Run, RunState
+from tickwork.scheduler import BackgroundScheduler, BlockingScheduler
+from tickwork.triggers import CronTrigger, DateTrigger, IntervalTrigger, Trigger
+
+if TYPE_CHECKING:
+    from tickwork.asyncio import AsyncIOScheduler
+
+__all__ = [
+    "AsyncIOScheduler",
+    "BackgroundScheduler",
+    "BlockingScheduler",
+    "ConflictError",
+    "CronTrigger",
+    "DateTrigger",
+    "ForkedSchedulerError",
+    "FunctionReferenceError",
+    "IntervalTrigger",
+    "InvalidJobError",
+    "Job",
+    "JobError",
+    "JobExistsError",
+    "JobNotFoundError",
+    "Progress",
+    "Retry",
+    "Run",
+    "RunContext",
+    "RunNotFoundError",
+    "RunState",
+    "SchedulerAlreadyRunningError",
+    "SchedulerError",
+    "SchedulerNotRunningError",
+    "StoreError",
+    "StoreSchemaError",
+    "StoreURLError",
+    "StoreUnavailableError",
+    "StoreUnusableError",
+    "TickworkError",
+    "Trigger",
+    "TriggerError",
+    "current_run",
+]
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    """AsyncIOScheduler is imported when it is asked for: asyncio costs more than all the rest."""
+    if name == "AsyncIOScheduler":
+        from tickwork.asyncio import AsyncIOScheduler  # noqa: PLC0415
+
+        return AsyncIOScheduler
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,34 @@
+"""What a value may be: checks of what users hand over, with errors in one grammar."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tickwork.errors import InvalidJobError
+
+LONGEST = timedelta(days=10_000)
+"""No policy is longer, so that no instant reckoned with it leaves the calendar."""
+
+
+def check_text(name: str, text: object, *, most: int) -> None:
+    """InvalidJobError unless *text* is 1 to *most* printable characters."""
+    if not isinstance(text, str) or not 0 < len(text) <= most or not text.isprintable():
+        raise InvalidJobError(f"{name}: expected 1 to {most} printable characters, got {shown(text)}")
+
+
+def check_whole(name: str, number: object, *, most: int) -> None:
+    """InvalidJobError unless *number* is a whole number from 1 to *most*."""
+    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= most:
+        raise InvalidJobError(f"{name}: expected a whole number from 1 to {most}, got {shown(number)}")
+
+
+def check_duration(name: str, duration: object, *, least: timedelta, most: timedelta = LONGEST) -> None:
+    """InvalidJobError unless *duration* is a timedelta from *least* to *most*."""
+    if not isinstance(duration, timedelta) or not least <= duration <= most:
+        raise InvalidJobError(f"{name}: expected a timedelta from {least} to {most}, got {shown(duration)}")
+
+
+def shown(value: object) -> str:
+    """The value as an error shows it: whole if short."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

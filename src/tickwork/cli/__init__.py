@@ -1,0 +1,113 @@
+"""The command line: `tickwork --help`.
+
+The rule: a command that reads starts nothing and makes no file. What goes wrong is one line that says what
+was expected, on stderr, and exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import inspect
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from tickwork import __version__
+from tickwork.cli.arguments import Parser, check_command, seconds, state, whole
+from tickwork.cli.changing import pause, remove, resume, run_now
+from tickwork.cli.reading import show_jobs, show_next, show_runs
+from tickwork.cli.running import run
+from tickwork.cli.serving import serve
+from tickwork.cli.tables import plain_text
+from tickwork.errors import TickworkError
+
+MAX_ROWS = 10_000
+
+EXIT_CODES = """
+exit codes:
+  0  done; for `run` and `serve`: stopped as asked, and every job ended in time
+  1  `run` was stopped, and jobs that still ran at the end of --timeout were cut short
+  2  it could not be done; the one line on stderr says why
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Do what the command line asks; return the exit code."""
+    try:
+        options = read_command_line(sys.argv[1:] if arguments is None else arguments)
+        code: int = options.do(options)
+        sys.stdout.flush()
+        return code
+    except TickworkError as error:
+        print(f"tickwork: {plain_text(str(error))}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    except BrokenPipeError:  # the reader has seen enough: `tickwork runs ... | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
+    """The command and its options; UsageError if they make no sense."""
+    parser = Parser(
+        prog="tickwork", description="Jobs on a schedule, and the ledger of their runs.", epilog=EXIT_CODES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("--version", action="version", version=f"tickwork {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
+    target = ("target", "MODULE:SCHEDULER", "where the scheduler is, or a function that makes it: app.jobs:scheduler")
+    store = ("store", "STORE", "sqlite:///jobs.db, or MODULE:SCHEDULER for the store of that scheduler")
+    job = ("job", "JOB", "the job's id")
+
+    def command(
+        name: str, do: Callable[[argparse.Namespace], int], *positionals: tuple[str, str, str]
+    ) -> Callable[..., argparse.Action]:
+        said = inspect.getdoc(do) or ""
+        added = commands.add_parser(
+            name, help=said.partition("\n")[0].rstrip("."), description=said, allow_abbrev=False,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )  # fmt: skip
+        added.set_defaults(do=do)
+        for attribute, metavar, meaning in positionals:
+            added.add_argument(attribute, metavar=metavar, help=meaning)
+        return added.add_argument
+
+    option = command("run", run, target)
+    option("--timeout", type=seconds, default=30.0, metavar="SECONDS", help="what jobs get to end (default 30)")
+
+    option = command("serve", serve, target)
+    option("--host", default="127.0.0.1", help="default 127.0.0.1: this machine alone")
+    option("--port", type=partial(whole, least=1, most=65535), default=8000, help="default 8000")
+    option("--workers", type=partial(whole, least=1, most=1000), default=1, metavar="N", help="processes; default 1")
+    option("--timeout", type=seconds, default=30.0, metavar="SECONDS", help="what jobs get to end (default 30)")
+    option("--unprotected", action="store_true", help="let everyone who can reach the port do everything")
+
+    option = command("jobs", show_jobs, store)
+    option("--utc", action="store_true", help="times in UTC, not in the local zone")
+    option("--json", action="store_true", help="for programs; times in UTC, durations in seconds")
+
+    option = command("runs", show_runs, store)
+    option("--job", metavar="ID", help="of this job alone")
+    option("--state", type=state, action="append", default=[], help="in this state alone; may be given several times")
+    option("--limit", type=partial(whole, least=1, most=MAX_ROWS), default=20, metavar="N", help="default 20")
+    option("--utc", action="store_true", help="times in UTC, not in the local zone")
+    option("--json", action="store_true", help="for programs; times in UTC, durations in seconds")
+
+    option = command("next", show_next, ("when", "WHEN", "'0 3 * * 1-5', 'every 10m', or with --job a STORE"))
+    option("--job", metavar="ID", help="the fire times of this job in the STORE")
+    option("--tz", default=None, metavar="ZONE", help="the zone of the cron, such as Asia/Seoul (default UTC)")
+    option("-n", dest="count", type=partial(whole, least=1, most=MAX_ROWS), default=5, metavar="N", help="default 5")
+    option("--after", metavar="TIME", help="such as '2026-12-24 18:00' (in --tz); default now")
+    option("--json", action="store_true", help="for programs")
+
+    option = command("pause", pause, store, job)
+    option("--reason", metavar="TEXT", help="kept with the job, for people")
+    command("resume", resume, store, job)
+    command("run-now", run_now, store, job)
+    command("remove", remove, store, job)
+
+    check_command(arguments, commands.choices)
+    return parser.parse_args(arguments)

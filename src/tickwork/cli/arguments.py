@@ -1,0 +1,78 @@
+"""What people type: read into values, or refused in one line."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from typing import Any, NoReturn
+
+from tickwork.errors import TickworkError, did_you_mean
+from tickwork.run import RunState
+from tickwork.triggers import CronTrigger, IntervalTrigger, Trigger
+
+MAX_SECONDS = 86_400
+UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
+UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*([wdhms])")
+INTERVAL = re.compile(rf"every\s+((?:{UNIT.pattern}\s*)+)")
+REWORDED = {
+    "argument -": "-",
+    "the following arguments are required:": "expected",
+    "unrecognized arguments:": "did not expect",
+}
+"""What argparse says, and what we say."""
+
+
+class UsageError(TickworkError):
+    """The command line asks for something that cannot be."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that says what is wrong in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        for theirs, ours in REWORDED.items():
+            message = message.replace(theirs, ours)
+        raise UsageError(f"{message}: see `{self.prog} --help`")
+
+
+def check_command(arguments: Sequence[str], known: Collection[str]) -> None:
+    if arguments and not arguments[0].startswith("-") and arguments[0] not in known:
+        raise UsageError(f"expected a command, got {arguments[0]!r}{did_you_mean(arguments[0], known)}")
+
+
+def seconds(written: str) -> float:
+    with suppress(ValueError):
+        if 0 <= float(written) <= MAX_SECONDS:
+            return float(written)
+    raise argparse.ArgumentTypeError(f"expected seconds from 0 to {MAX_SECONDS}, got {written!r}")
+
+
+def whole(written: str, *, least: int, most: int) -> int:
+    with suppress(ValueError):
+        if least <= int(written) <= most:
+            return int(written)
+    raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {most}, got {written!r}")
+
+
+def state(written: str) -> RunState:
+    with suppress(ValueError):
+        return RunState(written)
+    raise argparse.ArgumentTypeError(
+        f"expected the state of a run, got {written!r}{did_you_mean(written, [known.value for known in RunState])}"
+    )
+
+
+def read_trigger(written: str, timezone: str | None) -> Trigger:
+    """The trigger that someone typed: a cron, or 'every 10m'. Raises UsageError, TriggerError."""
+    if not written.startswith("every"):
+        return CronTrigger(written, timezone=timezone)
+    if not (interval := INTERVAL.fullmatch(written)):
+        raise UsageError(
+            f"expected an interval such as 'every 10m' or 'every 1h 30m', got {written!r}: units are w, d, h, m, s"
+        )
+    units: dict[str, Any] = dict.fromkeys(UNITS.values(), 0)
+    for number, unit in UNIT.findall(interval[1]):
+        units[UNITS[unit]] += float(number)
+    return IntervalTrigger(**units)

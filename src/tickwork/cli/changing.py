@@ -1,0 +1,40 @@
+"""The commands that change one job: `pause`, `resume`, `run-now` and `remove`."""
+
+from __future__ import annotations
+
+import argparse
+
+from tickwork.cli.targets import open_store
+from tickwork.cli.words import say_state, say_time
+
+
+def pause(options: argparse.Namespace) -> int:
+    """Fire a job no more, in any process, until it is resumed; what runs goes on."""
+    with open_store(options.store) as scheduler:
+        job = scheduler.pause_job(options.job, reason=options.reason)
+    print(f"{job.id} is {say_state(job)}")
+    return 0
+
+
+def resume(options: argparse.Namespace) -> int:
+    """Fire a paused job again; what fell into the pause is not made up."""
+    with open_store(options.store) as scheduler:
+        job = scheduler.resume_job(options.job)
+    print(f"{job.id} is {say_state(job)}, next fire time {say_time(job.next_fire_time)}")
+    return 0
+
+
+def run_now(options: argparse.Namespace) -> int:
+    """Run a job once outside its schedule, in a process that runs its scheduler."""
+    with open_store(options.store) as scheduler:
+        run = scheduler.run_job_now(options.job)
+    print(f"{run.job_id} will run in the next process with room; the run is {run.id}")
+    return 0
+
+
+def remove(options: argparse.Namespace) -> int:
+    """Remove a job; its runs stay in the ledger. One that the code declares comes back with the next start."""
+    with open_store(options.store) as scheduler:
+        scheduler.remove_job(options.job)
+    print(f"{options.job} is removed")
+    return 0

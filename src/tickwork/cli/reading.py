@@ -1,0 +1,95 @@
+"""The commands that read: `jobs`, `runs` and `next`; they start nothing and make no file."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import islice
+
+from tickwork.cli.arguments import read_trigger
+from tickwork.cli.records import iso, job_record, print_json, run_record
+from tickwork.cli.tables import print_table
+from tickwork.cli.targets import open_store
+from tickwork.cli.words import in_zone, say_distance, say_duration, say_ending, say_note, say_state, say_time
+from tickwork.errors import JobNotFoundError
+from tickwork.job import Job
+from tickwork.scheduler import Scheduler
+from tickwork.triggers import CronTrigger, Trigger
+from tickwork.triggers.instants import read_instant
+from tickwork.triggers.zones import find_zone
+
+
+def show_jobs(options: argparse.Namespace) -> int:
+    """List the jobs of a store: the next to fire first."""
+    with open_store(options.store) as scheduler:
+        jobs = scheduler.get_jobs()
+    if options.json:
+        return print_json([job_record(job) for job in jobs])
+    zone = "UTC" if options.utc else None
+    return print_table(
+        ("JOB", "NEXT FIRE TIME", "STATE", "TRIGGER"),
+        [(job.id, say_time(job.next_run_time, zone), say_state(job), str(job.trigger)) for job in jobs],
+    )
+
+
+def show_runs(options: argparse.Namespace) -> int:
+    """List the newest rows of the ledger: what ran and how it ended, what did not run and why."""
+    with open_store(options.store) as scheduler:
+        runs = scheduler.get_runs(options.job, states=options.state, limit=options.limit)
+        if not runs and options.job is not None:
+            _find_job(scheduler, options.job)  # a typing error is more likely than a job that never fired
+    if options.json:
+        return print_json([run_record(run) for run in runs])
+    zone = "UTC" if options.utc else None
+    return print_table(
+        ("FIRE TIME", "JOB", "STATE", "LATE", "TOOK", "NOTE"),
+        [
+            (
+                say_time(run.fire_time, zone), run.job_id, say_ending(run), say_duration(run.lateness),
+                say_duration(run.duration), say_note(run, zone),
+            )
+            for run in runs
+        ],
+    )  # fmt: skip
+
+
+def show_next(options: argparse.Namespace) -> int:
+    """Show the next fire times of a cron, of an interval, or of a job in a store.
+
+    They are shown in the zone of the cron, and others in the local zone, unless --tz names one.
+    """
+    now = datetime.now(UTC).replace(microsecond=0)
+    zone = None if options.tz is None else find_zone(options.tz).key
+    after = now if options.after is None else read_instant(options.after, "--after", zone or "UTC")
+    if options.job is None:
+        trigger = read_trigger(options.when, zone).anchored(after)
+        first = trigger.next_after(after)
+    else:
+        with open_store(options.when) as scheduler:
+            job = _find_job(scheduler, options.job)
+        trigger, first = job.trigger, job.next_fire_time if options.after is None else job.trigger.next_after(after)
+        if job.paused:
+            print(f"tickwork: job {job.id!r} is paused, and does not fire until it is resumed", file=sys.stderr)
+    times = [*islice(_fire_times(trigger, first), options.count)]
+    if options.json:
+        return print_json([iso(at) for at in times])
+    shown_in = zone or (trigger.timezone if isinstance(trigger, CronTrigger) else None)
+    return print_table(
+        ("FIRE TIME", "DAY", "FROM NOW"),
+        [(say_time(at, shown_in), f"{in_zone(at, shown_in):%a}", say_distance(at - now)) for at in times],
+    )
+
+
+def _fire_times(trigger: Trigger, first: datetime | None) -> Iterator[datetime]:
+    while first is not None:
+        yield first
+        first = trigger.next_after(first)
+
+
+def _find_job(scheduler: Scheduler, job_id: str) -> Job:
+    job = scheduler.get_job(job_id)
+    if job is None:
+        raise JobNotFoundError(job_id, (known.id for known in scheduler.get_jobs()))
+    return job

@@ -1,0 +1,50 @@
+"""What programs read: jobs and runs as JSON, with the words of the HTTP API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from tickwork.job import Job
+from tickwork.run import Run
+
+
+def print_json(records: Sequence[object]) -> int:
+    print(json.dumps(records, indent=2, ensure_ascii=False))
+    return 0
+
+
+def job_record(job: Job) -> dict[str, Any]:
+    """A job with the words of the HTTP API: instants in ISO 8601, durations in seconds."""
+    return {
+        "id": job.id, "name": job.name, "func": job.func,
+        "trigger": str(job.trigger), "trigger_kind": job.trigger.kind, "executor": job.executor,
+        "next_fire_time": iso(job.next_fire_time), "last_fire_time": iso(job.last_fire_time),
+        "paused": job.paused, "paused_at": iso(job.paused_at), "pause_reason": job.pause_reason, "ended": job.ended,
+        "coalesce": job.coalesce, "misfire_grace_time": _in_seconds(job.misfire_grace_time),
+        "max_instances": job.max_instances,
+        "retry": {"max_attempts": job.retry.max_attempts, "delay": _in_seconds(job.retry.delay)},
+    }  # fmt: skip
+
+
+def run_record(run: Run) -> dict[str, Any]:
+    """A run with the words of the HTTP API."""
+    progress = run.progress
+    return {
+        "id": run.id, "job_id": run.job_id, "fire_time": iso(run.fire_time), "through": iso(run.through),
+        "attempt": run.attempt, "origin": run.origin, "state": run.state, "available_at": iso(run.available_at),
+        "node": run.node, "started_at": iso(run.started_at), "ended_at": iso(run.ended_at),
+        "lateness": _in_seconds(run.lateness), "duration": _in_seconds(run.duration), "reason": run.reason,
+        "progress": progress and {"done": progress.done, "total": progress.total, "message": progress.message},
+        "error": run.error, "result": run.result,
+    }  # fmt: skip
+
+
+def iso(instant: datetime | None) -> str | None:
+    return None if instant is None else instant.isoformat()
+
+
+def _in_seconds(duration: timedelta | None) -> float | None:
+    return None if duration is None else duration.total_seconds()

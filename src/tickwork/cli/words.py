@@ -1,0 +1,69 @@
+"""How people are told: the words for a job's state, for what became of a run, for times and durations."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from tickwork.job import Job
+from tickwork.run import Run
+
+
+def say_state(job: Job) -> str:
+    if job.paused:
+        return f"paused: {job.pause_reason}" if job.pause_reason else "paused"
+    return "ended" if job.ended else "scheduled"
+
+
+def say_ending(run: Run) -> str:
+    return run.state if run.attempt == 1 else f"{run.state}, attempt {run.attempt}"
+
+
+def say_note(run: Run, zone: str | None) -> str:
+    """Why it ended as it did, or what came of it, or how far it is."""
+    if run.reason is not None:
+        return run.reason if run.through is None else f"until {say_time(run.through, zone)}: {run.reason}"
+    if run.result is not None:
+        return json.dumps(run.result, ensure_ascii=False)
+    if run.progress is not None:
+        total = "" if run.progress.total is None else f"/{run.progress.total:g}"
+        return f"{run.progress.done:g}{total} {run.progress.message}"
+    return ""
+
+
+def say_time(instant: datetime | None, zone: str | None = None) -> str:
+    """With its offset, in *zone*; None is the local one. Fractions of a second where there are any."""
+    if instant is None:
+        return "-"
+    local = in_zone(instant, zone)
+    offset = f"{local:%z}"
+    fraction = f".{local.microsecond // 1000:03}" if local.microsecond else ""
+    return f"{local:%Y-%m-%d %H:%M:%S}{fraction} {offset[:3]}:{offset[3:5]}"
+
+
+def in_zone(instant: datetime, zone: str | None) -> datetime:
+    return instant.astimezone(None if zone is None else ZoneInfo(zone))
+
+
+def say_distance(duration: timedelta) -> str:
+    return f"{say_duration(-duration)} ago" if duration < timedelta(0) else f"in {say_duration(duration)}"
+
+
+def say_duration(duration: timedelta | None) -> str:
+    """In its two largest units: '0.4 ms', '1.2 s', '3 min 05 s', '2 h 30 min', '12 d 4 h'."""
+    if duration is None:
+        return "-"
+    seconds = duration.total_seconds()
+    if seconds < 0.01:
+        return f"{seconds * 1000:.1f} ms"
+    if seconds < 0.9995:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f} s"
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    days, hours = divmod(hours, 24)
+    if days:
+        return f"{days} d {hours} h"
+    return f"{hours} h {minutes:02} min" if hours else f"{minutes} min {seconds:02} s"

@@ -1,0 +1,221 @@
+"""Jobs as plain JSON, and what may be written as JSON at all.
+
+Nothing is pickled. What an argument holds when the job is added is what the function gets, on every
+store and in every process.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Self
+
+from tickwork.clock import MICROSECOND, from_micros, to_micros
+from tickwork.errors import InvalidJobError, TriggerError
+from tickwork.job import Job, Retry
+from tickwork.run import Progress
+from tickwork.triggers import TRIGGERS, Trigger, trigger_from_json
+
+MAX_ARGUMENTS_LENGTH = 256 * 1024
+MAX_RESULT_LENGTH = 16 * 1024
+MAX_DEPTH = 50
+"""How deep lists and dicts may lie in each other."""
+MAX_BITS = 1024
+"""How long a whole number may be."""
+
+_write = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode
+
+
+def write_definition(job: Job) -> str:
+    """The fields of *job* that its declaration sets, as JSON text.
+
+    Raises InvalidJobError for a trigger that no process could read again.
+    """
+    _check_readable(job.trigger)
+    grace = job.misfire_grace_time
+    return _write({
+        "func": job.func,
+        "trigger": job.trigger.to_json(),
+        "args": job.args,
+        "kwargs": job.kwargs,
+        "name": job.name,
+        "executor": job.executor,
+        "coalesce": job.coalesce,
+        "misfire_grace_time": None if grace is None else grace // MICROSECOND,
+        "max_instances": job.max_instances,
+        "retry": {"max_attempts": job.retry.max_attempts, "delay": job.retry.delay // MICROSECOND},
+    })  # fmt: skip
+
+
+def read_definition(text: str) -> dict[str, Any]:
+    """The keyword arguments of Job that `write_definition` wrote.
+
+    A trigger that only a newer version can read does not hide its job: it is an UnreadableTrigger.
+    """
+    fields = json.loads(text)
+    fields["trigger"] = _read_trigger(fields["trigger"])
+    fields["args"] = tuple(fields["args"])
+    if fields["misfire_grace_time"] is not None:
+        fields["misfire_grace_time"] = timedelta(microseconds=fields["misfire_grace_time"])
+    retry = fields["retry"]
+    fields["retry"] = Retry(retry["max_attempts"], timedelta(microseconds=retry["delay"]))
+    return fields  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True)
+class UnreadableTrigger:
+    """What stands in for a trigger of a newer version: it cannot say when, and is written back as it was."""
+
+    kind: ClassVar[str] = "unreadable"
+
+    written: Mapping[str, Any]
+    why: str
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        raise TriggerError(self.why)
+
+    def anchored(self, at: datetime) -> Self:
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        return dict(self.written)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        return cls(value, "expected a trigger that this version of tickwork can read")
+
+    def __str__(self) -> str:
+        return f"unreadable for this version: {_write(self.written)}"
+
+
+def _read_trigger(written: Mapping[str, Any]) -> Trigger:
+    try:
+        return trigger_from_json(written)
+    except (TriggerError, KeyError, TypeError, ValueError) as error:
+        return UnreadableTrigger(written, str(error))
+
+
+def _check_readable(trigger: Trigger) -> None:
+    if TRIGGERS.get(trigger.kind) is not type(trigger) and not isinstance(trigger, UnreadableTrigger):
+        raise InvalidJobError(
+            f"trigger: expected one that every process can read ({', '.join(TRIGGERS)}), got {trigger!r}: "
+            f"a trigger of your own works on the memory store alone"
+        )
+
+
+def plain_arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    """The arguments as every store will give them back; InvalidJobError if they are not plain JSON.
+
+    Tuples become lists, as in JSON. The error names the place: `kwargs['when']`.
+    """
+    if not isinstance(args, list | tuple):
+        raise InvalidJobError(f"args: expected a list or tuple, got {_short(args)}: write args=[...]")
+    if not isinstance(kwargs, Mapping):
+        raise InvalidJobError(f"kwargs: expected a dict, got {_short(kwargs)}: write kwargs={{'name': value}}")
+    plain = _plain(args, "args"), _plain(dict(kwargs), "kwargs")
+    for place, values in zip(("args", "kwargs"), plain, strict=True):
+        if values and len(text := _write(values)) > MAX_ARGUMENTS_LENGTH:
+            raise InvalidJobError(
+                f"{place}: expected at most {MAX_ARGUMENTS_LENGTH} characters of JSON, got {len(text)}: "
+                f"store the data elsewhere and pass its name"
+            )
+    return tuple(plain[0]), plain[1]
+
+
+def plain_result(result: Any) -> Any:
+    """What a run's row keeps of *result*: itself if it is small and plain JSON, otherwise None."""
+    if result is None or isinstance(result, bool):
+        return result
+    try:
+        plain = _plain(result, "result")
+        return plain if len(_write(plain)) <= MAX_RESULT_LENGTH else None
+    except Exception:  # noqa: BLE001  a result may be anything, with a __repr__ that raises
+        return None
+
+
+def copied(value: Any) -> Any:
+    """A copy of plain JSON, so that what a function does to its arguments does not reach the next run."""
+    match value:
+        case list():
+            return [copied(item) for item in value]
+        case dict():
+            return {key: copied(item) for key, item in value.items()}
+        case _:
+            return value
+
+
+def write_json(value: Any) -> str | None:
+    return None if value is None else _write(value)
+
+
+def read_json(text: str | None) -> Any:
+    return None if text is None else json.loads(text)
+
+
+def write_progress(progress: Progress | None) -> str | None:
+    return None if progress is None else _write([progress.done, progress.total, progress.message])
+
+
+def read_progress(text: str | None) -> Progress | None:
+    return None if text is None else Progress(*json.loads(text))
+
+
+def write_instant(instant: datetime | None) -> int | None:
+    return None if instant is None else to_micros(instant)
+
+
+def read_instant(micros: int | None) -> datetime | None:
+    return None if micros is None else from_micros(micros)
+
+
+def _plain(value: Any, place: str, depth: int = 0) -> Any:
+    """A copy of *value* made of dicts, lists, strings, numbers, booleans and None alone."""
+    if depth > MAX_DEPTH:
+        raise InvalidJobError(f"{place[:60]}...: expected at most {MAX_DEPTH} levels of lists and dicts, got more")
+    match value:
+        case None | bool():
+            return value
+        case str():
+            return _plain_text(value, place)
+        case int():
+            if value.bit_length() > MAX_BITS:
+                raise InvalidJobError(f"{place}: expected a whole number of {MAX_BITS} bits, got {value.bit_length()}")
+            return int(value)
+        case float():
+            if not math.isfinite(value):
+                raise InvalidJobError(f"{place}: expected a finite number, got {value}: JSON has no word for it")
+            return float(value)
+        case list() | tuple():
+            return [_plain(item, f"{place}[{index}]", depth + 1) for index, item in enumerate(value)]
+        case dict():
+            for key in value:
+                if not isinstance(key, str):
+                    raise InvalidJobError(f"{place}: expected strings as keys, got {key!r}: write {str(key)!r}")
+            return {
+                _plain_text(key, place): _plain(item, f"{place}[{key!r}]", depth + 1) for key, item in value.items()
+            }
+        case _:
+            raise InvalidJobError(
+                f"{place}: expected plain JSON (strings, numbers, booleans, None, lists, dicts), "
+                f"got {type(value).__name__} {_short(value)}: pass what identifies it, and look it up in the job"
+            )
+
+
+def _plain_text(text: str, place: str) -> str:
+    """*text* itself, and not a member of an enumeration; no store can write half a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InvalidJobError(
+            f"{place}: expected text that can be written as UTF-8, got {_short(text)}: "
+            f"for file names use os.fsencode(name).hex(), or name.encode(errors='backslashreplace').decode()"
+        ) from None
+    return str.__str__(text)
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

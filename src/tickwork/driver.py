@@ -1,0 +1,68 @@
+"""The one thread that drives a loop, and the bell that wakes it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from tickwork.clock import Clock
+from tickwork.loop import Loop
+
+LONGEST_WAIT = 60.0
+"""Seconds; a wait that is cut short costs an idle tick."""
+AFTER_A_BUG = timedelta(seconds=1)
+
+log = logging.getLogger("tickwork.driver")
+
+
+class Driver:
+    """Clear the bell, tick, wait for the bell or the time; until the loop has finished.
+
+    The bell is cleared before looking and never after: a ring during the tick survives to the wait.
+    """
+
+    def __init__(self, make_loop: Callable[[Callable[[], None]], Loop], finished: Callable[[], None]) -> None:
+        self._bell = threading.Event()
+        self.loop = make_loop(self._bell.set)
+        self._clock: Clock = self.loop.clock
+        self._finished = finished
+        self.fault: str | None = None
+        """What the last tick died of: a bug, since everything else is dealt with inside. None: it did not."""
+        self._thread = threading.Thread(target=self._drive, name="tickwork", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive()
+
+    def is_this_thread(self) -> bool:
+        return threading.current_thread() is self._thread
+
+    def wait_finished(self, timeout: float | None) -> bool:
+        """Wait for the loop to finish; whether it has."""
+        self._thread.join(timeout)
+        return not self._thread.is_alive()
+
+    def _drive(self) -> None:
+        try:
+            while not self.loop.finished:
+                self._bell.clear()
+                wait = (self._tick() - self._clock.now()).total_seconds()
+                if wait > 0 and not self.loop.finished:
+                    self._bell.wait(min(wait, LONGEST_WAIT))
+        finally:
+            self._finished()
+
+    def _tick(self) -> datetime:
+        """When to tick again. Even a bug does not end the schedule."""
+        try:
+            look_at = self.loop.tick()
+        except Exception as error:
+            log.exception("a tick failed; the next one follows in %s", AFTER_A_BUG)
+            self.fault = f"a tick failed: {type(error).__name__}: {error}"
+            return self._clock.now() + AFTER_A_BUG
+        self.fault = None
+        return look_at

@@ -1,0 +1,125 @@
+"""Every error tickwork raises on purpose.
+
+TickworkError
+├── TriggerError (ValueError)             a trigger that cannot be, or that will never fire
+├── JobError
+│   ├── InvalidJobError (ValueError)      an option, an argument or a time that a job cannot have
+│   ├── FunctionReferenceError (ValueError)   a function that cannot be named, or a name without one
+│   ├── JobExistsError (ValueError)       an id that is taken
+│   └── JobNotFoundError (LookupError)    an id that nothing has
+├── RunNotFoundError (LookupError)
+├── SchedulerError
+│   ├── SchedulerAlreadyRunningError
+│   ├── SchedulerNotRunningError
+│   └── ForkedSchedulerError              a scheduler used in a forked child of its process
+└── StoreError
+    ├── StoreURLError (ValueError)        an address that names no store
+    ├── StoreUnusableError                a place where a store cannot keep its promises
+    ├── StoreSchemaError                  tables of another version
+    ├── StoreUnavailableError             a fault that may pass: locked, full, unreachable
+    └── ConflictError                     a change that lost against others, again and again
+
+One grammar for their texts: what was expected, what was got, what to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class TickworkError(Exception):
+    """The root of all errors that tickwork raises on purpose."""
+
+
+class TriggerError(TickworkError, ValueError):
+    """A trigger cannot be made from these options, or would never fire."""
+
+
+class JobError(TickworkError):
+    """Something is wrong with a job, or with the id or function that names it."""
+
+
+class InvalidJobError(JobError, ValueError):
+    """A job was given an option, an argument or a time that it cannot have."""
+
+
+class FunctionReferenceError(JobError, ValueError):
+    """A function cannot be written as `module:qualname`, or nothing stands under that name."""
+
+
+class JobExistsError(JobError, ValueError):
+    """A job with this id exists already."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            f"expected a new job id, got {job_id!r}, which exists: give another id=, or pass replace_existing=True"
+        )
+        self.job_id = job_id
+
+
+class JobNotFoundError(JobError, LookupError):
+    """No job has this id."""
+
+    def __init__(self, job_id: str, known: Iterable[str] = ()) -> None:
+        super().__init__(f"expected the id of a job, got {job_id!r}{did_you_mean(job_id, known)}")
+        self.job_id = job_id
+
+
+class RunNotFoundError(TickworkError, LookupError):
+    """No run has this id."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(f"expected the id of a run, got {run_id!r}: it never was, or it has been pruned")
+        self.run_id = run_id
+
+
+class SchedulerError(TickworkError):
+    """A scheduler was used in a state in which it cannot do what was asked."""
+
+
+class SchedulerAlreadyRunningError(SchedulerError):
+    """The scheduler runs already."""
+
+
+class SchedulerNotRunningError(SchedulerError):
+    """The scheduler does not run."""
+
+
+class ForkedSchedulerError(SchedulerError):
+    """The scheduler was started in another process, of which this one is a forked child."""
+
+
+class StoreError(TickworkError):
+    """Something is wrong with a store."""
+
+
+class StoreURLError(StoreError, ValueError):
+    """This address names no store."""
+
+
+class StoreUnusableError(StoreError):
+    """A store cannot keep its promises in this place (a network file system, a read-only file)."""
+
+
+class StoreSchemaError(StoreError):
+    """The store was written by a version of tickwork that this one does not understand."""
+
+
+class StoreUnavailableError(StoreError):
+    """The store cannot be reached or written just now; the same call may succeed later."""
+
+
+class ConflictError(StoreError):
+    """A change lost against other writers so often that it was given up."""
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The tail of an error's sentence: the nearest known name, or all of them if they are few."""
+    names = sorted(known)
+    near = get_close_matches(name, names, n=1)
+    if near:
+        return f" (did you mean {near[0]!r}?)"
+    if 0 < len(names) <= 20:
+        return f" (there are: {', '.join(map(repr, names))})"
+    return ""

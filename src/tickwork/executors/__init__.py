@@ -1,0 +1,1 @@
+"""Where calls execute: on threads, or in an event loop."""

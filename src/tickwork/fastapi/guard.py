@@ -1,0 +1,79 @@
+"""Who may call, where the app has not said so: what a browser can be tricked into is refused.
+
+Two tricks are met here. A page elsewhere may send a request to this server with its visitor's cookies, or from
+behind its visitor's firewall (cross-site request forgery). And it may let its own name point at this server, so
+that the browser takes both for one site (DNS rebinding).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Collection
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from fastapi import HTTPException, Request
+
+
+async def refuse_simple_requests(request: Request) -> None:
+    """A change is asked for in JSON.
+
+    Browsers send forms and plain text to any site unasked. A request with a JSON body they send elsewhere
+    only if that site agrees first (a CORS preflight), so the app's own CORS policy decides; DELETE likewise.
+    What the browser itself marks as coming from the same origin needs no JSON: no script can write that header.
+    """
+    content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    same_origin = request.headers.get("sec-fetch-site") == "same-origin"
+    if request.method == "POST" and content_type != "application/json" and not same_origin:
+        raise HTTPException(
+            415,
+            f"expected a request with the header 'Content-Type: application/json', got {content_type or 'none'!r}: "
+            "send it along, with or without a body; a form on another site cannot",
+        )
+
+
+def refuse_strangers(allowed_hosts: Collection[str]) -> Callable[[Request], Awaitable[None]]:
+    """For a router that nothing else protects: it answers to its own names, and to pages of its own.
+
+    Its own names are IP addresses, `localhost`, names without a dot, and *allowed_hosts*: no one else can
+    let such a name point here. `*` among them lets every name pass. Pages of `localhost`, on any port, count as its
+    own: a front end in development.
+    """
+
+    async def check(request: Request) -> None:
+        if "*" in allowed_hosts:
+            return
+        host = _hostname(f"//{request.headers.get('host', '')}")
+        if not (_is_local(host) or host in allowed_hosts):
+            raise HTTPException(
+                403,
+                f"expected to be called by a local name, as nothing protects this router, got {host!r}: "
+                f"pass allowed_hosts=[{host!r}] to create_router, or better, dependencies",
+            )
+        origin = request.headers.get("origin")
+        source = None if origin is None else _hostname(origin)
+        if source is not None and source not in (host, "localhost", *allowed_hosts):
+            raise HTTPException(
+                403,
+                f"expected a request from a page of {host!r}, as nothing protects this router, got {origin!r}: "
+                f"pass allowed_hosts=[{source!r}] to create_router if that is one of yours",
+            )
+
+    return check
+
+
+def _is_local(host: str) -> bool:
+    if host.endswith(".localhost") or (host and "." not in host):
+        return True
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _hostname(url: str) -> str:
+    """The host in *url*, or '' if there is none."""
+    try:
+        return urlsplit(url).hostname or ""
+    except ValueError:
+        return ""

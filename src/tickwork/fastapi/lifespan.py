@@ -1,0 +1,64 @@
+"""A scheduler that starts and stops with the app."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from datetime import timedelta
+from typing import Any, TypeAlias
+
+from tickwork.asyncio import AsyncIOScheduler
+from tickwork.errors import SchedulerError, SchedulerNotRunningError
+from tickwork.scheduler import BlockingScheduler, Scheduler
+
+Lifespan: TypeAlias = Callable[[Any], AbstractAsyncContextManager[Any]]
+
+TIME_TO_END = timedelta(seconds=10)
+
+
+def lifespan(
+    scheduler: Scheduler, inner: Lifespan | None = None, *, timeout: timedelta | float | None = TIME_TO_END
+) -> Lifespan:
+    """The `lifespan` of an app: start *scheduler* with it, and shut it down with it.
+
+    *inner* is the app's own lifespan, if it has one: it is entered before the first job fires and left
+    after the last one ended, and the state it yields is passed on. *timeout* is how long (in seconds)
+    running jobs may take to end; then coroutines are cancelled, and threads left behind. None: as long as they like.
+
+        app = FastAPI(lifespan=lifespan(scheduler))
+        app = FastAPI(lifespan=lifespan(scheduler, open_database))
+
+    A BlockingScheduler, whose `start` does not return, is a SchedulerError here. The app may shut the scheduler down
+    earlier, or fail to start: what was entered is left again, in the right order.
+    """
+    if isinstance(scheduler, BlockingScheduler):
+        raise SchedulerError(
+            "lifespan: expected a scheduler whose start returns, got a BlockingScheduler, which would hold up the app: "
+            "use AsyncIOScheduler, or BackgroundScheduler"
+        )
+
+    @asynccontextmanager
+    async def scheduled(app: Any) -> AsyncIterator[Mapping[str, Any] | None]:
+        async with inner(app) if inner is not None else nullcontext() as state:
+            await _start(scheduler)
+            try:
+                yield state
+            finally:
+                await asyncio.to_thread(_stop, scheduler, timeout)
+
+    return scheduled
+
+
+def _stop(scheduler: Scheduler, timeout: timedelta | float | None) -> None:
+    try:
+        scheduler.shutdown(timeout=timeout)
+    except SchedulerNotRunningError:  # the app has shut it down itself, and its last runs may still be ending
+        scheduler.wait_stopped(timeout)
+
+
+async def _start(scheduler: Scheduler) -> None:
+    if isinstance(scheduler, AsyncIOScheduler):
+        await scheduler.aio.start()
+    else:
+        await asyncio.to_thread(scheduler.start)

@@ -1,0 +1,169 @@
+"""What the API says, in values of its own: a change inside tickwork is not a change of the API.
+
+The rule: instants are ISO 8601 in UTC, durations are numbers of seconds, and names end in neither unit nor type.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, Field
+
+from tickwork.job import Job
+from tickwork.run import Origin, Run, RunState
+from tickwork.scheduler import Health
+
+MAX_REASON_LENGTH = 500
+
+
+class RetryView(BaseModel):
+    max_attempts: int
+    delay: float
+
+
+class ProgressView(BaseModel):
+    done: float | None
+    total: float | None
+    message: str
+
+
+class RunSummary(BaseModel):
+    """A row of the ledger, without what may be long: the traceback and the result."""
+
+    id: str
+    job_id: str
+    fire_time: datetime
+    through: datetime | None = Field(description="The last fire time that this row answers for, if it closes several.")
+    attempt: int
+    origin: Origin
+    state: RunState
+    available_at: datetime = Field(description="It does not start before this: its fire time, or a retry's delay.")
+    node: str | None
+    started_at: datetime | None
+    ended_at: datetime | None
+    lateness: float | None = Field(description="Seconds from the fire time to the call.")
+    duration: float | None = Field(description="Seconds that the call took.")
+    reason: str | None
+    progress: ProgressView | None
+    has_error: bool = Field(description="Whether the run itself, asked for by its id, shows a traceback.")
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        return cls(**_summary(run))
+
+
+class RunView(RunSummary):
+    """A row of the ledger: one attempt to execute a job for one fire time."""
+
+    error: str | None = Field(description="The traceback of what the function raised.")
+    result: Any = Field(description="What the function returned, if that was small and plain JSON.")
+
+    @classmethod
+    def of(cls, run: Run) -> Self:
+        return cls(**_summary(run), error=run.error, result=run.result)
+
+
+class JobView(BaseModel):
+    """A job and where its schedule stands. Its arguments are not shown: they may be for fewer eyes than its times."""
+
+    id: str
+    name: str
+    func: str
+    trigger: str = Field(description="The trigger in words.")
+    trigger_kind: str
+    executor: str
+    next_fire_time: datetime | None = Field(description="Paused or not. None: its trigger has ended.")
+    last_fire_time: datetime | None
+    paused: bool
+    paused_at: datetime | None
+    pause_reason: str | None
+    ended: bool
+    coalesce: bool
+    misfire_grace_time: float | None
+    max_instances: int
+    retry: RetryView
+    last_run: RunSummary | None = Field(description="Its newest row in the ledger, manual runs included.")
+
+    @classmethod
+    def of(cls, job: Job, last_run: Run | None) -> Self:
+        return cls(
+            id=job.id, name=job.name, func=job.func,
+            trigger=str(job.trigger), trigger_kind=job.trigger.kind, executor=job.executor,
+            next_fire_time=job.next_fire_time, last_fire_time=job.last_fire_time,
+            paused=job.paused, paused_at=job.paused_at, pause_reason=job.pause_reason, ended=job.ended,
+            coalesce=job.coalesce, misfire_grace_time=_seconds(job.misfire_grace_time), max_instances=job.max_instances,
+            retry=RetryView(max_attempts=job.retry.max_attempts, delay=job.retry.delay.total_seconds()),
+            last_run=None if last_run is None else RunSummary.of(last_run),
+        )  # fmt: skip
+
+
+class HealthView(BaseModel):
+    """What is true of the scheduler in the process that answered."""
+
+    running: bool
+    paused: bool
+    node: str | None
+    store: str
+    outage: str | None = Field(description="Why the store cannot be used. None: it can.")
+
+    @classmethod
+    def of(cls, health: Health) -> Self:
+        return cls(
+            running=health.running, paused=health.paused, node=health.node, store=health.store, outage=health.outage
+        )
+
+    @property
+    def healthy(self) -> bool:
+        return self.running and self.outage is None
+
+
+class Overview(BaseModel):
+    """All that the dashboard shows, in one answer."""
+
+    now: datetime = Field(description="The server's time, by which a page counts down.")
+    read_only: bool
+    health: HealthView
+    jobs: Sequence[JobView]
+    jobs_total: int
+    runs: Sequence[RunSummary]
+
+
+class Pause(BaseModel):
+    """Why a job is to be paused."""
+
+    reason: Annotated[str, Field(max_length=MAX_REASON_LENGTH)] | None = None
+
+
+class ErrorView(BaseModel):
+    """Every error of tickwork over HTTP: what was expected, what was got, what to do."""
+
+    detail: str
+
+
+def _summary(run: Run) -> dict[str, Any]:
+    return {
+        "id": run.id, "job_id": run.job_id, "fire_time": run.fire_time, "through": run.through,
+        "attempt": run.attempt, "origin": run.origin, "state": run.state, "available_at": run.available_at,
+        "node": run.node, "started_at": run.started_at, "ended_at": run.ended_at,
+        "lateness": _seconds(run.lateness), "duration": _seconds(run.duration),
+        "reason": run.reason, "progress": _progress(run), "has_error": run.error is not None,
+    }  # fmt: skip
+
+
+def _progress(run: Run) -> ProgressView | None:
+    if run.progress is None:
+        return None
+    done, total, message = run.progress.done, run.progress.total, run.progress.message
+    return ProgressView(done=_finite(done), total=_finite(total), message=message)
+
+
+def _finite(number: float | None) -> float | None:
+    """JSON has no word for infinity, and a job may say any number."""
+    return number if number is not None and math.isfinite(number) else None
+
+
+def _seconds(duration: timedelta | None) -> float | None:
+    return None if duration is None else duration.total_seconds()

@@ -1,0 +1,275 @@
+"""The API: jobs and runs to look at, and the verbs that change them.
+
+The rule: handlers are plain functions, which FastAPI calls on a thread. Whatever the store takes, the event
+loop goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.params import Depends as Dependency
+from fastapi.responses import JSONResponse
+from fastapi.routing import APIRoute
+
+from tickwork.clock import SystemClock
+from tickwork.errors import (
+    ConflictError,
+    FunctionReferenceError,
+    InvalidJobError,
+    JobExistsError,
+    JobNotFoundError,
+    RunNotFoundError,
+    SchedulerAlreadyRunningError,
+    SchedulerError,
+    StoreError,
+    TickworkError,
+    TriggerError,
+)
+from tickwork.fastapi.dashboard import add_dashboard
+from tickwork.fastapi.guard import refuse_simple_requests, refuse_strangers
+from tickwork.fastapi.models import ErrorView, HealthView, JobView, Overview, Pause, RunSummary, RunView
+from tickwork.job import Job
+from tickwork.run import Run, RunState
+from tickwork.scheduler import Scheduler
+
+MAX_PAGE = 1_000
+MAX_OFFSET = 1_000_000_000
+OVERVIEW_JOBS = 200
+OVERVIEW_RUNS = 200
+
+STATUS: Sequence[tuple[type[TickworkError], int]] = (
+    (JobNotFoundError, 404),
+    (RunNotFoundError, 404),
+    (JobExistsError, 409),
+    (ConflictError, 409),
+    (SchedulerAlreadyRunningError, 409),
+    (InvalidJobError, 422),
+    (TriggerError, 422),
+    (FunctionReferenceError, 422),
+    (SchedulerError, 503),
+    (StoreError, 503),
+)
+"""What an error is over HTTP; the first that fits. One that is not here is a bug: 500."""
+
+Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
+Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET)]
+States = Annotated[
+    list[RunState], Query(alias="state", default_factory=list, description="One or several times; none means all.")
+]
+
+
+class UnprotectedRoutesError(TickworkError, ValueError):
+    """A router that changes jobs was to be mounted, and nobody said who may call it."""
+
+
+def create_router(
+    scheduler: Scheduler,
+    *,
+    dependencies: Sequence[Dependency] | None = None,
+    unprotected: bool = False,
+    read_only: bool = False,
+    allowed_hosts: Collection[str] = (),
+    prefix: str = "",
+) -> APIRouter:
+    """The jobs and runs of *scheduler* as JSON, the verbs that change them, and the dashboard at the root.
+
+        app.include_router(create_router(scheduler, prefix="/tickwork", dependencies=[Depends(admin)]))
+
+    Say who may call it, in one of three ways; otherwise this raises UnprotectedRoutesError:
+
+    - *dependencies* guard every route, the dashboard and its files too. Those that a browser satisfies by itself
+      (a cookie, HTTP Basic) let people open the dashboard.
+    - *read_only* leaves out the routes that change something, with or without dependencies. Who can reach it
+      reads the names of jobs and functions, results and tracebacks.
+    - *unprotected* lets everyone who can reach the server do everything: for a development machine, or behind a
+      proxy that asks who is there. It answers only to local names (`localhost`, an IP address, a name without a
+      dot) and *allowed_hosts*, so that no page on the web can reach it through its visitor's browser.
+
+    Routes, below *prefix*: `GET jobs`, `GET jobs/{id}`, `GET runs`, `GET runs/{id}`, `GET health` (503 if this
+    process does not fire), `GET overview`; `POST jobs/{id}/pause`, `resume` and `run`, with a JSON content
+    type, and `DELETE jobs/{id}`. An id may hold slashes, encoded or not. Errors are `{"detail": ...}` with 404,
+    409, 422 or 503.
+    """
+    _check_protection(dependencies, unprotected=unprotected, read_only=read_only, allowed_hosts=allowed_hosts)
+    strangers = [Depends(refuse_strangers(allowed_hosts))] if unprotected else []
+    router = APIRouter(
+        prefix=prefix, tags=["tickwork"], route_class=TickworkRoute, dependencies=[*strangers, *(dependencies or ())]
+    )
+    add_reading_routes(router, scheduler)
+    add_overview(router, scheduler, read_only=read_only)
+    if not read_only:
+        add_changing_routes(router, scheduler)
+    add_dashboard(router)
+    return router
+
+
+def add_reading_routes(router: APIRouter, scheduler: Scheduler) -> None:
+    @router.get("/jobs")
+    def jobs(
+        *,
+        search: Annotated[str, Query(description="A part of its id, name or function, in any case.")] = "",
+        executor: str | None = None,
+        paused: bool | None = None,
+        ended: bool | None = None,
+        limit: Limit = 100,
+        offset: Offset = 0,
+    ) -> list[JobView]:
+        """Jobs: the next to fire first, then the paused and the ended ones."""
+        found = [
+            job
+            for job in scheduler.get_jobs()
+            if _mentions(job, search.casefold())
+            and executor in (None, job.executor)
+            and paused in (None, job.paused)
+            and ended in (None, job.ended)
+        ]
+        return _job_views(scheduler, found[offset : offset + limit])
+
+    @router.get("/jobs/{job_id:path}", responses=_errors(404))
+    def job(job_id: str) -> JobView:
+        """One job: its policies, where its schedule stands, and its last run."""
+        return _job_view(scheduler, _found(scheduler.get_job(job_id), job_id))
+
+    @router.get("/runs")
+    def runs(*, job_id: str | None = None, states: States, limit: Limit = 100, offset: Offset = 0) -> list[RunView]:
+        """The ledger, newest rows first. It keeps the runs of jobs that were removed."""
+        return [RunView.of(run) for run in scheduler.get_runs(job_id, states=states, limit=limit, offset=offset)]
+
+    @router.get("/runs/{run_id}", responses=_errors(404))
+    def run(run_id: str) -> RunView:
+        """One row of the ledger, with its result or its traceback."""
+        return RunView.of(scheduler.get_run(run_id))
+
+    @router.get("/health", responses={503: {"model": HealthView, "description": "This process does not fire."}})
+    async def health(response: Response) -> HealthView:
+        """Whether the scheduler of the process that answers can fire: 200, or 503 and why not."""
+        view = HealthView.of(scheduler.health())
+        response.status_code = 200 if view.healthy else 503
+        return view
+
+
+def add_overview(router: APIRouter, scheduler: Scheduler, *, read_only: bool) -> None:
+    @router.get("/overview")
+    def overview(
+        *,
+        job_id: Annotated[str | None, Query(description="Of which job to show runs.")] = None,
+        states: States,
+        limit: Annotated[int, Query(ge=1, le=OVERVIEW_RUNS)] = 50,
+    ) -> Overview:
+        """All that the dashboard shows, in one answer: the first jobs by their ids, and the latest runs."""
+        found = sorted(scheduler.get_jobs(), key=lambda job: job.id)
+        return Overview(
+            now=SystemClock().now(),
+            read_only=read_only,
+            health=HealthView.of(scheduler.health()),
+            jobs=_job_views(scheduler, found[:OVERVIEW_JOBS]),
+            jobs_total=len(found),
+            runs=[RunSummary.of(run) for run in scheduler.get_runs(job_id, states=states, limit=limit)],
+        )
+
+
+def add_changing_routes(router: APIRouter, scheduler: Scheduler) -> None:
+    guard = [Depends(refuse_simple_requests)]
+    errors = _errors(404, 409, 415)
+
+    @router.post("/jobs/{job_id:path}/pause", dependencies=guard, responses=errors)
+    def pause(job_id: str, how: Pause | None = None) -> JobView:
+        """Fire this job on no node until it is resumed; what runs goes on."""
+        return _job_view(scheduler, scheduler.pause_job(job_id, reason=how.reason if how else None))
+
+    @router.post("/jobs/{job_id:path}/resume", dependencies=guard, responses=errors)
+    def resume(job_id: str) -> JobView:
+        """Fire this job again from now on; what fell into the pause is not made up."""
+        return _job_view(scheduler, scheduler.resume_job(job_id))
+
+    @router.post("/jobs/{job_id:path}/run", status_code=202, dependencies=guard, responses=errors)
+    def run_now(job_id: str) -> RunView:
+        """Run this job once outside its schedule, paused or not; the answer is the run, which waits for a node."""
+        return RunView.of(scheduler.run_job_now(job_id))
+
+    @router.delete(
+        "/jobs/{job_id:path}", status_code=204, response_model=None, dependencies=guard, responses=_errors(404)
+    )
+    def remove(job_id: str) -> None:
+        """Remove this job; its waiting runs are cancelled, running ones go on."""
+        scheduler.remove_job(job_id)
+
+
+class TickworkRoute(APIRoute):
+    """A route whose tickwork errors become answers, whatever handlers the app has of its own."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except TickworkError as error:
+                status = next((status for kind, status in STATUS if isinstance(error, kind)), None)
+                if status is None:
+                    raise
+                return JSONResponse({"detail": str(error)}, status)
+
+        return answer
+
+
+def _check_protection(
+    dependencies: Sequence[Dependency] | None, *, unprotected: bool, read_only: bool, allowed_hosts: Collection[str]
+) -> None:
+    if dependencies and unprotected:
+        raise UnprotectedRoutesError(
+            "create_router: expected dependencies or unprotected=True, got both: leave out the one that is not meant"
+        )
+    if not (dependencies or unprotected or read_only):
+        raise UnprotectedRoutesError(
+            "create_router: expected dependencies for routes that pause, run and remove jobs, got none: pass "
+            "dependencies=[Depends(...)], or read_only=True to leave these routes out, or unprotected=True if "
+            "everyone who can reach this server may call them"
+        )
+    if isinstance(allowed_hosts, str) or (allowed_hosts and not unprotected):
+        raise UnprotectedRoutesError(
+            f"create_router: expected allowed_hosts=[...] only beside unprotected=True, got {allowed_hosts!r}: "
+            "dependencies say who may call, by whatever name"
+        )
+
+
+def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    return {status: {"model": ErrorView} for status in statuses}
+
+
+def _mentions(job: Job, text: str) -> bool:
+    return any(text in field.casefold() for field in (job.id, job.name, job.func))
+
+
+def _found(job: Job | None, job_id: str) -> Job:
+    if job is None:
+        raise JobNotFoundError(job_id)
+    return job
+
+
+def _job_view(scheduler: Scheduler, job: Job) -> JobView:
+    return _job_views(scheduler, [job])[0]
+
+
+def _job_views(scheduler: Scheduler, jobs: Sequence[Job]) -> list[JobView]:
+    latest = _latest_runs(scheduler, jobs)
+    return [JobView.of(job, latest.get(job.uid)) for job in jobs]
+
+
+def _latest_runs(scheduler: Scheduler, jobs: Sequence[Job]) -> dict[int, Run]:
+    """The newest run of each job, by the job's uid: most of them in one look, the others one by one."""
+    latest = _newest_by_job(scheduler.get_runs(limit=OVERVIEW_RUNS) if len(jobs) > 1 else ())
+    for job in jobs:
+        if job.uid not in latest and job.version > 1:  # a job that was never written again has no run
+            latest |= _newest_by_job(scheduler.get_runs(job.id, limit=1))
+    return latest
+
+
+def _newest_by_job(runs: Iterable[Run]) -> dict[int, Run]:
+    newest: dict[int, Run] = {}
+    for run in runs:
+        newest.setdefault(run.job_uid, run)
+    return newest

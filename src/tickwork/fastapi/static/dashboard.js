@@ -1,0 +1,502 @@
+// The dashboard: asks the server once a second, and changes in the page only what has changed.
+//
+// The rule: data becomes text and attributes, never markup; and a row stays the same element for as long as its
+// job or run is shown, so that focus, selection and what was opened survive every update.
+
+const POLL = 1_000;
+const LONGEST_WAIT = 30_000;
+const TIMEOUT = 10_000;
+const TICK = 250;
+const OVERDUE = 5;
+const NOTICE = 6_000;
+
+const STATES = {
+  all: [],
+  active: ["pending", "running"],
+  failed: ["failed", "timed_out", "lost"],
+  "not-run": ["missed", "skipped", "cancelled"],
+};
+
+const element = (id) => document.getElementById(id);
+const filter = { job: null, states: "all" };
+let shown = null; // the latest overview
+let skew = 0; // the server's clock less ours, in milliseconds
+
+// the server
+
+const poller = { timer: null, controller: null, failures: 0 };
+
+async function ask(path, { method = "GET", body, signal } = {}) {
+  const signals = [AbortSignal.timeout(TIMEOUT), ...(signal ? [signal] : [])];
+  const response = await fetch(new URL(path, document.baseURI), {
+    method,
+    signal: AbortSignal.any(signals),
+    headers: method === "GET" ? {} : { "Content-Type": "application/json" },
+    body: body && JSON.stringify(body),
+    credentials: "same-origin",
+    cache: "no-store",
+  });
+  if (response.status === 204) return null;
+  const answer = await response.json().catch(() => null);
+  if (!response.ok) throw new Refusal(response.status, answer?.detail);
+  return answer;
+}
+
+class Refusal extends Error {
+  constructor(status, detail) {
+    super(typeof detail === "string" ? detail : `the server answered ${status}`);
+    this.status = status;
+  }
+}
+
+async function poll() {
+  clearTimeout(poller.timer);
+  poller.controller?.abort();
+  const controller = (poller.controller = new AbortController());
+  const query = new URLSearchParams(STATES[filter.states].map((state) => ["state", state]));
+  if (filter.job !== null) query.set("job_id", filter.job);
+  try {
+    const asked = Date.now();
+    const overview = await ask(`overview?${query}`, { signal: controller.signal });
+    skew = Date.parse(overview.now) - (asked + Date.now()) / 2;
+    poller.failures = 0;
+    show(overview);
+  } catch (error) {
+    if (controller.signal.aborted) return; // a newer question has taken its place
+    poller.failures += 1;
+    showTrouble(error);
+  }
+  const wait = Math.min(POLL * 2 ** poller.failures, LONGEST_WAIT);
+  if (!document.hidden) poller.timer = setTimeout(poll, wait);
+}
+
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(poller.timer);
+  if (!document.hidden) poll();
+});
+element("retry").addEventListener("click", poll);
+
+// the page as a whole
+
+function show(overview) {
+  shown = overview;
+  document.body.classList.remove("stale");
+  document.body.classList.toggle("read-only", overview.read_only);
+  showHealth(overview.health);
+  showJobs(overview);
+  showRuns(overview.runs);
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  const mode = overview.read_only ? " This page is read-only." : "";
+  put(element("colophon"), `Jobs and runs are kept in ${overview.health.store}. Times are those of ${zone}.${mode}`);
+}
+
+function showHealth({ running, paused, outage }) {
+  if (outage) {
+    setHealth("bad", "store out of reach");
+    setBanner("bad", "The store cannot be used, and nothing fires until it can.", outage);
+  } else if (!running) {
+    setHealth("bad", "not running");
+    setBanner("odd", "The scheduler of the process that answered does not run.", "Other processes may fire its jobs.");
+  } else if (paused) {
+    setHealth("odd", "paused");
+    setBanner("odd", "The scheduler of the process that answered is paused.", "Other processes may fire its jobs.");
+  } else {
+    setHealth("good", "running");
+    setBanner(null);
+  }
+}
+
+function showTrouble(error) {
+  document.body.classList.add("stale");
+  const known = shown ? `This is what was known at ${clockTime(shown.now, false)}. ` : "";
+  if (error instanceof Refusal && (error.status === 401 || error.status === 403)) {
+    setHealth("bad", "not allowed");
+    setBanner("bad", "The server does not let this page in.", `${known}Sign in again and reload. (${error.message})`);
+  } else if (error instanceof Refusal) {
+    setHealth("bad", "in trouble");
+    setBanner("bad", "The server cannot answer.", `${known}${error.message}`);
+  } else {
+    setHealth("bad", "out of reach");
+    setBanner("bad", "The server cannot be reached.", `${known}Trying again by itself.`);
+  }
+}
+
+function setHealth(kind, text) {
+  element("health").dataset.health = kind;
+  put(element("health-text"), text);
+}
+
+function setBanner(kind, title = "", text = "") {
+  const banner = element("banner");
+  banner.hidden = kind === null;
+  banner.dataset.kind = kind ?? "";
+  put(element("banner-title"), title);
+  put(element("banner-text"), text);
+}
+
+function notify(text) {
+  put(element("notice"), text);
+  clearTimeout(notify.timer);
+  notify.timer = setTimeout(() => put(element("notice"), ""), NOTICE);
+}
+
+// jobs
+
+function showJobs({ jobs, jobs_total: total }) {
+  arrange(element("jobs"), "job-row", jobs, updateJob);
+  element("jobs-empty").hidden = total > 0;
+  put(element("jobs-count"), total > jobs.length ? `the first ${jobs.length} of ${total}` : "");
+  const running = jobs.filter((job) => job.last_run?.state === "running").length;
+  const paused = jobs.filter((job) => job.paused).length;
+  const words = [`${total} ${total === 1 ? "job" : "jobs"}`, running && `${running} running`, paused && `${paused} paused`];
+  put(element("summary"), words.filter(Boolean).join(" · "));
+}
+
+function updateJob(row, job) {
+  const { title, name, trigger, state, "last-reason": reason, progress } = row.fields;
+  const last = job.last_run;
+  put(title, job.id);
+  describe(title, `Show the runs of ${job.id}`, job.func);
+  put(name, [job.id, job.func.split(":").pop()].includes(job.name) ? "" : `${job.name} · `);
+  put(trigger, triggerWords(job));
+  trigger.title = job.trigger;
+  mark(row, "paused", job.paused);
+  mark(row, "ended", job.ended);
+  showState(state, last?.state);
+  put(reason, last && last.state !== "running" ? last.reason ?? "" : "");
+  reason.title = last?.reason ?? "";
+  showProgress(progress, last?.state === "running" ? last.progress : null);
+  for (const button of row.querySelectorAll(".actions button")) {
+    if (button.dataset.do === "pause") {
+      put(button, job.paused ? "Resume" : "Pause");
+      button.hidden = job.ended && !job.paused;
+    }
+    button.setAttribute("aria-label", `${button.textContent} ${job.id}`);
+  }
+  tickJob(row);
+}
+
+// The trigger without what an anchored one adds, which is in its title.
+function triggerWords({ trigger, trigger_kind: kind }) {
+  if (kind === "interval") return trigger.replace(/ from .*/, "");
+  return kind === "date" ? trigger.replace(/\.\d+ UTC$/, " UTC") : trigger;
+}
+
+// What changes in a row by itself, as time goes on.
+function tickJob(row) {
+  const { next, "next-detail": detail, "last-detail": lastDetail } = row.fields;
+  const job = row.item;
+  const last = job.last_run;
+  const left = secondsUntil(job.next_fire_time);
+  const overdue = left !== null && left < -OVERDUE && !job.paused && job.last_run?.state !== "running";
+  mark(row, "overdue", overdue);
+  if (job.paused) {
+    put(next, "paused");
+    put(detail, `since ${clockTime(job.paused_at, false)}${job.pause_reason ? `: ${job.pause_reason}` : ""}`);
+  } else if (job.ended) {
+    put(next, "ended");
+    put(detail, job.last_fire_time ? `last fire time ${clockTime(job.last_fire_time, false)}` : "");
+  } else {
+    put(next, overdue ? `due ${ago(-left)}` : left < 0.5 ? "now" : `in ${countdown(left)}`);
+    put(detail, clockTime(job.next_fire_time, false));
+  }
+  const since = last && secondsUntil(last.ended_at ?? last.started_at ?? last.fire_time);
+  const took = last?.duration == null ? "" : `, took ${span(last.duration)}`;
+  if (!last) put(lastDetail, "none yet");
+  else if (last.ended_at) put(lastDetail, `${ago(-since)}${took}`);
+  else if (last.state === "running") put(lastDetail, `for ${countdown(Math.max(0, -since))}`);
+  else put(lastDetail, last.attempt > 1 ? `attempt ${last.attempt} waits` : "waits for a node with room");
+}
+
+setInterval(() => {
+  if (!document.hidden && !document.body.classList.contains("stale")) {
+    for (const row of element("jobs").children) tickJob(row);
+  }
+}, TICK);
+
+// runs
+
+function showRuns(runs) {
+  const list = element("runs");
+  const held = list.querySelector('[aria-expanded="true"]') !== null;
+  let rows = runs;
+  if (held) {
+    // Someone reads: what is shown stays where it is, with its news, and what is new waits above.
+    const news = new Map(runs.map((run) => [run.id, run]));
+    rows = [...list.children].map((row) => news.get(row.item.id) ?? row.item);
+    const waiting = runs.length - rows.filter((run) => news.has(run.id)).length;
+    put(element("release"), waiting === 0 ? "" : `${waiting} newer ${waiting === 1 ? "run" : "runs"}: close and show`);
+  }
+  element("held").hidden = !held || element("release").textContent === "";
+  arrange(list, "run-row", rows, updateRun);
+  element("runs-empty").hidden = rows.length > 0;
+  const narrowed = filter.job !== null || filter.states !== "all";
+  put(element("runs-empty"), narrowed ? "No runs like these." : "No runs yet: each fire time will have its row here.");
+}
+
+function updateRun(row, run) {
+  const { state, job, kind, lateness, duration, node, reason, progress, traceback } = row.fields;
+  showState(state, run.state);
+  put(job, run.job_id);
+  const traits = [run.origin === "manual" && "run by hand", run.attempt > 1 && `attempt ${run.attempt}`];
+  put(kind, traits.filter(Boolean).join(" · "));
+  const time = row.fields["fire-time"];
+  put(time, run.through ? `${clockTime(run.fire_time)} – ${clockTime(run.through)}` : clockTime(run.fire_time));
+  time.dateTime = run.fire_time;
+  time.title = run.fire_time;
+  put(lateness, run.lateness === null ? "" : span(run.lateness));
+  put(duration, run.duration === null ? "" : span(run.duration));
+  mark(lateness.parentElement, "none", run.lateness === null);
+  mark(duration.parentElement, "none", run.duration === null);
+  put(node, run.node?.slice(0, 6) ?? "");
+  node.title = run.node ?? "";
+  put(reason, run.reason ?? "");
+  const going = run.state === "running" ? run.progress : null;
+  row.fields["progress-line"].hidden = !showProgress(progress, going);
+  put(row.fields["progress-text"], going ? progressWords(going) : "");
+  row.querySelector('[data-do="expand"]').hidden = !run.has_error;
+  traceback.setAttribute("aria-label", `Traceback of ${run.job_id}`);
+}
+
+async function expand(row, button) {
+  const { traceback } = row.fields;
+  const open = button.getAttribute("aria-expanded") !== "true";
+  button.setAttribute("aria-expanded", String(open));
+  traceback.hidden = !open;
+  if (!open) poll();
+  if (!open || traceback.textContent) return;
+  put(traceback, "...");
+  try {
+    put(traceback, (await ask(`runs/${encodeURIComponent(row.item.id)}`)).error ?? "");
+  } catch (error) {
+    put(traceback, "");
+    traceback.hidden = true;
+    button.setAttribute("aria-expanded", "false");
+    notify(`The traceback cannot be shown: ${error.message}`);
+  }
+}
+
+element("release").addEventListener("click", () => {
+  for (const row of element("runs").children) {
+    row.querySelector('[data-do="expand"]').setAttribute("aria-expanded", "false");
+    row.fields.traceback.hidden = true;
+  }
+  element("runs-title").focus();
+  poll();
+});
+
+// filters
+
+element("state-filter").addEventListener("change", (event) => narrow({ states: event.target.value }));
+element("job-filter").addEventListener("click", () => {
+  narrow({ job: null });
+  element("runs-title").focus();
+});
+
+function narrow(wish) {
+  Object.assign(filter, wish);
+  const chip = element("job-filter");
+  chip.hidden = filter.job === null;
+  put(chip, filter.job === null ? "" : `${filter.job} ×`);
+  chip.setAttribute("aria-label", `Show the runs of all jobs, not only of ${filter.job}`);
+  element("runs").replaceChildren();
+  element("runs").rows = undefined;
+  poll();
+}
+
+// changes
+
+const CHANGES = {
+  run: async (job) => {
+    await ask(`${path(job)}/run`, { method: "POST", body: {} });
+    return `${job.id} runs as soon as a node has room.`;
+  },
+  pause: async (job) => {
+    if (job.paused) {
+      await ask(`${path(job)}/resume`, { method: "POST", body: {} });
+      return `${job.id} fires again.`;
+    }
+    const form = await confirm("pause-dialog", job);
+    if (!form) return null;
+    await ask(`${path(job)}/pause`, { method: "POST", body: { reason: form.get("reason").trim() || null } });
+    return `${job.id} is paused.`;
+  },
+  remove: async (job) => {
+    if (!(await confirm("remove-dialog", job))) return null;
+    await ask(path(job), { method: "DELETE" });
+    element("jobs-title").focus();
+    return `${job.id} is removed.`;
+  },
+};
+
+const path = (job) => `jobs/${encodeURIComponent(job.id)}`;
+
+async function change(row, button) {
+  if (button.getAttribute("aria-disabled") === "true") return;
+  button.setAttribute("aria-disabled", "true"); // not `disabled`, which would lose the focus
+  try {
+    const done = await CHANGES[button.dataset.do](row.item);
+    if (done !== null) {
+      notify(done);
+      await poll();
+    }
+  } catch (error) {
+    notify(`That did not work: ${error.message}`);
+    poll();
+  } finally {
+    button.removeAttribute("aria-disabled");
+  }
+}
+
+function confirm(id, job) {
+  const dialog = element(id);
+  const form = dialog.querySelector("form");
+  put(dialog.querySelector("[data-job]"), job.id);
+  form.reset();
+  dialog.returnValue = "";
+  dialog.showModal();
+  return new Promise((resolve) => {
+    const closed = () => resolve(dialog.returnValue === "confirmed" ? new FormData(form) : null);
+    dialog.addEventListener("close", closed, { once: true });
+  });
+}
+
+for (const button of document.querySelectorAll("[data-cancel]")) {
+  button.addEventListener("click", () => button.closest("dialog").close(""));
+}
+
+document.querySelector("main").addEventListener("click", (event) => {
+  const button = event.target.closest("[data-do]");
+  const row = button?.closest("li");
+  if (!row) return;
+  if (button.dataset.do === "expand") expand(row, button);
+  else if (button.dataset.do === "filter") {
+    narrow({ job: row.item.id });
+    element("runs-title").scrollIntoView({ block: "nearest" });
+  } else change(row, button);
+});
+
+// the page's elements
+
+// Give `list` one row for each item, in their order, touching only what differs.
+function arrange(list, template, items, update) {
+  const rows = (list.rows ??= new Map());
+  const first = rows.size === 0;
+  const wanted = new Set(items.map((item) => item.id));
+  for (const [id, row] of rows) {
+    if (!wanted.has(id)) {
+      row.remove();
+      rows.delete(id);
+    }
+  }
+  let place = list.firstElementChild;
+  for (const item of items) {
+    let row = rows.get(item.id);
+    if (!row) {
+      row = grow(template);
+      row.classList.toggle("fresh", !first);
+      rows.set(item.id, row);
+    }
+    if (row === place) place = place.nextElementSibling;
+    else list.insertBefore(row, place);
+    row.item = item;
+    update(row, item);
+  }
+}
+
+function grow(template) {
+  const row = element(template).content.firstElementChild.cloneNode(true);
+  row.fields = Object.fromEntries([...row.querySelectorAll("[data-field]")].map((field) => [field.dataset.field, field]));
+  return row;
+}
+
+function put(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+function describe(node, label, title) {
+  node.setAttribute("aria-label", label);
+  node.title = title;
+}
+
+function mark(node, name, fact) {
+  if (fact) node.dataset[name] = "";
+  else delete node.dataset[name];
+}
+
+function showState(node, state) {
+  node.dataset.state = state ?? "";
+  put(node, state ? state.replace("_", " ") : "");
+}
+
+// Whether there is any progress to show.
+function showProgress(node, progress) {
+  node.hidden = progress === null || progress === undefined;
+  if (node.hidden) return false;
+  if (progress.total > 0 && progress.done !== null) {
+    node.max = progress.total;
+    node.value = Math.min(progress.done, progress.total);
+  } else {
+    node.removeAttribute("value");
+  }
+  node.setAttribute("aria-label", "Progress");
+  return true;
+}
+
+function progressWords({ done, total, message }) {
+  const count = total > 0 ? `${numeral(done)} of ${numeral(total)}` : numeral(done);
+  return [count, message].filter(Boolean).join(" · ");
+}
+
+const numeral = (number) => (number ?? 0).toLocaleString("en", { maximumFractionDigits: 1 });
+
+// times
+
+const TIME = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const DATE = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short" });
+const YEAR = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
+
+const now = () => Date.now() + skew;
+const secondsUntil = (instant) => (instant ? (Date.parse(instant) - now()) / 1000 : null);
+
+// 09:00:00 today, Mon 23 Nov, 09:00:00 otherwise; with the fraction of a second if there is one and it matters.
+function clockTime(instant, exact = true) {
+  const time = new Date(instant);
+  const today = new Date(now());
+  const fraction = exact && time.getMilliseconds() ? `.${String(time.getMilliseconds()).padStart(3, "0")}` : "";
+  const clock = `${TIME.format(time)}${fraction}`;
+  if (time.toDateString() === today.toDateString()) return clock;
+  const near = Math.abs(time - today) < 180 * 86_400_000;
+  return `${(near ? DATE : YEAR).format(time).replace(",", "")}, ${clock}`;
+}
+
+// How long something took, to two or three digits.
+function span(seconds) {
+  const size = Math.abs(seconds);
+  const sign = seconds < 0 ? "−" : "";
+  if (size < 0.0001) return `${sign}${Math.round(size * 1e6)} µs`;
+  if (size < 0.01) return `${sign}${(size * 1000).toFixed(1)} ms`;
+  if (size < 1) return `${sign}${Math.round(size * 1000)} ms`;
+  if (size < 60) return `${sign}${size.toFixed(1)} s`;
+  return `${sign}${countdown(size)}`;
+}
+
+// How long until something, in whole units, the two largest.
+function countdown(seconds) {
+  const whole = Math.round(seconds);
+  const parts = [
+    [Math.floor(whole / 86_400), "d"],
+    [Math.floor(whole / 3_600) % 24, "h"],
+    [Math.floor(whole / 60) % 60, "min"],
+    [whole % 60, "s"],
+  ];
+  const largest = parts.findIndex(([number]) => number > 0);
+  if (largest === -1) return "0 s";
+  return parts.slice(largest, largest + 2).filter(([number]) => number > 0).map(([number, unit]) => `${number} ${unit}`).join(" ");
+}
+
+function ago(seconds) {
+  return seconds < 1 ? "just now" : `${countdown(seconds).split(" ").slice(0, 2).join(" ")} ago`;
+}
+
+poll();

@@ -1,0 +1,118 @@
+"""A job: what runs and when, and the policies that its user chose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from tickwork.checks import check_duration, check_text, check_whole
+from tickwork.errors import InvalidJobError
+from tickwork.triggers import Trigger
+
+MAX_ID_LENGTH = 200
+MAX_INSTANCES = 10_000
+MAX_ATTEMPTS = 1_000
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """How often a run that failed, timed out or was lost is tried again.
+
+    With one attempt, the default, a job runs at most once for each fire time. With more, it runs at
+    least once: a run whose process died may have done its work before.
+    """
+
+    max_attempts: int = 1
+    """All attempts counted, the first one included."""
+    delay: timedelta = timedelta(0)
+    """How long the next attempt waits after the last one ended."""
+
+    def __post_init__(self) -> None:
+        check_whole("Retry max_attempts", self.max_attempts, most=MAX_ATTEMPTS)
+        check_duration("Retry delay", self.delay, least=timedelta(0))
+
+
+ONCE = Retry()
+NO_ARGUMENTS: Mapping[str, Any] = {}
+
+
+class Job(NamedTuple):
+    """A function reference with a trigger, arguments and policies, and where its schedule stands."""
+
+    id: str
+    """The name its user gave it."""
+    func: str
+    """`module:qualname` of the function."""
+    trigger: Trigger
+    anchored_at: datetime
+    """When its trigger was set: the start of a trigger that names none."""
+    next_fire_time: datetime | None
+    """The next instant it fires at, paused or not. None: its trigger has ended."""
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = NO_ARGUMENTS
+    name: str = ""
+    """For people; the function's own name unless given."""
+    executor: str = "threads"
+    """The executor that calls the function."""
+    coalesce: bool = True
+    """Whether fire times missed together become one run, for the latest of them."""
+    misfire_grace_time: timedelta | None = None
+    """How late a fire time may be fired; one that is later is recorded as missed. None: any."""
+    max_instances: int = 1
+    """How many of its runs may be active at once, on all nodes together."""
+    retry: Retry = ONCE
+
+    uid: int = 0
+    """New each time a job is added: an id that is removed and added again is another job."""
+    version: int = 1
+    """Raised by every write of this job; a write that read an older one loses."""
+    revision: int = 1
+    """Raised when the definition changes, and not when the job fires."""
+    last_fire_time: datetime | None = None
+    """The latest fire time that has its answer in the ledger. None: it has not fired yet."""
+    paused_at: datetime | None = None
+    """Since when it does not fire. None: it does."""
+    pause_reason: str | None = None
+
+    def __hash__(self) -> int:
+        return hash((self.uid, self.version))
+
+    @property
+    def next_run_time(self) -> datetime | None:
+        """APScheduler's word: the next fire time, or None while the job is paused."""
+        return None if self.paused else self.next_fire_time
+
+    @property
+    def paused(self) -> bool:
+        return self.paused_at is not None
+
+    @property
+    def ended(self) -> bool:
+        """Whether it has no fire time left."""
+        return self.next_fire_time is None
+
+
+DEFINITION = (
+    "func", "trigger", "args", "kwargs", "name", "executor",
+    "coalesce", "misfire_grace_time", "max_instances", "retry",
+)  # fmt: skip
+"""The fields that a declaration in code sets; the others tell where the schedule stands."""
+
+
+def check_job(job: Job) -> Job:
+    """*job* itself, if each of its policies is possible; otherwise an InvalidJobError."""
+    check_text("id", job.id, most=MAX_ID_LENGTH)
+    if job.id in (".", ".."):
+        raise InvalidJobError(f"id: expected a name that a URL can hold, got {job.id!r}, which browsers resolve away")
+    check_text("name", job.name, most=MAX_ID_LENGTH)
+    check_text("executor", job.executor, most=MAX_ID_LENGTH)
+    if not isinstance(job.coalesce, bool):
+        raise InvalidJobError(f"coalesce: expected True or False, got {job.coalesce!r}")
+    if job.misfire_grace_time is not None:
+        check_duration("misfire_grace_time", job.misfire_grace_time, least=timedelta(microseconds=1))
+    check_whole("max_instances", job.max_instances, most=MAX_INSTANCES)
+    if not isinstance(job.retry, Retry):
+        raise InvalidJobError(f"retry: expected a tickwork.Retry, got {job.retry!r}: write Retry(max_attempts=3)")
+    return job

@@ -1,0 +1,530 @@
+"""The heart: `Loop.tick()` does everything that is due now.
+
+The rule: no sleep, no thread, no async. Whoever drives the loop waits; whoever has news leaves it in a
+queue and wakes the driver. So a test drives it by hand, and a simulation drives many.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from heapq import heappop, heappush
+from itertools import count
+from typing import TypeGuard
+
+from tickwork import plan
+from tickwork.errors import FunctionReferenceError, JobNotFoundError, RunNotFoundError, StoreError
+from tickwork.events import JobFired, Listeners, RunSettled, RunStarted, StoreLost, StoreRecovered
+from tickwork.executors.base import Executor
+from tickwork.executors.call import Call
+from tickwork.job import ONCE, Job, Retry
+from tickwork.plan import Change, Hold, Settlement
+from tickwork.refs import Function, find_function
+from tickwork.run import Failed, Lost, Outcome, Released, Run, RunState
+from tickwork.stores.base import Claim, Store
+
+FAR_OFF = datetime.max.replace(tzinfo=UTC)
+
+log = logging.getLogger("tickwork.loop")
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How often the loop looks, and how long its word is believed."""
+
+    lease: timedelta = timedelta(seconds=10)
+    """A run whose node has not renewed it for so long is lost."""
+    poll: timedelta = timedelta(seconds=1)
+    """The longest wait between two looks at the store, when no news comes."""
+    ahead: timedelta = timedelta(milliseconds=50)
+    """How long before its fire time a run is claimed: the commit is done when the time comes."""
+    rest: timedelta = timedelta(milliseconds=20)
+    """The shortest time between two rounds: what comes due within it shares their commits."""
+    short_rest: timedelta = timedelta(milliseconds=1)
+    """The same while more is due than one round could take."""
+    batch: int = 250
+    """How many jobs or runs one statement takes."""
+    last_call: timedelta = timedelta(seconds=1)
+    """How long cancelled coroutines have to clean up when the loop stops."""
+    set_aside: timedelta = timedelta(seconds=30)
+    """How long a job is left alone whose function or trigger this node cannot use."""
+
+
+class Loop:
+    """One node: it fires what is due, claims what waits, and settles what has ended."""
+
+    def __init__(
+        self, store: Store, executors: Mapping[str, Executor], *,
+        node: str, timing: Timing, listeners: Listeners, wake: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self.store = store
+        self.clock = store.clock
+        self.executors = executors
+        self.node = node
+        self.timing = timing
+        self.paused = False
+        self.outage: StoreLost | None = None
+        self.finished = False
+        self._listeners = listeners
+        self._wake = wake
+        self._calls: set[Call] = set()
+        self._held: list[tuple[datetime, int, Call]] = []
+        self._held_for: Counter[str] = Counter()
+        self._numbers = count()
+        self._reports: deque[tuple[Call, Outcome, datetime]] = deque()
+        self._withdrawn: deque[tuple[int, Outcome]] = deque()
+        self._progressed: set[Call] = set()
+        self._functions: dict[str, Function] = {}
+        self._faulty: dict[int, datetime] = {}
+        self._foreign: dict[int, datetime] = {}
+        self._news = True
+        self._more: set[str] = set()
+        self._failures = 0
+        self._stop_at: datetime | None = None
+        self._stopping = False
+        self._cancelled = False
+        now = self.clock.now()
+        self._ticked_at = self._look_at = self._rest_until = self._reap_at = self._spare_until = self._deferred_to = now
+        self._renew_at = now + timing.lease / 3
+
+    def tick(self) -> datetime:
+        """Do everything that is due now; return when to look again."""
+        now = self._now()
+        self.withdraw_held_runs(now)
+        self.start_due_runs(now)
+        if not self._is_time_for_a_round(now):
+            return self.next_tick()
+        try:
+            for step in (
+                self.settle_reported,
+                self.renew_leases,
+                self.reap_lost_runs,
+                self.fire_due_jobs,
+                self.claim_waiting_runs,
+                self.look_ahead,
+            ):
+                step(now)
+                self.start_due_runs(self.clock.now())
+        except StoreError as error:
+            self.sit_out(error, now)
+        except Exception:
+            self._news = True  # a bug: the next tick begins again
+            raise
+        return self.next_tick()
+
+    # the steps, in their order
+
+    def withdraw_held_runs(self, now: datetime) -> None:
+        """Take runs that were claimed ahead out of the hands of jobs that changed since."""
+        while self._withdrawn:
+            uid, outcome = self._withdrawn.popleft()
+            self._let_go((call for _, _, call in self._held if call.job.uid == uid), outcome, now)
+
+    def start_due_runs(self, now: datetime) -> None:
+        """Hand over what is held and due; at its exact time, since only this and no commit stands before it."""
+        batches: dict[str, list[Call]] = {}
+        while self._held and self._held[0][0] <= now:
+            _, _, call = heappop(self._held)
+            self._held_for[call.job.executor] -= 1
+            assert call.run.lease_until is not None
+            if call.run.lease_until <= now:
+                log.warning("run %s is not started: this process stood still beyond its lease", call.run.id)
+                self._calls.discard(call)
+                continue
+            call.submitted_at = now
+            batches.setdefault(call.job.executor, []).append(call)
+        for name, calls in batches.items():
+            self.executors[name].submit(calls)
+            if self._listeners:
+                for call in calls:
+                    self._listeners.tell(RunStarted(call.run))
+
+    def settle_reported(self, now: datetime) -> None:
+        """Close the runs whose calls have ended."""
+        reported = [*self._reports]
+        endings = [(call, self._ending(call, outcome, at)) for call, outcome, at in reported]
+        try:
+            self._settle(endings)
+        except StoreError:
+            raise
+        except Exception:  # noqa: BLE001  one of them cannot be written, and the others must be settled all the same
+            for call, ending in endings:
+                self._settle_alone(call, ending, now)
+        for _ in reported:  # only now: after a fault of the store they are settled again
+            self._reports.popleft()
+        self._news |= bool(self._reports)  # what came meanwhile rang no bell
+
+    def renew_leases(self, now: datetime) -> None:
+        """Tell the store, a third of a lease at a time, that our runs go on; and how far they have come."""
+        time_to_renew = now >= self._renew_at
+        calls = [*self._calls] if time_to_renew else [*self._progressed & self._calls]
+        if calls:
+            asked = {call.run.id: call for call in calls}
+            renewed = self.store.renew([_as_it_stands(call) for call in calls], self.clock.now() + self.timing.lease)
+            for run in renewed:
+                asked.pop(run.id).run = run
+            for call in asked.values():
+                self._check_ownership(call)
+        self._progressed.difference_update(calls)
+        if time_to_renew:
+            self._renew_at = now + self.timing.lease / 3
+
+    def reap_lost_runs(self, now: datetime) -> None:
+        """Close the runs of nodes that stopped renewing them, unless it was the store that let no node renew."""
+        if now < self._reap_at:
+            return
+        if now < self._spare_until:
+            self._reap_at = self._spare_until
+            return
+        lost = self.store.lost(self.timing.batch)
+        settlements = [plan.settle(run, self._retry_of(run), _lost(run), now) for run in lost]
+        for settlement in self.store.settle(settlements) if settlements else ():
+            run = settlement.run
+            log.warning("run %s of job %r is lost: %s", run.id, run.job_id, run.reason)
+            self._listeners.tell(RunSettled(run))
+        self._reap_at = now if len(lost) == self.timing.batch else now + self.timing.poll
+
+    def fire_due_jobs(self, now: datetime) -> None:
+        """Advance the jobs whose fire time has come, and take their runs as far as there is room."""
+        self._deferred_to = now + self.timing.poll
+        if self.paused or self._stopping:
+            return
+        for executor, room in self._room().items():
+            for change in self._fire(executor, room, now):
+                self._take(Claim(change.job, run) for run in change.runs if run.state is RunState.RUNNING)
+                if self._listeners:
+                    self._listeners.tell(JobFired(change.job, change.runs))
+
+    def claim_waiting_runs(self, now: datetime) -> None:
+        """Take runs that wait: retries, runs that someone asked for, what another node had no room for."""
+        if self.paused or self._stopping:
+            return
+        for executor, room in self._room().items():
+            if room > 0:
+                limit = min(room, self.timing.batch)
+                hold = self._hold(self.clock.now())
+                claims = self.store.claim(hold, executor=executor, limit=limit, skip=self._foreign)
+                self._take(claims)
+                if len(claims) == limit:
+                    self._more.add(executor)
+
+    def look_ahead(self, now: datetime) -> None:
+        """Find out when to look at the store again."""
+        if self._stopping:
+            self._wind_down(now)
+        self._give_back_stuck_calls(now)
+        self._faulty = {uid: until for uid, until in self._faulty.items() if until > now}
+        self._foreign = {uid: until for uid, until in self._foreign.items() if until > now}
+        if self.outage is not None:
+            log.info("the store can be used again")
+            self._listeners.tell(StoreRecovered(self.outage.at))
+            self.outage, self._failures = None, 0
+        room = self._room()
+        more_now = any(room[executor] > 0 for executor in self._more)
+        self._look_at = now if more_now else self._next_look(now, room)
+        in_a_hurry = self._more or self._stopping
+        self._rest_until = self.clock.now() + (self.timing.short_rest if in_a_hurry else self.timing.rest)
+
+    def sit_out(self, error: StoreError, now: datetime) -> None:
+        """The store failed: fire nothing, forget nothing, and try again soon."""
+        if self.outage is None:
+            log.warning("the store cannot be used, and nothing fires until it can: %s", error)
+            self.outage = StoreLost(str(error), now)
+            self._listeners.tell(self.outage)
+        if self._stopping:
+            self._wind_down(now)
+            self.finished |= now - self.outage.at > self.timing.lease  # by now no outcome would be believed
+        pause = min(self.timing.poll, timedelta(milliseconds=50) * 2**self._failures)
+        self._failures = min(self._failures + 1, 10)
+        self._look_at = self._rest_until = self.clock.now() + pause
+        self._spare_until = self._look_at + 2 * self.timing.poll  # by then the other nodes have tried again, too
+
+    def next_tick(self) -> datetime:
+        """When the next run starts or the next round is due, whichever is first."""
+        look_at = self._rest_until if self._news else max(self._look_at, self._rest_until)
+        return min(look_at, self._held[0][0]) if self._held else look_at
+
+    # called from any thread
+
+    def report(self, call: Call, outcome: Outcome) -> None:
+        """A call has ended."""
+        self._reports.append((call, outcome, self.clock.now()))
+        if len(self._reports) == 1:  # the others will be found with the first
+            self.wake()
+
+    def progress(self, call: Call) -> None:
+        """A call has something to tell about its progress."""
+        self._progressed.add(call)
+        self.wake()
+
+    def withdraw(self, uid: int, outcome: Outcome) -> None:
+        """Let go of the runs of this job that were claimed ahead and have not begun."""
+        self._withdrawn.append((uid, outcome))
+        self._wake()
+
+    def wake(self) -> None:
+        """There is something to look at."""
+        self._news = True
+        self._wake()
+
+    def wake_for(self, fire_time: datetime) -> None:
+        """A job was given this fire time: look at it, unless a look is planned before it anyway."""
+        if fire_time - self.timing.ahead < self._look_at:
+            self.wake()
+
+    def stop(self, at: datetime | None) -> None:
+        """Take nothing more, give back what has not begun, and finish when the rest has ended.
+
+        What still goes on *at* that instant is cancelled where that is possible. None: it may take its time.
+        """
+        self._stop_at = at
+        self._stopping = True
+        self.wake()
+
+    # thin actions
+
+    def _next_look(self, now: datetime, room: Mapping[str, int]) -> datetime:
+        """When the store will have something for us, if no news comes before."""
+        with_room = [executor for executor, left in room.items() if left > 0]
+        outlook = self.store.outlook(with_room, after=now, fire_after=now + self.timing.ahead)
+        wishes = [self._reap_at, self._deferred_to, *self._faulty.values(), *self._foreign.values()]
+        if outlook.fire_at is not None:
+            wishes.append(outlook.fire_at - self.timing.ahead)
+        if outlook.claim_at is not None:
+            wishes.append(outlook.claim_at)
+        if outlook.lapse_at is not None:
+            self._reap_at = min(self._reap_at, outlook.lapse_at)
+            wishes.append(outlook.lapse_at)
+        if self._calls:
+            wishes.append(self._renew_at)
+        return min(wishes)
+
+    def _now(self) -> datetime:
+        """The time of this tick. If the clock was set back, what was planned by it is due at once."""
+        now = self.clock.now()
+        if now < self._ticked_at:
+            self._look_at = self._rest_until = self._reap_at = self._spare_until = self._renew_at = now
+        self._ticked_at = now
+        return now
+
+    def _is_time_for_a_round(self, now: datetime) -> bool:
+        if now < self._rest_until or not (self._news or now >= self._look_at):
+            return False
+        self._news = False
+        self._look_at = FAR_OFF  # until the round is over nothing is planned, and each new fire time is news
+        return True
+
+    def _room(self) -> dict[str, int]:
+        """How many more runs each executor would begin soon."""
+        return {name: executor.free() - self._held_for[name] for name, executor in self.executors.items()}
+
+    def _hold(self, now: datetime) -> Hold:
+        return Hold(self.node, now + self.timing.lease)
+
+    def _fire(self, executor: str, room: int, now: datetime) -> Sequence[Change]:
+        """Fire what is due for one executor. Without room a job is left to nodes that have some; when it has
+        been due for a poll, its run waits where all nodes see it.
+        """
+        left = room
+
+        def decide(job: Job, active: Sequence[Run], at: datetime) -> Change | None:
+            nonlocal left
+            change = self._decide(job, active, at, self._hold(at) if left > 0 else None, left)
+            for run in change.runs if change else ():
+                left -= run.state is RunState.RUNNING
+            return change
+
+        if room <= 0:
+            until = now - self.timing.poll
+            return self.store.fire(decide, executor=executor, until=until, limit=self.timing.batch, skip=self._faulty)
+        until, limit = now + self.timing.ahead, min(room, self.timing.batch)
+        faulty = len(self._faulty)
+        changes = self.store.fire(decide, executor=executor, until=until, limit=limit, skip=self._faulty)
+        if len(changes) + len(self._faulty) - faulty == limit:
+            self._more.add(executor)
+        else:
+            self._more.discard(executor)
+        return changes
+
+    def _decide(self, job: Job, active: Sequence[Run], now: datetime, hold: Hold | None, room: int) -> Change | None:
+        """What becomes of a due job; if this node cannot tell, it is left to others for a while."""
+        try:
+            change = plan.fire(job, active, now, hold if hold and self._find(job) else None, room=room)
+        except Exception:
+            log.exception("job %r cannot be fired by this node, which leaves it alone for a while", job.id)
+            self._faulty[job.uid] = now + self.timing.set_aside
+            return None
+        if change is None and job.next_fire_time is not None and job.next_fire_time > now:
+            self._deferred_to = min(self._deferred_to, job.next_fire_time)
+        return change
+
+    def _find(self, job: Job) -> Function | None:
+        """The job's function; None if this node does not know it, and its runs wait for one that does."""
+        func = self._functions.get(job.func)
+        if func is None and job.uid not in self._foreign:
+            try:
+                func = self._functions[job.func] = find_function(job.func)
+            except FunctionReferenceError as error:
+                log.warning("the runs of job %r wait for a node that knows its function: %s", job.id, error)
+                self._foreign[job.uid] = self.clock.now() + self.timing.set_aside
+        return func
+
+    def _take(self, claims: Iterable[Claim]) -> None:
+        """Hold these runs until their time; give back those that this node cannot call."""
+        foreign = []
+        for claim in claims:
+            func = self._find(claim.job)
+            if func is None:
+                foreign.append(plan.settle(claim.run, ONCE, Released(), self.clock.now()))
+                continue
+            call = Call(claim.job, claim.run, func, self.clock, self.progress)
+            self._calls.add(call)
+            self._held_for[claim.job.executor] += 1
+            heappush(self._held, (claim.run.available_at, next(self._numbers), call))
+        if foreign:
+            self.store.settle(foreign)
+
+    def _ending(self, call: Call, outcome: Outcome, at: datetime) -> Settlement:
+        return plan.settle(
+            call.run, call.job.retry, outcome, at, started_at=call.started_at, progress=call.progress
+        )  # fmt: skip
+
+    def _settle_alone(self, call: Call, ending: Settlement, now: datetime) -> int:
+        """Settle one call; if its ending cannot be written, as a failure that says so."""
+        try:
+            return self._settle([(call, ending)])
+        except StoreError:
+            raise
+        except Exception as error:
+            log.exception("the outcome of run %s of job %r cannot be written", call.run.id, call.job.id)
+            unwritten = Failed(f"its outcome could not be written: {type(error).__name__}")
+            return self._settle([(call, plan.settle(call.run, call.job.retry, unwritten, now))])
+
+    def _settle(self, ending: Sequence[tuple[Call, Settlement]]) -> int:
+        """Write these endings and let go of the calls; how many were written."""
+        if not ending:
+            return 0
+        won = {id(settlement) for settlement in self.store.settle([settlement for _, settlement in ending])}
+        again = [
+            (call, settlement) for call, refused in ending
+            if id(refused) not in won and (settlement := self._settle_again(call, refused)) is not None
+        ]  # fmt: skip
+        if self._listeners:
+            for _, settlement in ending:
+                if id(settlement) in won:
+                    self._listeners.tell(RunSettled(settlement.run))
+        if again:
+            self._settle(again)
+        self._calls.difference_update(call for call, _ in ending)
+        return len(won)
+
+    def _settle_again(self, call: Call, refused: Settlement) -> Settlement | None:
+        """What to write instead of an ending that was refused: it was decided on an older version of the run.
+
+        None if nothing is to be done: the run is someone else's by now; or the ending was written
+        before, and only the store's reply went astray.
+        """
+        current = self._current(call)
+        if self._is_ours(current):
+            return Settlement(refused.run._replace(version=current.version + 1), refused.attempt)
+        written = current is not None and current.version == refused.run.version and current.state is refused.run.state
+        if not written:
+            log.warning(
+                "run %s of job %r ended as %s after it had been taken over; that outcome is dropped",
+                call.run.id, call.job.id, refused.run.state,
+            )  # fmt: skip
+        return None
+
+    def _check_ownership(self, call: Call) -> None:
+        """A lease could not be renewed: go on if the run is still ours, else ask its call to end."""
+        current = self._current(call)
+        if self._is_ours(current):
+            call.run = current
+            return
+        log.warning("run %s of job %r was taken over; what it still does counts no more", call.run.id, call.job.id)
+        self._calls.discard(call)
+        if call.submitted_at is not None:
+            self.executors[call.job.executor].cancel(call)
+        else:
+            self._drop_held({call})
+
+    def _current(self, call: Call) -> Run | None:
+        try:
+            return self.store.run(call.run.id)
+        except RunNotFoundError:
+            return None
+
+    def _is_ours(self, run: Run | None) -> TypeGuard[Run]:
+        return run is not None and run.state is RunState.RUNNING and run.node == self.node
+
+    def _let_go(self, calls: Iterable[Call], outcome: Outcome, now: datetime) -> None:
+        """Settle calls that have not begun."""
+        unbegun = {*calls}
+        if unbegun:
+            self._drop_held(unbegun)
+            self._reports.extend((call, outcome, now) for call in unbegun)
+            self._news = True
+
+    def _drop_held(self, calls: set[Call]) -> None:
+        kept = [entry for entry in self._held if entry[2] not in calls]
+        for _, _, call in self._held:
+            self._held_for[call.job.executor] -= call in calls
+        self._held = sorted(kept)
+
+    def _give_back_stuck_calls(self, now: datetime) -> None:
+        """What waits in an executor for longer than a poll may find room on another node."""
+        long_ago = now - self.timing.poll
+        stuck = {
+            call.job.executor
+            for call in self._calls
+            if call.started_at is None and call.submitted_at is not None and call.submitted_at < long_ago
+        }
+        for name in stuck:
+            self._let_go(self.executors[name].take_back(), Released(), now)
+
+    def _wind_down(self, now: datetime) -> None:
+        """Give back what has not begun; finish when the rest has ended, or its time is up."""
+        unbegun = [call for _, _, call in self._held]
+        for executor in self.executors.values():
+            unbegun += executor.take_back()
+        self._let_go(unbegun, Released(), now)
+        if not self._calls:
+            self.finished = True
+        elif self._stop_at is not None and now >= self._stop_at:
+            self._end_calls(now)
+        if self._stop_at is not None:
+            self._deferred_to = min(self._deferred_to, self._stop_at)
+
+    def _end_calls(self, now: datetime) -> None:
+        """Their time is up: cancel what can be cancelled, and a moment later leave the rest behind."""
+        if not self._cancelled:
+            self._cancelled = True
+            for call in self._calls:
+                self.executors[call.job.executor].cancel(call)
+            self._stop_at = now + self.timing.last_call
+            return
+        for call in self._calls:
+            log.warning(
+                "run %s of job %r still goes on after the shutdown; it will be recorded as lost at %s",
+                call.run.id, call.job.id, call.run.lease_until,
+            )  # fmt: skip
+        self.finished = True
+
+    def _retry_of(self, run: Run) -> Retry:
+        try:
+            job = self.store.get(run.job_id)
+        except JobNotFoundError:
+            return ONCE
+        return job.retry if job.uid == run.job_uid else ONCE
+
+
+def _as_it_stands(call: Call) -> Run:
+    """The call's run with what only this process knows so far."""
+    return call.run._replace(started_at=call.started_at, progress=call.progress)
+
+
+def _lost(run: Run) -> Lost:
+    return Lost(f"node {run.node} did not renew its lease, which ended at {run.lease_until:%Y-%m-%dT%H:%M:%SZ}")

@@ -1,0 +1,315 @@
+"""Every decision about a job or a run, as a pure function: values in, values out.
+
+The rule: nothing here reads a clock, a store or a thread; the instant `now` is given. A change says
+what a job becomes and which runs are born with it, and the store writes both or neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple, assert_never
+
+from tickwork.clock import MICROSECOND
+from tickwork.errors import InvalidJobError, TriggerError, did_you_mean
+from tickwork.job import DEFINITION, Job, Retry, check_job
+from tickwork.run import (
+    TRANSITIONS,
+    Cancelled,
+    Failed,
+    Lost,
+    Origin,
+    Outcome,
+    Progress,
+    Released,
+    Run,
+    RunState,
+    Skipped,
+    Succeeded,
+    TimedOut,
+)
+from tickwork.triggers import DateTrigger, Trigger
+
+MAX_CATCH_UP = 100
+"""How many runs of a job may wait at once, when it does not coalesce what it missed."""
+
+COALESCED = "coalesced: several fire times were due at once, and the latest of them was run"
+
+MODIFIABLE = (*DEFINITION, "next_fire_time")
+
+
+class Change(NamedTuple):
+    """A job as it becomes, and the runs born with that. Its version is one above the one that was read."""
+
+    job: Job
+    runs: tuple[Run, ...] = ()
+
+
+class Settlement(NamedTuple):
+    """A run as it ends (or is given back), and the attempt that follows it, if any."""
+
+    run: Run
+    attempt: Run | None = None
+
+
+class Hold(NamedTuple):
+    """A node's word that it starts what it is given: who, and for how long it is believed."""
+
+    node: str
+    lease_until: datetime
+
+
+def first_fire_time(trigger: Trigger, now: datetime) -> datetime:
+    """When a job that gets *trigger* at *now* fires first; TriggerError if that is never.
+
+    A date that has passed is fired at once: late is better than never.
+    """
+    if isinstance(trigger, DateTrigger) and trigger.run_date is not None:
+        return trigger.run_date
+    first = trigger.next_after(now)
+    if first is None:
+        raise TriggerError(f"expected a trigger that fires after {now:%Y-%m-%d %H:%M:%S} UTC, got {trigger}")
+    return first
+
+
+def fire(
+    job: Job, active: Sequence[Run], now: datetime, hold: Hold | None, *, room: int = MAX_CATCH_UP
+) -> Change | None:
+    """Advance a due *job* past its fire time, and decide what becomes of it.
+
+    *active* are its pending and running runs on all nodes. With *hold* the run is born running under
+    that lease, otherwise it waits for any node; of several that are born together *room* are held.
+
+    None says "not yet": the fire time lies a little ahead of *now*, and an active run may still get out
+    of its way; or the job catches up with what it missed, and enough of its runs wait already.
+    """
+    first = job.next_fire_time
+    assert first is not None, f"{job.id!r} has ended"
+    assert not job.paused, f"{job.id!r} is paused"
+    full = len(active) >= job.max_instances
+    if full and first > now:
+        return None
+    last, following = latest_fire_time(job.trigger, first, now)
+    grace = job.misfire_grace_time
+    on_time = first if grace is None else _first_since(job.trigger, first, now - grace)
+    if on_time is None or on_time > last:
+        return _advance(job, last, following, _not_run(job, now, RunState.MISSED, _late(job, now, first), first, last))
+    missed = _before(job, now, RunState.MISSED, _late(job, now, first), first, on_time) if on_time > first else ()
+    if full and (job.coalesce or not _catches_up(active, on_time, last)):
+        skipped = _not_run(job, now, RunState.SKIPPED, _in_the_way(job, active), on_time, last)
+        return _advance(job, last, following, *missed, skipped)
+    if job.coalesce:
+        coalesced = _before(job, now, RunState.SKIPPED, COALESCED, on_time, last)
+        return _advance(job, last, following, *missed, *coalesced, _born(job, last, hold))
+    return _catch_up(job, active, hold, room, missed, on_time, last)
+
+
+def _catches_up(active: Sequence[Run], first: datetime, last: datetime) -> bool:
+    return first < last or any(run.state is RunState.PENDING for run in active)
+
+
+def _catch_up(
+    job: Job, active: Sequence[Run], hold: Hold | None, room: int,
+    missed: Sequence[Run], first: datetime, last: datetime,
+) -> Change | None:  # fmt: skip
+    """A run for each fire time; they wait for each other, MAX_CATCH_UP of them at a time."""
+    waiting = sum(run.state is RunState.PENDING for run in active)
+    born: list[Run] = []
+    following: datetime | None = first
+    while following is not None and following <= last and waiting < MAX_CATCH_UP:
+        startable = hold is not None and len(born) < room and len(active) + len(born) < job.max_instances
+        waiting += not startable
+        born.append(_born(job, following, hold if startable else None))
+        following = job.trigger.next_after(following)
+    return _advance(job, born[-1].fire_time, following, *missed, *born) if born else None
+
+
+def latest_fire_time(trigger: Trigger, first: datetime, until: datetime) -> tuple[datetime, datetime | None]:
+    """The last fire time that is not after *until* (or *first*, if that is), and the one that follows it.
+
+    Found by bisection on `next_after`: some forty questions for a year of missed seconds.
+    """
+    latest, bound = first, until
+    while True:
+        following = trigger.next_after(latest)
+        if following is None or following > until:
+            return latest, following
+        if following <= latest:
+            raise TriggerError(f"expected a fire time after {latest}, got {following} from {trigger!r}")
+        latest = following
+        middle = latest + (bound - latest) / 2
+        probe = trigger.next_after(middle) if middle > latest else None
+        if probe is not None and probe <= until:
+            latest = probe
+        else:
+            bound = middle
+
+
+def settle(
+    run: Run, retry: Retry, outcome: Outcome, now: datetime, *,
+    started_at: datetime | None = None, progress: Progress | None = None,
+) -> Settlement:  # fmt: skip
+    """Close *run* with *outcome*; if it did not succeed and *retry* allows it, the next attempt is born.
+
+    *started_at* and *progress* are what its node knows of it, and the row perhaps does not.
+    """
+    assert outcome.state in TRANSITIONS[run.state], f"{run.id} cannot go from {run.state} to {outcome.state}"
+    ended = run._replace(
+        version=run.version + 1, state=outcome.state, lease_until=None, ended_at=now,
+        started_at=started_at or run.started_at, progress=progress or run.progress,
+    )  # fmt: skip
+    match outcome:
+        case Succeeded():
+            return Settlement(ended if outcome.result is None else ended._replace(result=outcome.result))
+        case Failed():
+            failed = ended._replace(reason=outcome.reason, error=outcome.error)
+            return Settlement(failed, _next_attempt(run, retry, now))
+        case TimedOut() | Lost():
+            return Settlement(ended._replace(reason=outcome.reason), _next_attempt(run, retry, now))
+        case Cancelled() | Skipped():
+            return Settlement(ended._replace(reason=outcome.reason))
+        case Released():
+            return Settlement(run._replace(version=run.version + 1, state=outcome.state, node=None, lease_until=None))
+        case _:
+            assert_never(outcome)
+
+
+def pause(job: Job, now: datetime, reason: str | None) -> Change:
+    """Stop firing. A job that is paused already keeps its first reason unless a new one is given."""
+    return Change(_next_version(
+        job, paused_at=job.paused_at or now, pause_reason=reason if reason is not None else job.pause_reason
+    ))  # fmt: skip
+
+
+def resume(job: Job, now: datetime) -> Change:
+    """Fire again from *now* on. What fell into the pause is recorded as skipped, and not made up."""
+    if not job.paused:
+        return Change(_next_version(job))
+    job, dropped = _drop_until(job, now)
+    return Change(_next_version(job, paused_at=None, pause_reason=None), dropped)
+
+
+def reschedule(job: Job, trigger: Trigger, now: datetime) -> Change:
+    """Give *job* another trigger, counted from *now*. A paused job stays paused."""
+    trigger = trigger.anchored(now)
+    job, dropped = _drop_until(job, now)
+    following = first_fire_time(trigger, now if job.last_fire_time is None else max(now, job.last_fire_time))
+    _check_forward(job, following)
+    return Change(
+        _next_version(job, revision=job.revision + 1, trigger=trigger, anchored_at=now, next_fire_time=following),
+        dropped,
+    )
+
+
+def modify(job: Job, changes: Mapping[str, Any], now: datetime) -> Change:
+    """Change policies, arguments, the function or the next fire time; a new trigger reschedules."""
+    for name in changes:
+        if name not in MODIFIABLE:
+            raise InvalidJobError(
+                f"modify_job: expected one of {', '.join(MODIFIABLE)}, got {name!r}{did_you_mean(name, MODIFIABLE)}"
+            )
+    changes = dict(changes)
+    runs: tuple[Run, ...] = ()
+    if "trigger" in changes:
+        rescheduled = reschedule(job, changes.pop("trigger"), now)
+        job, runs = rescheduled.job._replace(version=job.version), rescheduled.runs
+    elif "next_fire_time" in changes:
+        job, runs = _drop_until(job, now)
+    _check_forward(job, changes.get("next_fire_time"))
+    return Change(check_job(_next_version(job, revision=job.revision + 1, **changes)), runs)
+
+
+def ensure(job: Job, declared: Job, now: datetime) -> Change | None:
+    """Bring a stored *job* to what the code declares; None if it is that already.
+
+    An unchanged definition keeps its phase, its pause and its history; a trigger that leaves its start
+    open keeps the start it has. A changed trigger reschedules; a pause survives either.
+    """
+    differing = {name: getattr(declared, name) for name in DEFINITION if getattr(declared, name) != getattr(job, name)}
+    if declared.trigger == job.trigger or declared.trigger.anchored(job.anchored_at) == job.trigger:
+        differing.pop("trigger", None)
+    return modify(job, differing, now) if differing else None
+
+
+def run_now(job: Job, now: datetime) -> Change:
+    """A run outside the schedule, for any node; it waits if `max_instances` are running."""
+    run = Run(job_id=job.id, job_uid=job.uid, fire_time=now, available_at=now, origin=Origin.MANUAL)
+    return Change(_next_version(job), (run,))
+
+
+def _next_version(job: Job, **changes: Any) -> Job:
+    return job._replace(version=job.version + 1, **changes)
+
+
+def _check_forward(job: Job, fire_time: datetime | None) -> None:
+    if fire_time is not None and job.last_fire_time is not None and fire_time <= job.last_fire_time:
+        raise InvalidJobError(
+            f"next_fire_time: expected an instant after the last fire time of {job.id!r}, {job.last_fire_time}, "
+            f"got {fire_time}: what has its answer in the ledger is not fired again; run_job_now runs it once more"
+        )
+
+
+def _advance(job: Job, to: datetime, following: datetime | None, *runs: Run) -> Change:
+    """The job past *to*, a fire time that now has its answer, waiting for *following*."""
+    return Change(job._replace(version=job.version + 1, next_fire_time=following, last_fire_time=to), runs)
+
+
+def _drop_until(job: Job, now: datetime) -> tuple[Job, tuple[Run, ...]]:
+    """The job past the fire times up to *now* that were never fired, and one closed row that answers for them."""
+    first = job.next_fire_time
+    if first is None or first > now:
+        return job, ()
+    reason = "rescheduled before it was fired"
+    if job.paused:
+        reason = f"paused at {job.paused_at:%Y-%m-%dT%H:%M:%SZ}" + (f": {job.pause_reason}" if job.pause_reason else "")
+    last, following = latest_fire_time(job.trigger, first, now)
+    dropped = _not_run(job, now, RunState.SKIPPED, reason, first, last)
+    return job._replace(next_fire_time=following, last_fire_time=last), (dropped,)
+
+
+def _born(job: Job, fire_time: datetime, hold: Hold | None) -> Run:
+    if hold is None:
+        return Run(job_id=job.id, job_uid=job.uid, fire_time=fire_time, available_at=fire_time)
+    return Run(
+        job_id=job.id, job_uid=job.uid, fire_time=fire_time, available_at=fire_time,
+        state=RunState.RUNNING, node=hold.node, lease_until=hold.lease_until,
+    )  # fmt: skip
+
+
+def _not_run(job: Job, now: datetime, state: RunState, reason: str, first: datetime, last: datetime) -> Run:
+    """A row born closed, which answers for the fire times from *first* through *last*."""
+    return Run(
+        job_id=job.id, job_uid=job.uid, fire_time=first, through=None if first == last else last,
+        available_at=first, state=state, ended_at=now, reason=reason,
+    )  # fmt: skip
+
+
+def _before(job: Job, now: datetime, state: RunState, reason: str, first: datetime, end: datetime) -> tuple[Run, ...]:
+    """A closed row for the fire times from *first* up to *end* and without it, if there are any."""
+    if first >= end:
+        return ()
+    last, _ = latest_fire_time(job.trigger, first, end - MICROSECOND)
+    return (_not_run(job, now, state, reason, first, last),)
+
+
+def _first_since(trigger: Trigger, first: datetime, since: datetime) -> datetime | None:
+    """The first fire time that is not before *since*, counted from *first*."""
+    return first if first >= since else trigger.next_after(since - MICROSECOND)
+
+
+def _next_attempt(run: Run, retry: Retry, now: datetime) -> Run | None:
+    if run.attempt >= retry.max_attempts:
+        return None
+    return Run(
+        job_id=run.job_id, job_uid=run.job_uid, fire_time=run.fire_time, origin=run.origin,
+        attempt=run.attempt + 1, available_at=now + retry.delay,
+    )  # fmt: skip
+
+
+def _late(job: Job, now: datetime, first: datetime) -> str:
+    return f"fired {now - first} late, and misfire_grace_time is {job.misfire_grace_time}"
+
+
+def _in_the_way(job: Job, active: Sequence[Run]) -> str:
+    verb = "running" if active[0].state is RunState.RUNNING else "waiting"
+    return f"max_instances is {job.max_instances}, and run {active[0].id} was still {verb}"

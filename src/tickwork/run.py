@@ -1,0 +1,206 @@
+"""A run: one attempt to execute a job for one fire time, which is one row of the ledger.
+
+The rule: a run moves only along TRANSITIONS, and what is closed stays closed. Rows that never ran
+are born closed: the ledger shows what did not run, and why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, ClassVar, NamedTuple, TypeAlias
+
+from tickwork.clock import from_micros, to_micros
+from tickwork.errors import RunNotFoundError
+
+
+class RunState(StrEnum):
+    PENDING = "pending"
+    """Waits for a node with room; claiming moves it on."""
+    RUNNING = "running"
+    """Held by a node under a lease; its outcome, or the end of the lease, moves it on."""
+    SUCCEEDED = "succeeded"
+    """The function returned."""
+    FAILED = "failed"
+    """The function raised, or could not be called."""
+    TIMED_OUT = "timed_out"
+    """The function took longer than it was allowed."""
+    CANCELLED = "cancelled"
+    """Someone asked that it end, or that it never begin."""
+    LOST = "lost"
+    """Its node did not renew the lease: it died, or was cut off."""
+    MISSED = "missed"
+    """Its fire time was too long ago when a node came to fire it."""
+    SKIPPED = "skipped"
+    """Its fire time came, and a rule of the job said no."""
+
+    @property
+    def closed(self) -> bool:
+        return not TRANSITIONS[self]
+
+
+TRANSITIONS: dict[RunState, frozenset[RunState]] = {
+    RunState.PENDING: frozenset({RunState.RUNNING, RunState.CANCELLED, RunState.SKIPPED}),
+    RunState.RUNNING: frozenset({
+        RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT, RunState.CANCELLED, RunState.LOST,
+        RunState.SKIPPED,  # claimed ahead of its fire time, and its job paused before it
+        RunState.PENDING,  # given back by a node that stops, or that waited too long for room
+    }),
+    RunState.SUCCEEDED: frozenset(),
+    RunState.FAILED: frozenset(),
+    RunState.TIMED_OUT: frozenset(),
+    RunState.CANCELLED: frozenset(),
+    RunState.LOST: frozenset(),
+    RunState.MISSED: frozenset(),
+    RunState.SKIPPED: frozenset(),
+}  # fmt: skip
+
+
+class Origin(StrEnum):
+    """Why a run was born."""
+
+    SCHEDULE = "schedule"
+    """Its trigger named the fire time."""
+    MANUAL = "manual"
+    """Someone asked for it; its fire time is when they did."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run has come, in its own words."""
+
+    done: float
+    total: float | None = None
+    message: str = ""
+
+
+class Run(NamedTuple):
+    job_id: str
+    job_uid: int
+    fire_time: datetime
+    """The instant that the trigger named. It never moves, however late the run."""
+    available_at: datetime
+    """Not to be started before this: the fire time, or the end of a retry's delay."""
+    through: datetime | None = None
+    """The last fire time this row answers for, when it closes several at once. None: only its own."""
+    attempt: int = 1
+    origin: Origin = Origin.SCHEDULE
+    state: RunState = RunState.PENDING
+    version: int = 1
+    node: str | None = None
+    """Who holds it, or held it last. None: it was never claimed."""
+    lease_until: datetime | None = None
+    """How long its node is believed to be alive. None: it is not running."""
+    started_at: datetime | None = None
+    """When the function was called. None: it was not, or the store has not been told yet."""
+    ended_at: datetime | None = None
+    """When it was closed. None: it is not."""
+    reason: str | None = None
+    """Why it ended as it did, in one line. None: it succeeded, or has not ended."""
+    error: str | None = None
+    """The traceback of what the function raised."""
+    result: Any = None
+    """What the function returned, if that was small and plain JSON."""
+    progress: Progress | None = None
+
+    def __hash__(self) -> int:
+        return hash((self.job_uid, self.fire_time, self.attempt, self.version))
+
+    @property
+    def id(self) -> str:
+        """Made of the unique (job, fire time, attempt), so it is the same wherever it is computed.
+
+        An idempotency key for one attempt; `key` is the one for all attempts of a fire time.
+        """
+        return f"{self.key}-{self.attempt}"
+
+    @property
+    def key(self) -> str:
+        """The same for all attempts at one fire time of one job."""
+        return f"{self.job_uid:x}-{to_micros(self.fire_time)}{'m' if self.origin is Origin.MANUAL else ''}"
+
+    @property
+    def lateness(self) -> timedelta | None:
+        """How long after its fire time the function was called. None: it was not."""
+        return None if self.started_at is None else self.started_at - self.fire_time
+
+    @property
+    def duration(self) -> timedelta | None:
+        """How long the call took. None: it has not ended, or never began."""
+        if self.started_at is None or self.ended_at is None:
+            return None
+        return self.ended_at - self.started_at
+
+
+@dataclass(frozen=True, slots=True)
+class RunKey:
+    """What a run's id says: the unique (job, fire time, origin, attempt)."""
+
+    job_uid: int
+    fire_time: datetime
+    origin: Origin
+    attempt: int
+
+    @classmethod
+    def parse(cls, run_id: str) -> RunKey:
+        """The key that *run_id* writes down; a RunNotFoundError if it cannot be a run's id."""
+        try:
+            uid, _, rest = run_id.partition("-")
+            micros, _, attempt = rest.rpartition("-")
+            origin = Origin.MANUAL if micros.endswith("m") else Origin.SCHEDULE
+            key = cls(int(uid, 16), from_micros(int(micros.removesuffix("m"))), origin, int(attempt))
+        except (ValueError, OverflowError):
+            raise RunNotFoundError(run_id) from None
+        if not 0 <= key.job_uid < 2**63 or not 0 < key.attempt < 2**31:
+            raise RunNotFoundError(run_id)
+        return key
+
+
+@dataclass(frozen=True, slots=True)
+class Succeeded:
+    state: ClassVar = RunState.SUCCEEDED
+    result: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    state: ClassVar = RunState.FAILED
+    reason: str
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TimedOut:
+    state: ClassVar = RunState.TIMED_OUT
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    state: ClassVar = RunState.CANCELLED
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    state: ClassVar = RunState.LOST
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    state: ClassVar = RunState.SKIPPED
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Not an ending: its node gives it back, unstarted, and it waits for another."""
+
+    state: ClassVar = RunState.PENDING
+
+
+DONE = Succeeded()
+
+Outcome: TypeAlias = Succeeded | Failed | TimedOut | Cancelled | Lost | Skipped | Released

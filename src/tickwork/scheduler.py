@@ -1,0 +1,666 @@
+"""The scheduler: the verbs that users know, and the two faces that need no event loop."""
+
+from __future__ import annotations
+
+import atexit
+import inspect
+import logging
+import os
+import secrets
+import sys
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, TypeVar, final
+
+from tickwork import plan
+from tickwork.checks import check_duration
+from tickwork.clock import MICROSECOND, Clock, aware_utc
+from tickwork.codec import plain_arguments
+from tickwork.driver import Driver
+from tickwork.errors import (
+    ConflictError,
+    ForkedSchedulerError,
+    InvalidJobError,
+    JobExistsError,
+    JobNotFoundError,
+    SchedulerAlreadyRunningError,
+    SchedulerNotRunningError,
+    did_you_mean,
+)
+from tickwork.events import (
+    JobAdded,
+    JobChanged,
+    JobRemoved,
+    Listener,
+    Listeners,
+    SchedulerStarted,
+    SchedulerStopped,
+)
+from tickwork.executors.base import Executor
+from tickwork.executors.call import check_arguments, inside_run
+from tickwork.executors.threads import ThreadExecutor
+from tickwork.job import NO_ARGUMENTS, ONCE, Job, Retry, check_job
+from tickwork.loop import Loop, Timing
+from tickwork.plan import Change
+from tickwork.refs import Function, find_function, name_function
+from tickwork.run import Cancelled, Outcome, Released, Run, RunState, Skipped
+from tickwork.stores import make_store
+from tickwork.stores.base import Store
+from tickwork.triggers import DateTrigger, Trigger, make_trigger
+
+MILLISECONDS_BEFORE_2020 = 1_577_836_800_000
+MAX_TRIES = 100
+"""How often a change is decided anew when other writers were faster."""
+DEFAULT_TIMING = Timing()
+PATIENCE = 5.0
+"""Seconds that `start` waits for the runs of a shutdown that goes on in the background."""
+JOB_DEFAULTS = ("coalesce", "misfire_grace_time", "max_instances", "retry", "executor")
+
+F = TypeVar("F", bound=Function)
+
+log = logging.getLogger("tickwork.scheduler")
+
+
+class Unset:
+    """The absence of an option, where None means something."""
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+
+UNSET = Unset()
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What is true of a scheduler at this moment."""
+
+    running: bool
+    """Whether its thread is alive, and it has not been asked to stop."""
+    paused: bool
+    node: str | None
+    """This start's random name in the ledger. None: not started."""
+    store: str
+    """Where the store is."""
+    outage: str | None
+    """Why nothing fires: the store cannot be used, or ticks fail. None: all is well."""
+
+
+class Scheduler:
+    """What all schedulers can do; the faces differ in where coroutines run and whether `start` returns.
+
+    *store* is a URL (`sqlite:///jobs.db`), a store, or None for memory. *executors* adds to or replaces
+    `threads` and `asyncio`. *timezone* is that of triggers that name none. *job_defaults* are the policies
+    of jobs that choose none: `coalesce`, `misfire_grace_time`, `max_instances`, `retry`, `executor`.
+    *lease* is how long a run is believed to go on after its node was last heard of, *poll* the
+    longest time until news is noticed when no bell rings.
+
+    Every verb is safe to call from any thread, and from inside a job or a listener.
+    """
+
+    def __init__(
+        self,
+        store: str | Store | None = None,
+        *,
+        executors: Mapping[str, Executor] | None = None,
+        timezone: str | None = None,
+        job_defaults: Mapping[str, Any] | None = None,
+        lease: timedelta = DEFAULT_TIMING.lease,
+        poll: timedelta = DEFAULT_TIMING.poll,
+        clock: Clock | None = None,
+    ) -> None:
+        self._store = make_store(store, clock=clock)
+        self._executors: dict[str, Executor] = {**self._own_executors(), **(executors or {})}
+        self._timezone = timezone
+        self._defaults = self._check_defaults(job_defaults or {})
+        self._timing = _check_timing(lease, poll)
+        self._listeners = Listeners()
+        self._declared: dict[str, Job] = {}
+        self._driver: Driver | None = None
+        self._process: int | None = None
+        self._shutting_down = False
+        self._lock = threading.Lock()
+
+    # starting and stopping
+
+    def start(self, *, paused: bool = False) -> None:
+        """Store what was declared, and begin to fire; with *paused*, only after `resume`.
+
+        Raises SchedulerAlreadyRunningError, ForkedSchedulerError and what opening the store raises.
+        """
+        with self._lock:
+            self._check_startable()
+            self._store.open(self._ring)
+            try:
+                self._ensure_declared()
+            except BaseException:
+                self._store.close()
+                raise
+            node = secrets.token_hex(8)
+            driver = self._make_driver(lambda wake: self._make_loop(node, wake), lambda: self._finish(driver))
+            driver.loop.paused = paused
+            for executor in self._executors.values():
+                executor.start(driver.loop.report)
+            self._driver, self._process, self._shutting_down = driver, os.getpid(), False
+            driver.start()
+            atexit.register(self._leave)
+        log.info("scheduler started as node %s on %s", node, self._store.location)
+        self._listeners.tell(SchedulerStarted(node))
+
+    def shutdown(self, wait: bool = True, *, timeout: timedelta | float | None = None) -> None:
+        """Fire nothing more, and hand over to the other nodes what has not begun.
+
+        Runs that go on may end; when *timeout* (seconds) is over their coroutines are cancelled, and
+        threads are left behind. With *wait* this returns when that is done, unless it is called from a
+        job or a listener, which it would wait for: then, as without *wait*, it is done in the background.
+        Raises SchedulerNotRunningError.
+        """
+        driver = self._running_driver()
+        limit = _seconds("timeout", timeout)
+        self._shutting_down = True
+        driver.loop.stop(None if limit is None else self._store.clock.now() + timedelta(seconds=limit))
+        if wait and not self._would_wait_for_itself(driver):
+            driver.wait_finished(None if limit is None else limit + 5 * self._timing.last_call.total_seconds())
+
+    def wait_stopped(self, timeout: timedelta | float | None = None) -> bool:
+        """Wait until a shutdown that goes on in the background is done, or *timeout* seconds; whether it is."""
+        return self._driver is None or self._driver.wait_finished(_seconds("timeout", timeout))
+
+    def pause(self) -> None:
+        """Fire and claim nothing on this node until `resume`; what runs goes on, and other nodes too."""
+        self._running_driver().loop.paused = True
+
+    def resume(self) -> None:
+        """Fire again on this node."""
+        loop = self._running_driver().loop
+        loop.paused = False
+        loop.wake()
+
+    @property
+    def running(self) -> bool:
+        """Whether this scheduler fires, or would if it were not paused."""
+        return self._driver is not None and self._driver.is_alive() and not self._shutting_down
+
+    def health(self) -> Health:
+        """What is true of this scheduler at this moment."""
+        driver = self._driver if self._driver and self._driver.is_alive() else None
+        loop = driver.loop if driver else None
+        outage = (loop.outage.error if loop.outage else driver.fault) if driver and loop else None
+        return Health(
+            running=self.running, paused=bool(loop and loop.paused), node=loop.node if loop else None,
+            store=self._store.location, outage=outage,
+        )  # fmt: skip
+
+    # jobs
+
+    def add_job(
+        self,
+        /,
+        func: Function | str,
+        trigger: Trigger | str | None = None,
+        *,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        id: str | None = None,
+        name: str | None = None,
+        executor: str | Unset | None = UNSET,
+        coalesce: bool | Unset = UNSET,
+        misfire_grace_time: timedelta | float | Unset | None = UNSET,
+        max_instances: int | Unset = UNSET,
+        retry: Retry | Unset | None = UNSET,
+        next_run_time: datetime | Unset | None = UNSET,
+        replace_existing: bool = False,
+        **trigger_args: Any,
+    ) -> Job:
+        """Add a job: *func*, or its `module:qualname`, at the fire times of *trigger*.
+
+        *trigger* is a trigger, or its word (`date`, `interval`, `cron`) with its options in
+        *trigger_args*; None runs the function once, now. *next_run_time* sets the first fire time, or
+        adds the job paused if it is None.
+
+        Before `start` this declares the job: at start it is stored if it is new and brought up to date
+        if it differs; an unchanged one keeps its phase, its pause and its history. Afterwards an id that
+        is taken raises JobExistsError, or with *replace_existing* is brought up to date likewise.
+
+        Without an *id* a job is named after its function, so that every worker that adds it means the
+        same job; a one-off that is added to a running scheduler gets a random id.
+
+        Raises TriggerError, InvalidJobError, FunctionReferenceError, JobExistsError, StoreError.
+        """
+        job = self._make_job(
+            func, trigger, args=args, kwargs=kwargs, id=id, name=name, executor=executor, coalesce=coalesce,
+            misfire_grace_time=misfire_grace_time, max_instances=max_instances, retry=retry,
+            next_run_time=next_run_time, trigger_args=trigger_args,
+        )  # fmt: skip
+        if not self.running:
+            return self._declare(job, replace_existing=replace_existing)
+        if replace_existing:
+            return self._ensure([job])[0]
+        return self.add_jobs([job])[0]
+
+    def new_job(self, /, func: Function | str, trigger: Trigger | str | None = None, **options: Any) -> Job:
+        """A job as `add_job` would add it, for `add_jobs`; nothing is stored."""
+        return self._make_job(func, trigger, **_split_options(options))
+
+    def add_jobs(self, jobs: Iterable[Job]) -> Sequence[Job]:
+        """Add many jobs that `new_job` made, all or none, in one transaction. Raises JobExistsError."""
+        new = [_anchored(job) for job in jobs]
+        self._opened_store().add(new)
+        self._ring_for(new)
+        for job in new:
+            self._listeners.tell(JobAdded(job))
+        return new
+
+    def scheduled_job(self, trigger: Trigger | str, **options: Any) -> Callable[[F], F]:
+        """Decorate a function to make it a job, with the options of `add_job`; the function is unchanged."""
+
+        def declare(func: F) -> F:
+            self.add_job(func, trigger, replace_existing=self.running, **options)
+            return func
+
+        return declare
+
+    def get_job(self, job_id: str) -> Job | None:
+        """The job as it is now, or None if there is none."""
+        try:
+            return self._opened_store().get(job_id)
+        except JobNotFoundError:
+            return self._declared.get(job_id)
+
+    def get_jobs(self) -> Sequence[Job]:
+        """All jobs: the next to fire first, then the paused and the ended ones."""
+        stored = {job.id: job for job in self._opened_store().jobs()}
+        jobs = [*stored.values(), *(job for id, job in self._declared.items() if id not in stored)]
+        return sorted(jobs, key=lambda job: (job.paused, job.ended, job.next_fire_time or job.anchored_at, job.id))
+
+    def modify_job(self, /, job_id: str, **changes: Any) -> Job:
+        """Change policies, arguments, the function, the trigger or `next_run_time` of a job.
+
+        A new trigger counts from now. Raises JobNotFoundError, InvalidJobError, TriggerError.
+        """
+        for name in changes.keys() & {"next_run_time", "next_fire_time"}:
+            if changes[name] is None:
+                raise InvalidJobError(f"{name}: expected a time, got None: pause_job pauses a job")
+            changes["next_fire_time"] = aware_utc(changes.pop(name), name)
+        return self._change(job_id, lambda job, now: plan.modify(job, self._checked(job, changes), now), Released())
+
+    def reschedule_job(self, /, job_id: str, trigger: Trigger | str, **trigger_args: Any) -> Job:
+        """Give a job another trigger, counted from now; a paused job stays paused.
+
+        Raises JobNotFoundError, TriggerError.
+        """
+        new = make_trigger(trigger, trigger_args, timezone=self._timezone)
+        return self._change(
+            job_id, lambda job, now: plan.reschedule(job, new, now), Skipped("rescheduled before it began")
+        )
+
+    def pause_job(self, job_id: str, *, reason: str | None = None) -> Job:
+        """Fire this job on no node until it is resumed; what runs goes on. Raises JobNotFoundError."""
+        why = f"paused before it began{f': {reason}' if reason else ''}"
+        return self._change(job_id, lambda job, now: plan.pause(job, now, reason), Skipped(why))
+
+    def resume_job(self, job_id: str) -> Job:
+        """Fire this job again from now on; what fell into the pause is not made up. Raises JobNotFoundError."""
+        return self._change(job_id, plan.resume)
+
+    def remove_job(self, job_id: str) -> None:
+        """Remove a job; its waiting runs are cancelled, running ones go on. Raises JobNotFoundError."""
+        declared = self._declared.pop(job_id, None)
+        if not self._remove([job_id]) and declared is None:
+            raise JobNotFoundError(job_id, (job.id for job in self._store.jobs(limit=1000)))
+
+    def remove_all_jobs(self) -> None:
+        """Remove every job, declared ones too."""
+        self._declared.clear()
+        self._remove(None)
+
+    def run_job_now(self, job_id: str) -> Run:
+        """Run a job once outside its schedule, on any node with room; its run waits if `max_instances` are running.
+
+        A paused job runs too. Raises JobNotFoundError.
+        """
+        born: list[Run] = []
+
+        def decide(job: Job, now: datetime) -> Change:
+            change = plan.run_now(job, now)
+            born[:] = change.runs
+            return change
+
+        self._change(job_id, decide)
+        return born[0]
+
+    # the ledger
+
+    def get_runs(
+        self, job_id: str | None = None, *, states: Collection[RunState] = (), limit: int = 100, offset: int = 0
+    ) -> Sequence[Run]:
+        """The newest rows of the ledger, of one job or all, in these states or all."""
+        return self._opened_store().runs(job_id=job_id, states=states, limit=limit, offset=offset)
+
+    def get_run(self, run_id: str) -> Run:
+        """The run as it is now. Raises RunNotFoundError."""
+        return self._opened_store().run(run_id)
+
+    # events
+
+    def add_listener(self, listener: Listener, *kinds: type) -> None:
+        """Call *listener* with each event of these classes, or of all; on a thread of its own, in order."""
+        self._listeners.add(listener, *kinds)
+
+    def remove_listener(self, listener: Listener) -> None:
+        self._listeners.remove(listener)
+
+    # making jobs
+
+    def _make_job(
+        self, func: Function | str, trigger: Trigger | str | None, *,
+        args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, id: str | None = None,
+        name: str | None = None, next_run_time: datetime | Unset | None = UNSET,
+        trigger_args: Mapping[str, Any], **policies: Any,
+    ) -> Job:  # fmt: skip
+        ref, function = _named(func)
+        ref = sys.intern(ref)  # many jobs may share it
+        if trigger is None and trigger_args:
+            raise InvalidJobError(
+                f"trigger: expected 'date', 'interval' or 'cron' before its options, got only {sorted(trigger_args)}"
+            )
+        chosen = make_trigger(DateTrigger() if trigger is None else trigger, trigger_args, timezone=self._timezone)
+        plain_args, plain_kwargs = plain_arguments(args, kwargs or {})
+        check_arguments(function, plain_args, plain_kwargs)
+        now = self._store.clock.now()
+        settings = {**self._defaults, **{key: value for key, value in policies.items() if value is not UNSET}}
+        if settings.get("executor") is None:
+            settings["executor"] = _usual_executor(function)
+        anchored_at, first = now, plan.first_fire_time(chosen.anchored(now), now)
+        if not isinstance(next_run_time, Unset) and next_run_time is not None:
+            anchored_at = first = aware_utc(next_run_time, "next_run_time")
+        return check_job(Job(
+            id=id if id is not None else self._default_id(ref, chosen),
+            func=ref, trigger=chosen, args=plain_args, kwargs=plain_kwargs or NO_ARGUMENTS,
+            name=name if name is not None else sys.intern(ref.rpartition(":")[2]),
+            uid=_uids.new(), anchored_at=anchored_at, next_fire_time=first,
+            paused_at=now if next_run_time is None else None,
+            pause_reason="added with next_run_time=None" if next_run_time is None else None,
+            **self._read_policies(settings),
+        ))  # fmt: skip
+
+    def _default_id(self, ref: str, trigger: Trigger) -> str:
+        return secrets.token_hex(8) if self.running and isinstance(trigger, DateTrigger) else ref
+
+    def _read_policies(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The policies as a job keeps them, from what a user may write."""
+        read = dict(settings)
+        executor = read.get("executor", "threads")
+        if not isinstance(executor, str) or executor not in self._executors:
+            known = did_you_mean(str(executor), self._executors)
+            raise InvalidJobError(f"executor: expected one of this scheduler's, got {executor!r}{known}")
+        if "misfire_grace_time" in read:
+            grace = _seconds("misfire_grace_time", read["misfire_grace_time"])
+            read["misfire_grace_time"] = None if grace is None else timedelta(seconds=grace)
+        if "retry" in read and read["retry"] is None:
+            read["retry"] = ONCE
+        return read
+
+    def _check_defaults(self, defaults: Mapping[str, Any]) -> dict[str, Any]:
+        for name in defaults:
+            if name not in JOB_DEFAULTS:
+                raise InvalidJobError(
+                    f"job_defaults: expected {', '.join(JOB_DEFAULTS)}, got {name!r}{did_you_mean(name, JOB_DEFAULTS)}"
+                )
+        now = self._store.clock.now()
+        probe = Job("probe", "probe:probe", DateTrigger(), anchored_at=now, next_fire_time=None, name="probe")
+        check_job(probe._replace(**self._read_policies({"executor": "threads", **_given(defaults)})))
+        return dict(defaults)
+
+    def _checked(self, job: Job, changes: Mapping[str, Any]) -> dict[str, Any]:
+        """Changes to *job* as it keeps them, checked like a new job's."""
+        read = dict(changes)
+        function = None
+        if "func" in read:
+            read["func"], function = _named(read["func"])
+        if read.keys() & {"func", "args", "kwargs"}:
+            args, kwargs = plain_arguments(read.get("args", job.args), read.get("kwargs", job.kwargs))
+            check_arguments(function or find_function(job.func), args, kwargs)
+            read |= {name: value for name, value in (("args", args), ("kwargs", kwargs)) if name in read}
+        if isinstance(read.get("trigger"), str):
+            raise InvalidJobError(
+                "trigger: expected a trigger, got a word: use reschedule_job, which takes its options"
+            )
+        if "trigger" in read:
+            read["trigger"] = make_trigger(read["trigger"])
+        if "executor" in read and read["executor"] is None:
+            read["executor"] = _usual_executor(function or find_function(job.func))
+        return read | self._read_policies({name: read[name] for name in JOB_DEFAULTS if name in read})
+
+    # declared jobs
+
+    def _declare(self, job: Job, *, replace_existing: bool) -> Job:
+        if job.id in self._declared and not replace_existing:
+            raise JobExistsError(job.id)
+        self._declared[job.id] = job
+        return job
+
+    def _ensure_declared(self) -> None:
+        self._ensure([*self._declared.values()])
+
+    def _ensure(self, declared: Sequence[Job]) -> Sequence[Job]:
+        """Bring the store to what is declared; other workers may be doing the same this moment."""
+        store = self._opened_store()
+        for _ in range(MAX_TRIES):
+            now = store.clock.now()
+            stored = {job.id: job for job in store.jobs(ids=[job.id for job in declared])} if declared else {}
+            new = [_anchored(job) for job in declared if job.id not in stored]
+            changes = [
+                change for job in declared
+                if job.id in stored and (change := plan.ensure(stored[job.id], job, now)) is not None
+            ]  # fmt: skip
+            try:
+                if new:
+                    store.add(new)
+                    for job in new:
+                        self._listeners.tell(JobAdded(job))
+            except JobExistsError:  # another worker was faster
+                continue
+            if len(store.save(changes) if changes else ()) == len(changes):
+                for change in changes:
+                    self._withdraw(change.job, Released())
+                    self._listeners.tell(JobChanged(change.job))
+                self._ring()
+                ensured = {job.id: job for job in (*stored.values(), *new, *(change.job for change in changes))}
+                return [ensured[job.id] for job in declared]
+        raise _too_many_conflicts("declared jobs")
+
+    # changing jobs
+
+    def _change(self, job_id: str, decide: Callable[[Job, datetime], Change], held: Outcome | None = None) -> Job:
+        """Read, decide and write, again if another writer was faster; *held* is what becomes of runs claimed ahead."""
+        store = self._opened_store()
+        for tries in range(MAX_TRIES):
+            # A microsecond later each time: two runs asked for at one instant are two runs.
+            change = decide(store.get(job_id), store.clock.now() + tries * MICROSECOND)
+            if store.save([change]):
+                if held is not None:
+                    self._withdraw(change.job, held)
+                self._ring()
+                self._listeners.tell(JobChanged(change.job))
+                return change.job
+        raise _too_many_conflicts(f"job {job_id!r}")
+
+    def _remove(self, job_ids: Collection[str] | None) -> Sequence[Job]:
+        removed = self._opened_store().remove(job_ids)
+        for job in removed:
+            self._withdraw(job, Cancelled("its job was removed before it began"))
+            self._listeners.tell(JobRemoved(job))
+        return removed
+
+    def _withdraw(self, job: Job, outcome: Outcome) -> None:
+        if self._driver is not None:
+            self._driver.loop.withdraw(job.uid, outcome)
+
+    # the parts that a start puts together
+
+    def _own_executors(self) -> dict[str, Executor]:
+        from tickwork.executors.asyncio import AsyncIOExecutor  # noqa: PLC0415  asyncio costs most of an import
+
+        return {"threads": ThreadExecutor(), "asyncio": AsyncIOExecutor()}
+
+    def _make_driver(self, make_loop: Callable[[Callable[[], None]], Loop], finished: Callable[[], None]) -> Driver:
+        return Driver(make_loop, finished)
+
+    def _make_loop(self, node: str, wake: Callable[[], None]) -> Loop:
+        return Loop(self._store, self._executors, node=node, timing=self._timing, listeners=self._listeners, wake=wake)
+
+    def _opened_store(self) -> Store:
+        self._store.open()
+        return self._store
+
+    def _ring(self) -> None:
+        if self._driver is not None:
+            self._driver.loop.wake()
+
+    def _ring_for(self, jobs: Iterable[Job]) -> None:
+        fire_times = [job.next_fire_time for job in jobs if job.next_fire_time is not None and not job.paused]
+        if self._driver is not None and fire_times:
+            self._driver.loop.wake_for(min(fire_times))
+
+    def _check_startable(self) -> None:
+        if self._process is not None and self._process != os.getpid():
+            raise ForkedSchedulerError(
+                f"expected to be started in process {self._process}, which made this scheduler, got its forked child "
+                f"{os.getpid()}: start it after the fork (in the app's lifespan, or gunicorn's post_worker_init)"
+            )
+        if self.running:
+            raise SchedulerAlreadyRunningError(
+                "expected a scheduler that does not run, got one that does: call shutdown()"
+            )
+        driver = self._driver
+        if driver is None or not driver.is_alive():
+            return
+        if self._would_wait_for_itself(driver) or not driver.wait_finished(PATIENCE):
+            raise SchedulerAlreadyRunningError(
+                "expected a scheduler that has shut down, got one whose runs have not ended: try again later"
+            )
+
+    def _running_driver(self) -> Driver:
+        if self._driver is None or not self.running:
+            raise SchedulerNotRunningError("expected a scheduler that runs, got one that does not: call start()")
+        return self._driver
+
+    def _would_wait_for_itself(self, driver: Driver) -> bool:
+        """Whether the calling thread is one that the shutdown waits for."""
+        return inside_run() or driver.is_this_thread() or self._listeners.called_from()
+
+    def _finish(self, driver: Driver) -> None:
+        """The last act of the driver's thread."""
+        for executor in self._executors.values():
+            executor.stop()
+        self._store.close()
+        atexit.unregister(self._leave)
+        self._process = None
+        log.info("scheduler stopped, node %s", driver.loop.node)
+        self._listeners.tell(SchedulerStopped(driver.loop.node))
+
+    def _leave(self) -> None:
+        """At the end of the process: hand over what has not begun, and wait for nothing else."""
+        if self.running and self._process == os.getpid():
+            self.shutdown(timeout=0.0)
+
+
+@final
+class BackgroundScheduler(Scheduler):
+    """A scheduler for programs that do something else meanwhile: `start` returns at once.
+
+    Coroutines run in an event loop of the scheduler's own, on a thread of its own.
+    """
+
+
+@final
+class BlockingScheduler(Scheduler):
+    """A scheduler for programs that do nothing else: `start` returns after `shutdown`, or Ctrl-C."""
+
+    def start(self, *, paused: bool = False) -> None:
+        super().start(paused=paused)
+        driver = self._driver
+        assert driver is not None
+        try:
+            while not driver.wait_finished(1.0):
+                pass
+        except (KeyboardInterrupt, SystemExit):
+            if self.running:
+                self.shutdown()
+            raise
+
+
+JOB_OPTIONS = inspect.signature(Scheduler.add_job).parameters.keys() - {"self", "func", "trigger", "replace_existing"}
+
+
+def _named(func: Function | str) -> tuple[str, Function]:
+    """A function and its name, from either."""
+    if isinstance(func, str):
+        return func, find_function(func)
+    if not callable(func):
+        raise InvalidJobError(f"func: expected a function or 'module:qualname', got {func!r}")
+    return name_function(func), func
+
+
+class _Uids:
+    """Numbers that no other job has, on any machine: milliseconds since 2020, and 22 bits, random at first.
+
+    Of 63 bits, and rising with time, so that a store keeps together what was added together.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def new(self) -> int:
+        now = time.time_ns() // 1_000_000 - MILLISECONDS_BEFORE_2020
+        with self._lock:
+            in_the_same_millisecond = self._last >> 22 == now
+            self._last = self._last + 1 if in_the_same_millisecond else (now << 22) + secrets.randbits(21)
+            return self._last
+
+
+_uids = _Uids()
+
+
+def _anchored(job: Job) -> Job:
+    """The job as it is stored: with the start of its trigger fixed."""
+    return job._replace(trigger=job.trigger.anchored(job.anchored_at))
+
+
+def _usual_executor(func: Function) -> str:
+    return "asyncio" if inspect.iscoroutinefunction(func) else "threads"
+
+
+def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in settings.items() if value is not None}
+
+
+def _split_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The keyword options of `add_job`, with those of the trigger apart."""
+    own = {name: value for name, value in options.items() if name in JOB_OPTIONS}
+    return {**own, "trigger_args": {name: value for name, value in options.items() if name not in own}}
+
+
+def _seconds(name: str, duration: object) -> float | None:
+    if duration is None:
+        return None
+    if isinstance(duration, timedelta):
+        return duration.total_seconds()
+    if isinstance(duration, int | float) and not isinstance(duration, bool) and 0 <= duration < 1e10:
+        return float(duration)
+    raise InvalidJobError(f"{name}: expected seconds, a timedelta or None, got {duration!r}")
+
+
+def _check_timing(lease: timedelta, poll: timedelta) -> Timing:
+    check_duration("lease", lease, least=timedelta(seconds=1), most=timedelta(hours=1))
+    check_duration("poll", poll, least=timedelta(milliseconds=10), most=timedelta(hours=1))
+    return Timing(lease=lease, poll=poll)
+
+
+def _too_many_conflicts(what: str) -> ConflictError:
+    return ConflictError(f"expected to change {what}, lost against other writers {MAX_TRIES} times: try again")

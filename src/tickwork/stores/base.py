@@ -1,0 +1,137 @@
+"""What a store is: where jobs and runs live.
+
+The rule: every write compares the version it read. Zero rows changed is an answer, not an error.
+
+`tests/stores/laws.py` is the definition; whatever passes it is a store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+from typing import NamedTuple, Protocol, TypeAlias
+
+from tickwork.clock import Clock
+from tickwork.job import Job
+from tickwork.plan import Change, Hold, Settlement
+from tickwork.run import Run, RunState
+
+Decide: TypeAlias = Callable[[Job, Sequence[Run], datetime], Change | None]
+"""Given a due job, its active runs and the store's time: what becomes of it, or None for "not yet"."""
+
+
+class Claim(NamedTuple):
+    """A run that its node may start, with the job it belongs to as it is now."""
+
+    job: Job
+    run: Run
+
+
+class Outlook(NamedTuple):
+    """The next instants at which something comes due. None: nothing will, as far as the store knows."""
+
+    fire_at: datetime | None
+    """A job's fire time."""
+    claim_at: datetime | None
+    """The end of a waiting run's delay."""
+    lapse_at: datetime | None
+    """The end of a lease."""
+
+
+class Store(Protocol):
+    """Where jobs and runs live. Safe to use from several threads; every verb may raise StoreError."""
+
+    clock: Clock
+    """What decides when something is due, for every node on this store."""
+    location: str
+    """For people: where it is."""
+
+    def open(self, ring: Callable[[], None] | None = None) -> None:
+        """Make the store ready; *ring* is called, on any thread, when another process changed it.
+
+        Calling it again while open changes only *ring*. Raises StoreUnusableError, StoreSchemaError.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let go of everything; it may be opened again."""
+        ...
+
+    # what the user owns
+
+    def add(self, jobs: Sequence[Job]) -> None:
+        """Add all of them or none; JobExistsError names an id that is taken."""
+        ...
+
+    def get(self, job_id: str) -> Job:
+        """The job, or JobNotFoundError."""
+        ...
+
+    def jobs(self, *, ids: Collection[str] | None = None, after: str = "", limit: int | None = None) -> Sequence[Job]:
+        """Jobs in the order of their ids: all, or those of *ids*; from the first id above *after*, at most *limit*."""
+        ...
+
+    def save(self, changes: Sequence[Change]) -> Sequence[Change]:
+        """Write those changes whose job is still at the version they were decided on; return these."""
+        ...
+
+    def remove(self, job_ids: Collection[str] | None = None) -> Sequence[Job]:
+        """Remove the jobs, or all; return those that were there.
+
+        Their pending runs are closed as cancelled; running ones go on, and are settled as usual.
+        """
+        ...
+
+    # the walk of a fire time
+
+    def fire(
+        self, decide: Decide, *, executor: str, until: datetime, limit: int, skip: Collection[int] = ()
+    ) -> Sequence[Change]:
+        """Read, decide, write, in one transaction: jobs of *executor* with a fire time not after *until*.
+
+        The earliest come first; jobs whose uid is in *skip* and paused ones are passed over. Returns what
+        was written; a run whose (job, fire time, attempt) exists already is not born again.
+        """
+        ...
+
+    def claim(self, hold: Hold, *, executor: str, limit: int, skip: Collection[int] = ()) -> Sequence[Claim]:
+        """Pending runs that may start now, taken under *hold*: those that became available first.
+
+        Runs beyond their job's `max_instances` stay; so do those of a paused job, unless manual.
+        """
+        ...
+
+    def renew(self, runs: Sequence[Run], lease_until: datetime) -> Sequence[Run]:
+        """Extend the lease of those that are still ours, and write their start and progress; return these."""
+        ...
+
+    def lost(self, limit: int) -> Sequence[Run]:
+        """Running runs whose lease has ended."""
+        ...
+
+    def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
+        """Write those whose run is still at the version they were decided on; return these.
+
+        The next attempt is born with it, unless the job has been removed meanwhile.
+        """
+        ...
+
+    def outlook(self, executors: Collection[str], *, after: datetime, fire_after: datetime) -> Outlook:
+        """What comes due next, strictly after these instants."""
+        ...
+
+    # what people read
+
+    def run(self, run_id: str) -> Run:
+        """The run, or RunNotFoundError."""
+        ...
+
+    def runs(
+        self, *, job_id: str | None = None, states: Collection[RunState] = (), limit: int = 100, offset: int = 0
+    ) -> Sequence[Run]:
+        """The ledger, newest rows first: of one job or all, in these states or all."""
+        ...
+
+    def prune(self, before: datetime, limit: int) -> int:
+        """Delete up to *limit* rows that were closed before that instant; return how many."""
+        ...

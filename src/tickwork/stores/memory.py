@@ -1,0 +1,325 @@
+"""The store of one process: nothing outlives it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from datetime import datetime
+from heapq import heapify, heappop, heappush
+from itertools import islice
+from typing import Generic, TypeAlias, TypeVar
+
+from tickwork.clock import Clock, SystemClock
+from tickwork.errors import JobExistsError, JobNotFoundError, RunNotFoundError
+from tickwork.job import Job
+from tickwork.plan import Change, Hold, Settlement
+from tickwork.run import Origin, Run, RunKey, RunState
+from tickwork.stores.base import Claim, Decide, Outlook
+
+Key: TypeAlias = tuple[int, datetime, str, int]
+
+NO_RUNS: dict[Key, Run] = {}
+
+
+class MemoryStore:
+    """Jobs and runs in this process's memory: the store of tests, and of jobs that need not survive it."""
+
+    location = "memory"
+
+    def __init__(self, *, clock: Clock | None = None) -> None:
+        self.clock: Clock = clock or SystemClock()
+        self._lock = threading.RLock()
+        self._jobs: dict[int, Job] = {}
+        self._ids: dict[str, int] = {}
+        self._runs: dict[Key, Run] = {}
+        self._active: dict[int, dict[Key, Run]] = {}
+        self._due: dict[str, Agenda[int]] = {}
+        self._pending = Agenda(self._available_at)
+        self._leases = Agenda(self._lease_until)
+
+    def open(self, ring: Callable[[], None] | None = None) -> None:
+        """Nothing to do: no other process can change it."""
+
+    def close(self) -> None:
+        """Keeps what it holds: a scheduler that is started again finds its jobs."""
+
+    def add(self, jobs: Sequence[Job]) -> None:
+        with self._lock:
+            new = {job.id for job in jobs}
+            for job in jobs:
+                if job.id in self._ids or job.id not in new:
+                    raise JobExistsError(job.id)
+                new.discard(job.id)
+            for job in jobs:
+                self._ids[job.id] = job.uid
+                self._put_job(job)
+
+    def get(self, job_id: str) -> Job:
+        with self._lock:
+            try:
+                return self._jobs[self._ids[job_id]]
+            except KeyError:
+                raise JobNotFoundError(job_id, self._ids) from None
+
+    def jobs(self, *, ids: Collection[str] | None = None, after: str = "", limit: int | None = None) -> Sequence[Job]:
+        with self._lock:
+            chosen = sorted(id for id in (self._ids if ids is None else {*ids}) if id > after and id in self._ids)
+            return [self._jobs[self._ids[id]] for id in chosen[:limit]]
+
+    def save(self, changes: Sequence[Change]) -> Sequence[Change]:
+        with self._lock:
+            return [change for change in changes if self._save(change)]
+
+    def remove(self, job_ids: Collection[str] | None = None) -> Sequence[Job]:
+        with self._lock:
+            ids = list(self._ids) if job_ids is None else [id for id in dict.fromkeys(job_ids) if id in self._ids]
+            return [self._remove(id) for id in ids]
+
+    def fire(
+        self, decide: Decide, *, executor: str, until: datetime, limit: int, skip: Collection[int] = ()
+    ) -> Sequence[Change]:
+        with self._lock:
+            now = self.clock.now()
+            due = self._take_due(executor, until, limit, skip)
+            try:
+                decided = [decide(job, (*self._active.get(job.uid, NO_RUNS).values(),), now) for job in due]
+            except BaseException:
+                self._put_jobs(due)
+                raise
+            self._put_jobs(job for job, change in zip(due, decided, strict=True) if change is None)
+            return [self._write(change) for change in decided if change is not None]
+
+    def claim(self, hold: Hold, *, executor: str, limit: int, skip: Collection[int] = ()) -> Sequence[Claim]:
+        with self._lock:
+            claims: list[Claim] = []
+            left: list[Run] = []
+            for key in self._pending.take(self.clock.now()):
+                run = self._runs[key]
+                job = self._jobs[run.job_uid]
+                wanted = job.executor == executor and job.uid not in skip and self._startable(job, run)
+                if not wanted or len(claims) == limit:
+                    left.append(run)
+                else:
+                    held = run._replace(
+                        version=run.version + 1, state=RunState.RUNNING, node=hold.node, lease_until=hold.lease_until
+                    )
+                    self._put_run(held)
+                    claims.append(Claim(job, held))
+                if len(claims) == limit:
+                    break
+            for run in left:
+                self._put_run(run)
+            return claims
+
+    def renew(self, runs: Sequence[Run], lease_until: datetime) -> Sequence[Run]:
+        with self._lock:
+            ours = [run for run in runs if self._is_current(run)]
+            renewed = [run._replace(version=run.version + 1, lease_until=lease_until) for run in ours]
+            for run in renewed:
+                self._put_run(run)
+            return renewed
+
+    def lost(self, limit: int) -> Sequence[Run]:
+        with self._lock:
+            lost = [self._runs[key] for key in islice(self._leases.take(self.clock.now()), limit)]
+            for run in lost:  # they stay lost until they are settled
+                self._put_run(run)
+            return lost
+
+    def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
+        with self._lock:
+            return [settlement for settlement in settlements if self._settle(settlement)]
+
+    def outlook(self, executors: Collection[str], *, after: datetime, fire_after: datetime) -> Outlook:
+        with self._lock:
+            fires = [self._agenda(executor).next_after(fire_after) for executor in executors]
+            return Outlook(
+                min((at for at in fires if at is not None), default=None),
+                self._pending.next_after(after),
+                self._leases.next_after(after),
+            )
+
+    def run(self, run_id: str) -> Run:
+        key = RunKey.parse(run_id)
+        with self._lock:
+            try:
+                return self._runs[key.job_uid, key.fire_time, key.origin.value, key.attempt]
+            except KeyError:
+                raise RunNotFoundError(run_id) from None
+
+    def runs(
+        self, *, job_id: str | None = None, states: Collection[RunState] = (), limit: int = 100, offset: int = 0
+    ) -> Sequence[Run]:
+        with self._lock:
+            chosen: Iterable[Run] = (run for run in reversed(self._runs.values()) if not states or run.state in states)
+            if job_id is not None:
+                uid = self._ids.get(job_id)
+                own = [run for run in chosen if (run.job_id == job_id if uid is None else run.job_uid == uid)]
+                chosen = sorted(own, key=lambda run: (run.fire_time, run.attempt), reverse=True)
+            return list(islice(chosen, offset, offset + limit))
+
+    def prune(self, before: datetime, limit: int) -> int:
+        with self._lock:
+            old = (key for key, run in self._runs.items() if run.ended_at is not None and run.ended_at < before)
+            doomed = list(islice(old, limit))
+            for key in doomed:
+                del self._runs[key]
+            return len(doomed)
+
+    def _save(self, change: Change) -> bool:
+        stored = self._jobs.get(change.job.uid)
+        if stored is None or stored.version != change.job.version - 1:
+            return False
+        if any(_key(run) in self._runs for run in change.runs):
+            return False
+        self._write(change)
+        return True
+
+    def _write(self, change: Change) -> Change:
+        """The change as it was written: without the runs that exist already."""
+        new = tuple(run for run in change.runs if _key(run) not in self._runs)
+        self._put_job(change.job)
+        for run in new:
+            self._put_run(run)
+        return change if len(new) == len(change.runs) else change._replace(runs=new)
+
+    def _remove(self, job_id: str) -> Job:
+        job = self._jobs.pop(self._ids.pop(job_id))
+        for run in [*self._active.get(job.uid, {}).values()]:
+            if run.state is RunState.PENDING:
+                self._cancel_orphan(run)
+        return job
+
+    def _settle(self, settlement: Settlement) -> bool:
+        run, attempt = settlement
+        if not self._is_current(run, written=True):
+            return False
+        self._put_run(run)
+        has_job = run.job_uid in self._jobs
+        if run.state is RunState.PENDING and not has_job:
+            self._cancel_orphan(run)
+        if attempt is not None and has_job and _key(attempt) not in self._runs:
+            self._put_run(attempt)
+        return True
+
+    def _cancel_orphan(self, run: Run) -> None:
+        """Close a run that waits for a job that was removed."""
+        self._put_run(run._replace(
+            version=run.version + 1, state=RunState.CANCELLED, ended_at=self.clock.now(), reason="its job was removed"
+        ))  # fmt: skip
+
+    def _take_due(self, executor: str, until: datetime, limit: int, skip: Collection[int]) -> Sequence[Job]:
+        """The first due jobs, out of their agenda; those to skip stay in it."""
+        due: list[Job] = []
+        skipped: list[Job] = []
+        for uid in self._agenda(executor).take(until):
+            (skipped if uid in skip else due).append(self._jobs[uid])
+            if len(due) == limit:
+                break
+        self._put_jobs(skipped)
+        return due
+
+    def _startable(self, job: Job, run: Run) -> bool:
+        running = sum(one.state is RunState.RUNNING for one in self._active[job.uid].values())
+        return running < job.max_instances and (not job.paused or run.origin is Origin.MANUAL)
+
+    def _is_current(self, run: Run, *, written: bool = False) -> bool:
+        """Whether the stored row is running, at the version that was read (one below a *written* one)."""
+        stored = self._runs.get(_key(run))
+        return (
+            stored is not None
+            and stored.state is RunState.RUNNING
+            and stored.version == (run.version - 1 if written else run.version)
+        )
+
+    def _put_jobs(self, jobs: Iterable[Job]) -> None:
+        for job in jobs:
+            self._put_job(job)
+
+    def _put_job(self, job: Job) -> None:
+        self._jobs[job.uid] = job
+        if not job.paused and job.next_fire_time is not None:
+            self._agenda(job.executor).put(job.uid, job.next_fire_time)
+
+    def _put_run(self, run: Run) -> None:
+        key = _key(run)
+        self._runs[key] = run
+        active = self._active.setdefault(run.job_uid, {})
+        if run.state.closed:
+            active.pop(key, None)
+            if not active:
+                del self._active[run.job_uid]
+            return
+        active[key] = run
+        if run.state is RunState.PENDING:
+            self._pending.put(key, run.available_at)
+        elif run.lease_until is not None:
+            self._leases.put(key, run.lease_until)
+
+    def _agenda(self, executor: str) -> Agenda[int]:
+        """The fire times of the jobs of one executor."""
+        if executor not in self._due:
+
+            def fire_time(uid: int) -> datetime | None:
+                job = self._jobs.get(uid)
+                return None if job is None or job.paused or job.executor != executor else job.next_fire_time
+
+            self._due[executor] = Agenda(fire_time)
+        return self._due[executor]
+
+    def _available_at(self, key: Key) -> datetime | None:
+        run = self._runs.get(key)
+        return run.available_at if run is not None and run.state is RunState.PENDING else None
+
+    def _lease_until(self, key: Key) -> datetime | None:
+        run = self._runs.get(key)
+        return run.lease_until if run is not None and run.state is RunState.RUNNING else None
+
+
+Name = TypeVar("Name")
+
+
+class Agenda(Generic[Name]):
+    """What comes due when: a heap whose outdated entries are dropped as they surface.
+
+    An entry counts while *current* still gives its instant for its name, so nothing needs deleting.
+    """
+
+    def __init__(self, current: Callable[[Name], datetime | None]) -> None:
+        self._current = current
+        self._heap: list[tuple[datetime, Name]] = []
+        self._tidy_at = 64
+
+    def put(self, name: Name, at: datetime) -> None:
+        heappush(self._heap, (at, name))
+        if len(self._heap) > self._tidy_at:
+            self._heap = [*{entry for entry in self._heap if self._current(entry[1]) == entry[0]}]
+            heapify(self._heap)
+            self._tidy_at = 64 + 2 * len(self._heap)
+
+    def take(self, end: datetime) -> Iterator[Name]:
+        """The names due by *end*, the earliest first; each must be `put` again if it stays due."""
+        heap, current = self._heap, self._current
+        last = None
+        while heap and heap[0][0] <= end:
+            entry = heappop(heap)
+            if current(entry[1]) == entry[0] and entry != last:
+                last = entry
+                yield entry[1]
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        """The first instant strictly after *instant*."""
+        due = [*self.take(instant)]
+        heap = self._heap
+        while heap and self._current(heap[0][1]) != heap[0][0]:
+            heappop(heap)
+        first = heap[0][0] if heap else None
+        for name in due:
+            at = self._current(name)
+            assert at is not None
+            heappush(heap, (at, name))
+        return first
+
+
+def _key(run: Run) -> Key:
+    return run.job_uid, run.fire_time, run.origin.value, run.attempt

@@ -1,0 +1,388 @@
+"""The store in one SQLite file, which all processes of a machine share.
+
+Writing is serial: `begin immediate` before anything is read, so that what a change was decided on is
+what it is written on. The versions are compared all the same; the verbs that people call decide outside.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sqlite3
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from itertools import compress
+from pathlib import Path
+
+from tickwork.clock import Clock, SystemClock, from_micros, to_micros
+from tickwork.codec import read_instant
+from tickwork.errors import (
+    ConflictError,
+    JobExistsError,
+    JobNotFoundError,
+    RunNotFoundError,
+    StoreUnavailableError,
+    StoreUnusableError,
+)
+from tickwork.job import Job
+from tickwork.plan import Change, Hold, Settlement
+from tickwork.run import Run, RunKey, RunState
+from tickwork.stores.base import Claim, Decide, Outlook
+from tickwork.stores.sqlite import statements as sql
+from tickwork.stores.sqlite.doorbell import Doorbell
+from tickwork.stores.sqlite.file import DatabaseFile
+from tickwork.stores.sqlite.place import check_place
+from tickwork.stores.sqlite.rows import (
+    Row,
+    advanced_job,
+    birth,
+    claimed_run,
+    definition,
+    ending,
+    inserted_job,
+    inserted_run,
+    read_job,
+    read_run,
+    renewed_run,
+    updated_job,
+)
+from tickwork.stores.sqlite.schema import upgrade
+
+MAX_CACHED_DEFINITIONS = 20_000
+REMOVED_JOBS_SCAN = 10_000
+"""How far back in the ledger the runs of a job are looked for that exists no more."""
+
+log = logging.getLogger("tickwork.store")
+
+
+class SQLiteStore:
+    """Jobs and runs in the SQLite file at *path*, which is made if there is none.
+
+    WAL and `synchronous=FULL`: what was recorded survives a power cut. Processes take turns at writing
+    by a lock file, and wake each other through pipes; both are in the folder `<path>.tickwork` beside it.
+    """
+
+    _process: int
+    _opened: bool
+    _file: DatabaseFile
+    _doorbell: Doorbell
+    _definitions: dict[int, Job]
+
+    def __init__(self, path: str | Path, *, clock: Clock | None = None) -> None:
+        self.path = Path(path).absolute()
+        self.location = f"sqlite:///{self.path}"
+        self.clock: Clock = clock or SystemClock()
+        self._make_afresh()
+
+    def open(self, ring: Callable[[], None] | None = None) -> None:
+        self._check_process()
+        if not self._opened:
+            check_place(self.path)
+            try:
+                self._folder.mkdir(exist_ok=True)
+                with self._file.writing(create=True) as connection:
+                    upgrade(connection, self.location)
+            except (OSError, StoreUnavailableError) as error:
+                self.close()
+                raise StoreUnusableError(f"cannot use {self.path} as a store: {error}") from error
+            except BaseException:
+                self.close()
+                raise
+            self._opened = True
+        if ring is not None:
+            self._doorbell.close()
+            self._doorbell.listen(ring)
+
+    def close(self) -> None:
+        self._check_process()
+        self._opened = False
+        self._doorbell.close()
+        self._file.close()
+
+    # what the user owns
+
+    def add(self, jobs: Sequence[Job]) -> None:
+        rows = [inserted_job(job) for job in jobs]
+        definitions = [definition(job) for job in jobs]
+        with self._writing() as connection:
+            try:
+                connection.executemany(sql.INSERT_JOB, rows)
+                connection.executemany(sql.INSERT_DEFINITION, definitions)
+            except sqlite3.IntegrityError:
+                raise self._taken(connection, jobs) from None
+        self._keep(jobs)
+        self._doorbell.ring_others()
+
+    def get(self, job_id: str) -> Job:
+        with self._reading() as connection:
+            row = connection.execute(sql.SELECT_JOB, (job_id,)).fetchone()
+            if row is None:
+                raise JobNotFoundError(job_id, [id for (id,) in connection.execute(sql.SOME_IDS)])
+        return read_job(row)
+
+    def jobs(self, *, ids: Collection[str] | None = None, after: str = "", limit: int | None = None) -> Sequence[Job]:
+        with self._reading() as connection:
+            return self._select_jobs(connection, ids, after, -1 if limit is None else limit)
+
+    def save(self, changes: Sequence[Change]) -> Sequence[Change]:
+        with self._writing() as connection:
+            won = [change for change in changes if _save(connection, change)]
+        if won:
+            self._doorbell.ring_others()
+        return won
+
+    def remove(self, job_ids: Collection[str] | None = None) -> Sequence[Job]:
+        now = to_micros(self.clock.now())
+        with self._writing() as connection:
+            jobs = self._select_jobs(connection, job_ids, "", -1)
+            connection.executemany(sql.DELETE_JOB, [(job.uid,) for job in jobs])
+            connection.executemany(sql.CANCEL_PENDING, [(now, job.uid) for job in jobs])
+        return jobs
+
+    # the walk of a fire time
+
+    def fire(
+        self, decide: Decide, *, executor: str, until: datetime, limit: int, skip: Collection[int] = ()
+    ) -> Sequence[Change]:
+        end = to_micros(until)
+        with self._reading() as connection:
+            if connection.execute(sql.ANY_DUE, (executor, end)).fetchone() is None:
+                return []
+        with self._writing() as connection:
+            now = self.clock.now()
+            due = connection.execute(sql.SELECT_DUE, (executor, end, _listed(skip), limit)).fetchall()
+            active = _active_runs(connection, [row[0] for row in due])
+            decided = [decide(job, active.get(job.uid, ()), now) for job in self._due_jobs(connection, due)]
+            written = _advance(connection, [change for change in decided if change is not None])
+        if any(run.state is RunState.PENDING for change in written for run in change.runs):
+            self._doorbell.ring_others()
+        return written
+
+    def claim(self, hold: Hold, *, executor: str, limit: int, skip: Collection[int] = ()) -> Sequence[Claim]:
+        now = to_micros(self.clock.now())
+        with self._reading() as connection:
+            if connection.execute(sql.ANY_PENDING, (now,)).fetchone() is None:
+                return []
+        with self._writing() as connection:
+            pending = connection.execute(sql.SELECT_PENDING, (now, executor, _listed(skip)))
+            held = [
+                run._replace(
+                    version=run.version + 1, state=RunState.RUNNING, node=hold.node, lease_until=hold.lease_until
+                )
+                for run in _startable(pending, limit)
+            ]
+            jobs = {job.uid: job for job in self._read_definitions(connection, {run.job_uid for run in held})}
+            won = compress(held, _change_rows(connection, [(sql.CLAIM_RUN, claimed_run(run)) for run in held]))
+            return [Claim(jobs[run.job_uid], run) for run in won]
+
+    def renew(self, runs: Sequence[Run], lease_until: datetime) -> Sequence[Run]:
+        renewed = [run._replace(version=run.version + 1, lease_until=lease_until) for run in runs]
+        with self._writing() as connection:
+            won = _change_rows(connection, [(sql.RENEW_RUN, renewed_run(run)) for run in renewed])
+            return [*compress(renewed, won)]
+
+    def lost(self, limit: int) -> Sequence[Run]:
+        with self._reading() as connection:
+            rows = connection.execute(sql.SELECT_LOST, (to_micros(self.clock.now()), limit)).fetchall()
+        return [read_run(row) for row in rows]
+
+    def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
+        endings = [ending(one.run) for one in settlements]
+        with self._writing() as connection:
+            won = [*compress(settlements, _change_rows(connection, endings))]
+            attempts = [one.attempt for one in won if one.attempt is not None]
+            connection.executemany(sql.INSERT_ATTEMPT, [(*inserted_run(run), run.job_uid) for run in attempts])
+            released = [one.run for one in won if one.run.state is RunState.PENDING]
+            now = to_micros(self.clock.now())
+            connection.executemany(sql.CANCEL_ORPHAN, [(now, run.job_uid) for run in released])
+        if released:
+            self._doorbell.ring_others()
+        return won
+
+    def outlook(self, executors: Collection[str], *, after: datetime, fire_after: datetime) -> Outlook:
+        now, ahead = to_micros(after), to_micros(fire_after)
+        with self._reading() as connection:
+            fires = [connection.execute(sql.NEXT_FIRE, (executor, ahead)).fetchone()[0] for executor in executors]
+            claim_at = connection.execute(sql.NEXT_CLAIM, (now,)).fetchone()[0]
+            lapse_at = connection.execute(sql.NEXT_LAPSE, (now,)).fetchone()[0]
+        fire_at = min((at for at in fires if at is not None), default=None)
+        return Outlook(read_instant(fire_at), read_instant(claim_at), read_instant(lapse_at))
+
+    # what people read
+
+    def run(self, run_id: str) -> Run:
+        key = RunKey.parse(run_id)
+        with self._reading() as connection:
+            row = connection.execute(
+                sql.SELECT_RUN, (key.job_uid, to_micros(key.fire_time), key.origin.value, key.attempt)
+            ).fetchone()
+        if row is None:
+            raise RunNotFoundError(run_id)
+        return read_run(row)
+
+    def runs(
+        self, *, job_id: str | None = None, states: Collection[RunState] = (), limit: int = 100, offset: int = 0
+    ) -> Sequence[Run]:
+        wanted = _listed(states) if states else None
+        with self._reading() as connection:
+            if job_id is None and wanted is None:
+                found = connection.execute(sql.SELECT_RUNS, (limit, offset))
+            elif job_id is None:
+                found = connection.execute(sql.SELECT_RUNS_IN_STATES, (wanted, limit, offset))
+            elif connection.execute(sql.SELECT_JOB, (job_id,)).fetchone():
+                found = connection.execute(sql.SELECT_RUNS_OF_JOB, (job_id, wanted, wanted, limit, offset))
+            else:
+                found = connection.execute(
+                    sql.SELECT_RUNS_OF_REMOVED_JOB, (REMOVED_JOBS_SCAN, job_id, wanted, wanted, limit, offset)
+                )
+            return [read_run(row) for row in found.fetchall()]
+
+    def prune(self, before: datetime, limit: int) -> int:
+        with self._writing() as connection:
+            return connection.execute(sql.PRUNE_RUNS, (to_micros(before), limit)).rowcount
+
+    # jobs, read with as little work as the walk allows
+
+    def _select_jobs(
+        self, connection: sqlite3.Connection, ids: Collection[str] | None, after: str, limit: int
+    ) -> list[Job]:
+        if ids is None:
+            rows = connection.execute(sql.SELECT_ALL_JOBS, (after, limit))
+        else:
+            rows = connection.execute(sql.SELECT_JOBS, (_listed(ids), after, limit))
+        return [read_job(row) for row in rows.fetchall()]
+
+    def _due_jobs(self, connection: sqlite3.Connection, due: Sequence[Row]) -> Iterator[Job]:
+        """The jobs of these rows; a definition that was read before is not read again."""
+        known = {uid: self._definitions.get(uid) for uid, *_ in due}
+        unknown = [uid for uid, _, revision, _, _ in due if (job := known[uid]) is None or job.revision != revision]
+        known |= {job.uid: job for job in self._read_definitions(connection, unknown)} if unknown else {}
+        for uid, version, _, next_fire_time, last_fire_time in due:
+            job = known[uid]
+            assert job is not None
+            yield job._replace(
+                version=version, paused_at=None, pause_reason=None,
+                next_fire_time=from_micros(next_fire_time), last_fire_time=read_instant(last_fire_time),
+            )  # fmt: skip
+
+    def _read_definitions(self, connection: sqlite3.Connection, uids: Collection[int]) -> list[Job]:
+        jobs = [read_job(row) for row in connection.execute(sql.SELECT_JOBS_BY_UID, (_listed(uids),)).fetchall()]
+        self._keep(jobs)
+        return jobs
+
+    def _keep(self, jobs: Collection[Job]) -> None:
+        """Remember these definitions; when there are too many, from the first again."""
+        if len(self._definitions) + len(jobs) > MAX_CACHED_DEFINITIONS:
+            self._definitions.clear()
+        self._definitions.update((job.uid, job) for job in jobs)
+
+    def _taken(self, connection: sqlite3.Connection, jobs: Sequence[Job]) -> JobExistsError | ConflictError:
+        """What is wrong with a batch that could not be added: an id that is taken, or stands in it twice."""
+        ids, uids = _listed([job.id for job in jobs]), _listed([job.uid for job in jobs])
+        seen = {id for (id,) in connection.execute(sql.TAKEN_IDS, (ids, uids))}
+        for job in jobs:
+            if job.id in seen:
+                return JobExistsError(job.id)
+            seen.add(job.id)
+        return ConflictError("expected new jobs, got some that were added before: make them again with new_job")
+
+    # the file, as this process sees it
+
+    @property
+    def _folder(self) -> Path:
+        return self.path.with_name(self.path.name + ".tickwork")
+
+    def _make_afresh(self) -> None:
+        self._process = os.getpid()
+        self._opened = False
+        self._file = DatabaseFile(self.path, self._folder / "turn")
+        self._doorbell = Doorbell(self._folder)
+        self._definitions = {}
+
+    def _check_process(self) -> None:
+        """Start anew in a forked child: SQLite's connections must not be used on both sides of a fork."""
+        if self._process != os.getpid():
+            self._left_to_parent = (self._file, self._doorbell)  # closing them here would take the parent's locks
+            self._make_afresh()
+
+    def _writing(self) -> AbstractContextManager[sqlite3.Connection]:
+        self._check_process()
+        return self._file.writing()
+
+    def _reading(self) -> AbstractContextManager[sqlite3.Connection]:
+        self._check_process()
+        return self._file.reading()
+
+
+def _save(connection: sqlite3.Connection, change: Change) -> bool:
+    """Write *change* whole or not at all; whether its job was still at the version that was read."""
+    connection.execute("savepoint change")
+    saved = bool(connection.execute(sql.UPDATE_JOB, updated_job(change.job)).rowcount) and all(
+        connection.execute(sql.INSERT_RUN, inserted_run(run)).rowcount for run in change.runs
+    )
+    if saved:
+        connection.execute(sql.UPDATE_DEFINITION, definition(change.job)[::-1])
+    else:
+        connection.execute("rollback to change")
+    connection.execute("release change")
+    return saved
+
+
+def _advance(connection: sqlite3.Connection, changes: Sequence[Change]) -> list[Change]:
+    """Write what was decided in this very transaction; the changes as they were written."""
+    moved = connection.executemany(sql.ADVANCE_JOB, [advanced_job(change.job) for change in changes]).rowcount
+    assert moved == len(changes) or not changes, "a job changed under the write lock"
+    born = _change_rows(connection, [birth(run) for change in changes for run in change.runs])
+    if all(born):
+        return [*changes]
+    answers = iter(born)
+    written = [change._replace(runs=tuple(run for run in change.runs if next(answers))) for change in changes]
+    log.error("some fire times of %s were in the ledger already", [change.job.id for change in changes])
+    return written
+
+
+def _change_rows(connection: sqlite3.Connection, changes: Sequence[tuple[str, Row]]) -> list[bool]:
+    """Execute each statement with its row, and tell for each whether it changed something.
+
+    All at once, as they nearly always all do; if one does not, again one by one, to find out which.
+    """
+    rows: dict[str, list[Row]] = {}
+    for statement, row in changes:
+        rows.setdefault(statement, []).append(row)
+    connection.execute("savepoint batch")
+    if sum(connection.executemany(*batch).rowcount for batch in rows.items()) == len(changes):
+        won = [True] * len(changes)
+    else:
+        connection.execute("rollback to batch")
+        won = [connection.execute(*change).rowcount == 1 for change in changes]
+    connection.execute("release batch")
+    return won
+
+
+def _active_runs(connection: sqlite3.Connection, uids: Collection[int]) -> Mapping[int, Sequence[Run]]:
+    active: dict[int, list[Run]] = {}
+    for row in connection.execute(sql.SELECT_ACTIVE, (_listed(uids),)):
+        run = read_run(row)
+        active.setdefault(run.job_uid, []).append(run)
+    return active
+
+
+def _startable(pending: Iterator[Row], limit: int) -> list[Run]:
+    """The first runs that may start together; each row ends with its job's limit and running count."""
+    running: dict[int, int] = {}
+    runs: list[Run] = []
+    for *row, max_instances, already_running in pending:
+        if len(runs) == limit:
+            break
+        run = read_run(row)
+        if running.setdefault(run.job_uid, already_running) < max_instances:
+            running[run.job_uid] += 1
+            runs.append(run)
+    return runs
+
+
+def _listed(values: Collection[object]) -> str:
+    """Many values as one parameter, for `json_each`."""
+    return json.dumps([*values])

@@ -1,0 +1,159 @@
+"""The database file, and this process's two connections to it: one to write, one to read.
+
+The rule: a fault closes the connection it happened on, and the next call opens another. So whatever
+was wrong (a lock, a full disk, a missing right) is over as soon as it is over.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from weakref import WeakSet
+
+from tickwork.errors import StoreUnavailableError, StoreUnusableError
+from tickwork.stores.sqlite.turn import PATIENCE, Turn
+
+CACHE_KIB = 32 * 1024
+"""How much of the file each connection may keep in memory: SQLite's own 2 MiB hold some 4,000 jobs."""
+CHECKPOINT_PAGES = 4_000
+"""How large the write-ahead log grows before it is folded into the file: 16 MiB, since a ledger writes the
+same pages again and again."""
+
+
+class DatabaseFile:
+    """A SQLite file in WAL mode. Its writers take turns by the lock file *turn*.
+
+    A fork waits until no thread is inside SQLite, whose own locks the child would inherit, held for ever.
+    """
+
+    def __init__(self, path: Path, turn: Path) -> None:
+        self.path = path
+        self._writer: sqlite3.Connection | None = None
+        self._reader: sqlite3.Connection | None = None
+        self._write_lock = threading.Lock()
+        self._read_lock = threading.Lock()
+        self._turn = Turn(turn)
+        self._identity: tuple[int, int] | None = None
+        _files.add(self)
+
+    @property
+    def locks(self) -> tuple[threading.Lock, threading.Lock]:
+        """Held while a thread of this process writes, or reads."""
+        return self._write_lock, self._read_lock
+
+    @contextmanager
+    def writing(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
+        """A transaction that holds the file's write lock from its begin: committed at the end, or undone.
+
+        With *create* the file is made if there is none. Raises StoreUnavailableError.
+        """
+        if not self._write_lock.acquire(timeout=2 * PATIENCE):
+            raise self._unavailable(f"no turn within {2 * PATIENCE} s")
+        try:
+            self._turn.take()
+            try:
+                self._writer = self._writer or self._connect(create=create)
+                self._check_identity()
+                self._writer.execute("begin immediate")
+                try:
+                    yield self._writer
+                except BaseException:
+                    self._writer.execute("rollback")
+                    raise
+                self._writer.execute("commit")
+            finally:
+                self._turn.give_back()
+        except (sqlite3.Error, OSError) as error:
+            self._close_writer()
+            raise self._unavailable(f"{type(error).__name__}: {error}") from error
+        finally:
+            self._write_lock.release()
+
+    @contextmanager
+    def reading(self) -> Iterator[sqlite3.Connection]:
+        """A connection to read from; it never waits for a writer. Raises StoreUnavailableError."""
+        with self._read_lock:
+            try:
+                self._reader = self._reader or self._connect()
+                self._check_identity()
+                yield self._reader
+            except (sqlite3.Error, OSError) as error:
+                self._close_reader()
+                raise self._unavailable(f"{type(error).__name__}: {error}") from error
+
+    def close(self) -> None:
+        with self._write_lock, self._read_lock:
+            self._close_writer()
+            self._close_reader()
+            self._turn.close()
+            self._identity = None
+
+    def _connect(self, *, create: bool = False) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            f"{self.path.as_uri()}?mode={'rwc' if create else 'rw'}",
+            uri=True, isolation_level=None, timeout=PATIENCE, check_same_thread=False, cached_statements=200,
+        )  # fmt: skip
+        try:
+            (mode,) = connection.execute("pragma journal_mode = wal").fetchone()
+            if mode != "wal":
+                raise StoreUnusableError(f"expected {self.path} to allow WAL, got the journal mode {mode!r}")
+            connection.execute("pragma synchronous = full")
+            connection.execute("pragma foreign_keys = on")
+            connection.execute(f"pragma cache_size = -{CACHE_KIB}")
+            connection.execute(f"pragma wal_autocheckpoint = {CHECKPOINT_PAGES}")
+            self._identity = self._identity or _identity(self.path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _check_identity(self) -> None:
+        """OSError if the path names another file by now: SQLite would go on writing into one that nobody sees."""
+        if _identity(self.path) != self._identity:
+            self._identity = None
+            self._close_writer()
+            self._close_reader()
+            raise FileNotFoundError(f"{self.path} was replaced by another file")
+
+    def _close_writer(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+
+    def _close_reader(self) -> None:
+        if self._reader is not None:
+            self._reader.close()
+            self._reader = None
+
+    def _unavailable(self, fault: str) -> StoreUnavailableError:
+        return StoreUnavailableError(
+            f"expected to read and write {self.path}, got {fault}: it works again as soon as the file does"
+        )
+
+
+_files: WeakSet[DatabaseFile] = WeakSet()
+_held: list[threading.Lock] = []
+
+
+def _wait_for_files() -> None:
+    """Before a fork: no other thread of this process is in the middle of anything."""
+    for file in [*_files]:
+        _held.extend(lock for lock in file.locks if lock.acquire(timeout=PATIENCE))
+
+
+def _let_files_go() -> None:
+    while _held:
+        _held.pop().release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(before=_wait_for_files, after_in_parent=_let_files_go, after_in_child=_let_files_go)
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    status = os.stat(path)  # noqa: PTH116  half the price of Path.stat, and asked at every turn
+    return status.st_dev, status.st_ino

@@ -1,0 +1,134 @@
+"""Jobs and runs as rows of the SQLite store's tables, and back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+from tickwork.clock import from_micros, to_micros
+from tickwork.codec import (
+    read_definition,
+    read_instant,
+    read_json,
+    read_progress,
+    write_definition,
+    write_instant,
+    write_json,
+    write_progress,
+)
+from tickwork.job import Job
+from tickwork.run import Origin, Run, RunState
+from tickwork.stores.sqlite import statements as sql
+
+Row: TypeAlias = Sequence[Any]
+Change: TypeAlias = tuple[str, Row]
+"""A statement that changes one row, and its parameters."""
+
+RUNNING, SUCCEEDED = RunState.RUNNING, RunState.SUCCEEDED
+
+
+def inserted_job(job: Job) -> Row:
+    return (
+        job.uid, job.id, job.version, job.revision, job.executor, job.max_instances,
+        to_micros(job.anchored_at), write_instant(job.next_fire_time), write_instant(job.last_fire_time),
+        write_instant(job.paused_at), job.pause_reason,
+    )  # fmt: skip
+
+
+def definition(job: Job) -> Row:
+    return job.uid, write_definition(job)
+
+
+def updated_job(job: Job) -> Row:
+    """Ends with the version that was read, as the updates of runs do."""
+    return (
+        job.version, job.revision, job.executor, job.max_instances, to_micros(job.anchored_at),
+        write_instant(job.next_fire_time), write_instant(job.last_fire_time), write_instant(job.paused_at),
+        job.pause_reason, job.uid, job.version - 1,
+    )  # fmt: skip
+
+
+def advanced_job(job: Job) -> Row:
+    return write_instant(job.next_fire_time), write_instant(job.last_fire_time), job.uid, job.version - 1
+
+
+def read_job(row: Row) -> Job:
+    uid, id, version, revision, anchored_at, next_fire_time, last_fire_time, paused_at, pause_reason, definition = row
+    return Job(
+        uid=uid, id=id, version=version, revision=revision, anchored_at=from_micros(anchored_at),
+        next_fire_time=read_instant(next_fire_time), last_fire_time=read_instant(last_fire_time),
+        paused_at=read_instant(paused_at), pause_reason=pause_reason, **read_definition(definition),
+    )  # fmt: skip
+
+
+def birth(run: Run) -> Change:
+    """The statement that writes down a run that was just born, and its row."""
+    if run.state is RUNNING and run.available_at is run.fire_time:
+        assert run.lease_until is not None
+        lease_until = to_micros(run.lease_until)
+        return sql.INSERT_HELD_RUN, (run.job_id, run.job_uid, to_micros(run.fire_time), run.node, lease_until)
+    return sql.INSERT_RUN, inserted_run(run)
+
+
+def inserted_run(run: Run) -> Row:
+    (
+        job_id, job_uid, fire_time, available_at, through, attempt, origin, state, version, node, lease_until,
+        started_at, ended_at, reason, error, result, progress,
+    ) = run  # fmt: skip
+    instant = to_micros(fire_time)
+    return (
+        job_id, job_uid, instant, instant if available_at is fire_time else to_micros(available_at),
+        None if through is None else to_micros(through), attempt, origin._value_, state._value_, version, node,
+        None if lease_until is None else to_micros(lease_until), None if started_at is None else to_micros(started_at),
+        None if ended_at is None else to_micros(ended_at), reason, error,
+        None if result is None else write_json(result), None if progress is None else write_progress(progress),
+    )  # fmt: skip
+
+
+def claimed_run(run: Run) -> Row:
+    return (run.version, run.node, write_instant(run.lease_until), *run_key(run), run.version - 1)
+
+
+def renewed_run(run: Run) -> Row:
+    return (
+        run.version, write_instant(run.lease_until), write_instant(run.started_at), write_progress(run.progress),
+        *run_key(run), run.version - 1,
+    )  # fmt: skip
+
+
+def ending(run: Run) -> Change:
+    """The statement that closes a run or gives it back, and its row."""
+    if run.state is SUCCEEDED and run.result is None and run.progress is None and run.ended_at is not None:
+        started_at = None if run.started_at is None else to_micros(run.started_at)
+        return sql.SETTLE_SUCCEEDED_RUN, (started_at, to_micros(run.ended_at), *run_key(run), run.version - 1)
+    return sql.SETTLE_RUN, settled_run(run)
+
+
+def settled_run(run: Run) -> Row:
+    (
+        _, job_uid, fire_time, _, _, attempt, origin, state, version, node, lease_until,
+        started_at, ended_at, reason, error, result, progress,
+    ) = run  # fmt: skip
+    return (
+        state._value_, version, node, None if lease_until is None else to_micros(lease_until),
+        None if started_at is None else to_micros(started_at), None if ended_at is None else to_micros(ended_at),
+        reason, error, None if result is None else write_json(result),
+        None if progress is None else write_progress(progress),
+        job_uid, to_micros(fire_time), origin._value_, attempt, version - 1,
+    )  # fmt: skip
+
+
+def run_key(run: Run) -> Row:
+    return run.job_uid, to_micros(run.fire_time), run.origin._value_, run.attempt
+
+
+def read_run(row: Row) -> Run:
+    (
+        job_id, job_uid, fire_time, available_at, through, attempt, origin, state, version, node, lease_until,
+        started_at, ended_at, reason, error, result, progress,
+    ) = row  # fmt: skip
+    return Run(
+        job_id, job_uid, from_micros(fire_time), from_micros(available_at), read_instant(through), attempt,
+        Origin(origin), RunState(state), version, node, read_instant(lease_until), read_instant(started_at),
+        read_instant(ended_at), reason, error, read_json(result), read_progress(progress),
+    )  # fmt: skip

@@ -1,0 +1,151 @@
+"""Every statement of the SQLite store, whole.
+
+Parameters are in the order in which they stand; a list of values is one JSON text, read by `json_each`.
+"""
+
+from __future__ import annotations
+
+JOB = """
+uid, id, version, revision, anchored_at, next_fire_time, last_fire_time, paused_at, pause_reason, definition
+"""
+JOBS = "tickwork_jobs join tickwork_definitions using (uid)"
+RUN = """
+job_id, job_uid, fire_time, available_at, through, attempt, origin, state, version, node, lease_until,
+started_at, ended_at, reason, error, result, progress
+"""
+
+# jobs
+
+INSERT_JOB = """
+insert into tickwork_jobs (uid, id, version, revision, executor, max_instances, anchored_at,
+    next_fire_time, last_fire_time, paused_at, pause_reason)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+INSERT_DEFINITION = "insert into tickwork_definitions (uid, definition) values (?, ?)"
+TAKEN_IDS = """
+select id from tickwork_jobs
+where id in (select value from json_each(?)) and uid not in (select value from json_each(?))
+"""
+SOME_IDS = "select id from tickwork_jobs limit 1000"
+SELECT_JOB = f"select {JOB} from {JOBS} where id = ?"
+SELECT_ALL_JOBS = f"select {JOB} from {JOBS} where id > ? order by id limit ?"
+SELECT_JOBS = f"""
+select {JOB} from {JOBS} where id in (select value from json_each(?)) and id > ? order by id limit ?
+"""
+SELECT_JOBS_BY_UID = f"select {JOB} from {JOBS} where uid in (select value from json_each(?))"
+UPDATE_JOB = """
+update tickwork_jobs set version = ?, revision = ?, executor = ?, max_instances = ?, anchored_at = ?,
+    next_fire_time = ?, last_fire_time = ?, paused_at = ?, pause_reason = ?
+where uid = ? and version = ?
+"""
+UPDATE_DEFINITION = "update tickwork_definitions set definition = ? where uid = ?"
+DELETE_JOB = "delete from tickwork_jobs where uid = ?"
+CANCEL_PENDING = """
+update tickwork_runs set state = 'cancelled', version = version + 1, ended_at = ?, reason = 'its job was removed'
+where job_uid = ? and state = 'pending'
+"""
+
+# fire
+
+ANY_DUE = """
+select 1 from tickwork_jobs
+where executor = ? and paused_at is null and next_fire_time is not null and next_fire_time <= ? limit 1
+"""
+SELECT_DUE = """
+select uid, version, revision, next_fire_time, last_fire_time from tickwork_jobs
+where executor = ? and paused_at is null and next_fire_time is not null and next_fire_time <= ?
+    and uid not in (select value from json_each(?))
+order by next_fire_time limit ?
+"""
+SELECT_ACTIVE = f"""
+select {RUN} from tickwork_runs
+where state in ('pending', 'running') and job_uid in (select value from json_each(?)) order by number
+"""
+ADVANCE_JOB = """
+update tickwork_jobs set version = version + 1, next_fire_time = ?, last_fire_time = ? where uid = ? and version = ?
+"""
+INSERT_RUN = f"""
+insert or ignore into tickwork_runs ({RUN}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+
+# The two that every run passes through, with no more parameters than they need: each costs as much as a column.
+INSERT_HELD_RUN = """
+insert or ignore into tickwork_runs
+    (job_id, job_uid, fire_time, available_at, attempt, origin, state, version, node, lease_until)
+values (?1, ?2, ?3, ?3, 1, 'schedule', 'running', 1, ?4, ?5)
+"""
+SETTLE_SUCCEEDED_RUN = """
+update tickwork_runs set state = 'succeeded', version = version + 1, lease_until = null, started_at = ?, ended_at = ?
+where job_uid = ? and fire_time = ? and origin = ? and attempt = ? and version = ? and state = 'running'
+"""
+
+# claim, renew, settle
+
+ANY_PENDING = "select 1 from tickwork_runs where state = 'pending' and available_at <= ? limit 1"
+SELECT_PENDING = f"""
+select {", ".join("run." + column.strip() for column in RUN.split(","))}, job.max_instances,
+    (select count(*) from tickwork_runs as other where other.state = 'running' and other.job_uid = run.job_uid)
+from tickwork_runs as run join tickwork_jobs as job on job.uid = run.job_uid
+where run.state = 'pending' and run.available_at <= ? and job.executor = ?
+    and (job.paused_at is null or run.origin = 'manual')
+    and job.uid not in (select value from json_each(?))
+order by run.available_at
+"""
+CLAIM_RUN = """
+update tickwork_runs set state = 'running', version = ?, node = ?, lease_until = ?
+where job_uid = ? and fire_time = ? and origin = ? and attempt = ? and version = ? and state = 'pending'
+"""
+RENEW_RUN = """
+update tickwork_runs set version = ?, lease_until = ?, started_at = ?, progress = ?
+where job_uid = ? and fire_time = ? and origin = ? and attempt = ? and version = ? and state = 'running'
+"""
+SETTLE_RUN = """
+update tickwork_runs set state = ?, version = ?, node = ?, lease_until = ?, started_at = ?, ended_at = ?,
+    reason = ?, error = ?, result = ?, progress = ?
+where job_uid = ? and fire_time = ? and origin = ? and attempt = ? and version = ? and state = 'running'
+"""
+INSERT_ATTEMPT = f"""
+insert or ignore into tickwork_runs ({RUN})
+select ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? where exists (select 1 from tickwork_jobs where uid = ?)
+"""
+CANCEL_ORPHAN = """
+update tickwork_runs set state = 'cancelled', version = version + 1, ended_at = ?, reason = 'its job was removed'
+where job_uid = ? and state = 'pending' and not exists (select 1 from tickwork_jobs where uid = tickwork_runs.job_uid)
+"""
+SELECT_LOST = f"""
+select {RUN} from tickwork_runs where state = 'running' and lease_until <= ? order by lease_until limit ?
+"""
+
+# outlook
+
+NEXT_FIRE = """
+select min(next_fire_time) from tickwork_jobs
+where executor = ? and paused_at is null and next_fire_time is not null and next_fire_time > ?
+"""
+NEXT_CLAIM = "select min(available_at) from tickwork_runs where state = 'pending' and available_at > ?"
+NEXT_LAPSE = "select min(lease_until) from tickwork_runs where state = 'running' and lease_until > ?"
+
+# the ledger, as people read it
+
+SELECT_RUN = f"select {RUN} from tickwork_runs where job_uid = ? and fire_time = ? and origin = ? and attempt = ?"
+SELECT_RUNS = f"select {RUN} from tickwork_runs order by number desc limit ? offset ?"
+SELECT_RUNS_IN_STATES = f"""
+select {RUN} from tickwork_runs where state in (select value from json_each(?)) order by number desc limit ? offset ?
+"""
+SELECT_RUNS_OF_JOB = f"""
+select {RUN} from tickwork_runs
+where job_uid = (select uid from tickwork_jobs where id = ?)
+    and (? is null or state in (select value from json_each(?)))
+order by fire_time desc, attempt desc limit ? offset ?
+"""
+SELECT_RUNS_OF_REMOVED_JOB = f"""
+select {RUN} from tickwork_runs
+where number > (select max(number) from tickwork_runs) - ? and job_id = ?
+    and (? is null or state in (select value from json_each(?)))
+order by fire_time desc, attempt desc limit ? offset ?
+"""
+PRUNE_RUNS = """
+delete from tickwork_runs where number in (
+    select number from tickwork_runs where ended_at < ? and state not in ('pending', 'running') order by number limit ?
+)
+"""

@@ -1,0 +1,100 @@
+"""Times as users write them: read into UTC, and said again in one way.
+
+The rule: a time without a zone is never guessed at. It is read in the zone that stands beside it, or refused.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta, tzinfo
+
+from tickwork.clock import EPOCH
+from tickwork.errors import TriggerError
+from tickwork.triggers.zones import Zone, find_zone
+
+NAIVE_EPOCH = EPOCH.replace(tzinfo=None)
+SECOND = timedelta(seconds=1)
+
+
+def read_instant(written: datetime | date | str, name: str, timezone: str | tzinfo | None) -> datetime:
+    """*written* in UTC; *name* is the parameter that an error speaks of.
+
+    A date alone is its midnight. A time without a zone is read in *timezone*: in a clock change's gap
+    it is moved to right after the gap, in a repeated hour it is the first one.
+    """
+    time = _as_datetime(written, name)
+    try:
+        if time.tzinfo is not None:
+            return time.astimezone(UTC)
+        if timezone is not None:
+            return _first_showing(find_zone(timezone), time.replace(tzinfo=None))
+    except OverflowError:
+        raise TriggerError(
+            f"{name}: expected a time between the years 1 and 9999 in UTC, got {written!r}: choose a nearer one"
+        ) from None
+    said = time.isoformat(sep=" ")
+    raise TriggerError(
+        f"{name}: expected a time with a time zone, got the naive {said!r}: "
+        f"write '{said}+00:00', or pass timezone='Asia/Seoul'"
+    )
+
+
+def read_bounds(
+    start_date: datetime | date | str | None, end_date: datetime | date | str | None, timezone: str | tzinfo | None
+) -> tuple[datetime | None, datetime | None]:
+    """Both ends of a trigger in UTC, the later one not before the earlier one."""
+    start = None if start_date is None else read_instant(start_date, "start_date", timezone)
+    end = None if end_date is None else read_instant(end_date, "end_date", timezone)
+    if start is not None and end is not None and end < start:
+        raise TriggerError(
+            f"end_date: expected a time at or after start_date {say_instant(start)}, got {say_instant(end)}: "
+            "exchange them, or leave one out"
+        )
+    return start, end
+
+
+def say_instant(instant: datetime) -> str:
+    """An instant in UTC for people: '2026-11-23 06:00 UTC', with seconds where there are any."""
+    timespec = "auto" if instant.second or instant.microsecond else "minutes"
+    return f"{instant.replace(tzinfo=None).isoformat(sep=' ', timespec=timespec)} UTC"
+
+
+def say_bounds(start: datetime | None, end: datetime | None) -> str:
+    """The tail ' from ... until ...' of a trigger's text."""
+    since = "" if start is None else f" from {say_instant(start)}"
+    return since if end is None else f"{since} until {say_instant(end)}"
+
+
+def write_bounds(start: datetime | None, end: datetime | None) -> dict[str, str]:
+    """The options that `read_bounds` reads."""
+    written = {"start_date": start, "end_date": end}
+    return {name: instant.isoformat() for name, instant in written.items() if instant is not None}
+
+
+def naive_instant(instant: datetime) -> TriggerError:
+    """The error for a naive time where only an instant will do."""
+    said = instant.isoformat(sep=" ")
+    return TriggerError(
+        f"instant: expected a time with a time zone, got the naive {said!r}: use datetime(..., tzinfo=UTC)"
+    )
+
+
+def _as_datetime(written: datetime | date | str, name: str) -> datetime:
+    if isinstance(written, datetime):
+        return written
+    if isinstance(written, date):
+        return datetime(written.year, written.month, written.day)  # noqa: DTZ001  (its zone is the caller's)
+    if isinstance(written, str):
+        try:
+            return datetime.fromisoformat(written.strip())
+        except ValueError as error:
+            reason = str(error)
+        raise TriggerError(
+            f"{name}: expected a time such as '2026-12-24 18:00' or '2026-12-24T18:00+09:00', got {written!r}: {reason}"
+        )
+    raise TriggerError(f"{name}: expected a datetime or an ISO 8601 string, got {written!r}")
+
+
+def _first_showing(zone: Zone, wall: datetime) -> datetime:
+    since = wall - NAIVE_EPOCH
+    second = zone.first_showing(since // SECOND)
+    return EPOCH + timedelta(seconds=second) + since % SECOND

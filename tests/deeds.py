@@ -1,0 +1,104 @@
+"""Functions for jobs of tests. What they do is seen on a stage, and waited for; nothing sleeps."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from queue import Queue
+from typing import Any
+
+from tickwork.events import Event, RunSettled
+from tickwork.executors.call import RunContext, current_run
+from tickwork.run import Run
+from tickwork.scheduler import Scheduler
+
+PATIENCE = 10.0
+"""Seconds until a test that waits for something gives up."""
+STAGES: dict[str, Stage] = {}
+
+
+class Stage:
+    """Where a job says that it has begun, and is told to go on."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.begun = threading.Event()
+        self.go = threading.Event()
+        self.seen: Queue[Any] = Queue()
+        self.scheduler: Any = None
+        STAGES[name] = self
+
+    def see(self) -> Any:
+        """What the job shows next."""
+        return self.seen.get(timeout=PATIENCE)
+
+
+class Ledger:
+    """The runs that a scheduler settles, as they are told to listeners."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self._settled: Queue[Run] = Queue()
+        scheduler.add_listener(self._write, RunSettled)
+
+    def next(self) -> Run:
+        return self._settled.get(timeout=PATIENCE)
+
+    def _write(self, event: Event) -> None:
+        assert isinstance(event, RunSettled)
+        self._settled.put(event.run)
+
+
+def nothing() -> None: ...
+
+
+def show(stage: str, *args: Any, **kwargs: Any) -> list[Any]:
+    STAGES[stage].seen.put((args, kwargs))
+    return list(args)
+
+
+async def show_async(stage: str) -> str:
+    STAGES[stage].seen.put(threading.current_thread().name)
+    return "shown"
+
+
+def show_context(stage: str, run: RunContext) -> None:
+    assert current_run() is run
+    STAGES[stage].seen.put((run.id, run.key, run.job_id, run.fire_time, run.attempt))
+
+
+def fail(message: str = "broken") -> None:
+    raise RuntimeError(message)
+
+
+def hold(stage: str) -> str:
+    """Goes on when it is told to."""
+    STAGES[stage].begun.set()
+    assert STAGES[stage].go.wait(PATIENCE)
+    return "went on"
+
+
+async def hold_async(stage: str) -> None:
+    """Goes on until it is cancelled."""
+    STAGES[stage].begun.set()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        STAGES[stage].seen.put("cleaned up")
+
+
+def shut_down(stage: str) -> None:
+    STAGES[stage].scheduler.shutdown()
+    STAGES[stage].seen.put("returned")
+
+
+async def shut_down_async(stage: str) -> None:
+    shut_down(stage)
+
+
+def use_the_scheduler(stage: str) -> None:
+    """Begins, and uses the verbs when it is told to."""
+    scheduler = STAGES[stage].scheduler
+    STAGES[stage].begun.set()
+    assert STAGES[stage].go.wait(PATIENCE)
+    scheduler.add_job(nothing, "interval", hours=1, id="added by a job", replace_existing=True)
+    STAGES[stage].seen.put([job.id for job in scheduler.get_jobs()])

@@ -1,0 +1,189 @@
+"""The laws of executors: this suite is the definition, and whatever passes it is an executor.
+
+An executor joins with a test class that inherits `ExecutorLaws` and has one fixture, `executor`: one that has
+room for two calls.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from queue import Empty, Queue
+from typing import Any
+
+import pytest
+from tests import deeds
+from tests.deeds import PATIENCE, Stage
+from tests.samples import NOW, held_run, make_job
+
+from tickwork.clock import SystemClock
+from tickwork.executors.base import Executor
+from tickwork.executors.call import Call
+from tickwork.run import Failed, Outcome, Succeeded
+
+
+class Reports:
+    """What an executor reports, and that it does so once per call."""
+
+    def __init__(self) -> None:
+        self._reports: Queue[tuple[Call, Outcome]] = Queue()
+
+    def __call__(self, call: Call, outcome: Outcome) -> None:
+        self._reports.put((call, outcome))
+
+    def next(self) -> tuple[Call, Outcome]:
+        return self._reports.get(timeout=PATIENCE)
+
+    def no_more(self) -> bool:
+        try:
+            self._reports.get_nowait()
+        except Empty:
+            return True
+        return False
+
+
+def make_call(func: Callable[..., Any], *args: Any, number: int = 0, **kwargs: Any) -> Call:
+    job = make_job(args=args, kwargs=kwargs)
+    return Call(job, held_run(job, NOW + number * timedelta(seconds=1)), func, SystemClock(), lambda call: None)
+
+
+class ExecutorLaws:
+    """What every executor does."""
+
+    @pytest.fixture
+    def reports(self) -> Reports:
+        return Reports()
+
+    @pytest.fixture
+    def started(self, executor: Executor, reports: Reports) -> Iterator[Executor]:
+        executor.start(reports)
+        yield executor
+        executor.stop()
+
+    @pytest.fixture
+    def make_stage(self) -> Iterator[Callable[[], Stage]]:
+        made: list[Stage] = []
+
+        def make_stage() -> Stage:
+            made.append(Stage(secrets.token_hex(4)))
+            return made[-1]
+
+        yield make_stage
+        for stage in made:
+            stage.go.set()
+            del deeds.STAGES[stage.name]
+
+    def test_a_call_is_made_and_reported(self, started: Executor, reports: Reports) -> None:
+        call = make_call(sorted, [3, 1, 2])
+
+        started.submit([call])
+
+        assert reports.next() == (call, Succeeded([1, 2, 3]))
+        assert call.started_at is not None
+        assert reports.no_more()
+
+    def test_what_a_call_raises_is_its_outcome(self, started: Executor, reports: Reports) -> None:
+        call = make_call(deeds.fail, "no luck")
+
+        started.submit([call])
+
+        reported, outcome = reports.next()
+        assert reported is call
+        assert isinstance(outcome, Failed)
+        assert outcome.reason == "RuntimeError: no luck"
+
+    @pytest.mark.parametrize(
+        "error", [SystemExit(1), KeyboardInterrupt(), GeneratorExit()], ids=lambda error: type(error).__name__
+    )
+    def test_nothing_that_a_call_raises_ends_the_executor(
+        self, started: Executor, reports: Reports, error: BaseException
+    ) -> None:
+        def raises() -> None:
+            raise error
+
+        started.submit([make_call(raises)])
+        _, first = reports.next()
+        started.submit([make_call(deeds.nothing)])
+        _, second = reports.next()
+
+        assert isinstance(first, Failed)
+        assert second == Succeeded()
+
+    def test_calls_run_side_by_side_as_far_as_there_is_room(
+        self, started: Executor, reports: Reports, make_stage: Callable[[], Stage]
+    ) -> None:
+        stages = [make_stage(), make_stage()]
+        room = started.free()
+
+        started.submit([make_call(deeds.hold, stage.name) for stage in stages])
+        both = all(stage.begun.wait(PATIENCE) for stage in stages)
+        full = started.free()
+        for stage in stages:
+            stage.go.set()
+        outcomes = [reports.next()[1] for _ in stages]
+
+        assert room >= 2
+        assert both
+        assert full == room - 2
+        assert outcomes == [Succeeded("went on")] * 2
+
+    def test_room_comes_back_when_a_call_has_been_reported(self, started: Executor, reports: Reports) -> None:
+        room = started.free()
+
+        for _ in range(5):
+            started.submit([make_call(deeds.nothing)])
+            reports.next()
+
+        assert started.free() >= room
+
+    def test_what_has_not_begun_can_be_taken_back_and_is_not_reported(
+        self, started: Executor, reports: Reports, make_stage: Callable[[], Stage]
+    ) -> None:
+        """Whatever was submitted is either taken back, once, or reported, once."""
+        stages = [make_stage() for _ in range(2)]
+        busy = [make_call(deeds.hold, stage.name) for stage in stages]
+        started.submit(busy)
+        assert all(stage.begun.wait(PATIENCE) for stage in stages)
+        more = [make_call(deeds.nothing, number=number) for number in range(5)]
+
+        started.submit(more)
+        taken = [*started.take_back()]
+        for stage in stages:
+            stage.go.set()
+        reported = [reports.next()[0] for _ in range(7 - len(taken))]
+
+        assert {*taken} | {*reported} == {*busy, *more}
+        assert started.take_back() == [] or [*started.take_back()] == []
+        assert reports.no_more()
+
+    def test_a_call_that_is_unknown_cannot_be_cancelled(self, started: Executor) -> None:
+        assert started.cancel(make_call(deeds.nothing)) is False
+
+    def test_what_has_begun_goes_on_after_a_stop(
+        self, started: Executor, reports: Reports, make_stage: Callable[[], Stage]
+    ) -> None:
+        stage = make_stage()
+        call = make_call(deeds.hold, stage.name)
+        started.submit([call])
+        assert stage.begun.wait(PATIENCE)
+
+        started.stop()
+        stage.go.set()
+
+        assert stage.begun.is_set()
+
+    def test_it_can_be_started_again(self, executor: Executor) -> None:
+        for _ in range(3):
+            reports = Reports()
+            executor.start(reports)
+            executor.submit([call := make_call(deeds.nothing)])
+            assert reports.next() == (call, Succeeded())
+            executor.stop()
+
+    def test_stopping_what_did_nothing_is_nothing(self, executor: Executor, reports: Reports) -> None:
+        executor.start(reports)
+
+        executor.stop()
+
+        assert reports.no_more()

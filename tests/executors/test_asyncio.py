@@ -1,0 +1,139 @@
+"""The event loop is an executor: its own on a thread, or the application's."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+from tests import deeds
+from tests.deeds import PATIENCE, Stage
+from tests.executors.laws import ExecutorLaws, Reports, make_call
+
+from tickwork.errors import InvalidJobError
+from tickwork.executors.asyncio import AsyncIOExecutor
+from tickwork.executors.base import Executor
+from tickwork.run import Failed, Lost, RunState, Succeeded
+
+
+class TestAsyncIOExecutor(ExecutorLaws):
+    @pytest.fixture
+    def executor(self) -> Executor:
+        return AsyncIOExecutor(max_tasks=2)
+
+
+async def where() -> str:
+    return threading.current_thread().name
+
+
+async def cancels_itself() -> None:
+    raise asyncio.CancelledError("my own")
+
+
+def test_coroutines_run_in_the_loop_that_is_given() -> None:
+    async def story() -> None:
+        executor, reports = AsyncIOExecutor(asyncio.get_running_loop()), Reports()
+        executor.start(reports)
+
+        executor.submit([make_call(where)])
+        _, outcome = await asyncio.to_thread(reports.next)
+
+        assert outcome == Succeeded(threading.current_thread().name)
+        assert executor.runs_here()
+        executor.stop()
+        assert not executor.runs_here()
+
+    asyncio.run(story())
+
+
+def test_a_function_does_not_block_the_loop() -> None:
+    async def story() -> None:
+        stage = Stage("does-not-block")
+        executor, reports = AsyncIOExecutor(asyncio.get_running_loop()), Reports()
+        executor.start(reports)
+
+        executor.submit([make_call(deeds.hold, stage.name), make_call(where)])
+        _, first = await asyncio.to_thread(reports.next)
+        stage.go.set()
+        _, second = await asyncio.to_thread(reports.next)
+
+        assert first == Succeeded(threading.current_thread().name)
+        assert second == Succeeded("went on")
+        executor.stop()
+
+    asyncio.run(story())
+
+
+def test_a_coroutine_that_is_cancelled_is_lost_and_one_that_cancels_itself_has_failed() -> None:
+    stage = Stage("cancelled")
+    executor, reports = AsyncIOExecutor(), Reports()
+    executor.start(reports)
+    call = make_call(deeds.hold_async, stage.name)
+    executor.submit([call])
+    assert stage.begun.wait(PATIENCE)
+
+    asked = executor.cancel(call)
+    reported = reports.next()
+    executor.submit([make_call(cancels_itself)])
+    _, own = reports.next()
+
+    assert asked
+    assert reported == (call, Lost("its task was cancelled before it ended"))
+    assert stage.see() == "cleaned up"
+    assert isinstance(own, Failed)
+    assert own.reason == "CancelledError: my own"
+    assert executor.cancel(call) is False
+    executor.stop()
+
+
+def test_an_outcome_that_comes_after_a_restart_is_reported_all_the_same() -> None:
+    async def story() -> None:
+        go = asyncio.Event()
+        begun = asyncio.Event()
+
+        async def outlives() -> str:
+            begun.set()
+            await go.wait()
+            return "late"
+
+        executor, first, second = AsyncIOExecutor(asyncio.get_running_loop()), Reports(), Reports()
+        executor.start(first)
+        executor.submit([make_call(outlives)])
+        await begun.wait()
+        executor.stop()
+        executor.start(second)
+
+        go.set()
+        late = asyncio.create_task(asyncio.to_thread(lambda: (second if first.no_more() else first).next()))
+        _, outcome = await late
+
+        assert outcome == Succeeded("late")
+        executor.stop()
+
+    asyncio.run(asyncio.wait_for(story(), PATIENCE))
+
+
+def test_when_the_applications_loop_is_closed_calls_can_be_taken_back() -> None:
+    loop = asyncio.new_event_loop()
+    executor, reports = AsyncIOExecutor(loop), Reports()
+    executor.start(reports)
+    loop.close()
+
+    executor.submit([call := make_call(where)])
+
+    assert [*executor.take_back()] == [call]
+    assert executor.cancel(call) is False
+    assert reports.no_more()
+    executor.stop()
+
+
+def test_the_state_of_a_lost_run_is_lost() -> None:
+    assert Lost("silent").state is RunState.LOST
+
+
+@pytest.mark.parametrize("tasks", [0, "5", 100_001])
+def test_an_impossible_number_of_tasks_is_refused(tasks: int) -> None:
+    with pytest.raises(
+        InvalidJobError, match="AsyncIOExecutor max_tasks: expected a whole number from 1 to 100000, got"
+    ):
+        AsyncIOExecutor(max_tasks=tasks)

@@ -1,0 +1,111 @@
+"""One call: what it is given, and what becomes of it."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from tests.executors.laws import make_call
+
+from tickwork.errors import InvalidJobError
+from tickwork.executors.call import (
+    MAX_ERROR_LENGTH,
+    MAX_REASON_LENGTH,
+    RunContext,
+    check_arguments,
+    current_run,
+    inside_run,
+    invoke,
+)
+from tickwork.run import Failed, Progress, Succeeded
+
+
+def wants_context(a: int, run: RunContext) -> str:
+    assert inside_run()
+    assert current_run() is run
+    return f"{a} {run.attempt}"
+
+
+def test_the_context_is_passed_where_the_annotation_asks_for_it() -> None:
+    assert invoke(make_call(wants_context, 5)) == Succeeded("5 1")
+    assert not inside_run()
+    with pytest.raises(LookupError, match="expected to be inside a run of a job"):
+        current_run()
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "message"),
+    [
+        ((), {}, "missing a required argument: 'a'"),
+        ((1, 2), {}, "multiple values for argument 'run'|too many positional"),
+        ((1,), {"b": 2}, "unexpected keyword argument 'b'"),
+        ((1,), {"run": 2}, "kwargs: expected 'run' to be left out, got a value: tickwork passes the RunContext"),
+    ],
+)
+def test_wrong_arguments_are_refused_with_the_signature(args: Any, kwargs: Any, message: str) -> None:
+    with pytest.raises(InvalidJobError, match=message):
+        check_arguments(wants_context, args, kwargs)
+    check_arguments(wants_context, (1,), {})
+
+
+def test_a_long_error_is_cut() -> None:
+    def fails() -> None:
+        raise ValueError("many\nlines " * 10_000)
+
+    outcome = invoke(make_call(fails))
+
+    assert isinstance(outcome, Failed)
+    assert len(outcome.reason) == MAX_REASON_LENGTH
+    assert "\n" not in outcome.reason
+    assert outcome.error is not None
+    assert len(outcome.error) == MAX_ERROR_LENGTH
+
+
+def test_every_text_of_an_outcome_can_be_written() -> None:
+    def fails() -> None:
+        raise ValueError(b"name \xff".decode(errors="surrogateescape"))
+
+    outcome = invoke(make_call(fails))
+
+    assert isinstance(outcome, Failed)
+    assert outcome.reason == "ValueError: name \\udcff"
+    assert outcome.error is not None
+    outcome.error.encode()
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"),
+    [
+        ((1,), Progress(1)),
+        ((1, 10, "one"), Progress(1, 10, "one")),
+        ((Fraction(1, 2), Decimal(3)), Progress(0.5, 3.0)),
+        ((0, 1, "\udcff"), Progress(0, 1, "\\udcff")),
+        ((0, 1, None), Progress(0, 1, "None")),
+        ((0, 1, "x" * 600), Progress(0, 1, "x" * MAX_REASON_LENGTH)),
+    ],
+)
+def test_progress_is_plain(told: Any, kept: Progress) -> None:
+    call = make_call(int)
+
+    call.context.progress(*told)
+
+    assert call.progress == kept
+
+
+@pytest.mark.parametrize("told", [("1 of 2",), (float("nan"),), (1, float("inf")), (None,), (10**400,), (object(),)])
+def test_progress_that_is_no_number_is_refused(told: Any) -> None:
+    with pytest.raises(InvalidJobError, match="progress: expected a finite number as"):
+        make_call(int).context.progress(*told)
+
+
+def test_tracking_tells_how_far_it_is() -> None:
+    call = make_call(int)
+    seen = []
+
+    for item in call.context.track(["a", "b"], message="reading"):
+        seen.append((item, call.progress))
+
+    assert seen == [("a", Progress(0, 2, "reading")), ("b", Progress(1, 2, "reading"))]
+    assert call.progress == Progress(2, 2, "reading")

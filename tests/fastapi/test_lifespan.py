@@ -1,0 +1,174 @@
+"""The scheduler lives inside the app's own lifespan: entered after it, left before it."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+
+from tickwork import AsyncIOScheduler, BackgroundScheduler, BlockingScheduler, SchedulerError
+from tickwork.events import RunSettled
+from tickwork.fastapi import lifespan
+from tickwork.run import RunState
+from tickwork.scheduler import Scheduler
+
+DEADLINE = 20
+
+story: list[str] = []
+ran_in: list[threading.Thread] = []
+began = threading.Event()
+
+
+@pytest.fixture(autouse=True)
+def _blank_page() -> None:
+    story.clear()
+    ran_in.clear()
+    began.clear()
+
+
+@asynccontextmanager
+async def own_lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    story.append("opened")
+    yield {"database": "open"}
+    story.append("closed")
+
+
+async def note_thread() -> None:
+    ran_in.append(threading.current_thread())
+
+
+async def outlast_the_app() -> None:
+    began.set()
+    try:
+        await asyncio.sleep(0.2)
+        story.append("job ended")
+    except asyncio.CancelledError:
+        story.append("job cancelled")
+        raise
+
+
+async def never_end() -> None:
+    began.set()
+    try:
+        await asyncio.Event().wait()
+    finally:
+        story.append("job cancelled")
+
+
+def run_app(app: FastAPI, while_running: Any = None) -> Any:
+    """Enter and leave the lifespan of *app* as a server does; the state that it yields."""
+
+    async def main() -> Any:
+        async with app.router.lifespan_context(app) as state:
+            if while_running is not None:
+                await while_running()
+            return state
+
+    return asyncio.run(main())
+
+
+async def wait_until_began() -> None:
+    assert await asyncio.to_thread(began.wait, DEADLINE)
+
+
+@pytest.mark.parametrize("kind", [AsyncIOScheduler, BackgroundScheduler])
+@pytest.mark.parametrize("on_file", [False, True], ids=["memory", "sqlite"])
+def test_the_scheduler_runs_exactly_as_long_as_the_app(kind: type[Scheduler], on_file: bool, tmp_path: Path) -> None:
+    scheduler = kind(f"sqlite:///{tmp_path}/jobs.db" if on_file else None)
+    seen: list[bool] = []
+
+    async def look() -> None:
+        seen.append(scheduler.running)
+
+    run_app(FastAPI(lifespan=lifespan(scheduler)), look)
+
+    assert (seen, scheduler.running) == ([True], False)
+
+
+def test_coroutines_run_in_the_loop_of_the_app() -> None:
+    scheduler = AsyncIOScheduler()
+    scheduler.add_job(note_thread, id="note")
+
+    async def wait_settled() -> None:
+        settled = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        scheduler.add_listener(lambda event: loop.call_soon_threadsafe(settled.set), RunSettled)
+        scheduler.run_job_now("note")
+        await asyncio.wait_for(settled.wait(), DEADLINE)
+
+    run_app(FastAPI(lifespan=lifespan(scheduler)), wait_settled)
+
+    assert set(ran_in) == {threading.current_thread()}
+
+
+def test_the_apps_own_lifespan_is_around_the_jobs_and_its_state_is_passed_on() -> None:
+    scheduler = AsyncIOScheduler()
+    scheduler.add_job(outlast_the_app)
+
+    state = run_app(FastAPI(lifespan=lifespan(scheduler, own_lifespan)), wait_until_began)
+
+    assert state == {"database": "open"}
+    assert story == ["opened", "job ended", "closed"]
+
+
+def test_a_job_that_does_not_end_is_cancelled_after_the_timeout() -> None:
+    scheduler = AsyncIOScheduler()
+    scheduler.add_job(never_end, id="never")
+
+    run_app(FastAPI(lifespan=lifespan(scheduler, own_lifespan, timeout=0.1)), wait_until_began)
+
+    assert story == ["opened", "job cancelled", "closed"]
+    assert scheduler.get_runs("never")[0].state in (RunState.CANCELLED, RunState.LOST)
+
+
+def test_an_app_may_start_again() -> None:
+    scheduler = AsyncIOScheduler()
+    app = FastAPI(lifespan=lifespan(scheduler, own_lifespan))
+
+    run_app(app)
+    run_app(app)
+
+    assert story == ["opened", "closed", "opened", "closed"]
+
+
+def test_an_app_may_shut_the_scheduler_down_itself() -> None:
+    scheduler = AsyncIOScheduler()
+
+    run_app(FastAPI(lifespan=lifespan(scheduler, own_lifespan)), scheduler.aio.shutdown)
+
+    assert story == ["opened", "closed"]
+
+
+def test_a_scheduler_that_cannot_start_stops_the_app_and_leaves_its_lifespan_tidy(tmp_path: Path) -> None:
+    place = tmp_path / "jobs.db"
+    place.mkdir()
+    scheduler = AsyncIOScheduler(f"sqlite:///{place}")
+
+    with pytest.raises(Exception, match=r"jobs\.db"):
+        run_app(FastAPI(lifespan=lifespan(scheduler, own_lifespan)))
+
+    assert story == ["opened"]
+    assert not scheduler.running
+
+
+def test_an_error_while_the_app_runs_still_shuts_the_scheduler_down() -> None:
+    scheduler = AsyncIOScheduler()
+
+    async def fail() -> None:
+        raise RuntimeError("the app fell")
+
+    with pytest.raises(RuntimeError, match="the app fell"):
+        run_app(FastAPI(lifespan=lifespan(scheduler)), fail)
+
+    assert not scheduler.running
+
+
+def test_a_scheduler_whose_start_does_not_return_is_refused() -> None:
+    with pytest.raises(SchedulerError, match="expected a scheduler whose start returns, got a BlockingScheduler"):
+        lifespan(BlockingScheduler())

@@ -1,0 +1,531 @@
+"""The API over jobs and runs: what it answers, whom it answers, and what it refuses.
+
+The virtual clock drives the production loop and stores; the last tests use a real scheduler in a real app.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from fastapi import Depends, FastAPI, HTTPException, Request
+from tests.fastapi.client import JSON, Client, anyone, make_app
+
+from tickwork import AsyncIOScheduler, ConflictError, RunContext, StoreUnavailableError, TriggerError
+from tickwork.events import RunSettled
+from tickwork.fastapi import UnprotectedRoutesError, create_router, lifespan
+from tickwork.scheduler import Scheduler
+from tickwork.testing import ManualScheduler
+
+DEADLINE = 20
+START = datetime(2026, 3, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+STRANGE_IDS = (
+    "app.jobs:refresh", "a/b", "/a", "a/", "a//b", "a b", " ", "한국어", "a?b=c&d#e", "100%", "%2F", "a%20b",
+    "x/pause", "x/run", "pause", "../a", "a/../b", "a;b", "a+b", "<script>", "'\"", "😀",
+)  # fmt: skip
+
+
+def refresh(run: RunContext) -> dict[str, int]:
+    run.progress(2, 4, "pages")
+    return {"pages": 4}
+
+
+def fail() -> None:
+    raise ValueError("no such folder")
+
+
+async def hold_on() -> None:
+    await asyncio.sleep(0)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def scheduler(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ManualScheduler]:
+    store = None if request.param == "memory" else f"sqlite:///{tmp_path}/jobs.db"
+    scheduler = ManualScheduler(store, start=START)
+    scheduler.add_job(refresh, "interval", hours=1, id="refresh")
+    scheduler.add_job(fail, "interval", hours=2, id="fail", executor="asyncio")
+    scheduler.start()
+    yield scheduler
+    if scheduler.running:
+        scheduler.shutdown()
+
+
+@pytest.fixture
+def client(scheduler: ManualScheduler) -> Client:
+    return Client(make_app(scheduler))
+
+
+def quote(job_id: str) -> str:
+    """As the dashboard does it, and JavaScript's encodeURIComponent."""
+    from urllib.parse import quote as percent_encode
+
+    return percent_encode(job_id, safe="!'()*")
+
+
+def ids(response: httpx.Response) -> list[str]:
+    assert response.status_code == 200, response.text
+    return [one["id"] for one in response.json()]
+
+
+# reading
+
+
+def test_jobs_come_with_their_schedule_and_their_last_run(scheduler: ManualScheduler, client: Client) -> None:
+    scheduler.advance(HOUR)
+
+    job, other = client.get("/jobs").json()
+
+    assert (other["id"], job["id"]) == ("refresh", "fail")
+    assert other["next_fire_time"] == "2026-03-01T02:00:00Z"
+    assert other["last_fire_time"] == "2026-03-01T01:00:00Z"
+    assert other["last_run"]["state"] == "succeeded"
+    assert job["last_run"] is None
+
+
+def test_jobs_are_filtered_and_paged(scheduler: ManualScheduler, client: Client) -> None:
+    scheduler.add_job(refresh, "interval", hours=3, id="app/한국어", name="The Handbook")
+    scheduler.pause_job("fail")
+
+    assert ids(client.get("/jobs")) == ["refresh", "app/한국어", "fail"]
+    assert ids(client.get("/jobs?limit=1&offset=1")) == ["app/한국어"]
+    assert ids(client.get("/jobs?paused=true")) == ["fail"]
+    assert ids(client.get("/jobs?paused=false&search=HANDBOOK")) == ["app/한국어"]
+    assert ids(client.get("/jobs?executor=asyncio")) == ["fail"]
+    assert ids(client.get("/jobs?ended=true")) == []
+
+
+def test_the_last_run_of_a_job_is_none_of_its_namesake_before_it(scheduler: ManualScheduler, client: Client) -> None:
+    scheduler.advance(HOUR)
+    scheduler.remove_job("refresh")
+    scheduler.add_job(refresh, "interval", hours=1, id="refresh")
+    scheduler.pause_job("refresh")
+
+    assert client.get("/jobs/refresh").json()["last_run"] is None
+    assert [run["job_id"] for run in client.get("/runs").json()] == ["refresh"]
+
+
+def test_the_last_run_is_found_however_much_has_happened_since(scheduler: ManualScheduler, client: Client) -> None:
+    scheduler.add_job(refresh, "date", run_date=START + HOUR / 2, id="once")
+    scheduler.advance(300 * HOUR)
+
+    last_runs = {job["id"]: job["last_run"] for job in client.get("/jobs").json()}
+
+    assert last_runs["once"]["fire_time"] == "2026-03-01T00:30:00Z"
+    assert last_runs["once"] == client.get("/jobs/once").json()["last_run"]
+
+
+def test_runs_are_the_newest_first_filtered_and_paged(scheduler: ManualScheduler, client: Client) -> None:
+    scheduler.advance(4 * HOUR)
+    runs = client.get("/runs").json()
+
+    assert len(runs) == 6
+    assert runs[0]["fire_time"] == "2026-03-01T04:00:00Z"
+    assert ids(client.get("/runs?limit=2&offset=1")) == [run["id"] for run in runs[1:3]]
+    assert ids(client.get("/runs?state=failed")) == [run["id"] for run in runs if run["job_id"] == "fail"]
+    assert len(ids(client.get("/runs?state=failed&state=succeeded&job_id=refresh"))) == 4
+    assert ids(client.get("/runs?state=lost")) == []
+    assert ids(client.get("/runs?job_id=nobody")) == []
+
+
+def test_a_run_tells_its_result_its_progress_and_its_error(scheduler: ManualScheduler, client: Client) -> None:
+    scheduler.advance(2 * HOUR)
+    (failed,) = ids(client.get("/runs?job_id=fail"))
+    succeeded = ids(client.get("/runs?job_id=refresh"))[0]
+
+    failed_run = client.get(f"/runs/{failed}").json()
+    assert failed_run["reason"] == "ValueError: no such folder"
+    assert failed_run["has_error"]
+    assert 'raise ValueError("no such folder")' in failed_run["error"]
+    succeeded_run = client.get(f"/runs/{succeeded}").json()
+    assert succeeded_run["result"] == {"pages": 4}
+    assert succeeded_run["progress"] == {"done": 2, "total": 4, "message": "pages"}
+    assert (succeeded_run["lateness"], succeeded_run["duration"]) == (0, 0)
+
+
+def test_the_overview_holds_what_the_dashboard_shows(scheduler: ManualScheduler, client: Client) -> None:
+    scheduler.advance(2 * HOUR)
+
+    overview = client.get("/overview").json()
+
+    assert [job["id"] for job in overview["jobs"]] == ["fail", "refresh"]
+    assert overview["jobs_total"] == 2
+    assert len(overview["runs"]) == 3
+    assert "error" not in overview["runs"][0]
+    assert overview["read_only"] is False
+    assert overview["health"]["running"] is True
+    assert datetime.fromisoformat(overview["now"]).tzinfo is not None
+    narrowed = client.get("/overview?state=failed&limit=1&job_id=fail").json()
+    assert [run["state"] for run in narrowed["runs"]] == ["failed"]
+    assert narrowed["jobs"] == overview["jobs"]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "/runs?state=done", "/runs?limit=0", "/runs?limit=1001", "/runs?limit=ten", "/runs?offset=-1",
+        "/runs?offset=99999999999999999999", "/jobs?limit=0", "/jobs?paused=perhaps", "/overview?state=",
+    ],
+)  # fmt: skip
+def test_unknown_values_are_422(client: Client, url: str) -> None:
+    assert client.get(url).status_code == 422
+
+
+# changing
+
+
+def test_a_job_is_paused_with_a_reason_and_resumed(scheduler: ManualScheduler, client: Client) -> None:
+    paused = client.post("/jobs/refresh/pause", json={"reason": "the source is being moved"})
+
+    assert paused.status_code == 200
+    assert paused.json()["paused"] is True
+    assert paused.json()["paused_at"] == "2026-03-01T00:00:00Z"
+    assert paused.json()["pause_reason"] == "the source is being moved"
+    assert scheduler.get_job("refresh").paused  # type: ignore[union-attr]
+
+    resumed = client.post("/jobs/refresh/resume")
+
+    assert resumed.status_code == 200
+    assert resumed.json()["paused"] is False
+    assert resumed.json()["pause_reason"] is None
+
+
+def test_a_reason_may_be_left_out_and_may_not_be_a_novel(client: Client) -> None:
+    assert client.post("/jobs/refresh/pause").json()["pause_reason"] is None
+    assert client.post("/jobs/refresh/pause", json={}).json()["pause_reason"] is None
+    assert client.post("/jobs/refresh/pause", json={"reason": "x" * 501}).status_code == 422
+
+
+def test_a_run_that_is_asked_for_is_answered_at_once_and_made_later(scheduler: ManualScheduler, client: Client) -> None:
+    asked = client.post("/jobs/refresh/run")
+
+    assert asked.status_code == 202
+    assert (asked.json()["state"], asked.json()["origin"]) == ("pending", "manual")
+    scheduler.run_due()
+    assert client.get(f"/runs/{asked.json()['id']}").json()["state"] == "succeeded"
+
+
+def test_a_job_is_removed_and_its_runs_stay(scheduler: ManualScheduler, client: Client) -> None:
+    scheduler.advance(HOUR)
+
+    removed = client.delete("/jobs/refresh")
+
+    assert (removed.status_code, removed.content) == (204, b"")
+    assert scheduler.get_job("refresh") is None
+    assert len(ids(client.get("/runs?job_id=refresh"))) == 1
+
+
+@pytest.mark.parametrize("job_id", STRANGE_IDS)
+def test_an_id_may_hold_any_printable_character(scheduler: ManualScheduler, client: Client, job_id: str) -> None:
+    scheduler.add_job(refresh, "interval", hours=1, id=job_id)
+    url = f"/jobs/{quote(job_id)}"
+
+    assert client.get(url).json()["id"] == job_id
+    assert client.post(f"{url}/pause", json={"reason": "r"}).json()["id"] == job_id
+    assert client.post(f"{url}/resume").json()["id"] == job_id
+    assert client.post(f"{url}/run").json()["job_id"] == job_id
+    assert client.get("/runs", params={"job_id": job_id}).json()[0]["job_id"] == job_id
+    assert client.delete(url).status_code == 204
+    assert {job.id for job in scheduler.get_jobs()} == {"refresh", "fail"}
+
+
+# errors
+
+
+@pytest.mark.parametrize(
+    ("method", "url"),
+    [
+        ("GET", "/jobs/nobody"), ("POST", "/jobs/nobody/pause"), ("POST", "/jobs/nobody/resume"),
+        ("POST", "/jobs/nobody/run"), ("DELETE", "/jobs/nobody"), ("GET", "/jobs/"),
+    ],
+)  # fmt: skip
+def test_an_unknown_job_is_404(client: Client, method: str, url: str) -> None:
+    response = client.ask(method, url, headers=JSON)
+
+    assert response.status_code == 404
+    assert response.json()["detail"].startswith("expected the id of a job, got ")
+
+
+@pytest.mark.parametrize(
+    "run_id", ["nobody", "a-b-c", "7-1795413600000000-1", "7-1-99999999999999999999", "-".join("9" * 3)]
+)
+def test_an_unknown_run_is_404(client: Client, run_id: str) -> None:
+    response = client.get(f"/runs/{run_id}")
+
+    assert response.status_code == 404
+    assert response.json() == {
+        "detail": f"expected the id of a run, got {run_id!r}: it never was, or it has been pruned"
+    }
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (TriggerError("expected a trigger"), 422),
+        (ConflictError("expected to win"), 409),
+        (StoreUnavailableError("expected a store"), 503),
+    ],
+)
+def test_every_error_of_tickwork_has_its_status_and_its_text(
+    scheduler: ManualScheduler, error: Exception, status: int
+) -> None:
+    """Also where the app's own code, a dependency here, raises it; whatever handlers the app has."""
+
+    def raise_it() -> None:
+        raise error
+
+    response = Client(make_app(scheduler, dependencies=[Depends(raise_it)])).get("/jobs")
+
+    assert (response.status_code, response.json()) == (status, {"detail": str(error)})
+
+
+def test_a_store_that_cannot_be_reached_is_503(tmp_path: Path) -> None:
+    place = tmp_path / "gone" / "jobs.db"
+    response = Client(make_app(AsyncIOScheduler(f"sqlite:///{place}"))).get("/jobs")
+
+    assert response.status_code == 503
+    assert str(place.parent) in response.json()["detail"]
+
+
+# health
+
+
+def test_health_is_200_while_the_scheduler_fires_and_503_when_it_does_not(
+    scheduler: ManualScheduler, client: Client
+) -> None:
+    healthy = client.get("/health")
+    scheduler.shutdown()
+    stopped = client.get("/health")
+
+    assert (healthy.status_code, healthy.json()["running"]) == (200, True)
+    assert (stopped.status_code, stopped.json()["running"]) == (503, False)
+
+
+def test_health_is_503_in_an_outage_which_it_explains(tmp_path: Path) -> None:
+    """A real file, whose table someone renames for a while."""
+    scheduler = ManualScheduler(f"sqlite:///{tmp_path}/jobs.db", start=START)
+    scheduler.add_job(refresh, "interval", hours=1, id="refresh")
+    scheduler.start()
+    client = Client(make_app(scheduler))
+
+    with closing(sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)) as other:
+        other.execute("alter table tickwork_jobs rename to elsewhere")
+        scheduler._running_driver().loop.tick()
+        outage = client.get("/health")
+        jobs = client.get("/jobs")
+        other.execute("alter table elsewhere rename to tickwork_jobs")
+    scheduler.advance(HOUR)
+
+    assert (outage.status_code, outage.json()["running"]) == (503, True)
+    assert "tickwork_jobs" in outage.json()["outage"]
+    assert jobs.status_code == 503
+    assert client.get("/health").json()["outage"] is None
+    assert len(client.get("/runs").json()) == 1
+    scheduler.shutdown()
+
+
+# who may call
+
+
+@pytest.mark.parametrize("options", [{}, {"dependencies": []}, {"dependencies": None}, {"unprotected": False}])
+def test_routes_that_change_something_are_not_mounted_unless_someone_guards_them(options: dict[str, Any]) -> None:
+    with pytest.raises(UnprotectedRoutesError, match=r"pass dependencies=\[Depends\(\.\.\.\)\], or read_only=True"):
+        create_router(ManualScheduler(), **options)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"dependencies": [Depends(anyone)], "unprotected": True},
+        {"dependencies": [Depends(anyone)], "allowed_hosts": ["jobs.example.com"]},
+        {"unprotected": True, "allowed_hosts": "jobs.example.com"},
+    ],
+)
+def test_protections_that_contradict_each_other_are_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(UnprotectedRoutesError, match="create_router: expected "):
+        create_router(ManualScheduler(), **options)
+
+
+def test_dependencies_guard_every_route(scheduler: ManualScheduler) -> None:
+    def admit_friends(request: Request) -> None:
+        if request.headers.get("authorization") != "friend":
+            raise HTTPException(401, "who is there?")
+
+    app = make_app(scheduler, dependencies=[Depends(admit_friends)], prefix="/tickwork")
+    client = Client(app)
+    urls = [
+        *(("GET", f"/tickwork{path}") for path in (
+            "", "/", "/dashboard.css", "/dashboard.js", "/overview", "/health",
+            "/jobs", "/jobs/refresh", "/runs", "/runs/x",
+        )),
+        *(("POST", f"/tickwork/jobs/refresh/{verb}") for verb in ("pause", "resume", "run")),
+        ("DELETE", "/tickwork/jobs/refresh"),
+    ]  # fmt: skip
+
+    for method, url in urls:
+        assert client.ask(method, url, headers=JSON).status_code == 401, url
+    assert client.get("/tickwork/jobs", headers={"Authorization": "friend"}).status_code == 200
+    assert len(urls) == sum(len(methods) for methods in app.openapi()["paths"].values()) + 4
+
+
+def test_read_only_leaves_out_what_changes_something(scheduler: ManualScheduler) -> None:
+    client = Client(make_app(scheduler, dependencies=None, read_only=True))
+
+    assert client.get("/jobs").status_code == 200
+    assert client.get("/overview").json()["read_only"] is True
+    assert client.delete("/jobs/refresh").status_code == 405
+    for verb in ("pause", "resume", "run"):
+        assert client.post(f"/jobs/refresh/{verb}").status_code == 405
+    assert not scheduler.get_job("refresh").paused  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("protection", [{}, {"dependencies": None, "unprotected": True}])
+@pytest.mark.parametrize("verb", ["pause", "resume", "run"])
+@pytest.mark.parametrize(
+    "content_type", [None, "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain"]
+)
+def test_a_form_on_another_site_changes_nothing(
+    scheduler: ManualScheduler, protection: dict[str, Any], verb: str, content_type: str | None
+) -> None:
+    before = scheduler.get_job("refresh")
+    client = Client(make_app(scheduler, **protection))
+    headers = {"Sec-Fetch-Site": "cross-site"} | ({"Content-Type": content_type} if content_type else {})
+
+    response = client.ask("POST", f"/jobs/refresh/{verb}", headers=headers, content=b"")
+
+    assert response.status_code == 415
+    assert "Content-Type: application/json" in response.json()["detail"]
+    assert scheduler.get_job("refresh") == before
+
+
+def test_what_a_browser_marks_as_from_the_same_origin_needs_no_json(client: Client) -> None:
+    """So that the buttons of FastAPI's own /docs work."""
+    assert client.ask("POST", "/jobs/refresh/run", headers={"Sec-Fetch-Site": "same-origin"}).status_code == 202
+
+
+@pytest.mark.parametrize(
+    "host", ["localhost", "localhost:8000", "app.localhost", "127.0.0.1:8000", "[::1]:8000", "192.168.1.7", "devbox"]
+)
+def test_an_unprotected_router_answers_to_local_names(scheduler: ManualScheduler, host: str) -> None:
+    client = Client(make_app(scheduler, dependencies=None, unprotected=True), base_url=f"http://{host}")
+
+    assert client.get("/jobs").status_code == 200
+    assert client.post("/jobs/refresh/run", headers={**JSON, "Origin": f"http://{host}"}).status_code == 202
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8000", "[::1", ""])
+def test_an_unprotected_router_does_not_answer_to_a_name_that_someone_let_point_here(
+    scheduler: ManualScheduler, host: str
+) -> None:
+    client = Client(make_app(scheduler, dependencies=None, unprotected=True))
+
+    for url in ("/", "/jobs", "/overview"):
+        assert client.get(url, headers={"Host": host}).status_code == 403, url
+    assert client.delete("/jobs/refresh", headers={"Host": host}).status_code == 403
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://6.6.6.6", "null", "http://[::1"])
+def test_an_unprotected_router_does_not_answer_to_pages_from_elsewhere(scheduler: ManualScheduler, origin: str) -> None:
+    """Even if the app's own CORS policy lets every site in."""
+    client = Client(make_app(scheduler, dependencies=None, unprotected=True))
+
+    assert client.post("/jobs/refresh/run", headers={**JSON, "Origin": origin}).status_code == 403
+    assert client.get("/jobs", headers={"Origin": origin}).status_code == 403
+
+
+def test_an_unprotected_router_answers_to_the_names_it_is_told(scheduler: ManualScheduler) -> None:
+    def status(allowed_hosts: list[str], **headers: str) -> int:
+        app = make_app(scheduler, dependencies=None, unprotected=True, allowed_hosts=allowed_hosts)
+        return Client(app).get("/jobs", headers=headers).status_code
+
+    assert status(["jobs.example.com"], Host="jobs.example.com:8443") == 200
+    assert status(["jobs.example.com"], Host="127.0.0.1:8000", Origin="https://jobs.example.com") == 200
+    assert status(["jobs.example.com"], Host="jobs.example.org") == 403
+    assert status(["*"], Host="jobs.example.org", Origin="https://evil.example") == 200
+
+
+def test_a_protected_router_answers_to_every_name(client: Client) -> None:
+    assert client.get("/jobs", headers={"Host": "jobs.example.com"}).status_code == 200
+
+
+# in an app
+
+
+def test_it_works_below_any_prefix_and_twice_in_one_app(scheduler: ManualScheduler) -> None:
+    other = ManualScheduler()
+    app = FastAPI()
+    app.include_router(create_router(scheduler, dependencies=[Depends(anyone)], prefix="/ops/tickwork"))
+    app.include_router(create_router(other, read_only=True), prefix="/other")
+    client = Client(app)
+
+    assert len(client.get("/ops/tickwork/jobs").json()) == 2
+    assert client.get("/other/jobs").json() == []
+    assert client.get("/jobs").status_code == 404
+
+
+def test_the_documentation_of_the_api_is_complete(scheduler: ManualScheduler) -> None:
+    paths = make_app(scheduler).openapi()["paths"]
+
+    assert set(paths) == {
+        "/jobs", "/jobs/{job_id}", "/jobs/{job_id}/pause", "/jobs/{job_id}/resume", "/jobs/{job_id}/run",
+        "/runs", "/runs/{run_id}", "/health", "/overview",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("on_file", [False, True], ids=["memory", "sqlite"])
+def test_a_real_scheduler_in_a_real_app(on_file: bool, tmp_path: Path) -> None:
+    scheduler = AsyncIOScheduler(f"sqlite:///{tmp_path}/jobs.db" if on_file else None)
+    scheduler.add_job(hold_on, "interval", hours=1, id="hold/on")
+    app = FastAPI(lifespan=lifespan(scheduler))
+    app.include_router(create_router(scheduler, dependencies=[Depends(anyone)]))
+
+    async def main() -> None:
+        settled = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        scheduler.add_listener(lambda event: loop.call_soon_threadsafe(settled.set), RunSettled)
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client,
+        ):
+            assert (await client.get("/health")).json()["running"] is True
+            await client.post("/jobs/hold/on/pause", json={"reason": "a paused job runs by hand too"})
+            run = (await client.post("/jobs/hold/on/run", headers=JSON)).json()
+            await asyncio.wait_for(settled.wait(), DEADLINE)
+            run = (await client.get(f"/runs/{run['id']}")).json()
+            assert (run["state"], run["origin"], run["job_id"]) == ("succeeded", "manual", "hold/on")
+            assert run["node"] == (await client.get("/health")).json()["node"]
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+            assert (await client.get("/health")).status_code == 503
+
+    asyncio.run(main())
+
+
+def test_a_slow_store_does_not_hold_up_the_event_loop() -> None:
+    """Every handler that may touch the store is called on a thread."""
+    threads: set[threading.Thread] = set()
+
+    class Watched(Scheduler):
+        def get_jobs(self) -> Any:
+            threads.add(threading.current_thread())
+            return super().get_jobs()
+
+        def pause_job(self, job_id: str, *, reason: str | None = None) -> Any:
+            threads.add(threading.current_thread())
+            return super().pause_job(job_id, reason=reason)
+
+    client = Client(make_app(Watched()))
+    client.get("/jobs")
+    client.get("/overview")
+    client.post("/jobs/nobody/pause")
+
+    assert threads
+    assert threading.current_thread() not in threads

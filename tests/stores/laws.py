@@ -1,0 +1,1090 @@
+"""The laws of stores: this suite is the definition, and whatever passes it is a store.
+
+A store joins with a test class that inherits `StoreLaws` (and `SharedStoreLaws`, if several processes may
+use it), and with one fixture, `make_store`: a function that makes another handle on the same place.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime, timedelta
+from typing import TypeAlias, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from tests.samples import (
+    MINUTE,
+    NOW,
+    SECOND,
+    held_run,
+    jobs,
+    make_hold,
+    make_job,
+    make_run,
+    next_version,
+    runs_of,
+)
+
+from tickwork.errors import JobExistsError, JobNotFoundError, RunNotFoundError
+from tickwork.job import Job, Retry
+from tickwork.plan import Change, Hold, Settlement, settle
+from tickwork.run import Cancelled, Failed, Lost, Origin, Progress, Released, Run, RunState, Succeeded
+from tickwork.stores.base import Decide, Outlook, Store
+from tickwork.testing import VirtualClock
+from tickwork.triggers import CronTrigger
+
+MakeStore: TypeAlias = Callable[[], Store]
+T = TypeVar("T")
+
+PLENTY = 1_000
+DONE = Succeeded()
+many_examples = settings(
+    max_examples=60,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors, HealthCheck.too_slow],
+)
+
+
+class StoreLaws:
+    """What every store does."""
+
+    @pytest.fixture
+    def clock(self) -> VirtualClock:
+        return VirtualClock(NOW)
+
+    @pytest.fixture
+    def store(self, make_store: MakeStore) -> Iterator[Store]:
+        store = make_store()
+        store.open()
+        yield store
+        store.close()
+
+    # add, get, jobs
+
+    def test_what_is_added_can_be_read(self, store: Store) -> None:
+        job = make_job()
+
+        store.add([job])
+
+        assert store.get("job") == job
+        assert store.jobs() == [job]
+
+    def test_adding_nothing_is_nothing(self, store: Store) -> None:
+        store.add([])
+
+        assert store.jobs() == []
+
+    def test_jobs_are_added_all_or_none(self, store: Store) -> None:
+        store.add([taken := make_job("b")])
+
+        with pytest.raises(JobExistsError):
+            store.add([make_job("a"), make_job("b"), make_job("c")])
+
+        assert store.jobs() == [taken]
+
+    def test_the_error_names_the_id_that_is_taken(self, store: Store) -> None:
+        store.add([make_job("taken")])
+
+        with pytest.raises(JobExistsError) as raised:
+            store.add([make_job("new"), make_job("taken"), make_job("newer")])
+
+        assert raised.value.job_id == "taken"
+
+    def test_an_id_that_stands_twice_in_one_batch_is_refused(self, store: Store) -> None:
+        with pytest.raises(JobExistsError) as raised:
+            store.add([make_job("once"), make_job("twice"), make_job("twice")])
+
+        assert raised.value.job_id == "twice"
+        assert store.jobs() == []
+
+    def test_an_unknown_id_is_an_error_that_names_the_nearest_one(self, store: Store) -> None:
+        store.add([make_job("nightly-report"), make_job("refresh")])
+
+        with pytest.raises(
+            JobNotFoundError, match=r"got 'nightly-reprot' \(did you mean 'nightly-report'\?\)"
+        ) as raised:
+            store.get("nightly-reprot")
+
+        assert raised.value.job_id == "nightly-reprot"
+
+    def test_jobs_stand_in_the_order_of_their_ids(self, store: Store) -> None:
+        ids = ["b", "a", "é", "Z", "aa", "10", "9", "😀", "ｚ"]
+        store.add([make_job(id) for id in ids])
+
+        found = [job.id for job in store.jobs()]
+
+        assert found == sorted(ids)
+
+    def test_jobs_can_be_read_page_by_page(self, store: Store) -> None:
+        store.add([make_job(id) for id in "cabed"])
+
+        pages = [[job.id for job in store.jobs(after=after, limit=2)] for after in ("", "b", "d", "e")]
+
+        assert pages == [["a", "b"], ["c", "d"], ["e"], []]
+
+    @pytest.mark.parametrize(
+        ("ids", "expected"),
+        [
+            ([], []),
+            (["b"], ["b"]),
+            (["c", "a"], ["a", "c"]),
+            (["a", "a"], ["a"]),
+            (["nobody", "b"], ["b"]),
+            ({"a", "b"}, ["a", "b"]),
+        ],
+    )
+    def test_jobs_can_be_asked_for_by_their_ids(self, store: Store, ids: Sequence[str], expected: list[str]) -> None:
+        store.add([make_job(id) for id in "abc"])
+
+        found = [job.id for job in store.jobs(ids=ids)]
+
+        assert found == expected
+
+    def test_a_page_of_chosen_jobs_obeys_all_conditions(self, store: Store) -> None:
+        store.add([make_job(id) for id in "abcde"])
+
+        found = [job.id for job in store.jobs(ids=["a", "b", "d", "e"], after="a", limit=2)]
+
+        assert found == ["b", "d"]
+
+    @many_examples
+    @given(job=jobs)
+    def test_every_field_of_a_job_survives(self, store: Store, job: Job) -> None:
+        store.add([job])
+
+        found = store.get(job.id)
+
+        assert found == job
+        store.remove([job.id])
+
+    @many_examples
+    @given(job=jobs, becoming=jobs)
+    def test_every_field_that_a_change_writes_survives(self, store: Store, job: Job, becoming: Job) -> None:
+        store.add([job])
+        becoming = becoming._replace(id=job.id, uid=job.uid, version=job.version + 1)
+
+        store.save([Change(becoming)])
+
+        assert store.get(job.id) == becoming
+        store.remove([job.id])
+
+    @many_examples
+    @given(run=runs_of(make_job("ledger", uid=1)))
+    def test_every_field_of_a_run_survives(self, store: Store, run: Run) -> None:
+        job = make_job("ledger", uid=1)
+        store.remove()
+        store.prune(datetime.max.replace(tzinfo=NOW.tzinfo), PLENTY)
+        store.add([job])
+        if _exists(store, run):  # active in an earlier example, so it was not pruned
+            return
+
+        won = store.save([next_version(job, run)])
+
+        assert won
+        assert store.run(run.id) == run
+
+    # save
+
+    def test_of_two_changes_to_one_version_the_first_wins(self, store: Store) -> None:
+        store.add([job := make_job()])
+        first, second = next_version(job, name="first"), next_version(job, name="second")
+
+        won = store.save([first])
+        lost = store.save([second])
+
+        assert won == [first]
+        assert lost == []
+        assert store.get("job").name == "first"
+
+    def test_a_change_of_a_job_that_is_gone_loses(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.remove(["job"])
+        store.add([again := make_job()])
+
+        won = store.save([next_version(job, make_run(job))])
+
+        assert won == []
+        assert store.get("job") == again
+        assert store.runs() == []
+
+    def test_changes_win_and_lose_one_by_one(self, store: Store) -> None:
+        store.add([a := make_job("a"), b := make_job("b"), c := make_job("c")])
+        store.save([next_version(b, name="faster")])
+
+        won = store.save([next_version(job, name="slower") for job in (a, b, c)])
+
+        assert [change.job.id for change in won] == ["a", "c"]
+        assert [job.name for job in store.jobs()] == ["slower", "faster", "slower"]
+
+    def test_a_change_whose_run_exists_already_loses_as_a_whole(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, make_run(job))])
+        job = store.get("job")
+
+        won = store.save([next_version(job, make_run(job, NOW + MINUTE), make_run(job), name="slower")])
+
+        assert won == []
+        assert store.get("job") == job
+        assert [run.fire_time for run in store.runs()] == [NOW]
+
+    def test_a_change_brings_its_runs_with_it(self, store: Store) -> None:
+        store.add([job := make_job()])
+        waiting, closed = make_run(job), make_run(job, NOW + MINUTE, state=RunState.SKIPPED, ended_at=NOW, reason="why")
+
+        store.save([next_version(job, waiting, closed)])
+
+        assert store.runs() == [closed, waiting]
+
+    def test_no_change_of_many_writers_is_lost(self, store: Store) -> None:
+        store.add([make_job()])
+
+        def write(_: int) -> None:
+            while not store.save([_counted(store.get("job"))]):
+                pass
+
+        in_threads(write, 24)
+
+        assert store.get("job").kwargs == {"count": 24}
+        assert store.get("job").version == 25
+
+    # remove
+
+    def test_removing_returns_what_was_there(self, store: Store) -> None:
+        store.add([make_job(id) for id in "abc"])
+
+        removed = store.remove(["c", "nobody", "a", "a"])
+
+        assert sorted(job.id for job in removed) == ["a", "c"]
+        assert [job.id for job in store.jobs()] == ["b"]
+        assert [job.id for job in store.remove()] == ["b"]
+        assert store.remove() == []
+
+    def test_removing_cancels_what_waits_and_leaves_what_runs(self, store: Store, clock: VirtualClock) -> None:
+        store.add([job := make_job()])
+        waiting, running = make_run(job), held_run(job, NOW + MINUTE)
+        store.save([next_version(job, waiting, running)])
+        clock.advance(SECOND)
+
+        store.remove(["job"])
+
+        cancelled = store.run(waiting.id)
+        assert (cancelled.state, cancelled.ended_at) == (RunState.CANCELLED, NOW + SECOND)
+        assert cancelled.reason == "its job was removed"
+        assert cancelled.version == waiting.version + 1
+        assert store.run(running.id) == running
+
+    def test_what_still_runs_of_a_removed_job_can_be_settled_but_has_no_next_attempt(self, store: Store) -> None:
+        store.add([job := make_job(retry=Retry(3))])
+        store.save([next_version(job, run := held_run(job))])
+        store.remove(["job"])
+
+        won = store.settle([settle(run, job.retry, Failed("broken"), NOW)])
+
+        assert len(won) == 1
+        assert [one.state for one in store.runs()] == [RunState.FAILED]
+
+    def test_a_run_that_is_given_back_after_its_job_was_removed_is_cancelled(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        store.remove(["job"])
+
+        store.settle([settle(run, job.retry, Released(), NOW)])
+
+        assert store.run(run.id).state is RunState.CANCELLED
+        assert store.claim(make_hold(), executor="threads", limit=PLENTY) == []
+
+    def test_outcomes_of_a_removed_job_do_not_touch_the_one_that_took_its_id(self, store: Store) -> None:
+        store.add([old := make_job(retry=Retry(2))])
+        store.save([next_version(old, late := held_run(old))])
+        store.remove(["job"])
+        store.add([new := make_job(retry=Retry(2))])
+        store.save([next_version(new, current := held_run(new))])
+
+        store.settle([settle(late, old.retry, Failed("broken"), NOW)])
+
+        assert store.run(current.id) == current
+        assert store.get("job") == new._replace(version=2)
+        assert [(run.id, run.state) for run in store.runs()] == [
+            (current.id, RunState.RUNNING),
+            (late.id, RunState.FAILED),
+        ]
+
+    def test_a_removed_job_does_not_fire(self, store: Store) -> None:
+        store.add([make_job()])
+        store.remove(["job"])
+
+        fired = fire(store)
+
+        assert fired == []
+
+    # fire
+
+    def test_firing_writes_the_job_and_its_runs(self, store: Store) -> None:
+        store.add([job := make_job()])
+
+        (change,) = fire(store)
+
+        assert change.job == job._replace(version=2, next_fire_time=NOW + MINUTE, last_fire_time=NOW)
+        assert store.get("job") == change.job
+        assert store.runs() == list(change.runs) == [make_run(job)]
+
+    def test_jobs_fire_in_the_order_of_their_fire_times_and_not_beyond_the_limit(self, store: Store) -> None:
+        store.add(
+            [make_job(id, next_fire_time=NOW - age * SECOND) for id, age in zip("abcde", [1, 5, 3, 4, 2], strict=True)]
+        )
+
+        batches = [[change.job.id for change in fire(store, limit=2)] for _ in range(4)]
+
+        assert batches == [["b", "d"], ["c", "e"], ["a"], []]
+
+    def test_a_job_fires_at_its_fire_time_and_not_a_microsecond_earlier(self, store: Store) -> None:
+        store.add([make_job()])
+
+        early = fire(store, until=NOW - timedelta(microseconds=1))
+        on_time = fire(store, until=NOW)
+
+        assert early == []
+        assert len(on_time) == 1
+
+    def test_paused_ended_and_skipped_jobs_do_not_fire_nor_those_of_other_executors(self, store: Store) -> None:
+        store.add(
+            [
+                make_job("paused", paused_at=NOW),
+                make_job("ended", next_fire_time=None),
+                skipped := make_job("skipped"),
+                make_job("elsewhere", executor="asyncio"),
+                make_job("fires"),
+            ]
+        )
+
+        fired = fire(store, skip={skipped.uid})
+
+        assert [change.job.id for change in fired] == ["fires"]
+
+    def test_what_is_skipped_takes_no_place_in_the_limit(self, store: Store) -> None:
+        store.add([skipped := make_job("early", next_fire_time=NOW - SECOND), make_job("late")])
+
+        fired = fire(store, limit=1, skip={skipped.uid})
+
+        assert [change.job.id for change in fired] == ["late"]
+
+    def test_deciding_not_yet_leaves_the_job_as_it_is(self, store: Store) -> None:
+        store.add([job := make_job()])
+
+        fired = store.fire(lambda *_: None, executor="threads", until=NOW, limit=PLENTY)
+
+        assert fired == []
+        assert store.get("job") == job
+        assert store.runs() == []
+
+    def test_a_decision_is_given_the_job_as_it_is_its_active_runs_and_the_time_of_the_store(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        store.add(
+            [
+                job := make_job("job", kwargs={"a": [1, 2]}, retry=Retry(3)),
+                other := make_job("other", next_fire_time=None),
+            ]
+        )
+        waiting, running = make_run(job, NOW - 2 * MINUTE), held_run(job, NOW - MINUTE)
+        closed = make_run(job, NOW - 3 * MINUTE, state=RunState.SUCCEEDED, ended_at=NOW)
+        store.save([next_version(job, closed, waiting, running), next_version(other, make_run(other))])
+        clock.advance(SECOND)
+        given: list[tuple[Job, list[Run], datetime]] = []
+
+        def decide(job: Job, active: Sequence[Run], now: datetime) -> None:
+            given.append((job, sorted(active), now))
+
+        store.fire(decide, executor="threads", until=clock.now(), limit=PLENTY)
+
+        assert given == [(store.get("job"), [waiting, running], NOW + SECOND)]
+
+    def test_a_decision_is_given_the_definition_as_it_was_last_changed(self, store: Store) -> None:
+        store.add([make_job(kwargs={"which": "first"})])
+        fire(store)
+        job = store.get("job")
+        store.save([next_version(job, kwargs={"which": "second"}, max_instances=7, revision=2)])
+        given: list[Job] = []
+
+        store.fire(lambda job, *_: given.append(job), executor="threads", until=NOW + MINUTE, limit=PLENTY)
+
+        assert given == [store.get("job")]
+        assert (given[0].kwargs, given[0].max_instances) == ({"which": "second"}, 7)
+
+    def test_a_job_that_was_rescheduled_paused_or_moved_to_another_executor_fires_accordingly(
+        self, store: Store
+    ) -> None:
+        store.add([make_job(id) for id in ("earlier", "later", "moved", "paused", "resumed")])
+        earlier, later, moved, paused, resumed = store.jobs()
+        store.save(
+            [
+                next_version(earlier, next_fire_time=NOW - SECOND),
+                next_version(later, next_fire_time=NOW + SECOND),
+                next_version(moved, executor="asyncio", revision=2),
+                next_version(paused, paused_at=NOW),
+                next_version(resumed, paused_at=NOW),
+            ]
+        )
+        store.save([next_version(store.get("resumed"), paused_at=None)])
+
+        fired = fire(store)
+
+        assert [change.job.id for change in fired] == ["earlier", "resumed"]
+        assert [change.job.id for change in fire(store, executor="asyncio")] == ["moved"]
+
+    def test_no_fire_time_is_born_twice_even_if_a_decision_tries_to(self, store: Store) -> None:
+        store.add([job := make_job()])
+        first = fire(store)[0].runs[0]
+
+        def again(job: Job, active: Sequence[Run], now: datetime) -> Change:
+            return next_version(job, held_run(job, NOW), make_run(job, NOW + MINUTE), next_fire_time=None)
+
+        (change,) = store.fire(again, executor="threads", until=NOW + MINUTE, limit=PLENTY)
+
+        assert [run.fire_time for run in change.runs] == [NOW + MINUTE]
+        assert store.run(first.id) == first
+        assert [run.fire_time for run in store.runs()] == [NOW + MINUTE, NOW]
+        assert store.get("job").version == job.version + 2
+
+    def test_attempts_and_origins_of_one_fire_time_are_different_runs(self, store: Store) -> None:
+        store.add([job := make_job()])
+        alike = [
+            make_run(job),
+            make_run(job, attempt=2),
+            make_run(job, origin=Origin.MANUAL),
+            make_run(job, NOW + SECOND),
+        ]
+
+        won = store.save([next_version(job, *alike)])
+
+        assert len(won) == 1
+        assert [store.run(run.id) for run in alike] == alike
+
+    def test_a_decision_that_raises_undoes_the_whole_batch(self, store: Store) -> None:
+        store.add([make_job("a", next_fire_time=NOW - SECOND), make_job("b")])
+
+        def decide(job: Job, active: Sequence[Run], now: datetime) -> Change:
+            if job.id == "b":
+                raise RuntimeError("no idea")
+            return fire_once(job, active, now)
+
+        with pytest.raises(RuntimeError, match="no idea"):
+            store.fire(decide, executor="threads", until=NOW, limit=PLENTY)
+
+        assert [job.version for job in store.jobs()] == [1, 1]
+        assert store.runs() == []
+        assert len(fire(store)) == 2
+
+    def test_threads_that_fire_together_fire_each_job_once(self, store: Store) -> None:
+        store.add([make_job(f"job-{number:02}") for number in range(40)])
+
+        fired = in_threads(lambda _: fire(store, limit=7), 12)
+
+        assert sorted(change.job.id for batch in fired for change in batch) == [
+            f"job-{number:02}" for number in range(40)
+        ]
+        assert len(store.runs(limit=PLENTY)) == 40
+
+    # claim
+
+    def test_claiming_takes_a_run_under_a_hold(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := make_run(job))])
+
+        (claim,) = store.claim(make_hold("a"), executor="threads", limit=PLENTY)
+
+        assert claim.job == store.get("job")
+        assert claim.run == store.run(run.id)
+        assert claim.run == run._replace(
+            version=run.version + 1, state=RunState.RUNNING, node="a", lease_until=NOW + 10 * SECOND
+        )  # fmt: skip
+        assert store.claim(make_hold("b"), executor="threads", limit=PLENTY) == []
+
+    def test_a_run_can_be_claimed_when_it_is_available_and_not_earlier(self, store: Store, clock: VirtualClock) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, make_run(job, available_at=NOW + SECOND))])
+
+        early = claimed(store)
+        clock.advance(SECOND)
+        on_time = claimed(store)
+
+        assert early == []
+        assert len(on_time) == 1
+
+    def test_what_has_been_available_for_longest_is_claimed_first_up_to_the_limit(self, store: Store) -> None:
+        store.add([job := make_job(max_instances=10)])
+        ages = [1, 5, 3, 4, 2]
+        store.save([next_version(job, *(make_run(job, NOW - age * SECOND) for age in ages))])
+
+        batches = [[run.fire_time for run in claimed(store, limit=2)] for _ in range(4)]
+
+        assert batches == [
+            [NOW - 5 * SECOND, NOW - 4 * SECOND],
+            [NOW - 3 * SECOND, NOW - 2 * SECOND],
+            [NOW - SECOND],
+            [],
+        ]
+
+    def test_no_more_runs_of_a_job_are_claimed_than_may_run_at_once(self, store: Store) -> None:
+        """Those that were running, and all that one batch takes, counted together."""
+        store.add([job := make_job(max_instances=3)])
+        running = held_run(job, NOW - MINUTE)
+        store.save([next_version(job, running, *(make_run(job, NOW - age * SECOND) for age in range(10)))])
+
+        first, second = claimed(store), claimed(store)
+        store.settle([settle(running, job.retry, DONE, NOW)])
+        third = claimed(store)
+
+        assert (len(first), len(second), len(third)) == (2, 0, 1)
+
+    def test_runs_that_must_wait_for_their_own_job_do_not_keep_others_waiting(self, store: Store) -> None:
+        store.add([crowd := make_job("crowd"), other := make_job("other")])
+        store.save(
+            [
+                next_version(crowd, *(make_run(crowd, NOW - (10 + age) * SECOND) for age in range(20))),
+                next_version(other, make_run(other)),
+            ]
+        )
+
+        taken = claimed(store, limit=5)
+
+        assert [run.job_id for run in taken] == ["crowd", "other"]
+
+    def test_a_paused_job_has_only_its_manual_runs_claimed(self, store: Store) -> None:
+        store.add([job := make_job(max_instances=5)])
+        store.save([next_version(job, make_run(job), make_run(job, NOW, origin=Origin.MANUAL), paused_at=NOW)])
+
+        taken = claimed(store)
+
+        assert [run.origin for run in taken] == [Origin.MANUAL]
+
+    def test_runs_of_other_executors_and_skipped_jobs_are_not_claimed(self, store: Store) -> None:
+        store.add(
+            [
+                elsewhere := make_job("elsewhere", executor="asyncio"),
+                skipped := make_job("skipped"),
+                job := make_job("job"),
+            ]
+        )
+        store.save([next_version(one, make_run(one)) for one in (elsewhere, skipped, job)])
+
+        taken = claimed(store, limit=1, skip={skipped.uid})
+
+        assert [run.job_id for run in taken] == ["job"]
+        assert [run.job_id for run in claimed(store, executor="asyncio")] == ["elsewhere"]
+
+    def test_threads_that_claim_together_claim_each_run_once(self, store: Store) -> None:
+        store.add([job := make_job(max_instances=25)])
+        store.save([next_version(job, *(make_run(job, NOW - number * SECOND) for number in range(40)))])
+
+        taken = in_threads(lambda number: claimed(store, node=f"node-{number}", limit=4), 12)
+
+        ids = [run.id for batch in taken for run in batch]
+        assert len(ids) == len(set(ids)) == 25
+
+    # renew, lost
+
+    def test_renewing_moves_the_end_of_the_lease_and_the_version(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+
+        (renewed,) = store.renew([run], NOW + MINUTE)
+
+        assert renewed == run._replace(version=run.version + 1, lease_until=NOW + MINUTE)
+        assert store.run(run.id) == renewed
+
+    def test_renewing_writes_down_the_start_and_the_progress(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        told = run._replace(started_at=NOW + SECOND, progress=Progress(3, 10, "three of ten"))
+
+        (renewed,) = store.renew([told], NOW + MINUTE)
+
+        assert store.run(run.id) == renewed
+        assert (renewed.started_at, renewed.progress) == (told.started_at, told.progress)
+
+    def test_only_what_is_still_ours_is_renewed(self, store: Store) -> None:
+        store.add([job := make_job(max_instances=5)])
+        ours, closed, given_back, newer = (held_run(job, NOW + number * SECOND) for number in range(4))
+        pending = make_run(job, NOW + MINUTE)
+        gone = held_run(job, NOW + 2 * MINUTE)
+        store.save([next_version(job, ours, closed, given_back, newer, pending)])
+        store.settle([settle(closed, job.retry, DONE, NOW), settle(given_back, job.retry, Released(), NOW)])
+        store.renew([newer], NOW + MINUTE)
+
+        renewed = store.renew([gone, closed, given_back, newer, pending, ours], NOW + 2 * MINUTE)
+
+        assert [run.id for run in renewed] == [ours.id]
+        assert store.run(closed.id).state is RunState.SUCCEEDED
+        assert store.run(pending.id) == pending
+        assert store.run(newer.id).lease_until == NOW + MINUTE
+
+    def test_a_run_is_lost_when_its_lease_has_ended(self, store: Store, clock: VirtualClock) -> None:
+        store.add([job := make_job(max_instances=5)])
+        store.save([next_version(
+            job, later := held_run(job, NOW, lease_until=NOW + 2 * SECOND),
+            sooner := held_run(job, NOW + MINUTE, lease_until=NOW + SECOND), make_run(job, NOW + 2 * MINUTE),
+        )])  # fmt: skip
+
+        in_time = store.lost(PLENTY)
+        clock.advance(SECOND)
+        after_one = store.lost(PLENTY)
+        clock.advance(SECOND)
+        after_two = store.lost(PLENTY)
+
+        assert in_time == []
+        assert after_one == [sooner]
+        assert after_two == [sooner, later]
+        assert store.lost(1) == [sooner]
+
+    def test_what_was_renewed_or_closed_is_not_lost(self, store: Store, clock: VirtualClock) -> None:
+        store.add([job := make_job(max_instances=5)])
+        renewed, closed = held_run(job), held_run(job, NOW + SECOND)
+        store.save([next_version(job, renewed, closed)])
+        store.renew([renewed], NOW + MINUTE)
+        store.settle([settle(closed, job.retry, DONE, NOW)])
+        clock.advance(30 * SECOND)
+
+        lost = store.lost(PLENTY)
+
+        assert lost == []
+
+    # settle
+
+    def test_settling_writes_how_a_run_ended(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        settlement = settle(
+            run, job.retry, Succeeded({"rows": [1, 2]}), NOW + SECOND, started_at=NOW, progress=Progress(2, 2, "done")
+        )
+
+        won = store.settle([settlement])
+
+        assert won == [settlement]
+        assert store.run(run.id) == settlement.run
+
+    def test_closed_is_closed(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        first = settle(run, job.retry, DONE, NOW)
+        store.settle([first])
+
+        won = store.settle(
+            [
+                settle(run, job.retry, Failed("late"), NOW),
+                Settlement(first.run._replace(version=first.run.version + 1, state=RunState.FAILED)),
+            ]
+        )
+
+        assert won == []
+        assert store.run(run.id) == first.run
+
+    def test_an_outcome_that_was_decided_on_an_older_version_loses(self, store: Store) -> None:
+        store.add([job := make_job(retry=Retry(2))])
+        store.save([next_version(job, run := held_run(job))])
+        store.settle([settle(run, job.retry, Lost("frozen"), NOW)])
+
+        won = store.settle([settle(run, job.retry, Failed("late"), NOW)])
+
+        assert won == []
+        assert [one.state for one in store.runs()] == [RunState.PENDING, RunState.LOST]
+
+    def test_only_what_runs_can_be_settled(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := make_run(job))])
+
+        won = store.settle([Settlement(run._replace(version=run.version + 1, state=RunState.SUCCEEDED))])
+
+        assert won == []
+        assert store.run(run.id) == run
+
+    def test_the_next_attempt_is_born_with_the_outcome(self, store: Store, clock: VirtualClock) -> None:
+        store.add([job := make_job(retry=Retry(2, MINUTE))])
+        store.save([next_version(job, run := held_run(job))])
+        settlement = settle(run, job.retry, Failed("broken"), NOW)
+
+        store.settle([settlement])
+
+        assert settlement.attempt is not None
+        assert store.run(settlement.attempt.id) == settlement.attempt
+        assert claimed(store) == []
+        clock.advance(MINUTE)
+        assert [one.attempt for one in claimed(store)] == [2]
+
+    def test_a_run_that_is_given_back_can_be_claimed_by_another_node(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+
+        store.settle([settle(run, job.retry, Released(), NOW)])
+
+        assert store.run(run.id) == make_run(job, version=run.version + 1)
+        assert [(one.node, one.version) for one in claimed(store, node="b")] == [("b", run.version + 2)]
+
+    def test_of_two_outcomes_of_one_run_in_one_batch_the_first_wins(self, store: Store) -> None:
+        store.add([job := make_job(retry=Retry(2))])
+        store.save([next_version(job, run := held_run(job))])
+        first, second = settle(run, job.retry, DONE, NOW), settle(run, job.retry, Failed("late"), NOW)
+
+        won = store.settle([first, second])
+
+        assert won == [first]
+        assert store.runs() == [first.run]
+
+    def test_settlements_win_and_lose_one_by_one(self, store: Store) -> None:
+        store.add([job := make_job(max_instances=3)])
+        runs = [held_run(job, NOW + number * SECOND) for number in range(3)]
+        store.save([next_version(job, *runs)])
+        store.settle([settle(runs[1], job.retry, Cancelled("earlier"), NOW)])
+        late = [settle(run, job.retry, DONE, NOW) for run in runs]
+
+        won = store.settle(late)
+
+        assert won == [late[0], late[2]]
+        assert [run.state for run in store.runs()] == [RunState.SUCCEEDED, RunState.CANCELLED, RunState.SUCCEEDED]
+
+    def test_of_threads_that_settle_one_run_one_wins(self, store: Store) -> None:
+        store.add([job := make_job(retry=Retry(2))])
+        store.save([next_version(job, run := held_run(job))])
+        outcomes = [Succeeded(), Failed("broken"), Lost("frozen"), Cancelled("asked")]
+
+        won = in_threads(lambda number: store.settle([settle(run, job.retry, outcomes[number % 4], NOW)]), 8)
+
+        (winner,) = [settlement for batch in won for settlement in batch]
+        assert store.run(run.id) == winner.run
+        assert len(store.runs()) == (2 if winner.attempt else 1)
+
+    # outlook
+
+    def test_an_empty_store_expects_nothing(self, store: Store) -> None:
+        outlook = store.outlook(["threads"], after=NOW, fire_after=NOW)
+
+        assert outlook == Outlook(None, None, None)
+
+    def test_the_outlook_names_the_next_instants_strictly_after_those_given(self, store: Store) -> None:
+        store.add(
+            [
+                job := make_job("now", max_instances=9),
+                make_job("soon", next_fire_time=NOW + 2 * SECOND),
+                make_job("later", next_fire_time=NOW + 3 * SECOND),
+            ]
+        )
+        store.save([next_version(
+            job, make_run(job, NOW), make_run(job, NOW + 7 * SECOND), make_run(job, NOW + 8 * SECOND),
+            held_run(job, NOW + 2 * MINUTE, lease_until=NOW), held_run(job, NOW + MINUTE, lease_until=NOW + 5 * SECOND),
+        )])  # fmt: skip
+
+        outlook = store.outlook(["threads"], after=NOW, fire_after=NOW)
+        later = store.outlook(["threads"], after=NOW + 7 * SECOND, fire_after=NOW + 2 * SECOND)
+
+        assert outlook == Outlook(NOW + 2 * SECOND, NOW + 7 * SECOND, NOW + 5 * SECOND)
+        assert later == Outlook(NOW + 3 * SECOND, NOW + 8 * SECOND, None)
+
+    def test_the_outlook_passes_over_what_will_not_fire_here(self, store: Store) -> None:
+        store.add(
+            [
+                make_job("paused", next_fire_time=NOW + SECOND, paused_at=NOW),
+                make_job("ended", next_fire_time=None),
+                make_job("elsewhere", next_fire_time=NOW + SECOND, executor="asyncio"),
+                make_job("here", next_fire_time=NOW + MINUTE),
+            ]
+        )
+
+        here = store.outlook(["threads"], after=NOW, fire_after=NOW)
+        both = store.outlook(["asyncio", "threads"], after=NOW, fire_after=NOW)
+        nowhere = store.outlook([], after=NOW, fire_after=NOW)
+
+        assert (here.fire_at, both.fire_at, nowhere.fire_at) == (NOW + MINUTE, NOW + SECOND, None)
+
+    def test_the_outlook_follows_each_write(self, store: Store) -> None:
+        store.add([make_job()])
+        fire(store, hold=make_hold())
+        job = store.get("job")
+        run = store.runs()[0]
+
+        fired = store.outlook(["threads"], after=NOW, fire_after=NOW)
+        store.renew([run], NOW + MINUTE)
+        renewed = store.outlook(["threads"], after=NOW, fire_after=NOW)
+        store.settle([settle(store.run(run.id), Retry(2, SECOND), Failed("broken"), NOW)])
+        settled = store.outlook(["threads"], after=NOW, fire_after=NOW)
+        store.remove(["job"])
+        removed = store.outlook(["threads"], after=NOW, fire_after=NOW)
+
+        assert fired == Outlook(job.next_fire_time, None, NOW + 10 * SECOND)
+        assert renewed == Outlook(job.next_fire_time, None, NOW + MINUTE)
+        assert settled == Outlook(job.next_fire_time, NOW + SECOND, None)
+        assert removed == Outlook(None, None, None)
+
+    # run, runs, prune
+
+    @pytest.mark.parametrize(
+        "run_id", ["", "nonsense", "0f-1-1", "0f-x-1", "0f-1m-2", "0f-0-99999999999999999999999", "a\x00b-1-1"]
+    )
+    def test_an_unknown_run_is_an_error(self, store: Store, run_id: str) -> None:
+        with pytest.raises(RunNotFoundError):
+            store.run(run_id)
+
+    def test_the_ledger_shows_the_newest_rows_first(self, store: Store) -> None:
+        store.add([a := make_job("a"), b := make_job("b")])
+        written = [make_run(a, NOW + MINUTE), make_run(b), make_run(a)]
+        store.save([next_version(a, written[0])])
+        store.save([next_version(b, written[1])])
+        store.save([next_version(store.get("a"), written[2])])
+
+        found = store.runs()
+
+        assert found == written[::-1]
+
+    def test_a_row_keeps_its_place_whatever_becomes_of_it(self, store: Store) -> None:
+        store.add([job := make_job(max_instances=3)])
+        first, second = held_run(job), held_run(job, NOW + SECOND)
+        store.save([next_version(job, first, second)])
+
+        store.settle([settle(first, job.retry, DONE, NOW + MINUTE)])
+
+        assert [run.id for run in store.runs()] == [second.id, first.id]
+
+    @pytest.mark.parametrize(
+        ("question", "expected"),
+        [
+            ({}, [4, 3, 2, 1, 0]),
+            ({"job_id": "a"}, [4, 2, 0]),
+            ({"job_id": "nobody"}, []),
+            ({"states": [RunState.PENDING]}, [1, 0]),
+            ({"states": {RunState.SKIPPED, RunState.MISSED}}, [4, 3, 2]),
+            ({"job_id": "a", "states": [RunState.SKIPPED]}, [4, 2]),
+            ({"limit": 2}, [4, 3]),
+            ({"limit": 2, "offset": 2}, [2, 1]),
+            ({"offset": 5}, []),
+            ({"job_id": "a", "limit": 1, "offset": 1}, [2]),
+            ({"states": [RunState.SKIPPED], "limit": 1, "offset": 1}, [2]),
+        ],
+    )
+    def test_the_ledger_can_be_filtered_and_paged(
+        self, store: Store, question: dict[str, object], expected: list[int]
+    ) -> None:
+        store.add([a := make_job("a"), b := make_job("b")])
+        states = [RunState.PENDING, RunState.PENDING, RunState.SKIPPED, RunState.MISSED, RunState.SKIPPED]
+        for number, state in enumerate(states):
+            job = store.get("ab"[number % 2])
+            store.save([next_version(job, make_run(job, NOW + number * SECOND, state=state))])
+        assert (a.id, b.id) == ("a", "b")
+
+        found = store.runs(**question)  # type: ignore[arg-type]
+
+        assert [(run.fire_time - NOW) // SECOND for run in found] == expected
+
+    def test_pruning_deletes_what_was_closed_before_and_nothing_else(self, store: Store) -> None:
+        store.add([job := make_job(max_instances=9)])
+        old, limit, new = (
+            make_run(job, NOW + age * SECOND, state=RunState.SUCCEEDED, ended_at=NOW + age * SECOND) for age in range(3)
+        )
+        waiting, running = make_run(job, NOW - MINUTE), held_run(job, NOW - 2 * MINUTE)
+        store.save([next_version(job, old, limit, new, waiting, running)])
+
+        deleted = store.prune(NOW + SECOND, PLENTY)
+
+        assert deleted == 1
+        assert store.runs() == [running, waiting, new, limit]
+
+    def test_pruning_stops_at_its_limit(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, *(
+            make_run(job, NOW + age * SECOND, state=RunState.MISSED, ended_at=NOW) for age in range(5)
+        ))])  # fmt: skip
+
+        deleted = [store.prune(NOW + SECOND, 2) for _ in range(4)]
+
+        assert deleted == [2, 2, 1, 0]
+
+    # open, close
+
+    def test_opening_and_closing_again_changes_nothing(self, store: Store) -> None:
+        store.add([job := make_job()])
+
+        store.open()
+        store.close()
+        store.close()
+        store.open()
+
+        assert store.jobs() == [job]
+
+    def test_threads_may_read_and_write_one_store_together(self, store: Store, clock: VirtualClock) -> None:
+        """Every verb at once, for what only a missing lock would break."""
+        store.add([make_job(f"job-{number}", max_instances=3) for number in range(4)])
+
+        def one_round(number: int) -> None:
+            hold = Hold(f"node-{number}", NOW + MINUTE)
+            fire(store, hold=hold, limit=2, until=NOW + 30 * MINUTE)
+            claims = store.claim(hold, executor="threads", limit=2)
+            renewed = store.renew([claim.run for claim in claims], NOW + 2 * MINUTE)
+            store.settle([settle(run, Retry(2), Failed("again"), NOW) for run in renewed])
+            store.jobs()
+            store.runs()
+            store.outlook(["threads"], after=NOW, fire_after=NOW)
+            store.lost(5)
+
+        in_threads(one_round, 24)
+
+        rows = store.runs(limit=PLENTY)
+        keys = [(run.job_uid, run.fire_time, run.attempt) for run in rows]
+        assert len(keys) == len(set(keys))
+        first_attempts = [run for run in rows if run.attempt == 1]
+        assert sum(job.version - 1 for job in store.jobs()) == len(first_attempts) == 48
+
+
+class SharedStoreLaws:
+    """What a store does besides when several processes may use it; here each process is another handle."""
+
+    @pytest.fixture
+    def other(self, make_store: MakeStore, store: Store) -> Iterator[Store]:
+        other = make_store()
+        other.open()
+        yield other
+        other.close()
+
+    def test_each_handle_sees_what_the_other_writes(self, store: Store, other: Store) -> None:
+        store.add([job := make_job()])
+
+        fired = fire(other, hold=make_hold("b"))
+        run = store.runs()[0]
+        store.settle([settle(run, job.retry, DONE, NOW)])
+        other.save([next_version(other.get("job"), name="renamed")])
+
+        assert fired[0].runs == (run,)
+        assert other.run(run.id).state is RunState.SUCCEEDED
+        assert store.get("job").name == "renamed"
+
+    def test_a_definition_changed_through_one_handle_is_fired_by_the_other_as_it_is_now(
+        self, store: Store, other: Store
+    ) -> None:
+        store.add([make_job(kwargs={"which": "first"})])
+        fire(other)
+        job = store.get("job")
+        store.save([next_version(job, kwargs={"which": "second"}, revision=job.revision + 1)])
+
+        (change,) = fire(other, until=NOW + MINUTE)
+
+        assert change.job.kwargs == {"which": "second"}
+
+    def test_of_two_handles_that_change_one_version_one_wins(self, store: Store, other: Store) -> None:
+        store.add([job := make_job()])
+
+        won = [*store.save([next_version(job, name="a")]), *other.save([next_version(job, name="b")])]
+
+        assert [change.job.name for change in won] == ["a"]
+
+    def test_handles_that_fire_together_fire_each_job_once(self, store: Store, other: Store) -> None:
+        store.add([make_job(f"job-{number:02}") for number in range(40)])
+
+        fired = in_threads(lambda number: fire((store, other)[number % 2], limit=5), 16)
+
+        assert sorted(change.job.id for batch in fired for change in batch) == [
+            f"job-{number:02}" for number in range(40)
+        ]
+
+    @pytest.mark.parametrize("verb", ["add", "save", "fire", "settle"])
+    def test_what_may_be_due_earlier_rings_the_other_handle_and_not_the_one_that_wrote(
+        self, store: Store, other: Store, verb: str
+    ) -> None:
+        store.add([job := make_job(retry=Retry(2)), make_job("due", next_fire_time=NOW)])
+        store.save([next_version(job, run := held_run(job), next_fire_time=NOW + MINUTE)])
+        rung, heard = threading.Event(), threading.Event()
+        other.open(rung.set)
+        store.open(heard.set)
+
+        match verb:
+            case "add":
+                store.add([make_job("new")])
+            case "save":
+                store.save([next_version(store.get("job"), make_run(job, NOW + SECOND, origin=Origin.MANUAL))])
+            case "fire":
+                fire(store)
+            case "settle":
+                store.settle([settle(run, job.retry, Released(), NOW)])
+
+        assert rung.wait(5)
+        assert not heard.is_set()
+
+    def test_a_handle_that_was_closed_is_not_rung(self, store: Store, other: Store, make_store: MakeStore) -> None:
+        closed, third_rung = threading.Event(), threading.Event()
+        other.open(closed.set)
+        other.close()
+        third = make_store()
+        third.open(third_rung.set)
+
+        store.add([make_job()])
+
+        assert third_rung.wait(5)
+        assert not closed.is_set()
+        third.close()
+
+    def test_a_store_outlives_its_handles(self, store: Store, make_store: MakeStore) -> None:
+        store.add([job := make_job(trigger=CronTrigger("0 3 * * *", timezone="Asia/Seoul"))])
+        store.save([next_version(job, run := make_run(job))])
+        store.close()
+
+        again = make_store()
+        again.open()
+
+        assert again.get("job") == job._replace(version=2)
+        assert again.runs() == [run]
+        again.close()
+
+
+def fire(
+    store: Store, *, hold: Hold | None = None, executor: str = "threads", until: datetime = NOW, limit: int = PLENTY,
+    skip: Sequence[str] | set[str] = (),
+) -> Sequence[Change]:  # fmt: skip
+    """Fire what is due *until* then: each job once, its run taken under *hold* or left waiting."""
+    decide: Decide = lambda job, active, now: fire_once(job, active, now, hold)  # noqa: E731
+    return store.fire(decide, executor=executor, until=until, limit=limit, skip=skip)
+
+
+def fire_once(job: Job, active: Sequence[Run], now: datetime, hold: Hold | None = None) -> Change:
+    """The simplest decision: a run for the next fire time, whatever the time and the policies."""
+    assert job.next_fire_time is not None
+    fire_time = job.next_fire_time
+    run = (
+        make_run(job, fire_time)
+        if hold is None
+        else held_run(job, fire_time, node=hold.node, lease_until=hold.lease_until)
+    )
+    return next_version(job, run, next_fire_time=fire_time + MINUTE, last_fire_time=fire_time)
+
+
+def claimed(
+    store: Store,
+    *,
+    node: str = "a",
+    executor: str = "threads",
+    limit: int = PLENTY,
+    skip: Sequence[str] | set[str] = (),
+) -> list[Run]:
+    return [claim.run for claim in store.claim(make_hold(node), executor=executor, limit=limit, skip=skip)]
+
+
+def in_threads(act: Callable[[int], T], times: int) -> list[T]:
+    """Call *act* with 0, 1, ... on threads that begin together; what they returned, in that order."""
+    threads = 6
+    barrier = threading.Barrier(threads)
+
+    def work(first: int) -> list[T]:
+        barrier.wait(10)
+        return [act(number) for number in range(first, times, threads)]
+
+    with ThreadPoolExecutor(threads) as pool:
+        lanes = [*pool.map(work, range(threads))]
+    return [lanes[number % threads][number // threads] for number in range(times)]
+
+
+def _counted(job: Job) -> Change:
+    return next_version(job, kwargs={"count": job.kwargs.get("count", 0) + 1}, revision=job.revision + 1)
+
+
+def _exists(store: Store, run: Run) -> bool:
+    try:
+        store.run(run.id)
+    except RunNotFoundError:
+        return False
+    return True

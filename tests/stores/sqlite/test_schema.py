@@ -1,0 +1,106 @@
+"""The tables' version: made, brought up to date step by step, or refused."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.samples import make_job
+
+from tickwork.errors import StoreSchemaError, StoreUnusableError
+from tickwork.stores.sqlite import SQLiteStore
+from tickwork.stores.sqlite.schema import SCRIPTS, upgrade
+
+STEPS = [
+    "-- Version 1; with a comment.\ncreate table a (x text);\ncreate trigger t after insert on a begin select 1; select 2; end;\n",
+    "alter table a add column y text default ';';\n",
+    "create table b (x text);\ninsert into b select y from a;\n",
+]
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
+    connection = sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)
+    yield connection
+    connection.close()
+
+
+def version(connection: sqlite3.Connection) -> list[tuple[int]]:
+    return connection.execute("select version from tickwork_schema").fetchall()
+
+
+def upgrade_in_a_transaction(connection: sqlite3.Connection, steps: list[str]) -> None:
+    connection.execute("begin immediate")
+    try:
+        upgrade(connection, "here", steps)
+    except BaseException:
+        connection.execute("rollback")
+        raise
+    connection.execute("commit")
+
+
+def test_a_new_file_gets_all_steps(connection: sqlite3.Connection) -> None:
+    upgrade_in_a_transaction(connection, STEPS)
+
+    assert version(connection) == [(3,)]
+    assert connection.execute("select * from b").fetchall() == []
+
+
+def test_an_older_file_gets_the_steps_that_it_lacks(connection: sqlite3.Connection) -> None:
+    upgrade_in_a_transaction(connection, STEPS[:1])
+    connection.execute("insert into a (x) values ('kept')")
+
+    upgrade_in_a_transaction(connection, STEPS)
+    upgrade_in_a_transaction(connection, STEPS)
+
+    assert version(connection) == [(3,)]
+    assert connection.execute("select x, y from a").fetchall() == [("kept", ";")]
+    assert connection.execute("select x from b").fetchall() == [(";",)]
+
+
+def test_an_upgrade_that_fails_leaves_the_older_file_as_it_was(connection: sqlite3.Connection) -> None:
+    upgrade_in_a_transaction(connection, STEPS[:1])
+
+    with pytest.raises(sqlite3.OperationalError):
+        upgrade_in_a_transaction(connection, [STEPS[0], "create table c (x text);\ncreate tabel d (x text);\n"])
+
+    assert version(connection) == [(1,)]
+    assert connection.execute("select count(*) from sqlite_master where name = 'c'").fetchone() == (0,)
+
+
+def test_a_newer_file_is_refused(connection: sqlite3.Connection) -> None:
+    upgrade_in_a_transaction(connection, STEPS)
+
+    with pytest.raises(
+        StoreSchemaError,
+        match="expected tables of version 1 or older in here, got version 3: a newer tickwork wrote them",
+    ):
+        upgrade_in_a_transaction(connection, STEPS[:1])
+
+
+def test_a_store_refuses_a_newer_file_and_changes_nothing(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "jobs.db")
+    store.open()
+    store.add([make_job()])
+    store.close()
+    with sqlite3.connect(tmp_path / "jobs.db") as connection:
+        connection.execute("update tickwork_schema set version = ?", (len(SCRIPTS) + 1,))
+    connection.close()
+
+    with pytest.raises(StoreSchemaError, match="install that version here too"):
+        store.open()
+
+    with sqlite3.connect(tmp_path / "jobs.db") as connection:
+        assert connection.execute("select count(*) from tickwork_jobs").fetchone() == (1,)
+    connection.close()
+
+
+def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "jobs.db").write_text("a letter, and not a database\n" * 100)
+
+    with pytest.raises(StoreUnusableError, match="file is not a database"):
+        SQLiteStore(tmp_path / "jobs.db").open()
+
+    assert (tmp_path / "jobs.db").read_text().startswith("a letter")

@@ -1,0 +1,73 @@
+"""Each benchmark runs, at a size that measures nothing; no time is asserted."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from math import isfinite
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("apscheduler", reason="the peers are not installed: `make benchmark` installs them")
+pytest.importorskip("sqlalchemy", reason="the peers are not installed: `make benchmark` installs them")
+
+from benchmarks.rounds import find_tables, measure
+from benchmarks.tables import NAMES, Case, Metric, Table, as_text
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("name", NAMES)
+def test_each_case_yields_each_metric(name, tmp_path):
+    for table in find_tables(name, "tiny"):
+        results, _ = measure(replace(table, together=True), 1, tmp_path)
+
+        keys = {metric.key for metric in table.metrics}
+        for case, measured in results.items():
+            assert len(measured) == (table.rounds or 1), case
+            assert all(result is not None and keys <= result.keys() for result in measured), case
+            assert all(isfinite(figure) for result in measured for figure in result.values()), case
+        assert all(case in as_text(table, results) for case in table.cases)
+    assert [path.name for path in tmp_path.iterdir()] == ["sync"]
+
+
+@pytest.mark.processes
+def test_command_prints_the_machine_and_writes_the_figures(tmp_path):
+    file = tmp_path / "figures.json"
+
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "imports", "--size", "tiny", "--rounds", "1", "--json", file],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+
+    assert "fdatasync p50" in done.stdout
+    assert [table["benchmark"] for table in json.loads(file.read_text())["tables"]] == ["imports"]
+
+
+def test_table_shows_median_spread_and_ratio():
+    table = Table(
+        "add: jobs", {"ours": Case(dict, {}), "theirs": Case(dict, {})}, [Metric("rate", "jobs/s")], bases=["theirs"]
+    )
+    results = {
+        "ours": [{"rate": 900.0}, {"rate": 300.0}, {"rate": 400.0}],
+        "theirs": [{"rate": 200.0}, None, {"rate": 200.0}],
+    }
+
+    lines = as_text(table, results).splitlines()
+
+    assert lines[2].split() == ["ours", "400", "300..900", "2"]
+    assert lines[3].split() == ["theirs", "200", "200..200", "1"]
+
+
+def test_table_shows_a_case_that_failed():
+    table = Table(
+        "add: jobs", {"ours": Case(dict, {}), "theirs": Case(dict, {})}, [Metric("rate", "jobs/s")], bases=["theirs"]
+    )
+
+    text = as_text(table, {"ours": [{"rate": 900.0}], "theirs": [None]})
+
+    assert "theirs      FAILED" in text

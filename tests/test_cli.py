@@ -1,0 +1,544 @@
+"""The command line: what each command prints, what it refuses, and that processes end as they are asked to."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from threading import Timer
+from types import SimpleNamespace
+from typing import Any
+
+import httpx
+import pytest
+
+from tickwork import Retry, RunState, StoreError
+from tickwork.cli import main
+from tickwork.cli.serving import make_app
+from tickwork.cli.targets import load_scheduler
+from tickwork.stores.sqlite import SQLiteStore
+from tickwork.testing import ManualScheduler
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+PATIENCE = 15.0
+"""Seconds that a process may take for what is asked of it."""
+
+APP = """
+import asyncio, time
+from tickwork import AsyncIOScheduler, BackgroundScheduler, BlockingScheduler, RunContext
+
+scheduler = AsyncIOScheduler("sqlite:///jobs.db")
+memory = AsyncIOScheduler()
+background = BackgroundScheduler("sqlite:///jobs.db")
+blocking = BlockingScheduler("sqlite:///jobs.db")
+number = 42
+
+def make_scheduler():
+    return background
+
+@scheduler.scheduled_job("interval", seconds=0.2, id="tick")
+@background.scheduled_job("interval", seconds=0.2, id="tick")
+@blocking.scheduled_job("interval", seconds=0.2, id="tick")
+def tick():
+    return {"ticks": 1}
+
+def fail():
+    raise ValueError("no \\x1b[31mway")
+
+stubborn = AsyncIOScheduler("sqlite:///jobs.db")
+
+@stubborn.scheduled_job("date", id="stubborn")
+async def hang():
+    await asyncio.to_thread(time.sleep, 60)
+
+patient = AsyncIOScheduler("sqlite:///jobs.db")
+
+@patient.scheduled_job("date", id="patient")
+async def take_a_while():
+    await asyncio.sleep(1)
+    return "done"
+
+short = AsyncIOScheduler("sqlite:///jobs.db")
+
+@short.scheduled_job("date", id="last")
+def shut_down():
+    short.shutdown()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A working directory with an app in it, in a zone that is not UTC."""
+    (tmp_path / "made_app.py").write_text(APP)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    monkeypatch.setenv("TZ", "Asia/Seoul")
+    monkeypatch.delenv("TICKWORK_TOKEN", raising=False)
+    time.tzset()
+    yield tmp_path
+    sys.modules.pop("made_app", None)
+    monkeypatch.undo()
+    time.tzset()
+
+
+@pytest.fixture
+def ledger(folder: Path) -> str:
+    """The URL of a store in which a job ran three times and one failed twice, on the first day of 2026."""
+    url = "sqlite:///ledger.db"
+    scheduler = ManualScheduler(url, start=START)
+    scheduler.add_job("made_app:tick", "interval", seconds=1.5, id="tick")
+    retry = Retry(max_attempts=2)
+    scheduler.add_job("made_app:fail", "date", run_date=START + timedelta(seconds=4), id="깨진-작업", retry=retry)
+    scheduler.start()
+    scheduler.advance(timedelta(seconds=5))
+    scheduler.shutdown()
+    return url
+
+
+@pytest.fixture
+def tickwork(capsys: pytest.CaptureFixture[str]) -> Callable[..., SimpleNamespace]:
+    """Runs a command in this process."""
+
+    def run(*arguments: str) -> SimpleNamespace:
+        code = main(arguments)
+        printed = capsys.readouterr()
+        return SimpleNamespace(code=code, out=printed.out, err=printed.err)
+
+    return run
+
+
+# reading
+
+
+def test_jobs_are_listed_the_next_to_fire_first(ledger, tickwork):
+    assert tickwork("jobs", ledger).out == (
+        "JOB        NEXT FIRE TIME              STATE      TRIGGER\n"
+        "tick       2026-01-01 09:00:06 +09:00  scheduled  every 1.5 seconds from 2026-01-01 00:00 UTC\n"
+        "깨진-작업  -                           ended      once at 2026-01-01 00:00:04 UTC\n"
+    )
+
+
+def test_runs_are_listed_newest_first_with_what_became_of_them(ledger, tickwork):
+    listed = tickwork("runs", ledger).out
+
+    assert listed == (
+        "FIRE TIME                       JOB        STATE              LATE    TOOK    NOTE\n"
+        '2026-01-01 09:00:04.500 +09:00  tick       succeeded          0.0 ms  0.0 ms  {"ticks": 1}\n'
+        "2026-01-01 09:00:04 +09:00      깨진-작업  failed, attempt 2  0.0 ms  0.0 ms  ValueError: no  [31mway\n"
+        "2026-01-01 09:00:04 +09:00      깨진-작업  failed             0.0 ms  0.0 ms  ValueError: no  [31mway\n"
+        '2026-01-01 09:00:03 +09:00      tick       succeeded          0.0 ms  0.0 ms  {"ticks": 1}\n'
+        '2026-01-01 09:00:01.500 +09:00  tick       succeeded          0.0 ms  0.0 ms  {"ticks": 1}\n'
+    )
+
+
+def test_runs_can_be_chosen_by_job_state_and_number(ledger, tickwork):
+    def states(*arguments: str) -> list[str]:
+        return [run["state"] for run in json.loads(tickwork("runs", ledger, "--json", *arguments).out)]
+
+    assert states("--job", "tick") == ["succeeded"] * 3
+    assert states("--state", "failed") == ["failed"] * 2
+    assert states("--state", "failed", "--state", "succeeded", "--limit", "4") == [
+        "succeeded",
+        "failed",
+        "failed",
+        "succeeded",
+    ]
+    assert states("--state", "lost") == []
+
+
+def test_times_are_in_utc_when_asked(ledger, tickwork):
+    assert "2026-01-01 00:00:06 +00:00" in tickwork("jobs", ledger, "--utc").out
+    assert "2026-01-01 00:00:04.500 +00:00" in tickwork("runs", ledger, "--utc").out
+
+
+def test_json_has_the_words_of_the_http_api(ledger, tickwork):
+    """One word per idea: a program that reads the one can read the other."""
+    from tickwork.fastapi.models import JobView, RunView
+
+    (job, *_) = json.loads(tickwork("jobs", ledger, "--json").out)
+    (run, *_) = json.loads(tickwork("runs", ledger, "--json", "--state", "failed").out)
+
+    assert job.keys() == JobView.model_fields.keys() - {"last_run"}
+    assert run.keys() == RunView.model_fields.keys() - {"has_error"}
+    assert job["next_fire_time"] == "2026-01-01T00:00:06+00:00"
+    assert run["reason"] == "ValueError: no \x1b[31mway"
+    assert run["error"].startswith("Traceback")
+
+
+def test_a_terminal_gets_what_fits_and_a_pipe_gets_all(ledger, tickwork, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "92")
+    whole = tickwork("runs", ledger).out
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+
+    narrow = tickwork("runs", ledger).out
+
+    assert max(map(len, whole.splitlines())) > 92
+    assert max(len(line) + 4 * ("깨진" in line) for line in narrow.splitlines()) <= 92
+    assert "ValueError: n…" in narrow
+
+
+def test_what_a_job_wrote_cannot_command_the_terminal(ledger, tickwork):
+    assert "\x1b" not in tickwork("runs", ledger).out
+
+
+def test_a_store_can_be_named_by_its_scheduler(folder, tickwork):
+    background = load_scheduler("made_app:background")
+    background.start()
+    background.shutdown()
+
+    listed = tickwork("jobs", "made_app:make_scheduler")
+
+    assert listed.code == 0
+    assert listed.out.splitlines()[1].startswith("tick ")
+
+
+def test_reading_makes_no_file(folder, tickwork):
+    for command in ("jobs", "runs"):
+        for store in ("sqlite:///nothing.db", "made_app:scheduler"):
+            refused = tickwork(command, store)
+            assert refused.code == 2
+            assert refused.err.startswith(f"tickwork: expected a SQLite file at {folder}/")
+            assert refused.err.endswith("got none: it is made when a scheduler first starts on it\n")
+
+    assert [path.name for path in folder.iterdir() if path.name != "__pycache__"] == ["made_app.py"]
+
+
+def test_a_file_that_is_not_ours_is_left_as_it_is(folder, tickwork):
+    (folder / "other.db").touch()
+    (folder / "text.db").write_text("not a database, but long enough to look at" * 10)
+
+    assert "tickwork: expected a SQLite file with tickwork's tables at" in tickwork("jobs", "sqlite:///other.db").err
+    assert "got: file is not a database" in tickwork("jobs", "sqlite:///text.db").err
+    assert (folder / "other.db").stat().st_size == 0
+
+
+# changing a job
+
+
+def test_a_job_is_paused_and_resumed(ledger, tickwork):
+    assert tickwork("pause", ledger, "tick", "--reason", "the source moves").out == "tick is paused: the source moves\n"
+    assert tickwork("jobs", ledger).out.splitlines()[-1].split(maxsplit=2)[2].startswith("paused: the source moves  ")
+    assert tickwork("resume", ledger, "tick").out.startswith("tick is scheduled, next fire time 20")
+    assert "paused" not in tickwork("jobs", ledger).out
+
+
+def test_a_job_is_run_now_and_removed(ledger, tickwork):
+    asked = tickwork("run-now", ledger, "tick").out
+    (waiting,) = json.loads(tickwork("runs", ledger, "--state", "pending", "--json").out)
+
+    assert asked == f"tick will run in the next process with room; the run is {waiting['id']}\n"
+    assert tickwork("remove", ledger, "tick").out == "tick is removed\n"
+    assert "tick" not in tickwork("jobs", ledger).out
+    assert [run["state"] for run in json.loads(tickwork("runs", ledger, "--job", "tick", "--json").out)] == [
+        "cancelled", "succeeded", "succeeded", "succeeded",
+    ]  # fmt: skip
+
+
+# fire times
+
+
+def test_next_shows_a_cron_in_its_zone(tickwork):
+    shown = tickwork("next", "0 3 * * 1-5", "--tz", "Asia/Seoul", "-n", "2", "--after", "2030-03-01 04:00").out
+
+    lines = [line.split("  ")[:2] for line in shown.splitlines()]
+    assert lines[1:] == [["2030-03-04 03:00:00 +09:00", "Mon"], ["2030-03-05 03:00:00 +09:00", "Tue"]]
+    assert " d " in shown.splitlines()[1]
+
+
+def test_next_shows_both_sides_of_a_clock_change(tickwork):
+    shown = tickwork("next", "0 12 * * *", "--tz", "Europe/Berlin", "-n", "2", "--after", "2030-03-30").out
+
+    assert "2030-03-30 12:00:00 +01:00" in shown
+    assert "2030-03-31 12:00:00 +02:00" in shown
+
+
+def test_next_shows_an_interval_from_now_on(tickwork):
+    times = json.loads(tickwork("next", "every 1h 30m", "--after", "2030-01-01T00:00Z", "-n", "2", "--json").out)
+
+    assert times == ["2030-01-01T01:30:00+00:00", "2030-01-01T03:00:00+00:00"]
+
+
+def test_next_shows_the_fire_times_of_a_job(ledger, tickwork):
+    shown = tickwork("next", ledger, "--job", "tick", "-n", "2").out.splitlines()
+
+    assert [line.split("  ")[0] for line in shown[1:]] == [
+        "2026-01-01 09:00:06 +09:00",
+        "2026-01-01 09:00:07.500 +09:00",
+    ]
+
+
+def test_next_says_that_a_job_is_paused(ledger, tickwork):
+    tickwork("pause", ledger, "tick")
+
+    assert tickwork("next", ledger, "--job", "tick").err == (
+        "tickwork: job 'tick' is paused, and does not fire until it is resumed\n"
+    )
+
+
+# what goes wrong
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["jbos"], "expected a command, got 'jbos' (did you mean 'jobs'?)"),
+        (["jobs"], "expected STORE: see `tickwork jobs --help`"),
+        (["pause", "sqlite:///x.db"], "expected JOB: see `tickwork pause --help`"),
+        (["jobs", "a", "b"], "did not expect b: see `tickwork --help`"),
+        (["runs", "x", "--limit", "0"], "--limit: expected a whole number from 1 to 10000, got '0': see `"),
+        (["runs", "x", "--state", "fialed"], "expected the state of a run, got 'fialed' (did you mean 'failed'?)"),
+        (["run", "x:y", "--timeout", "-1"], "--timeout: expected "),
+        (["jobs", "ledger.db"], "expected MODULE:SCHEDULER, got 'ledger.db': write sqlite:///ledger.db"),
+        (["jobs", "made_app"], "expected MODULE:SCHEDULER, got 'made_app', as in app.jobs:scheduler"),
+        (["jobs", "nowhere:scheduler"], "on the path, got 'nowhere' in 'nowhere:scheduler'"),
+        (["jobs", "made_app:schedule"], "in made_app, got nothing called 'schedule' (did you mean 'scheduler'?)"),
+        (["jobs", "made_app:number"], "expected a scheduler at 'made_app:number', got int: name the scheduler itself"),
+        (["jobs", "broken_app:scheduler"], "broken_app.py:2: division by zero"),
+        (["jobs", "made_app:memory"], "expected a store that other processes can see, got memory"),
+        (["jobs", "mysql://x"], "store: expected "),
+        (["runs", "sqlite:///ledger.db", "--job", "tik"], "expected the id of a job, got 'tik' (did you mean 'tick'?)"),
+        (["pause", "sqlite:///ledger.db", "tik"], "expected the id of a job, got 'tik' (did you mean 'tick'?)"),
+        (["next", "sqlite:///ledger.db", "--job", "tik"], "expected the id of a job, got 'tik' (did you mean 'tick'?)"),
+        (["next", "0 24 * * *"], "24"),
+        (["next", "0 3 * * *", "--tz", "Asia/Seul"], "(did you mean 'Asia/Seoul'?)"),
+        (["next", "0 3 * * *", "--after", "tomorrow"], "--after: expected a time such as"),
+        (["next", "every 10 fortnights"], "'every 10m' or 'every 1h 30m', got 'every 10 fortnights'"),
+        (["next", "every 0s"], "interval: expected one millisecond or more"),
+        (["serve", "made_app:blocking"], "got a BlockingScheduler: use `tickwork run`"),
+        (["serve", "made_app:memory", "--workers", "2"], "expected a store that 2 workers share, got memory"),
+        (["serve", "made_app:scheduler", "--host", "0.0.0.0"], "expected a secret in TICKWORK_TOKEN"),
+        (["serve", "made_app:scheduler", "--host", "no.such.host.invalid", "--unprotected"], "choose another --port"),
+    ],
+)  # fmt: skip
+def test_an_error_is_one_line_and_exit_code_2(ledger, folder, tickwork, arguments, said):
+    (folder / "broken_app.py").write_text("\n1 / 0\n")
+
+    refused = tickwork(*arguments)
+
+    assert refused.code == 2
+    assert refused.out == ""
+    assert refused.err.startswith("tickwork: ")
+    assert refused.err.count("\n") == 1
+    assert said in refused.err
+
+
+def test_a_missing_extra_is_named(folder):
+    code = "import sys; sys.modules['uvicorn'] = None; from tickwork.cli import main; sys.exit(main(['serve', 'x:y']))"
+    refused = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+
+    assert refused.returncode == 2
+    assert refused.stderr == "tickwork: expected fastapi and uvicorn, got no uvicorn: pip install 'tickwork[serve]'\n"
+
+
+def test_a_reader_that_goes_away_is_no_error(ledger):
+    """`tickwork runs ... | head -1`"""
+    shell = f"{sys.executable} -m tickwork runs {ledger} | head -1"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", shell], capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+
+    assert done.returncode == 0
+    assert done.stderr == ""
+
+
+def test_help_needs_nothing_heavy():
+    code = "import sys; from tickwork.cli import main\ntry: main(['--help'])\nexcept SystemExit: print(*sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=PATIENCE, check=True)
+
+    assert "exit codes:" in shown.stdout
+    assert not {"fastapi", "pydantic", "uvicorn", "starlette"} & {*shown.stdout.split()}
+
+
+# processes
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("face", ["scheduler", "background", "blocking", "make_scheduler"])
+def test_run_ends_when_asked(folder, face):
+    with started("run", f"made_app:{face}") as process:
+        wait_until(lambda: succeeded("tick") >= 2)
+        process.send_signal(signal.SIGTERM)
+        log = ended(process, 0)
+
+    assert "SIGTERM: running jobs have 30 s to end" in log
+    assert "scheduler stopped" in log
+    assert running() == 0
+
+
+@pytest.mark.processes
+def test_run_lets_jobs_end(folder):
+    with started("run", "made_app:patient") as process:
+        wait_until(lambda: running() == 1)
+        process.send_signal(signal.SIGINT)
+        ended(process, 0)
+
+    assert succeeded("patient") == 1
+
+
+@pytest.mark.processes
+def test_run_does_not_wait_longer_than_its_timeout(folder):
+    """Even for a thread that nothing can stop."""
+    with started("run", "made_app:stubborn", "--timeout", "0.2") as process:
+        wait_until(lambda: running() == 1)
+        process.send_signal(signal.SIGTERM)
+        log = ended(process, 1)
+
+    assert "what still ran after 0.2 s was cut short" in log
+
+
+@pytest.mark.processes
+def test_a_second_signal_ends_run_at_once(folder):
+    with started("run", "made_app:stubborn") as process:
+        wait_until(lambda: running() == 1)
+        process.send_signal(signal.SIGTERM)
+        read_until(process, "a second signal ends the process at once")
+        process.send_signal(signal.SIGTERM)
+        ended(process, -signal.SIGTERM)
+
+
+@pytest.mark.processes
+def test_run_ends_when_a_job_shuts_its_scheduler_down(folder):
+    with started("run", "made_app:short") as process:
+        ended(process, 0)
+
+    assert succeeded("last") == 1
+
+
+@pytest.mark.processes
+def test_serve_shows_the_scheduler_that_it_runs(folder):
+    port = free_port()
+    with started("serve", "made_app:scheduler", "--port", str(port), "--workers", "2") as process, client(port) as http:
+        wait_until(lambda: status(http, "/health") == 200)
+        wait_until(lambda: succeeded("tick") >= 2)
+        page, jobs = http.get("/"), http.get("/jobs").json()
+        taken = subprocess.run(
+            [sys.executable, "-m", "tickwork", "serve", "made_app:scheduler", "--port", str(port)],
+            capture_output=True, text=True, timeout=PATIENCE, check=False,
+        )  # fmt: skip
+        process.send_signal(signal.SIGTERM)
+        log = ended(process, 0)
+
+    assert page.headers["content-type"].startswith("text/html")
+    assert [job["id"] for job in jobs] == ["tick"]
+    assert taken.returncode == 2
+    assert taken.stderr == (
+        f"tickwork: expected to listen on 127.0.0.1 port {port}, got: Address already in use: choose another --port\n"
+    )
+    assert log.count(f"tickwork: the dashboard is at http://127.0.0.1:{port}/\n") == 1
+    assert running() == 0
+
+
+def test_serve_lets_in_who_knows_the_secret(folder, monkeypatch):
+    monkeypatch.setenv("TICKWORK_SERVED", json.dumps(["made_app:scheduler", 1.0, False]))
+    monkeypatch.setenv("TICKWORK_TOKEN", "geheim")
+
+    refused = ask("http://jobs.example.org/jobs")
+
+    assert refused.status_code == 401
+    assert refused.headers["www-authenticate"] == 'Basic realm="tickwork"'
+    assert ask("http://jobs.example.org/jobs", auth=("anyone", "wrong")).status_code == 401
+    assert ask("http://jobs.example.org/jobs", headers={"Authorization": "Basic %%%"}).status_code == 401
+    assert ask("http://jobs.example.org/", auth=("anyone", "geheim")).status_code == 200
+    assert ask("http://jobs.example.org/jobs", headers={"Authorization": "Bearer geheim"}).status_code == 200
+
+
+def test_serve_is_no_way_in_for_pages_from_elsewhere(folder, monkeypatch):
+    """A name of theirs may lead to this machine (DNS rebinding)."""
+    monkeypatch.setenv("TICKWORK_SERVED", json.dumps(["made_app:scheduler", 1.0, True]))
+
+    assert ask("http://rebound.example.org/jobs").status_code == 403
+    assert ask("http://localhost:8000/jobs").status_code == 200
+
+
+# helpers
+
+
+@contextmanager
+def started(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """A command in a process of its own, which does not outlive the test."""
+    command = [sys.executable, "-m", "tickwork", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                Timer(5, process.kill).start()
+                process.communicate()
+
+
+def ended(process: subprocess.Popen[str], code: int) -> str:
+    """What the process printed, when it has ended with this exit code."""
+    printed, _ = process.communicate(timeout=PATIENCE)
+    assert process.returncode == code, printed
+    return printed
+
+
+def read_until(process: subprocess.Popen[str], text: str) -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if text in line:
+            return
+    raise AssertionError(f"expected {text!r}, got the end of the output")
+
+
+def wait_until(fact: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not fact():
+        assert time.monotonic() < deadline, "expected it within the patience of this test"
+        time.sleep(0.05)
+
+
+def rows(states: Sequence[RunState], job_id: str | None = None) -> int:
+    """How many rows of the ledger in the working directory are in these states."""
+    try:
+        with closing(SQLiteStore("jobs.db")) as store:
+            return len(store.runs(job_id=job_id, states=states))
+    except StoreError:  # it is not there yet
+        return 0
+
+
+def succeeded(job_id: str) -> int:
+    return rows([RunState.SUCCEEDED], job_id)
+
+
+def running() -> int:
+    return rows([RunState.RUNNING])
+
+
+def ask(url: str, **options: Any) -> httpx.Response:
+    """What the app of `serve` answers."""
+
+    async def get() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(make_app())) as http:
+            return await http.get(url, **options)
+
+    return asyncio.run(get())
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def client(port: int) -> httpx.Client:
+    return httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE)
+
+
+def status(http: httpx.Client, path: str) -> int | None:
+    try:
+        return http.get(path).status_code
+    except httpx.TransportError:
+        return None

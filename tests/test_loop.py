@@ -1,0 +1,917 @@
+"""The loop, driven by hand on a virtual clock: one node or several, on every store."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests import samples
+from tests.nodes import FlakyStore, Node, advance
+from tests.samples import EVERY_MINUTE, MINUTE, NOW, SECOND, make_job, make_run, next_version
+
+from tickwork import plan
+from tickwork.events import JobFired, RunSettled, RunStarted, StoreLost, StoreRecovered
+from tickwork.job import Job, Retry
+from tickwork.run import Cancelled, Failed, Origin, Progress, Released, Run, RunState, Skipped, Succeeded
+from tickwork.stores.base import Store
+from tickwork.stores.memory import MemoryStore
+from tickwork.stores.sqlite import SQLiteStore
+from tickwork.testing import VirtualClock
+from tickwork.triggers import IntervalTrigger
+
+OpenStore: TypeAlias = Callable[[], Store]
+
+EVERY_SECOND = IntervalTrigger(seconds=1, start_date=NOW)
+MILLISECOND = timedelta(milliseconds=1)
+MICROSECOND = timedelta(microseconds=1)
+AHEAD = 50 * MILLISECOND
+LEASE = 10 * SECOND
+PLENTY = 100_000
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock(NOW)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def open_store(request: pytest.FixtureRequest, clock: VirtualClock, tmp_path: Path) -> Iterator[OpenStore]:
+    """Makes each node's own way to the one store."""
+    opened: list[Store] = []
+
+    def open_store() -> Store:
+        store: Store = (
+            SQLiteStore(tmp_path / "jobs.db", clock=clock) if request.param == "sqlite"
+            else opened[0] if opened else MemoryStore(clock=clock)
+        )  # fmt: skip
+        store.open()
+        opened.append(store)
+        return store
+
+    yield open_store
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def store(open_store: OpenStore) -> Store:
+    return open_store()
+
+
+# firing and starting
+
+
+def test_a_run_is_claimed_a_little_ahead_and_starts_at_its_exact_time(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job(next_fire_time=NOW + SECOND)])
+    node = Node(store)
+
+    look_at = node.tick()
+    clock.move_to(look_at)
+    start_at = node.tick()
+    claimed = store.runs()
+    clock.move_to(NOW + SECOND - MICROSECOND)
+    node.tick()
+    started_early = node.fire_times()
+    clock.move_to(NOW + SECOND)
+    node.tick()
+
+    assert (look_at, start_at) == (NOW + SECOND - AHEAD, NOW + SECOND)
+    assert [(run.state, run.node, run.fire_time) for run in claimed] == [(RunState.RUNNING, "a", NOW + SECOND)]
+    assert started_early == []
+    assert node.fire_times() == [NOW + SECOND]
+    assert node.executor.started[0].started_at == NOW + SECOND
+
+
+def test_a_call_has_the_arguments_of_its_job_and_copies_of_them(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job(args=([1],), kwargs={"a": {"b": 2}}, max_instances=9)])
+    node = Node(store)
+
+    node.tick()
+    node.executor.started[0].args[0].append("spoiled")
+    node.executor.started[0].kwargs["a"].clear()
+    advance(clock, MINUTE, node)
+
+    assert (node.executor.started[1].args, node.executor.started[1].kwargs) == (([1],), {"a": {"b": 2}})
+
+
+def test_an_hour_of_seconds_is_fired_without_drift_and_each_answered_once(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job(trigger=EVERY_SECOND)])
+    node = Node(store, takes=100 * MILLISECOND)
+
+    advance(clock, 10 * MINUTE, node)
+
+    assert node.fire_times() == [NOW + number * SECOND for number in range(601)]
+    assert all(call.started_at == call.run.fire_time for call in node.executor.started)
+    check_ledger(store)
+
+
+def test_several_nodes_fire_each_time_once(open_store: OpenStore, clock: VirtualClock) -> None:
+    stores = [open_store() for _ in range(3)]
+    stores[0].add([
+        make_job(f"job-{number}", trigger=IntervalTrigger(seconds=period, start_date=NOW), next_fire_time=NOW)
+        for number, period in enumerate([0.2, 1, 1, 7])
+    ])  # fmt: skip
+    nodes = [Node(store, name, takes=50 * MILLISECOND) for store, name in zip(stores, "abc", strict=True)]
+
+    for turn in range(60):
+        advance(clock, SECOND, *nodes[turn % 3 :], *nodes[: turn % 3])
+
+    started = Counter((call.job.id, call.run.fire_time) for node in nodes for call in node.executor.started)
+    assert set(started.values()) == {1}
+    assert Counter(job_id for job_id, _ in started) == {"job-0": 301, "job-1": 61, "job-2": 61, "job-3": 9}
+    assert all(node.executor.started for node in nodes)
+    check_ledger(stores[0])
+    assert {run.state for run in stores[0].runs(limit=PLENTY) if run.fire_time < clock.now()} == {RunState.SUCCEEDED}
+
+
+def test_more_jobs_than_one_batch_takes_fire_at_the_same_instant(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job(f"job-{number:04}") for number in range(1_000)])
+    node = Node(store, takes=timedelta(0), batch=100)
+
+    advance(clock, SECOND, node)
+
+    assert len(node.fire_times()) == 1_000
+    assert {run.state for run in store.runs(limit=PLENTY)} == {RunState.SUCCEEDED}
+
+
+def test_active_runs_never_exceed_max_instances_on_all_nodes_together(
+    open_store: OpenStore, clock: VirtualClock
+) -> None:
+    stores = [open_store() for _ in range(2)]
+    stores[0].add([make_job(trigger=EVERY_SECOND, max_instances=2, coalesce=False)])
+    nodes = [Node(store, name, takes=2500 * MILLISECOND) for store, name in zip(stores, "ab", strict=True)]
+
+    for _ in range(200):
+        advance(clock, 100 * MILLISECOND, *nodes)
+        assert sum(len(node.executor.running) for node in nodes) <= 2
+
+    check_ledger(stores[0])
+    states = Counter(run.state for run in stores[0].runs(limit=PLENTY))
+    assert states[RunState.SUCCEEDED] >= 10
+    assert states[RunState.SKIPPED] >= 3
+
+
+def test_what_was_missed_while_no_node_was_there_becomes_one_run(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job()])
+    clock.advance(60 * MINUTE + SECOND)
+    node = Node(store)
+
+    node.tick()
+
+    assert node.fire_times() == [NOW + 60 * MINUTE]
+    assert [(run.state, run.fire_time, run.through) for run in store.runs()] == [
+        (RunState.RUNNING, NOW + 60 * MINUTE, None),
+        (RunState.SKIPPED, NOW, NOW + 59 * MINUTE),
+    ]
+
+
+def test_catching_up_runs_each_missed_time_once_and_in_order(open_store: OpenStore, clock: VirtualClock) -> None:
+    stores = [open_store(), open_store()]
+    stores[0].add([make_job(coalesce=False)])
+    clock.advance(5 * 60 * MINUTE)
+    nodes = [Node(store, name, takes=10 * MILLISECOND) for store, name in zip(stores, "ab", strict=True)]
+
+    advance(clock, MINUTE / 2, *nodes)
+
+    started = sorted((call.started_at, call.run.fire_time) for node in nodes for call in node.executor.started)
+    assert [fire_time for _, fire_time in started] == [NOW + number * MINUTE for number in range(301)]
+    check_ledger(stores[0])
+
+
+def test_nothing_is_fired_while_the_node_is_paused(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job(trigger=EVERY_SECOND)])
+    node = Node(store)
+    node.loop.paused = True
+
+    advance(clock, 5 * SECOND, node)
+    while_paused = node.fire_times()
+    node.loop.paused = False
+    node.loop.wake()
+    advance(clock, MILLISECOND * 40, node)
+
+    assert while_paused == []
+    assert node.fire_times() == [NOW + 5 * SECOND]
+
+
+def test_a_manual_run_starts_at_once_when_the_bell_rings(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job(next_fire_time=NOW + 60 * MINUTE)])
+    node = Node(store)
+    advance(clock, SECOND / 2, node)
+
+    store.save([plan.run_now(store.get("job"), clock.now())])
+    node.loop.wake()
+    node.tick()
+
+    assert [call.run.origin for call in node.executor.started] == [Origin.MANUAL]
+    assert node.executor.started[0].started_at == NOW + SECOND / 2
+
+
+def test_without_a_bell_news_are_found_within_a_poll(open_store: OpenStore, clock: VirtualClock) -> None:
+    node = Node(open_store())
+    advance(clock, SECOND / 2, node)
+
+    open_store().add([make_job(next_fire_time=clock.now())])
+    advance(clock, SECOND, node)
+
+    assert node.fire_times() == [NOW + SECOND / 2]
+
+
+# ending
+
+
+def test_what_a_call_did_is_in_the_ledger_as_it_was_reported(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job()])
+    node = Node(store)
+    node.tick()
+    clock.advance(3 * SECOND)
+    node.executor.started[0].context.latest_progress = Progress(3, 4)
+
+    node.executor.end(Succeeded([1, 2]))
+    clock.advance(SECOND / 10)
+    node.tick()
+
+    (run,) = store.runs()
+    assert (run.state, run.result, run.progress) == (RunState.SUCCEEDED, [1, 2], Progress(3, 4))
+    assert (run.started_at, run.ended_at) == (NOW, NOW + 3 * SECOND)
+    assert [event.run for event in node.record.of(RunSettled)] == [run]
+
+
+def test_an_outcome_that_is_reported_while_others_are_written_is_written_next(
+    store: Store, clock: VirtualClock
+) -> None:
+    """It rings no bell of its own, and must not wait for the next poll."""
+    flaky = FlakyStore(store)
+    flaky_store: Any = flaky
+    store.add([make_job("a"), make_job("b")])
+    node = Node(flaky_store)
+    node.tick()
+    first, second = node.executor.running
+    clock.advance(SECOND / 2)
+    flaky.between = lambda verb: (
+        node.executor.end(call=second) if verb == "settle" and second in node.executor.running else None
+    )
+
+    node.executor.end(call=first)
+    look_at = node.tick()
+    clock.move_to(look_at)
+    node.tick()
+
+    assert look_at <= NOW + SECOND / 2 + 20 * MILLISECOND
+    assert {run.state for run in store.runs()} == {RunState.SUCCEEDED}
+
+
+def test_a_failed_run_is_tried_again_after_its_delay(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job(retry=Retry(3, 5 * SECOND))])
+    node = Node(store)
+    advance(clock, SECOND, node)
+
+    node.executor.end(Failed("broken"))
+    advance(clock, 4 * SECOND, node)
+    before = len(node.executor.started)
+    advance(clock, SECOND, node)
+    node.executor.end()
+    advance(clock, SECOND, node)
+
+    assert before == 1
+    assert [(call.run.attempt, call.started_at) for call in node.executor.started] == [(1, NOW), (2, NOW + 6 * SECOND)]
+    assert [(run.attempt, run.state) for run in store.runs()] == [(2, RunState.SUCCEEDED), (1, RunState.FAILED)]
+
+
+def test_progress_is_written_soon(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job()])
+    node = Node(store)
+    advance(clock, SECOND / 2, node)
+    call = node.executor.started[0]
+
+    call.context.progress(1, 10, "one of ten")
+    advance(clock, 50 * MILLISECOND, node)
+
+    (run,) = store.runs()
+    assert (run.progress, run.started_at) == (Progress(1, 10, "one of ten"), NOW)
+    assert node.rings > 0
+
+
+# leases
+
+
+def test_a_long_run_keeps_its_lease(open_store: OpenStore, clock: VirtualClock) -> None:
+    a, b = Node(open_store(), "a", takes=5 * MINUTE), Node(open_store(), "b")
+    open_store().add([make_job(trigger=IntervalTrigger(minutes=60, start_date=NOW))])
+
+    advance(clock, 6 * MINUTE, a, b)
+
+    (run,) = open_store().runs()
+    assert (run.state, run.node, run.duration) == (RunState.SUCCEEDED, "a", 5 * MINUTE)
+
+
+def test_a_run_whose_node_is_silent_is_lost_within_its_lease_and_its_late_outcome_is_dropped(
+    open_store: OpenStore, clock: VirtualClock
+) -> None:
+    store = open_store()
+    store.add([make_job(trigger=IntervalTrigger(minutes=60, start_date=NOW))])
+    a, b = Node(open_store(), "a"), Node(open_store(), "b")
+    a.tick()
+
+    advance(clock, LEASE - MICROSECOND, b)
+    in_time = store.runs()[0].state
+    advance(clock, MICROSECOND + AHEAD, b)
+    lost = store.runs()[0]
+    a.executor.end(Succeeded("late"))
+    advance(clock, SECOND, a, b)
+
+    assert in_time is RunState.RUNNING
+    assert lost.state is RunState.LOST
+    assert lost.reason == "node a did not renew its lease, which ended at 2026-01-01T00:00:10Z"
+    assert store.runs() == [lost]
+    assert a.record.of(RunSettled) == []
+    assert [event.run for event in b.record.of(RunSettled)] == [lost]
+
+
+def test_a_lost_run_is_tried_again_on_another_node(open_store: OpenStore, clock: VirtualClock) -> None:
+    store = open_store()
+    store.add([make_job(trigger=IntervalTrigger(minutes=60, start_date=NOW), retry=Retry(2))])
+    a, b = Node(open_store(), "a"), Node(open_store(), "b", takes=SECOND)
+    a.tick()
+
+    advance(clock, LEASE + 3 * SECOND, b)
+    a.executor.end(Failed("late"))
+    advance(clock, SECOND, a, b)
+
+    assert [(run.attempt, run.state, run.node) for run in store.runs()] == [
+        (2, RunState.SUCCEEDED, "b"),
+        (1, RunState.LOST, "a"),
+    ]
+    assert [call.run.attempt for call in b.executor.started] == [2]
+
+
+def test_a_node_that_lost_a_run_asks_its_call_to_end(open_store: OpenStore, clock: VirtualClock) -> None:
+    open_store().add([make_job(trigger=IntervalTrigger(minutes=60, start_date=NOW))])
+    a, b = Node(open_store(), "a"), Node(open_store(), "b")
+    a.tick()
+    advance(clock, LEASE + SECOND, b)
+
+    advance(clock, SECOND, a, b)
+
+    assert a.executor.cancelled == a.executor.started
+
+
+def test_a_node_that_stood_still_beyond_its_lease_keeps_what_nobody_has_taken(
+    store: Store, clock: VirtualClock
+) -> None:
+    store.add([make_job(trigger=IntervalTrigger(minutes=60, start_date=NOW))])
+    node = Node(store)
+    node.tick()
+    clock.advance(3 * LEASE)
+
+    node.tick()
+    node.executor.end()
+    advance(clock, SECOND, node)
+
+    assert [run.state for run in store.runs()] == [RunState.SUCCEEDED]
+
+
+def test_a_node_that_stood_still_beyond_its_lease_starts_nothing_that_it_held(
+    open_store: OpenStore, clock: VirtualClock
+) -> None:
+    store = open_store()
+    store.add(
+        [
+            make_job(
+                next_fire_time=NOW + SECOND,
+                trigger=IntervalTrigger(minutes=60, start_date=NOW + SECOND),
+                retry=Retry(2),
+            )
+        ]
+    )
+    a, b = Node(open_store(), "a"), Node(open_store(), "b")
+    clock.move_to(NOW + SECOND - AHEAD)
+    a.tick()
+    clock.advance(2 * LEASE)
+
+    advance(clock, SECOND, a)
+    started_by_a = [call.run.attempt for call in a.executor.started]
+    advance(clock, SECOND, b)
+
+    assert started_by_a in ([], [2])
+    assert [(run.attempt, run.state) for run in store.runs()] == [(2, RunState.RUNNING), (1, RunState.LOST)]
+
+
+# outages of the store
+
+
+@pytest.mark.parametrize("down", ["before", "after"])
+def test_an_outage_pauses_firing_and_loses_nothing(store: Store, clock: VirtualClock, down: Any) -> None:
+    flaky: Any = FlakyStore(store)
+    store.add([make_job(trigger=EVERY_SECOND), make_job("minutely")])
+    node = Node(flaky, takes=100 * MILLISECOND)
+    advance(clock, 10 * SECOND + SECOND / 2, node)
+
+    flaky.down = down
+    advance(clock, 10 * SECOND, node)
+    during = [fire_time for fire_time in node.fire_times() if fire_time > NOW + 11 * SECOND]
+    flaky.down = None
+    advance(clock, 30 * SECOND, node)
+
+    assert during == []
+    assert len(node.record.of(StoreLost)) == len(node.record.of(StoreRecovered)) == 1
+    assert node.record.of(StoreRecovered)[0].since == node.record.of(StoreLost)[0].at
+    assert node.loop.outage is None
+    assert node.fire_times()[-20:] == [NOW + number * SECOND for number in range(31, 51)]
+    assert len(node.fire_times()) == len({(call.run.id) for call in node.executor.started})
+    check_ledger(store)
+    ended = [run.state for run in store.runs(limit=PLENTY) if run.fire_time < clock.now() - LEASE - SECOND]
+    assert set(ended) <= {RunState.SUCCEEDED, RunState.SKIPPED, RunState.LOST}
+    assert ended.count(RunState.LOST) <= (0 if down == "before" else 1)
+
+
+def test_while_the_store_is_away_the_node_asks_again_soon_and_then_once_a_poll(
+    store: Store, clock: VirtualClock
+) -> None:
+    flaky: Any = FlakyStore(store)
+    node = Node(flaky)
+    flaky.down = "before"
+    waits = []
+
+    for _ in range(8):
+        look_at = node.tick()
+        waits.append((look_at - clock.now()) / MILLISECOND)
+        clock.move_to(look_at)
+
+    assert waits == [50, 100, 200, 400, 800, 1000, 1000, 1000]
+
+
+@pytest.mark.parametrize("down", ["before", "after"])
+def test_outcomes_that_are_reported_during_an_outage_are_written_after_it(
+    store: Store, clock: VirtualClock, down: Any
+) -> None:
+    flaky: Any = FlakyStore(store)
+    store.add([make_job("a", trigger=EVERY_MINUTE, retry=Retry(2, MINUTE)), make_job("b")])
+    node = Node(flaky)
+    node.tick()
+    flaky.down = down
+    advance(clock, 2 * SECOND, node)
+
+    for call in [*node.executor.running]:
+        node.executor.end(Failed("broken") if call.job.id == "a" else Succeeded("fine"), call=call)
+    advance(clock, 3 * SECOND, node)
+    flaky.down = None
+    advance(clock, 2 * SECOND, node)
+
+    rows = {(run.job_id, run.attempt): run for run in store.runs()}
+    assert {key: run.state for key, run in rows.items()} == {
+        ("a", 1): RunState.FAILED, ("a", 2): RunState.PENDING, ("b", 1): RunState.SUCCEEDED,
+    }  # fmt: skip
+    assert rows["a", 1].ended_at == NOW + 2 * SECOND
+
+
+@pytest.mark.parametrize("down", ["before", "after"])
+def test_an_outage_shorter_than_a_lease_costs_no_lease(open_store: OpenStore, clock: VirtualClock, down: Any) -> None:
+    """A renewal that failed is made up as soon as the store is back, and not a third of a lease later."""
+    flaky: Any = FlakyStore(open_store())
+    store = open_store()
+    store.add([make_job(trigger=IntervalTrigger(minutes=60, start_date=NOW))])
+    a, b = Node(flaky, "a"), Node(open_store(), "b")
+    advance(clock, 3 * SECOND, a, b)
+
+    flaky.down = down
+    advance(clock, 6 * SECOND, a, b)
+    flaky.down = None
+    advance(clock, MINUTE, a, b)
+
+    assert [run.state for run in store.runs()] == [RunState.RUNNING]
+    assert a.executor.cancelled == []
+
+
+@pytest.mark.parametrize("verb", ["fire", "claim", "settle", "renew", "lost", "outlook", "run", "get"])
+@pytest.mark.parametrize("down", ["before", "after"])
+def test_whichever_verb_fails_the_schedule_goes_on_afterwards(
+    store: Store, clock: VirtualClock, verb: str, down: Any
+) -> None:
+    flaky: Any = FlakyStore(store)
+    flaky.verbs = frozenset({verb})
+    store.add([make_job("seconds", trigger=EVERY_SECOND, retry=Retry(2)), make_job("long", retry=Retry(2))])
+    node = Node(flaky, takes=300 * MILLISECOND)
+    advance(clock, 3 * SECOND + SECOND / 2, node)
+
+    flaky.down = down
+    advance(clock, 15 * SECOND, node)
+    flaky.down = None
+    advance(clock, 20 * SECOND, node)
+
+    check_ledger(store)
+    assert node.loop.outage is None
+    assert node.fire_times()[-3:] == [NOW + number * SECOND for number in (36, 37, 38)]
+    for run in store.runs(limit=PLENTY):
+        assert run.state.closed or run.fire_time >= clock.now() - SECOND / 2, run
+
+
+# jobs that this node cannot handle
+
+
+class BrokenTrigger:
+    """A trigger with a bug."""
+
+    kind = "broken"
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        raise ZeroDivisionError("a bug")
+
+
+def test_a_trigger_that_raises_sets_only_its_job_aside(clock: VirtualClock) -> None:
+    store = MemoryStore(clock=clock)
+    store.add(
+        [
+            make_job("broken", trigger=BrokenTrigger(), next_fire_time=NOW - SECOND),
+            make_job("fine", trigger=EVERY_SECOND),
+        ]
+    )
+    node = Node(store, takes=timedelta(0))
+
+    advance(clock, MINUTE, node)
+
+    assert len(node.fire_times()) == 61
+    assert store.get("broken").next_fire_time == NOW - SECOND
+    assert store.runs(job_id="broken") == []
+
+
+def test_many_triggers_that_raise_do_not_keep_others_from_firing_for_long(clock: VirtualClock) -> None:
+    """No due job waits longer than a poll, whatever stands before it."""
+    store = MemoryStore(clock=clock)
+    broken = [
+        make_job(f"broken-{number}", trigger=BrokenTrigger(), next_fire_time=NOW - SECOND) for number in range(20)
+    ]
+    store.add([*broken, make_job("fine")])
+    node = Node(store, room=4)
+
+    advance(clock, SECOND, node)
+
+    assert [call.job.id for call in node.executor.started] == ["fine"]
+
+
+def test_an_unknown_function_leaves_its_runs_to_a_node_that_knows_it(
+    open_store: OpenStore, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store()
+    store.add([make_job("later", func="tests.samples:appears_later"), make_job("now")])
+    a, b = Node(open_store(), "a"), Node(open_store(), "b")
+
+    advance(clock, SECOND, a)
+    waiting = store.runs(job_id="later")
+    monkeypatch.setattr(samples, "appears_later", samples.work, raising=False)
+    advance(clock, 2 * SECOND, a, b)
+
+    assert [call.job.id for call in a.executor.started] == ["now"]
+    assert [run.state for run in waiting] == [RunState.PENDING]
+    assert [call.job.id for call in b.executor.started] == ["later"]
+
+
+def test_a_retry_of_a_function_that_is_unknown_here_is_given_back(open_store: OpenStore, clock: VirtualClock) -> None:
+    store = open_store()
+    store.add([job := make_job("later", func="tests.nowhere:work", next_fire_time=None)])
+    store.save([next_version(job, make_run(job))])
+    node = Node(open_store())
+
+    advance(clock, 5 * SECOND, node)
+
+    (run,) = store.runs()
+    assert (run.state, run.node) == (RunState.PENDING, None)
+    assert run.version <= 5, "it is not claimed again and again"
+
+
+# jobs that change while their run is held
+
+
+@pytest.mark.parametrize("outcome", [Skipped("paused before it began"), Cancelled("its job was removed")])
+def test_a_run_that_was_claimed_ahead_does_not_start_after_its_job_was_paused_or_removed(
+    store: Store, clock: VirtualClock, outcome: Any
+) -> None:
+    store.add([make_job(next_fire_time=NOW + SECOND), make_job("other", next_fire_time=NOW + SECOND)])
+    node = Node(store)
+    clock.move_to(NOW + SECOND - AHEAD)
+    node.tick()
+
+    job = store.get("job")
+    if isinstance(outcome, Skipped):
+        store.save([plan.pause(job, clock.now(), None)])
+    else:
+        store.remove(["job"])
+    node.loop.withdraw(job.uid, outcome)
+    advance(clock, 2 * SECOND, node)
+
+    assert [call.job.id for call in node.executor.started] == ["other"]
+    (run,) = store.runs(job_id="job")
+    assert (run.state, run.reason, run.started_at) == (outcome.state, outcome.reason, None)
+
+
+def test_a_run_that_was_claimed_ahead_starts_with_what_its_job_has_become(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job(next_fire_time=NOW + SECOND, kwargs={"which": "old"})])
+    node = Node(store)
+    clock.move_to(NOW + SECOND - AHEAD)
+    node.tick()
+
+    job = store.get("job")
+    store.save([plan.modify(job, {"kwargs": {"which": "new"}}, clock.now())])
+    node.loop.withdraw(job.uid, Released())
+    advance(clock, AHEAD, node)
+
+    assert [call.kwargs for call in node.executor.started] == [{"which": "new"}]
+    assert node.executor.started[0].started_at == NOW + SECOND
+
+
+def test_a_run_that_began_is_not_withdrawn(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job()])
+    node = Node(store)
+    node.tick()
+
+    node.loop.withdraw(store.get("job").uid, Skipped("paused"))
+    advance(clock, SECOND, node)
+
+    assert [run.state for run in store.runs()] == [RunState.RUNNING]
+
+
+# room
+
+
+def test_no_more_is_taken_than_there_is_room_for(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job(f"job-{number}") for number in range(10)])
+    node = Node(store, room=3)
+
+    advance(clock, SECOND / 2, node)
+
+    assert len(node.executor.started) == 3
+    assert len(store.runs()) == 3
+    assert sum(job.last_fire_time is None for job in store.jobs()) == 7
+
+
+def test_catching_up_takes_no_more_than_there_is_room_for(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job(coalesce=False, max_instances=10)])
+    clock.advance(5 * MINUTE)
+    node = Node(store, room=2)
+
+    advance(clock, SECOND / 2, node)
+
+    assert len(node.executor.started) == 2
+    assert sorted(run.state for run in store.runs()) == [RunState.PENDING] * 4 + [RunState.RUNNING] * 2
+
+
+def test_without_room_a_job_is_left_to_others_and_its_run_waits_after_a_poll(
+    open_store: OpenStore, clock: VirtualClock
+) -> None:
+    store = open_store()
+    store.add([make_job("first", next_fire_time=NOW - SECOND), make_job("second")])
+    a = Node(open_store(), "a", room=1)
+    advance(clock, SECOND / 2, a)
+    unfired = store.runs(job_id="second")
+
+    advance(clock, 2 * SECOND, a)
+    waiting = store.runs(job_id="second")
+    b = Node(open_store(), "b")
+    b.tick()
+
+    assert unfired == []
+    assert [run.state for run in waiting] == [RunState.PENDING]
+    assert [call.job.id for call in b.executor.started] == ["second"]
+
+
+def test_a_node_with_room_fires_at_once_what_another_has_no_room_for(
+    open_store: OpenStore, clock: VirtualClock
+) -> None:
+    open_store().add([make_job("first", next_fire_time=NOW - SECOND), make_job("second")])
+    a, b = Node(open_store(), "a", room=1), Node(open_store(), "b", room=1)
+
+    advance(clock, 10 * MILLISECOND, a, b)
+
+    assert [[call.job.id for call in node.executor.started] for node in (a, b)] == [["first"], ["second"]]
+
+
+def test_what_is_stuck_in_an_executor_is_given_back_after_a_poll(open_store: OpenStore, clock: VirtualClock) -> None:
+    store = open_store()
+    store.add([make_job()])
+    a = Node(open_store(), "a", stuck=True, room=1)
+    advance(clock, SECOND / 2, a)
+    in_time = store.runs()[0].state
+
+    a.executor.room = 0
+    advance(clock, 2 * SECOND, a)
+
+    assert in_time is RunState.RUNNING
+    assert [(run.state, run.node) for run in store.runs()] == [(RunState.PENDING, None)]
+
+
+# stopping
+
+
+def test_stopping_gives_back_what_was_held_and_takes_nothing_more(open_store: OpenStore, clock: VirtualClock) -> None:
+    store = open_store()
+    store.add([make_job(next_fire_time=NOW + SECOND), make_job("later", next_fire_time=NOW + 2 * SECOND)])
+    a, b = Node(open_store(), "a"), Node(open_store(), "b")
+    clock.move_to(NOW + SECOND - AHEAD)
+    a.tick()
+
+    a.loop.stop(None)
+    advance(clock, 30 * MILLISECOND, a)
+    advance(clock, 3 * SECOND, b)
+
+    assert a.loop.finished
+    assert a.executor.started == []
+    assert [call.job.id for call in b.executor.started] == ["job", "later"]
+    assert b.executor.started[0].started_at == NOW + SECOND
+
+
+def test_stopping_waits_for_what_runs(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job(trigger=IntervalTrigger(minutes=60, start_date=NOW))])
+    node = Node(store, takes=MINUTE)
+    node.tick()
+
+    node.loop.stop(None)
+    advance(clock, MINUTE - SECOND, node)
+    waiting = node.loop.finished
+    advance(clock, 2 * SECOND, node)
+
+    assert not waiting
+    assert node.loop.finished
+    assert [run.state for run in store.runs()] == [RunState.SUCCEEDED]
+
+
+def test_at_the_deadline_calls_are_cancelled_and_a_moment_later_left_behind(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job("obeys"), make_job("ignores")])
+    node = Node(store)
+    node.tick()
+    obeys = next(call for call in node.executor.running if call.job.id == "obeys")
+
+    node.loop.stop(clock.now() + 5 * SECOND)
+    advance(clock, 5 * SECOND - MICROSECOND, node)
+    before = [*node.executor.cancelled]
+    advance(clock, 10 * MILLISECOND, node)
+    node.executor.end(Failed("cancelled"), call=obeys)
+    advance(clock, SECOND - 20 * MILLISECOND, node)
+    waiting = node.loop.finished
+    advance(clock, SECOND / 10, node)
+
+    assert before == []
+    assert {call.job.id for call in node.executor.cancelled} == {"obeys", "ignores"}
+    assert not waiting
+    assert node.loop.finished
+    assert {run.job_id: run.state for run in store.runs()} == {"obeys": RunState.FAILED, "ignores": RunState.RUNNING}
+
+
+def test_stopping_during_an_outage_finishes_when_no_outcome_would_be_believed_any_more(
+    store: Store, clock: VirtualClock
+) -> None:
+    flaky: Any = FlakyStore(store)
+    store.add([make_job(), make_job("held", next_fire_time=NOW + AHEAD)])
+    node = Node(flaky)
+    node.tick()
+    flaky.down = "before"
+
+    node.loop.stop(None)
+    node.executor.end()
+    advance(clock, LEASE - SECOND, node)
+    waiting = node.loop.finished
+    advance(clock, 4 * SECOND, node)
+
+    assert not waiting
+    assert node.loop.finished
+    assert [call.job.id for call in node.executor.started] == ["job"]
+
+
+def test_what_is_told_to_listeners_is_what_happened(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job()])
+    node = Node(store, takes=SECOND)
+
+    advance(clock, MINUTE / 2, node)
+
+    assert [type(event) for event in node.record.events] == [JobFired, RunStarted, RunSettled]
+
+
+# anything at all
+
+EVENTS = st.lists(
+    st.one_of(
+        st.tuples(
+            st.just("pass"), st.sampled_from([0.001, 0.049, 0.2, 0.95, 1, 4, 11, 61]), st.sets(st.integers(0, 2))
+        ),
+        st.tuples(st.just("down"), st.integers(0, 2), st.sampled_from([None, None, "before", "after"])),
+        st.tuples(st.just("end"), st.integers(0, 2), st.sampled_from([Succeeded(), Failed("broken")])),
+        st.tuples(st.sampled_from(["pause", "resume", "remove", "modify", "run now", "reschedule"]), st.integers(0, 1)),
+    ),
+    max_size=25,
+)
+
+
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@given(EVENTS)
+def test_whatever_happens_each_fire_time_is_answered_once(events: list[Any]) -> None:
+    """Nodes freeze, stores fail, jobs change: no run starts twice, and once all is well again nothing is left open."""
+    clock = VirtualClock(NOW)
+    store = MemoryStore(clock=clock)
+    store.add(
+        [
+            make_job("0", trigger=EVERY_SECOND, retry=Retry(2, SECOND)),
+            make_job(
+                "1",
+                trigger=IntervalTrigger(seconds=7, start_date=NOW),
+                coalesce=False,
+                max_instances=3,
+                misfire_grace_time=MINUTE,
+            ),
+        ]
+    )
+    stores: list[Any] = [FlakyStore(store) for _ in range(3)]
+    nodes = [Node(one, name, room=5) for one, name in zip(stores, "abc", strict=True)]
+
+    for event in events:
+        match event:
+            case ("pass", seconds, awake) if awake:
+                advance(clock, seconds * SECOND, *(nodes[number] for number in awake))
+            case ("pass", seconds, _):
+                clock.advance(seconds * SECOND)
+            case ("down", number, how):
+                stores[number].down = how
+            case ("end", number, outcome) if nodes[number].executor.running:
+                nodes[number].executor.end(outcome)
+            case ("end", _, _):
+                pass
+            case (verb, number):
+                _change(store, nodes, verb, str(number), clock.now())
+        check_ledger(store)
+    for node, one in zip(nodes, stores, strict=True):
+        one.down, node.executor.takes = None, timedelta(0)
+    advance(clock, 2 * MINUTE, *nodes)
+
+    started = [call.run.id for node in nodes for call in node.executor.started]
+    check_ledger(store)
+    assert len(started) == len(set(started)), "no run starts twice"
+    for run in store.runs(limit=PLENTY):
+        assert run.state.closed or run.fire_time >= clock.now() - SECOND or _waits_for_its_paused_job(store, run), run
+    for job in store.jobs():
+        assert job.paused or job.next_fire_time is None or job.next_fire_time >= clock.now()
+
+
+def _change(store: Store, nodes: list[Node], verb: str, job_id: str, now: datetime) -> None:
+    """What a scheduler's verbs do: write, and let go of what the first node holds."""
+    found = store.jobs(ids=[job_id])
+    if not found:
+        return
+    job = found[0]
+    outcome: Any = Skipped(verb)
+    match verb:
+        case "pause":
+            store.save([plan.pause(job, now, None)])
+        case "resume":
+            store.save([plan.resume(job, now)])
+        case "remove":
+            store.remove([job_id])
+            outcome = Cancelled(verb)
+        case "modify":
+            store.save([plan.modify(job, {"kwargs": {"version": job.version}}, now)])
+            outcome = Released()
+        case "run now":
+            store.save([plan.run_now(job, now)])
+        case "reschedule":
+            store.save([plan.reschedule(job, IntervalTrigger(seconds=2), now)])
+    if verb not in ("resume", "run now"):
+        nodes[0].loop.withdraw(job.uid, outcome)
+
+
+def _waits_for_its_paused_job(store: Store, run: Run) -> bool:
+    return run.state is RunState.PENDING and any(job.uid == run.job_uid and job.paused for job in store.jobs())
+
+
+def check_ledger(store: Store) -> None:
+    """Promises 1, 2, 4 and 6: each fire time up to the last one has one answer, and attempts follow one another."""
+    rows: dict[int, list[Run]] = {}
+    for run in store.runs(limit=PLENTY):
+        rows.setdefault(run.job_uid, []).append(run)
+    for uid, runs in rows.items():
+        keys = [(run.fire_time, run.origin, run.attempt) for run in runs]
+        assert len(keys) == len(set(keys))
+        for run in runs:
+            assert run.attempt == 1 or (run.fire_time, run.origin, run.attempt - 1) in keys
+        answers = sorted(
+            (run.fire_time, run.through or run.fire_time)
+            for run in runs
+            if run.origin is Origin.SCHEDULE and run.attempt == 1
+        )
+        for (_, end), (begin, _) in pairwise(answers):
+            assert begin > end, "two rows answer for one fire time"
+        job = next((job for job in store.jobs() if job.uid == uid), None)
+        if job is not None:
+            assert sum(run.state is RunState.RUNNING for run in runs) <= job.max_instances
+            _check_gapless(job, answers)
+
+
+def _check_gapless(job: Job, answers: list[tuple[datetime, datetime]]) -> None:
+    """Since its trigger was set, each of the job's fire times has an answer."""
+    since = [answer for answer in answers if answer[0] > job.anchored_at or job.revision == 1]
+    for (_, end), (begin, _) in pairwise(since):
+        assert job.trigger.next_after(end) == begin, f"no answer for {job.trigger.next_after(end)}"
+    if answers:
+        assert job.last_fire_time == answers[-1][1]
