@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tickwork.job import Job, Retry
+from tickwork.job import DEFINITION, Job, Retry
 from tickwork.plan import Change, Hold
 from tickwork.run import Origin, Progress, Run, RunState
 from tickwork.triggers import CronTrigger, DateTrigger, IntervalTrigger
@@ -16,6 +16,7 @@ from tickwork.triggers import CronTrigger, DateTrigger, IntervalTrigger
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
+HOUR = timedelta(hours=1)
 EVERY_MINUTE = IntervalTrigger(minutes=1, start_date=NOW)
 
 
@@ -56,7 +57,8 @@ def make_hold(node: str = "a", lease: timedelta = 10 * SECOND) -> Hold:
 
 def next_version(job: Job, *runs: Run, **fields: Any) -> Change:
     """The change that gives *job* these fields and gives birth to these runs."""
-    return Change(job._replace(version=job.version + 1, **fields), runs)
+    revision = job.revision + any(name in DEFINITION for name in fields)
+    return Change(job._replace(version=job.version + 1, **{"revision": revision, **fields}), runs)
 
 
 instants = st.datetimes(datetime(1960, 1, 1), datetime(2200, 1, 1), timezones=st.just(UTC))

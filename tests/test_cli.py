@@ -6,6 +6,7 @@ import asyncio
 import json
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -22,8 +23,10 @@ import pytest
 
 from tickwork import Retry, RunState, StoreError
 from tickwork.cli import main
+from tickwork.cli.records import print_json
 from tickwork.cli.serving import make_app
 from tickwork.cli.targets import load_scheduler
+from tickwork.cli.words import say_took
 from tickwork.stores.sqlite import SQLiteStore
 from tickwork.testing import ManualScheduler
 
@@ -65,6 +68,13 @@ patient = AsyncIOScheduler("sqlite:///jobs.db")
 async def take_a_while():
     await asyncio.sleep(1)
     return "done"
+
+deaf = AsyncIOScheduler("sqlite:///jobs.db")
+deaf.add_listener(lambda event: time.sleep(60))
+deaf.add_job(tick, "interval", seconds=0.2, id="tick")
+
+def garble():
+    return "\\x9b31m \\u3000 한국어 😀\\n"
 
 short = AsyncIOScheduler("sqlite:///jobs.db")
 
@@ -132,8 +142,8 @@ def test_runs_are_listed_newest_first_with_what_became_of_them(ledger, tickwork)
     assert listed == (
         "FIRE TIME                       JOB        STATE              LATE    TOOK    NOTE\n"
         '2026-01-01 09:00:04.500 +09:00  tick       succeeded          0.0 ms  0.0 ms  {"ticks": 1}\n'
-        "2026-01-01 09:00:04 +09:00      깨진-작업  failed, attempt 2  0.0 ms  0.0 ms  ValueError: no  [31mway\n"
-        "2026-01-01 09:00:04 +09:00      깨진-작업  failed             0.0 ms  0.0 ms  ValueError: no  [31mway\n"
+        "2026-01-01 09:00:04 +09:00      깨진-작업  failed, attempt 2  0.0 ms  0.0 ms  ValueError: no ?[31mway\n"
+        "2026-01-01 09:00:04 +09:00      깨진-작업  failed             0.0 ms  0.0 ms  ValueError: no ?[31mway\n"
         '2026-01-01 09:00:03 +09:00      tick       succeeded          0.0 ms  0.0 ms  {"ticks": 1}\n'
         '2026-01-01 09:00:01.500 +09:00  tick       succeeded          0.0 ms  0.0 ms  {"ticks": 1}\n'
     )
@@ -169,7 +179,7 @@ def test_json_has_the_words_of_the_http_api(ledger, tickwork):
     assert job.keys() == JobView.model_fields.keys() - {"last_run"}
     assert run.keys() == RunView.model_fields.keys() - {"has_error"}
     assert job["next_fire_time"] == "2026-01-01T00:00:06+00:00"
-    assert run["reason"] == "ValueError: no \x1b[31mway"
+    assert run["reason"] == "ValueError: no ?[31mway"
     assert run["error"].startswith("Traceback")
 
 
@@ -187,6 +197,67 @@ def test_a_terminal_gets_what_fits_and_a_pipe_gets_all(ledger, tickwork, monkeyp
 
 def test_what_a_job_wrote_cannot_command_the_terminal(ledger, tickwork):
     assert "\x1b" not in tickwork("runs", ledger).out
+
+
+def test_what_a_job_wrote_cannot_command_the_terminal_in_json_either(folder, tickwork):
+    """A C1 control such as U+009B does what ESC [ does."""
+    scheduler = ManualScheduler("sqlite:///ledger.db", start=START)
+    scheduler.add_job("made_app:garble", "date", run_date=START, id="garble")
+    scheduler.start()
+    scheduler.run_due()
+    scheduler.shutdown()
+
+    printed = tickwork("runs", "sqlite:///ledger.db", "--json").out
+    table = tickwork("runs", "sqlite:///ledger.db").out
+
+    assert [letter for letter in printed if not letter.isprintable() and letter != "\n"] == []
+    assert "한국어 😀" in printed
+    (run,) = json.loads(printed)
+    assert run["result"] == "\x9b31m \u3000 한국어 😀\n"
+    assert "\x9b" not in table
+
+
+def test_json_is_printable_and_reads_as_what_it_was(capsys):
+    records = ["\x9b31m", "\x7f", "\u202e", "\u3000", "\U000e0001", "\ud800", "\n", "한국어 😀"]
+
+    print_json(records)
+
+    printed = capsys.readouterr().out
+    assert all(letter.isprintable() for letter in printed.replace("\n", ""))
+    assert "한국어 😀" in printed
+    assert json.loads(printed) == records
+
+
+def test_a_run_that_goes_on_tells_for_how_long(ledger):
+    with closing(SQLiteStore("ledger.db")) as store:
+        run = store.runs(job_id="tick", limit=1)[0]
+    running = run._replace(ended_at=None, state=RunState.RUNNING)
+
+    def took(seconds: float) -> str:
+        return say_took(running, run.started_at + timedelta(seconds=seconds))
+
+    assert [took(-3), took(0.2), took(24.4), took(59.6), took(5_400)] == [
+        "for 0 s", "for 0 s", "for 24 s", "for 1 min 00 s", "for 1 h 30 min",
+    ]  # fmt: skip
+    assert say_took(running._replace(started_at=None), START) == "-"
+    assert say_took(run, START) == "0.0 ms"
+
+
+def test_runs_shows_for_how_long_a_run_has_been_going_on(ledger, tickwork):
+    """The row as its node leaves it when it tells the store that it is alive."""
+    began = round((time.time() - 7_500) * 1e6)
+    with closing(sqlite3.connect("ledger.db", isolation_level=None)) as other:
+        other.execute("update tickwork_runs set state = 'running', started_at = ?, ended_at = null", [began])
+
+    assert all("  for 2 h 05 min  " in line for line in tickwork("runs", ledger).out.splitlines()[1:])
+
+
+def test_the_states_of_runs_are_listed(tickwork, capsys):
+    with pytest.raises(SystemExit):
+        tickwork("runs", "--help")
+
+    said = " ".join(capsys.readouterr().out.split())
+    assert "--state STATE pending, running, succeeded, failed, timed_out, cancelled, lost, missed, skipped;" in said
 
 
 def test_a_store_can_be_named_by_its_scheduler(folder, tickwork):
@@ -294,7 +365,10 @@ def test_next_says_that_a_job_is_paused(ledger, tickwork):
         (["pause", "sqlite:///x.db"], "expected JOB: see `tickwork pause --help`"),
         (["jobs", "a", "b"], "did not expect b: see `tickwork --help`"),
         (["runs", "x", "--limit", "0"], "--limit: expected a whole number from 1 to 10000, got '0': see `"),
-        (["runs", "x", "--state", "fialed"], "expected the state of a run, got 'fialed' (did you mean 'failed'?)"),
+        (["runs", "x", "--state", "fialed"], ", lost, missed, skipped), got 'fialed' (did you mean 'failed'?)"),
+        (["pause", "sqlite:///ledger.db", "\udcff"], r"expected arguments in UTF-8, got b'\xff'"),
+        (["pause", "sqlite:///ledger.db", "tick", "--reason", "\udcff"], "expected arguments in UTF-8, got b'"),
+        (["\udcff"], "expected arguments in UTF-8, got b'"),
         (["run", "x:y", "--timeout", "-1"], "--timeout: expected "),
         (["jobs", "ledger.db"], "expected MODULE:SCHEDULER, got 'ledger.db': write sqlite:///ledger.db"),
         (["jobs", "made_app"], "expected MODULE:SCHEDULER, got 'made_app', as in app.jobs:scheduler"),
@@ -397,6 +471,17 @@ def test_run_does_not_wait_longer_than_its_timeout(folder):
 
 
 @pytest.mark.processes
+def test_run_ends_cleanly_whatever_its_listeners_do(folder):
+    """The news that the scheduler has stopped waits behind a listener that never returns."""
+    with started("run", "made_app:deaf", "--timeout", "3") as process:
+        wait_until(lambda: succeeded("tick") >= 1)
+        process.send_signal(signal.SIGTERM)
+        log = ended(process, 0)
+
+    assert "cut short" not in log
+
+
+@pytest.mark.processes
 def test_a_second_signal_ends_run_at_once(folder):
     with started("run", "made_app:stubborn") as process:
         wait_until(lambda: running() == 1)
@@ -450,6 +535,14 @@ def test_serve_lets_in_who_knows_the_secret(folder, monkeypatch):
     assert ask("http://jobs.example.org/jobs", headers={"Authorization": "Basic %%%"}).status_code == 401
     assert ask("http://jobs.example.org/", auth=("anyone", "geheim")).status_code == 200
     assert ask("http://jobs.example.org/jobs", headers={"Authorization": "Bearer geheim"}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/docs", "/redoc", "/openapi.json", "/docs/oauth2-redirect"])
+def test_serve_shows_nothing_that_its_secret_does_not_guard(folder, monkeypatch, path):
+    monkeypatch.setenv("TICKWORK_SERVED", json.dumps(["made_app:scheduler", 1.0, False]))
+    monkeypatch.setenv("TICKWORK_TOKEN", "geheim")
+
+    assert ask(f"http://jobs.example.org{path}").status_code == 404
 
 
 def test_serve_is_no_way_in_for_pages_from_elsewhere(folder, monkeypatch):

@@ -784,3 +784,22 @@ def check_answers(job: Job, change: Change) -> None:
         assert job.trigger.next_after(last - MICROSECOND) == last, "a row ends at a fire time"
         following = job.trigger.next_after(last)
     assert change.job.next_fire_time == following
+
+
+def test_a_declared_trigger_that_has_ended_ends_the_job() -> None:
+    stored = make_job(next_fire_time=at(7), last_fire_time=at(6))
+    declared = make_job(trigger=IntervalTrigger(hours=1, start_date=at(0), end_date=at(5)), anchored_at=at(6.5))
+
+    change = plan.ensure(stored, declared, at(6.5))
+
+    assert change is not None
+    assert change.job.ended
+
+
+def test_a_declared_date_that_was_fired_already_is_not_fired_again() -> None:
+    stored = make_job(trigger=DateTrigger(at(7)), next_fire_time=None, last_fire_time=at(7))
+
+    change = plan.ensure(stored, make_job(trigger=DateTrigger(at(6)), anchored_at=at(8)), at(8))
+
+    assert change is not None
+    assert change.job.ended

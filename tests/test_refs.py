@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import os.path
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -98,3 +100,27 @@ def test_a_module_that_cannot_be_imported_is_an_error_like_any_other(
         FunctionReferenceError, match="expected a module that can be imported, got 'cannot_be_imported'"
     ):
         find_function("cannot_be_imported:work")
+
+
+def test_a_script_is_named_as_it_would_be_imported(tmp_path: Path) -> None:
+    """So another script with a function of the same name is not mistaken for it."""
+    (tmp_path / "shop.py").write_text(
+        "from tickwork.refs import find_function, name_function\n"
+        "def sell(): ...\n"
+        "assert name_function(sell) == 'shop:sell', name_function(sell)\n"
+        "assert find_function('shop:sell') is sell\n"
+    )
+
+    done = subprocess.run([sys.executable, "shop.py"], cwd=tmp_path, check=False, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_a_module_raises_when_asked_for_a_name_is_an_error_of_the_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "lazy_module_of_a_test.py").write_text("def __getattr__(name): raise RuntimeError('not today')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+    with pytest.raises(FunctionReferenceError, match="not today"):
+        find_function("lazy_module_of_a_test:anything")

@@ -33,6 +33,7 @@ from tickwork.events import JobAdded, JobChanged, JobRemoved, SchedulerStarted, 
 from tickwork.executors.threads import ThreadExecutor
 from tickwork.run import RunState
 from tickwork.stores.memory import MemoryStore
+from tickwork.stores.sqlite import SQLiteStore
 
 HOUR = timedelta(hours=1)
 MakeScheduler = Callable[..., BackgroundScheduler]
@@ -714,6 +715,46 @@ scheduler.add_listener(print)
 # bad input
 
 
+LONG_AGO = {"hours": 1, "end_date": "2001-01-01T00:00Z"}
+
+
+def test_a_trigger_that_has_ended_is_refused_by_a_running_scheduler() -> None:
+    scheduler = memory_scheduler()
+    scheduler.start(paused=True)
+
+    with pytest.raises(TriggerError, match="expected a trigger that fires after .*, got every hour"):
+        scheduler.add_job(deeds.nothing, "interval", **LONG_AGO)
+
+    scheduler.shutdown()
+
+
+def test_a_declared_trigger_that_has_ended_ends_the_job_and_not_the_app() -> None:
+    scheduler = memory_scheduler()
+    scheduler.add_job(deeds.nothing, "interval", id="campaign", **LONG_AGO)
+
+    scheduler.start(paused=True)
+
+    job = scheduler.get_job("campaign")
+    assert job is not None
+    assert job.ended
+    scheduler.shutdown()
+
+
+def test_a_time_zone_that_does_not_exist_is_refused_at_once() -> None:
+    with pytest.raises(TriggerError, match="Mars"):
+        BackgroundScheduler(timezone="Mars")
+
+
+def test_a_declared_job_can_be_changed_only_when_it_is_stored() -> None:
+    scheduler = memory_scheduler()
+    scheduler.add_job(deeds.nothing, "interval", hours=1, id="declared")
+
+    with pytest.raises(
+        SchedulerNotRunningError, match=r"expected a stored job, got the declared 'declared': call start"
+    ):
+        scheduler.pause_job("declared")
+
+
 def lambda_in_a_job() -> Any:
     return lambda: None
 
@@ -737,7 +778,6 @@ NAIVE = datetime(2999, 1, 1)
         (("cron", {"hour": 3, "timezone": "Mars/Olympus"}), TriggerError, "Mars/Olympus"),
         (("date", {"run_date": "tomorrow"}), TriggerError, "run_date: expected a time such as .*, got 'tomorrow'"),
         (("date", {"run_date": NAIVE}), TriggerError, "run_date: expected a time with a time zone, got the naive '2999-01-01 00:00:00'"),
-        (("interval", {"hours": 1, "end_date": "2001-01-01T00:00Z"}), TriggerError, "expected a trigger that fires after"),
         ((5,), TriggerError, "trigger: expected a trigger or its word, got 5"),
         ((DateTrigger(), {"hours": 1}), TriggerError, "trigger: expected no options beside a finished trigger, got hours"),
         ((None, {"hours": 1}), InvalidJobError, r"trigger: expected 'date', 'interval' or 'cron' before its options, got only \['hours'\]"),
@@ -927,3 +967,40 @@ def test_a_bad_listener_is_refused(listener: Any, kinds: Any, message: str) -> N
 
 def declare(scheduler: BackgroundScheduler, *, id: str = "declared", **options: Any) -> None:
     scheduler.add_job(deeds.nothing, "interval", id=id, **options)
+
+
+def test_a_job_that_is_added_while_the_scheduler_shuts_down_is_stored(tmp_path: Path, stage: Stage) -> None:
+    scheduler = BackgroundScheduler(f"sqlite:///{tmp_path}/jobs.db")
+    stage.scheduler = scheduler
+    scheduler.add_job(deeds.use_the_scheduler, args=[stage.name], id="adds another")
+    scheduler.start()
+    assert stage.begun.wait(PATIENCE)
+
+    scheduler.shutdown(wait=False)
+    stage.go.set()
+    assert scheduler.wait_stopped(PATIENCE)
+
+    stored = SQLiteStore(tmp_path / "jobs.db")
+    stored.open()
+    assert {job.id for job in stored.jobs()} == {"adds another", "added by a job"}
+    stored.close()
+
+
+def test_files_are_not_for_everybody(tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "jobs.db")
+
+    store.open()
+
+    made = [tmp_path / "jobs.db", tmp_path / "jobs.db.tickwork", tmp_path / "jobs.db.tickwork" / "turn"]
+    assert [path.stat().st_mode & 0o007 for path in made] == [0, 0, 0]
+    store.close()
+
+
+def test_a_decorator_without_its_trigger_is_refused() -> None:
+    with pytest.raises(InvalidJobError, match="scheduled_job: expected a trigger, got the function 'nothing': write @"):
+        memory_scheduler().scheduled_job(deeds.nothing)  # type: ignore[arg-type]
+
+
+def test_an_option_that_is_nearly_one_of_the_jobs_is_recognised() -> None:
+    with pytest.raises(InvalidJobError, match=r"got 'max_instance' \(did you mean 'max_instances'\?\)"):
+        memory_scheduler().add_job(deeds.nothing, "interval", seconds=1, max_instance=1)

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 
 from tickwork.clock import MICROSECOND, from_micros, to_micros
 from tickwork.errors import InvalidJobError, TriggerError
-from tickwork.job import Job, Retry
+from tickwork.job import DEFINITION, Job, Retry
 from tickwork.run import Progress
 from tickwork.triggers import TRIGGERS, Trigger, trigger_from_json
 
@@ -55,14 +55,15 @@ def read_definition(text: str) -> dict[str, Any]:
 
     A trigger that only a newer version can read does not hide its job: it is an UnreadableTrigger.
     """
-    fields = json.loads(text)
+    written = json.loads(text)
+    fields = {name: written[name] for name in DEFINITION if name in written}  # a newer version may write more
     fields["trigger"] = _read_trigger(fields["trigger"])
     fields["args"] = tuple(fields["args"])
     if fields["misfire_grace_time"] is not None:
         fields["misfire_grace_time"] = timedelta(microseconds=fields["misfire_grace_time"])
     retry = fields["retry"]
     fields["retry"] = Retry(retry["max_attempts"], timedelta(microseconds=retry["delay"]))
-    return fields  # type: ignore[no-any-return]
+    return fields
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -12,6 +13,8 @@ from tickwork.loop import Loop
 
 LONGEST_WAIT = 60.0
 """Seconds; a wait that is cut short costs an idle tick."""
+LONG_TICK = 5.0
+"""Seconds; a tick that takes longer is hung up in something, and health says so."""
 AFTER_A_BUG = timedelta(seconds=1)
 
 log = logging.getLogger("tickwork.driver")
@@ -30,6 +33,8 @@ class Driver:
         self._finished = finished
         self.fault: str | None = None
         """What the last tick died of: a bug, since everything else is dealt with inside. None: it did not."""
+        self.ticking_since: float | None = None
+        """When the tick that goes on began, on the monotonic clock. None: the thread waits."""
         self._thread = threading.Thread(target=self._drive, name="tickwork", daemon=True)
 
     def start(self) -> None:
@@ -40,6 +45,15 @@ class Driver:
 
     def is_this_thread(self) -> bool:
         return threading.current_thread() is self._thread
+
+    def trouble(self) -> str | None:
+        """Why nothing fires on this node although its thread is alive. None: all is well."""
+        began = self.ticking_since
+        if self.loop.outage is not None:
+            return self.loop.outage.error
+        if began is not None and time.monotonic() - began > LONG_TICK:
+            return f"a tick has been going on for {time.monotonic() - began:.0f} s"
+        return self.fault
 
     def wait_finished(self, timeout: float | None) -> bool:
         """Wait for the loop to finish; whether it has."""
@@ -58,11 +72,16 @@ class Driver:
 
     def _tick(self) -> datetime:
         """When to tick again. Even a bug does not end the schedule."""
+        self.ticking_since = time.monotonic()
         try:
             look_at = self.loop.tick()
-        except Exception as error:
+        except BaseException as error:  # whatever it was, it must not end the schedule
             log.exception("a tick failed; the next one follows in %s", AFTER_A_BUG)
             self.fault = f"a tick failed: {type(error).__name__}: {error}"
             return self._clock.now() + AFTER_A_BUG
+        finally:
+            ticking, self.ticking_since = self.ticking_since, None
+            if (took := time.monotonic() - ticking) > LONG_TICK:
+                log.warning("a tick took %.1f s: nothing was fired by this node meanwhile", took)
         self.fault = None
         return look_at

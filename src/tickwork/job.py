@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from tickwork.checks import check_duration, check_text, check_whole
+from tickwork.checks import check_duration, check_text, check_whole, seconds
 from tickwork.errors import InvalidJobError
 from tickwork.triggers import Trigger
 
@@ -27,9 +27,11 @@ class Retry:
     max_attempts: int = 1
     """All attempts counted, the first one included."""
     delay: timedelta = timedelta(0)
-    """How long the next attempt waits after the last one ended."""
+    """How long the next attempt waits after the last one ended; a number means seconds."""
 
     def __post_init__(self) -> None:
+        if isinstance(self.delay, int | float) and not isinstance(self.delay, bool):
+            object.__setattr__(self, "delay", seconds("Retry delay", self.delay))
         check_whole("Retry max_attempts", self.max_attempts, most=MAX_ATTEMPTS)
         check_duration("Retry delay", self.delay, least=timedelta(0))
 

@@ -16,7 +16,7 @@ from itertools import count
 from typing import TypeGuard
 
 from tickwork import plan
-from tickwork.errors import FunctionReferenceError, JobNotFoundError, RunNotFoundError, StoreError
+from tickwork.errors import RunNotFoundError, StoreError
 from tickwork.events import JobFired, Listeners, RunSettled, RunStarted, StoreLost, StoreRecovered
 from tickwork.executors.base import Executor
 from tickwork.executors.call import Call
@@ -78,8 +78,9 @@ class Loop:
         self._withdrawn: deque[tuple[int, Outcome]] = deque()
         self._progressed: set[Call] = set()
         self._functions: dict[str, Function] = {}
-        self._faulty: dict[int, datetime] = {}
+        self._aside: dict[int, datetime] = {}
         self._foreign: dict[int, datetime] = {}
+        self._strangers: dict[int, Job] = {}
         self._news = True
         self._more: set[str] = set()
         self._failures = 0
@@ -107,10 +108,11 @@ class Loop:
                 self.look_ahead,
             ):
                 step(now)
+                self.withdraw_held_runs(self.clock.now())
                 self.start_due_runs(self.clock.now())
         except StoreError as error:
             self.sit_out(error, now)
-        except Exception:
+        except BaseException:
             self._news = True  # a bug: the next tick begins again
             raise
         return self.next_tick()
@@ -145,22 +147,22 @@ class Loop:
     def settle_reported(self, now: datetime) -> None:
         """Close the runs whose calls have ended."""
         reported = [*self._reports]
-        endings = [(call, self._ending(call, outcome, at)) for call, outcome, at in reported]
         try:
-            self._settle(endings)
+            self._settle([(call, self._ending(call, outcome, at)) for call, outcome, at in reported])
         except StoreError:
             raise
         except Exception:  # noqa: BLE001  one of them cannot be written, and the others must be settled all the same
-            for call, ending in endings:
-                self._settle_alone(call, ending, now)
+            for call, outcome, at in reported:
+                self._settle_alone(call, outcome, at)
         for _ in reported:  # only now: after a fault of the store they are settled again
             self._reports.popleft()
-        self._news |= bool(self._reports)  # what came meanwhile rang no bell
 
     def renew_leases(self, now: datetime) -> None:
         """Tell the store, a third of a lease at a time, that our runs go on; and how far they have come."""
         time_to_renew = now >= self._renew_at
-        calls = [*self._calls] if time_to_renew else [*self._progressed & self._calls]
+        progressed = {*self._progressed}  # what is told from here on is for the next time
+        self._progressed -= progressed
+        calls = [*self._calls] if time_to_renew else [*progressed & self._calls]
         if calls:
             asked = {call.run.id: call for call in calls}
             renewed = self.store.renew([_as_it_stands(call) for call in calls], self.clock.now() + self.timing.lease)
@@ -168,7 +170,6 @@ class Loop:
                 asked.pop(run.id).run = run
             for call in asked.values():
                 self._check_ownership(call)
-        self._progressed.difference_update(calls)
         if time_to_renew:
             self._renew_at = now + self.timing.lease / 3
 
@@ -191,6 +192,7 @@ class Loop:
         """Advance the jobs whose fire time has come, and take their runs as far as there is room."""
         self._deferred_to = now + self.timing.poll
         if self.paused or self._stopping:
+            self._more.clear()
             return
         for executor, room in self._room().items():
             for change in self._fire(executor, room, now):
@@ -216,7 +218,7 @@ class Loop:
         if self._stopping:
             self._wind_down(now)
         self._give_back_stuck_calls(now)
-        self._faulty = {uid: until for uid, until in self._faulty.items() if until > now}
+        self._aside = {uid: until for uid, until in self._aside.items() if until > now}
         self._foreign = {uid: until for uid, until in self._foreign.items() if until > now}
         if self.outage is not None:
             log.info("the store can be used again")
@@ -225,7 +227,7 @@ class Loop:
         room = self._room()
         more_now = any(room[executor] > 0 for executor in self._more)
         self._look_at = now if more_now else self._next_look(now, room)
-        in_a_hurry = self._more or self._stopping
+        in_a_hurry = self._more or (self._stopping and self._reports)
         self._rest_until = self.clock.now() + (self.timing.short_rest if in_a_hurry else self.timing.rest)
 
     def sit_out(self, error: StoreError, now: datetime) -> None:
@@ -252,7 +254,7 @@ class Loop:
     def report(self, call: Call, outcome: Outcome) -> None:
         """A call has ended."""
         self._reports.append((call, outcome, self.clock.now()))
-        if len(self._reports) == 1:  # the others will be found with the first
+        if not self._news:  # otherwise the next round, which reads all of them, is still to come
             self.wake()
 
     def progress(self, call: Call) -> None:
@@ -290,7 +292,7 @@ class Loop:
         """When the store will have something for us, if no news comes before."""
         with_room = [executor for executor, left in room.items() if left > 0]
         outlook = self.store.outlook(with_room, after=now, fire_after=now + self.timing.ahead)
-        wishes = [self._reap_at, self._deferred_to, *self._faulty.values(), *self._foreign.values()]
+        wishes = [self._reap_at, self._deferred_to, *self._aside.values(), *self._foreign.values()]
         if outlook.fire_at is not None:
             wishes.append(outlook.fire_at - self.timing.ahead)
         if outlook.claim_at is not None:
@@ -305,8 +307,13 @@ class Loop:
     def _now(self) -> datetime:
         """The time of this tick. If the clock was set back, what was planned by it is due at once."""
         now = self.clock.now()
-        if now < self._ticked_at:
+        passed = now - self._ticked_at
+        if passed < timedelta(0):
+            log.warning("the clock was set back by %s: what has fired waits until it is there again", -passed)
             self._look_at = self._rest_until = self._reap_at = self._spare_until = self._renew_at = now
+        elif passed > self.timing.poll + self.timing.lease / 2:
+            # This machine slept, or its clock was set forward: its other nodes must come to renew what is theirs.
+            self._spare_until = max(self._spare_until, now + 2 * self.timing.poll)
         self._ticked_at = now
         return now
 
@@ -339,11 +346,16 @@ class Loop:
 
         if room <= 0:
             until = now - self.timing.poll
-            return self.store.fire(decide, executor=executor, until=until, limit=self.timing.batch, skip=self._faulty)
+            return self.store.fire(decide, executor=executor, until=until, limit=self.timing.batch, skip=self._aside)
         until, limit = now + self.timing.ahead, min(room, self.timing.batch)
-        faulty = len(self._faulty)
-        changes = self.store.fire(decide, executor=executor, until=until, limit=limit, skip=self._faulty)
-        if len(changes) + len(self._faulty) - faulty == limit:
+        aside = len(self._aside)
+        changes = [*self.store.fire(decide, executor=executor, until=until, limit=limit, skip=self._aside)]
+        if self._strangers:
+            self._meet_strangers()
+            changes += self.store.fire(
+                decide, executor=executor, until=until, limit=limit - len(changes), skip=self._aside
+            )
+        if len(changes) + len(self._aside) - aside == limit:
             self._more.add(executor)
         else:
             self._more.discard(executor)
@@ -351,15 +363,30 @@ class Loop:
 
     def _decide(self, job: Job, active: Sequence[Run], now: datetime, hold: Hold | None, room: int) -> Change | None:
         """What becomes of a due job; if this node cannot tell, it is left to others for a while."""
+        if job.func not in self._functions and job.uid not in self._foreign:
+            self._strangers[job.uid] = job
+            return None
         try:
-            change = plan.fire(job, active, now, hold if hold and self._find(job) else None, room=room)
+            change = plan.fire(job, active, now, hold if job.func in self._functions else None, room=room)
         except Exception:
             log.exception("job %r cannot be fired by this node, which leaves it alone for a while", job.id)
-            self._faulty[job.uid] = now + self.timing.set_aside
+            self._aside[job.uid] = now + self.timing.set_aside
             return None
-        if change is None and job.next_fire_time is not None and job.next_fire_time > now:
-            self._deferred_to = min(self._deferred_to, job.next_fire_time)
+        if change is None and job.next_fire_time is not None:
+            if job.next_fire_time > now:
+                self._deferred_to = min(self._deferred_to, job.next_fire_time)
+            else:  # enough of its runs wait; others that are due must not wait behind it
+                self._aside[job.uid] = now + self.timing.poll
         return change
+
+    def _meet_strangers(self) -> None:
+        """Find the functions of jobs that this node meets for the first time.
+
+        Not while they are decided on: that is inside a transaction, and to import a module may take its time.
+        """
+        strangers, self._strangers = self._strangers, {}
+        for job in strangers.values():
+            self._find(job)
 
     def _find(self, job: Job) -> Function | None:
         """The job's function; None if this node does not know it, and its runs wait for one that does."""
@@ -367,8 +394,11 @@ class Loop:
         if func is None and job.uid not in self._foreign:
             try:
                 func = self._functions[job.func] = find_function(job.func)
-            except FunctionReferenceError as error:
-                log.warning("the runs of job %r wait for a node that knows its function: %s", job.id, error)
+            except BaseException as error:  # noqa: BLE001  a module may raise anything while it is imported
+                log.warning(
+                    "the runs of job %r wait for a node that knows its function (remove it if its code is gone): %s",
+                    job.id, error,
+                )  # fmt: skip
                 self._foreign[job.uid] = self.clock.now() + self.timing.set_aside
         return func
 
@@ -380,7 +410,13 @@ class Loop:
             if func is None:
                 foreign.append(plan.settle(claim.run, ONCE, Released(), self.clock.now()))
                 continue
-            call = Call(claim.job, claim.run, func, self.clock, self.progress)
+            try:
+                call = Call(claim.job, claim.run, func, self.clock, self.progress)
+            except Exception:
+                log.exception("job %r cannot be called by this node, which gives its run back", claim.job.id)
+                self._foreign[claim.job.uid] = self.clock.now() + self.timing.set_aside
+                foreign.append(plan.settle(claim.run, ONCE, Released(), self.clock.now()))
+                continue
             self._calls.add(call)
             self._held_for[claim.job.executor] += 1
             heappush(self._held, (claim.run.available_at, next(self._numbers), call))
@@ -392,21 +428,21 @@ class Loop:
             call.run, call.job.retry, outcome, at, started_at=call.started_at, progress=call.progress
         )  # fmt: skip
 
-    def _settle_alone(self, call: Call, ending: Settlement, now: datetime) -> int:
+    def _settle_alone(self, call: Call, outcome: Outcome, at: datetime) -> None:
         """Settle one call; if its ending cannot be written, as a failure that says so."""
         try:
-            return self._settle([(call, ending)])
+            self._settle([(call, self._ending(call, outcome, at))])
         except StoreError:
             raise
         except Exception as error:
             log.exception("the outcome of run %s of job %r cannot be written", call.run.id, call.job.id)
             unwritten = Failed(f"its outcome could not be written: {type(error).__name__}")
-            return self._settle([(call, plan.settle(call.run, call.job.retry, unwritten, now))])
+            self._settle([(call, plan.settle(call.run, call.job.retry, unwritten, at))])
 
-    def _settle(self, ending: Sequence[tuple[Call, Settlement]]) -> int:
-        """Write these endings and let go of the calls; how many were written."""
+    def _settle(self, ending: Sequence[tuple[Call, Settlement]]) -> None:
+        """Write these endings, and let go of the calls."""
         if not ending:
-            return 0
+            return
         won = {id(settlement) for settlement in self.store.settle([settlement for _, settlement in ending])}
         again = [
             (call, settlement) for call, refused in ending
@@ -418,8 +454,10 @@ class Loop:
                     self._listeners.tell(RunSettled(settlement.run))
         if again:
             self._settle(again)
-        self._calls.difference_update(call for call, _ in ending)
-        return len(won)
+        for call, _ in ending:
+            self._calls.discard(call)
+            self._progressed.discard(call)
+            self._aside.pop(call.job.uid, None)  # it may have waited for this one to end
 
     def _settle_again(self, call: Call, refused: Settlement) -> Settlement | None:
         """What to write instead of an ending that was refused: it was decided on an older version of the run.
@@ -514,11 +552,8 @@ class Loop:
         self.finished = True
 
     def _retry_of(self, run: Run) -> Retry:
-        try:
-            job = self.store.get(run.job_id)
-        except JobNotFoundError:
-            return ONCE
-        return job.retry if job.uid == run.job_uid else ONCE
+        jobs = self.store.jobs(ids=[run.job_id])
+        return jobs[0].retry if jobs and jobs[0].uid == run.job_uid else ONCE
 
 
 def _as_it_stands(call: Call) -> Run:

@@ -59,17 +59,18 @@ class Hold(NamedTuple):
     lease_until: datetime
 
 
-def first_fire_time(trigger: Trigger, now: datetime) -> datetime:
-    """When a job that gets *trigger* at *now* fires first; TriggerError if that is never.
+def first_fire_time(trigger: Trigger, now: datetime) -> datetime | None:
+    """When a job that gets *trigger* at *now* fires first. None: its trigger has ended.
 
     A date that has passed is fired at once: late is better than never.
     """
-    if isinstance(trigger, DateTrigger) and trigger.run_date is not None:
-        return trigger.run_date
-    first = trigger.next_after(now)
-    if first is None:
+    return trigger.run_date if isinstance(trigger, DateTrigger) else trigger.next_after(now)
+
+
+def check_fires(trigger: Trigger, now: datetime) -> None:
+    """TriggerError if *trigger* has ended."""
+    if first_fire_time(trigger, now) is None:
         raise TriggerError(f"expected a trigger that fires after {now:%Y-%m-%d %H:%M:%S} UTC, got {trigger}")
-    return first
 
 
 def fire(
@@ -190,11 +191,17 @@ def resume(job: Job, now: datetime) -> Change:
 
 
 def reschedule(job: Job, trigger: Trigger, now: datetime) -> Change:
-    """Give *job* another trigger, counted from *now*. A paused job stays paused."""
+    """Give *job* another trigger, counted from *now*; TriggerError if it has ended. A paused job stays paused."""
+    check_fires(trigger.anchored(now), now)
+    change = _retrigger(job, trigger, now)
+    _check_forward(job, change.job.next_fire_time)
+    return change
+
+
+def _retrigger(job: Job, trigger: Trigger, now: datetime) -> Change:
     trigger = trigger.anchored(now)
     job, dropped = _drop_until(job, now)
     following = first_fire_time(trigger, now if job.last_fire_time is None else max(now, job.last_fire_time))
-    _check_forward(job, following)
     return Change(
         _next_version(job, revision=job.revision + 1, trigger=trigger, anchored_at=now, next_fire_time=following),
         dropped,
@@ -223,12 +230,21 @@ def ensure(job: Job, declared: Job, now: datetime) -> Change | None:
     """Bring a stored *job* to what the code declares; None if it is that already.
 
     An unchanged definition keeps its phase, its pause and its history; a trigger that leaves its start
-    open keeps the start it has. A changed trigger reschedules; a pause survives either.
+    open keeps the start it has. A changed trigger reschedules; a pause survives either. A trigger that
+    has ended, as a declared one does some day, or a date that was fired already, ends the job.
     """
     differing = {name: getattr(declared, name) for name in DEFINITION if getattr(declared, name) != getattr(job, name)}
     if declared.trigger == job.trigger or declared.trigger.anchored(job.anchored_at) == job.trigger:
         differing.pop("trigger", None)
-    return modify(job, differing, now) if differing else None
+    if not differing:
+        return None
+    trigger = differing.pop("trigger", None)
+    change = Change(_next_version(job)) if trigger is None else _retrigger(job, trigger, now)
+    changed = change.job._replace(revision=job.revision + 1, **differing)
+    if changed.next_fire_time is not None and job.last_fire_time is not None:
+        was_fired = changed.next_fire_time <= job.last_fire_time
+        changed = changed._replace(next_fire_time=None) if was_fired else changed
+    return Change(check_job(changed), change.runs)
 
 
 def run_now(job: Job, now: datetime) -> Change:

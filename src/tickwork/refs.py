@@ -1,7 +1,7 @@
 """Functions by name: `module:qualname` <-> callable.
 
 A job outlives the process that added it, so its function is kept as a name that every process can look up.
-A function of a script that is run (`__main__:refresh`) is found only by processes that run the same script.
+A script that is run is named as it would be imported: `python shop.py` and `uvicorn shop:app` mean the same.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from tickwork.errors import FunctionReferenceError
@@ -36,7 +38,7 @@ def name_function(func: Function) -> str:
         raise _unnameable(func, "a lambda", "define it with def at the top of a module")
     if "<locals>" in qualname:
         raise _unnameable(func, "a nested function", "move it to the top of its module")
-    return f"{module}:{qualname}"
+    return f"{script_name() if module == '__main__' else module}:{qualname}"
 
 
 def find_function(ref: str) -> Function:
@@ -47,20 +49,29 @@ def find_function(ref: str) -> Function:
             f"func: expected 'module:qualname', as in 'app.jobs:refresh', got {ref!r}: put a colon after the module"
         )
     try:
-        found: Any = importlib.import_module(module_name)
+        found: Any = sys.modules["__main__"] if module_name == script_name() else importlib.import_module(module_name)
+        for name in qualname.split("."):
+            found = getattr(found, name, None)
     except (Exception, SystemExit) as error:  # a module may raise anything while it is imported, or exit
         raise FunctionReferenceError(
             f"func: expected a module that can be imported, got {module_name!r} in {ref!r}, "
             f"which raised {type(error).__name__}: {error}"
         ) from error
-    for name in qualname.split("."):
-        found = getattr(found, name, None)
     if not callable(found):
         raise FunctionReferenceError(
             f"func: expected a callable under {ref!r}, got {'nothing' if found is None else repr(found)}: "
             f"look for a typing error, or for a function that was renamed"
         )
     return found  # type: ignore[no-any-return]
+
+
+def script_name() -> str:
+    """The name under which the script that runs would be imported; `__main__` if it could not be."""
+    main = sys.modules["__main__"]
+    if main.__spec__ is not None:  # python -m package.module
+        return main.__spec__.name
+    file = getattr(main, "__file__", None)
+    return Path(file).stem if file else "__main__"
 
 
 def _unnameable(func: object, what: str, cure: str) -> FunctionReferenceError:

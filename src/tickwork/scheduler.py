@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar, final
 
 from tickwork import plan
-from tickwork.checks import check_duration
+from tickwork.checks import check_duration, seconds
 from tickwork.clock import MICROSECOND, Clock, aware_utc
 from tickwork.codec import plain_arguments
 from tickwork.driver import Driver
@@ -49,7 +49,7 @@ from tickwork.refs import Function, find_function, name_function
 from tickwork.run import Cancelled, Outcome, Released, Run, RunState, Skipped
 from tickwork.stores import make_store
 from tickwork.stores.base import Store
-from tickwork.triggers import DateTrigger, Trigger, make_trigger
+from tickwork.triggers import OPTIONS, CronTrigger, DateTrigger, Trigger, make_trigger
 
 MILLISECONDS_BEFORE_2020 = 1_577_836_800_000
 MAX_TRIES = 100
@@ -114,7 +114,14 @@ class Scheduler:
     ) -> None:
         self._store = make_store(store, clock=clock)
         self._executors: dict[str, Executor] = {**self._own_executors(), **(executors or {})}
+        if timezone is not None:
+            CronTrigger(minute=0, timezone=timezone)  # a zone that does not exist is refused here and not later
         self._timezone = timezone
+        for name, one in self._executors.items():
+            if not callable(getattr(one, "submit", None)):
+                raise InvalidJobError(
+                    f"executors: expected executors by name, got {one!r} for {name!r}: try ThreadExecutor(20)"
+                )
         self._defaults = self._check_defaults(job_defaults or {})
         self._timing = _check_timing(lease, poll)
         self._listeners = Listeners()
@@ -122,7 +129,7 @@ class Scheduler:
         self._driver: Driver | None = None
         self._process: int | None = None
         self._shutting_down = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
 
     # starting and stopping
 
@@ -188,10 +195,9 @@ class Scheduler:
         """What is true of this scheduler at this moment."""
         driver = self._driver if self._driver and self._driver.is_alive() else None
         loop = driver.loop if driver else None
-        outage = (loop.outage.error if loop.outage else driver.fault) if driver and loop else None
         return Health(
             running=self.running, paused=bool(loop and loop.paused), node=loop.node if loop else None,
-            store=self._store.location, outage=outage,
+            store=self._store.location, outage=driver.trouble() if driver else None,
         )  # fmt: skip
 
     # jobs
@@ -228,6 +234,9 @@ class Scheduler:
         Without an *id* a job is named after its function, so that every worker that adds it means the
         same job; a one-off that is added to a running scheduler gets a random id.
 
+        A trigger that has ended is refused, unless the job is declared: then it is stored as ended, since
+        what the code declares ends some day.
+
         Raises TriggerError, InvalidJobError, FunctionReferenceError, JobExistsError, StoreError.
         """
         job = self._make_job(
@@ -235,8 +244,9 @@ class Scheduler:
             misfire_grace_time=misfire_grace_time, max_instances=max_instances, retry=retry,
             next_run_time=next_run_time, trigger_args=trigger_args,
         )  # fmt: skip
-        if not self.running:
-            return self._declare(job, replace_existing=replace_existing)
+        with self._lock:  # a start that goes on is waited for
+            if not self._stores_at_once():
+                return self._declare(job, replace_existing=replace_existing)
         if replace_existing:
             return self._ensure([job])[0]
         return self.add_jobs([job])[0]
@@ -256,6 +266,11 @@ class Scheduler:
 
     def scheduled_job(self, trigger: Trigger | str, **options: Any) -> Callable[[F], F]:
         """Decorate a function to make it a job, with the options of `add_job`; the function is unchanged."""
+        if inspect.isfunction(trigger):
+            raise InvalidJobError(
+                f"scheduled_job: expected a trigger, got the function {trigger.__name__!r}: "
+                f'write @scheduler.scheduled_job("interval", minutes=10)'
+            )
 
         def declare(func: F) -> F:
             self.add_job(func, trigger, replace_existing=self.running, **options)
@@ -265,10 +280,8 @@ class Scheduler:
 
     def get_job(self, job_id: str) -> Job | None:
         """The job as it is now, or None if there is none."""
-        try:
-            return self._opened_store().get(job_id)
-        except JobNotFoundError:
-            return self._declared.get(job_id)
+        stored = self._opened_store().jobs(ids=[job_id])
+        return stored[0] if stored else self._declared.get(job_id)
 
     def get_jobs(self) -> Sequence[Job]:
         """All jobs: the next to fire first, then the paused and the ended ones."""
@@ -284,7 +297,7 @@ class Scheduler:
         for name in changes.keys() & {"next_run_time", "next_fire_time"}:
             if changes[name] is None:
                 raise InvalidJobError(f"{name}: expected a time, got None: pause_job pauses a job")
-            changes["next_fire_time"] = aware_utc(changes.pop(name), name)
+            changes["next_fire_time"] = self._instant(name, changes.pop(name))
         return self._change(job_id, lambda job, now: plan.modify(job, self._checked(job, changes), now), Released())
 
     def reschedule_job(self, /, job_id: str, trigger: Trigger | str, **trigger_args: Any) -> Job:
@@ -338,7 +351,8 @@ class Scheduler:
         self, job_id: str | None = None, *, states: Collection[RunState] = (), limit: int = 100, offset: int = 0
     ) -> Sequence[Run]:
         """The newest rows of the ledger, of one job or all, in these states or all."""
-        return self._opened_store().runs(job_id=job_id, states=states, limit=limit, offset=offset)
+        wanted = [_state(state) for state in states]
+        return self._opened_store().runs(job_id=job_id, states=wanted, limit=limit, offset=offset)
 
     def get_run(self, run_id: str) -> Run:
         """The run as it is now. Raises RunNotFoundError."""
@@ -367,6 +381,7 @@ class Scheduler:
             raise InvalidJobError(
                 f"trigger: expected 'date', 'interval' or 'cron' before its options, got only {sorted(trigger_args)}"
             )
+        self._check_options(trigger_args)
         chosen = make_trigger(DateTrigger() if trigger is None else trigger, trigger_args, timezone=self._timezone)
         plain_args, plain_kwargs = plain_arguments(args, kwargs or {})
         check_arguments(function, plain_args, plain_kwargs)
@@ -374,9 +389,11 @@ class Scheduler:
         settings = {**self._defaults, **{key: value for key, value in policies.items() if value is not UNSET}}
         if settings.get("executor") is None:
             settings["executor"] = _usual_executor(function)
+        if self._stores_at_once():
+            plan.check_fires(chosen.anchored(now), now)
         anchored_at, first = now, plan.first_fire_time(chosen.anchored(now), now)
         if not isinstance(next_run_time, Unset) and next_run_time is not None:
-            anchored_at = first = aware_utc(next_run_time, "next_run_time")
+            anchored_at = first = self._instant("next_run_time", next_run_time)
         return check_job(Job(
             id=id if id is not None else self._default_id(ref, chosen),
             func=ref, trigger=chosen, args=plain_args, kwargs=plain_kwargs or NO_ARGUMENTS,
@@ -387,8 +404,21 @@ class Scheduler:
             **self._read_policies(settings),
         ))  # fmt: skip
 
+    def _instant(self, name: str, time: object) -> datetime:
+        """A user's time as an instant; one without a zone is in the scheduler's, if that has one."""
+        if isinstance(time, datetime) and time.tzinfo is None and self._timezone is not None:
+            time = DateTrigger(time, timezone=self._timezone).run_date
+        return aware_utc(time, name)  # type: ignore[arg-type]  # it checks what it is given
+
     def _default_id(self, ref: str, trigger: Trigger) -> str:
-        return secrets.token_hex(8) if self.running and isinstance(trigger, DateTrigger) else ref
+        return secrets.token_hex(8) if self._stores_at_once() and isinstance(trigger, DateTrigger) else ref
+
+    def _check_options(self, trigger_args: Mapping[str, Any]) -> None:
+        """InvalidJobError for an option of the trigger that was meant as one of the job."""
+        for name in trigger_args:
+            meant = did_you_mean(name, JOB_OPTIONS)
+            if meant.startswith(" (did") and not any(name in options for options in OPTIONS.values()):
+                raise InvalidJobError(f"add_job: expected an option of the job or of its trigger, got {name!r}{meant}")
 
     def _read_policies(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """The policies as a job keeps them, from what a user may write."""
@@ -437,6 +467,18 @@ class Scheduler:
 
     # declared jobs
 
+    def _stores_at_once(self) -> bool:
+        """Whether a job that is added goes to the store, and not onto the list for the next start.
+
+        Also during a shutdown: a job that still runs may add another one.
+        """
+        if self._process is not None and self._process != os.getpid():
+            raise ForkedSchedulerError(
+                f"expected the process {self._process} that started this scheduler, "
+                f"got its forked child {os.getpid()}, in which it can store nothing: make and start another one"
+            )
+        return self._driver is not None and self._driver.is_alive()
+
     def _declare(self, job: Job, *, replace_existing: bool) -> Job:
         if job.id in self._declared and not replace_existing:
             raise JobExistsError(job.id)
@@ -478,6 +520,8 @@ class Scheduler:
     def _change(self, job_id: str, decide: Callable[[Job, datetime], Change], held: Outcome | None = None) -> Job:
         """Read, decide and write, again if another writer was faster; *held* is what becomes of runs claimed ahead."""
         store = self._opened_store()
+        if job_id in self._declared and not self.running and not store.jobs(ids=[job_id]):
+            raise SchedulerNotRunningError(f"expected a stored job, got the declared {job_id!r}: call start() first")
         for tries in range(MAX_TRIES):
             # A microsecond later each time: two runs asked for at one instant are two runs.
             change = decide(store.get(job_id), store.clock.now() + tries * MICROSECOND)
@@ -555,9 +599,11 @@ class Scheduler:
 
     def _finish(self, driver: Driver) -> None:
         """The last act of the driver's thread."""
-        for executor in self._executors.values():
-            executor.stop()
-        self._store.close()
+        for close in (*(executor.stop for executor in self._executors.values()), self._store.close):
+            try:
+                close()
+            except Exception:
+                log.exception("while the scheduler stopped")
         atexit.unregister(self._leave)
         self._process = None
         log.info("scheduler stopped, node %s", driver.loop.node)
@@ -613,7 +659,7 @@ class _Uids:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._last = 0
 
     def new(self) -> int:
@@ -646,14 +692,17 @@ def _split_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return {**own, "trigger_args": {name: value for name, value in options.items() if name not in own}}
 
 
+def _state(state: RunState | str) -> RunState:
+    try:
+        return RunState(state)
+    except ValueError:
+        raise InvalidJobError(
+            f"states: expected states of runs, got {state!r}{did_you_mean(state, RunState)}"
+        ) from None
+
+
 def _seconds(name: str, duration: object) -> float | None:
-    if duration is None:
-        return None
-    if isinstance(duration, timedelta):
-        return duration.total_seconds()
-    if isinstance(duration, int | float) and not isinstance(duration, bool) and 0 <= duration < 1e10:
-        return float(duration)
-    raise InvalidJobError(f"{name}: expected seconds, a timedelta or None, got {duration!r}")
+    return None if duration is None else seconds(name, duration).total_seconds()
 
 
 def _check_timing(lease: timedelta, poll: timedelta) -> Timing:

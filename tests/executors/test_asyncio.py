@@ -137,3 +137,38 @@ def test_an_impossible_number_of_tasks_is_refused(tasks: int) -> None:
         InvalidJobError, match="AsyncIOExecutor max_tasks: expected a whole number from 1 to 100000, got"
     ):
         AsyncIOExecutor(max_tasks=tasks)
+
+
+async def stops_the_loop() -> None:
+    asyncio.get_running_loop().stop()
+
+
+def test_a_job_cannot_end_the_loop_for_the_others() -> None:
+    executor, reports = AsyncIOExecutor(), Reports()
+    executor.start(reports)
+
+    executor.submit([make_call(stops_the_loop)])
+    _, first = reports.next()
+    executor.submit([make_call(where)])
+    _, second = reports.next()
+
+    assert (first, second) == (Succeeded(), Succeeded("tickwork-asyncio"))
+    executor.stop()
+
+
+def test_a_task_that_is_cancelled_before_its_first_step_is_reported() -> None:
+    async def story() -> None:
+        executor, reports = AsyncIOExecutor(asyncio.get_running_loop()), Reports()
+        executor.start(reports)
+        call = make_call(where)
+
+        executor.submit([call])
+        executor._begin()
+        executor._tasks[call].cancel()
+        reported, outcome = await asyncio.to_thread(reports.next)
+
+        assert (reported, outcome.state) == (call, RunState.LOST)
+        assert executor.free() == executor.max_tasks
+        executor.stop()
+
+    asyncio.run(story())

@@ -15,6 +15,7 @@ from tickwork.executors.call import (
     MAX_REASON_LENGTH,
     RunContext,
     check_arguments,
+    context_parameter,
     current_run,
     inside_run,
     invoke,
@@ -89,7 +90,7 @@ def test_every_text_of_an_outcome_can_be_written() -> None:
 def test_progress_is_plain(told: Any, kept: Progress) -> None:
     call = make_call(int)
 
-    call.context.progress(*told)
+    RunContext(call).progress(*told)
 
     assert call.progress == kept
 
@@ -97,15 +98,24 @@ def test_progress_is_plain(told: Any, kept: Progress) -> None:
 @pytest.mark.parametrize("told", [("1 of 2",), (float("nan"),), (1, float("inf")), (None,), (10**400,), (object(),)])
 def test_progress_that_is_no_number_is_refused(told: Any) -> None:
     with pytest.raises(InvalidJobError, match="progress: expected a finite number as"):
-        make_call(int).context.progress(*told)
+        RunContext(make_call(int)).progress(*told)
 
 
 def test_tracking_tells_how_far_it_is() -> None:
     call = make_call(int)
     seen = []
 
-    for item in call.context.track(["a", "b"], message="reading"):
+    for item in RunContext(call).track(["a", "b"], message="reading"):
         seen.append((item, call.progress))
 
     assert seen == [("a", Progress(0, 2, "reading")), ("b", Progress(1, 2, "reading"))]
     assert call.progress == Progress(2, 2, "reading")
+
+
+def test_a_context_is_recognised_however_its_annotation_is_written() -> None:
+    def plain(run: RunContext) -> None: ...
+    def optional(run: RunContext | None = None) -> None: ...
+    def text(run: tickwork.RunContext | None = None) -> None: ...  # type: ignore[name-defined]  # noqa: F821
+    def other(run: str) -> None: ...
+
+    assert [context_parameter(func) for func in (plain, optional, text, other)] == ["run", "run", "run", None]

@@ -8,15 +8,15 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import Depends, FastAPI, HTTPException, Request
+from fastapi import Body, Depends, FastAPI, HTTPException, Request
 from tests.fastapi.client import JSON, Client, anyone, make_app
 
 from tickwork import AsyncIOScheduler, ConflictError, RunContext, StoreUnavailableError, TriggerError
@@ -70,6 +70,20 @@ def quote(job_id: str) -> str:
     from urllib.parse import quote as percent_encode
 
     return percent_encode(job_id, safe="!'()*")
+
+
+class Upload:
+    """A megabyte of JSON, and how many of its kilobytes were taken."""
+
+    def __init__(self, *, announced: bool) -> None:
+        self.sent = 0
+        length = {"Content-Length": str(1_024 * 1_024)} if announced else {}
+        self.options: dict[str, Any] = {"content": self.parts(), "headers": {**JSON, **length}}
+
+    async def parts(self) -> AsyncIterator[bytes]:
+        for _ in range(1_024):
+            self.sent += 1
+            yield b" " * 1_024
 
 
 def ids(response: httpx.Response) -> list[str]:
@@ -296,6 +310,57 @@ def test_a_store_that_cannot_be_reached_is_503(tmp_path: Path) -> None:
     assert str(place.parent) in response.json()["detail"]
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"reason":"\\ud800"}', b'{"reason":"\xed\xa0\x80"}', b'{"reason":NaN}', b'{"reason":1e999}', b'{"\\ud800":NaN}x',
+        b"{bad", b"\xff", b"[" * 16_000, b'{"reason":' * 1_000,
+    ],
+)  # fmt: skip
+def test_a_body_that_is_no_reason_is_422(scheduler: ManualScheduler, client: Client, body: bytes) -> None:
+    """Its answer does not quote it, as not all that can be read can be written."""
+    response = client.post("/jobs/refresh/pause", content=body)
+
+    assert response.status_code == 422
+    assert response.json()["detail"][0]["loc"][0] == "body"
+    assert "input" not in response.json()["detail"][0]
+    assert not scheduler.get_job("refresh").paused  # type: ignore[union-attr]
+
+
+def test_the_answer_to_a_body_that_a_dependency_refuses_can_be_written(scheduler: ManualScheduler) -> None:
+    def wants_a_code(code: Annotated[int, Body(embed=True)]) -> None:
+        pass
+
+    client = Client(make_app(scheduler, dependencies=[Depends(wants_a_code)]))
+
+    for code in (b"NaN", b'"\\ud800"'):
+        assert client.post("/jobs/refresh/run", content=b'{"code":%s}' % code).status_code == 422
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_body_that_is_too_long_is_not_read_to_its_end(scheduler: ManualScheduler, announced: bool) -> None:
+    upload = Upload(announced=announced)
+    response = Client(make_app(scheduler)).post("/jobs/refresh/pause", **upload.options)
+
+    assert response.status_code == 413
+    assert response.json() == {"detail": "expected a body of at most 16384 bytes, got more: send no more than a reason"}
+    assert upload.sent <= (0 if announced else 20)
+
+
+def test_a_length_that_nobody_can_mean_is_too_long(client: Client) -> None:
+    headers = {**JSON, "Content-Length": "9" * 5_000}
+
+    assert client.post("/jobs/refresh/pause", content=b"{}", headers=headers).status_code == 413
+
+
+def test_a_body_in_parts_is_read_as_one(client: Client) -> None:
+    async def parts() -> AsyncIterator[bytes]:
+        yield b'{"reason":'
+        yield b'"a leak"}'
+
+    assert client.post("/jobs/refresh/pause", content=parts()).json()["pause_reason"] == "a leak"
+
+
 # health
 
 
@@ -347,6 +412,7 @@ def test_routes_that_change_something_are_not_mounted_unless_someone_guards_them
     [
         {"dependencies": [Depends(anyone)], "unprotected": True},
         {"dependencies": [Depends(anyone)], "allowed_hosts": ["jobs.example.com"]},
+        {"dependencies": [Depends(anyone)], "read_only": True, "allowed_hosts": ["jobs.example.com"]},
         {"unprotected": True, "allowed_hosts": "jobs.example.com"},
     ],
 )
@@ -375,6 +441,20 @@ def test_dependencies_guard_every_route(scheduler: ManualScheduler) -> None:
         assert client.ask(method, url, headers=JSON).status_code == 401, url
     assert client.get("/tickwork/jobs", headers={"Authorization": "friend"}).status_code == 200
     assert len(urls) == sum(len(methods) for methods in app.openapi()["paths"].values()) + 4
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_who_may_call_is_asked_before_a_body_is_read(scheduler: ManualScheduler, announced: bool) -> None:
+    def admit_nobody() -> None:
+        raise HTTPException(401, "who is there?")
+
+    client = Client(make_app(scheduler, dependencies=[Depends(admit_nobody)]))
+    upload = Upload(announced=announced)
+
+    assert client.post("/jobs/refresh/pause", **upload.options).status_code == 401
+    assert upload.sent == 0
+    for body in (b"{bad", b"[" * 10_000, b'{"reason":NaN}', b'{"reason":7}'):
+        assert client.post("/jobs/refresh/pause", content=body).status_code == 401, body
 
 
 def test_read_only_leaves_out_what_changes_something(scheduler: ManualScheduler) -> None:
@@ -422,15 +502,22 @@ def test_an_unprotected_router_answers_to_local_names(scheduler: ManualScheduler
     assert client.post("/jobs/refresh/run", headers={**JSON, "Origin": f"http://{host}"}).status_code == 202
 
 
+UNGUARDED: list[dict[str, Any]] = [{"unprotected": True}, {"read_only": True}, {"read_only": True, "dependencies": []}]
+
+
+@pytest.mark.parametrize("options", UNGUARDED)
 @pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example:8000", "[::1", ""])
 def test_an_unprotected_router_does_not_answer_to_a_name_that_someone_let_point_here(
-    scheduler: ManualScheduler, host: str
+    scheduler: ManualScheduler, host: str, options: dict[str, Any]
 ) -> None:
-    client = Client(make_app(scheduler, dependencies=None, unprotected=True))
+    """Read-only or not: what it shows is not for every page on the web either."""
+    client = Client(make_app(scheduler, **({"dependencies": None} | options)))
 
     for url in ("/", "/jobs", "/overview"):
         assert client.get(url, headers={"Host": host}).status_code == 403, url
-    assert client.delete("/jobs/refresh", headers={"Host": host}).status_code == 403
+    assert client.delete("/jobs/refresh", headers={"Host": host}).status_code == (
+        405 if "read_only" in options else 403
+    )
 
 
 @pytest.mark.parametrize("origin", ["https://evil.example", "http://6.6.6.6", "null", "http://[::1"])
@@ -442,19 +529,26 @@ def test_an_unprotected_router_does_not_answer_to_pages_from_elsewhere(scheduler
     assert client.get("/jobs", headers={"Origin": origin}).status_code == 403
 
 
-def test_an_unprotected_router_answers_to_the_names_it_is_told(scheduler: ManualScheduler) -> None:
+@pytest.mark.parametrize("options", UNGUARDED)
+def test_an_unprotected_router_answers_to_the_names_it_is_told(
+    scheduler: ManualScheduler, options: dict[str, Any]
+) -> None:
     def status(allowed_hosts: list[str], **headers: str) -> int:
-        app = make_app(scheduler, dependencies=None, unprotected=True, allowed_hosts=allowed_hosts)
+        app = make_app(scheduler, **({"dependencies": None, "allowed_hosts": allowed_hosts} | options))
         return Client(app).get("/jobs", headers=headers).status_code
 
     assert status(["jobs.example.com"], Host="jobs.example.com:8443") == 200
     assert status(["jobs.example.com"], Host="127.0.0.1:8000", Origin="https://jobs.example.com") == 200
+    assert status(["Jobs.Example.com"], Host="jobs.EXAMPLE.com", Origin="https://JOBS.example.com") == 200
     assert status(["jobs.example.com"], Host="jobs.example.org") == 403
     assert status(["*"], Host="jobs.example.org", Origin="https://evil.example") == 200
 
 
-def test_a_protected_router_answers_to_every_name(client: Client) -> None:
+def test_a_protected_router_answers_to_every_name(scheduler: ManualScheduler, client: Client) -> None:
+    read_only = Client(make_app(scheduler, read_only=True))
+
     assert client.get("/jobs", headers={"Host": "jobs.example.com"}).status_code == 200
+    assert read_only.get("/jobs", headers={"Host": "jobs.example.com"}).status_code == 200
 
 
 # in an app
@@ -479,6 +573,8 @@ def test_the_documentation_of_the_api_is_complete(scheduler: ManualScheduler) ->
         "/jobs", "/jobs/{job_id}", "/jobs/{job_id}/pause", "/jobs/{job_id}/resume", "/jobs/{job_id}/run",
         "/runs", "/runs/{run_id}", "/health", "/overview",
     }  # fmt: skip
+    body = paths["/jobs/{job_id}/pause"]["post"]["requestBody"]["content"]["application/json"]["schema"]
+    assert body["properties"].keys() == {"reason"}
 
 
 @pytest.mark.parametrize("on_file", [False, True], ids=["memory", "sqlite"])

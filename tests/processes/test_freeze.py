@@ -44,9 +44,9 @@ def test_thawed_worker_changes_nothing_that_others_took_over(
     wait_until(lambda: not held_by(frozen, ledger), "all its runs, taken over")
     wait_until(lambda: {row.fire_time for row in held} <= succeeded(ledger), "their second attempts")
     before = [row for row in ledger.rows() if row.closed]
+    gate.touch()  # its late outcome may come before it hears that the run was taken over, or after
     thawed_at = now_micros()
     frozen.thaw()
-    gate.touch()
     wait_until(lambda: [end for end in witness.lines("end", "long") if end.pid == frozen.pid], "a late end")
     back = wait_until(
         lambda: next((row for row in ledger.rows() if row.node == frozen.node and row.fire_time > thawed_at and row.closed), None),
@@ -57,7 +57,6 @@ def test_thawed_worker_changes_nothing_that_others_took_over(
     for worker in workers:
         worker.stop()
 
-    assert ledger.rows()[: len(before)] != []
     after = {row.number: row for row in ledger.rows()}
     assert [row for row in before if after[row.number] != row] == [], "changed by the thawed worker"
     first, second = ledger.rows("long")

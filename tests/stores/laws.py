@@ -162,7 +162,7 @@ class StoreLaws:
     @given(job=jobs, becoming=jobs)
     def test_every_field_that_a_change_writes_survives(self, store: Store, job: Job, becoming: Job) -> None:
         store.add([job])
-        becoming = becoming._replace(id=job.id, uid=job.uid, version=job.version + 1)
+        becoming = becoming._replace(id=job.id, uid=job.uid, version=job.version + 1, revision=job.revision + 1)
 
         store.save([Change(becoming)])
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from tickwork import __version__
-from tickwork.cli.arguments import Parser, check_command, seconds, state, whole
+from tickwork.cli.arguments import STATES, Parser, check_command, check_text, seconds, state, whole
 from tickwork.cli.changing import pause, remove, resume, run_now
 from tickwork.cli.reading import show_jobs, show_next, show_runs
 from tickwork.cli.running import run
@@ -91,7 +91,7 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
 
     option = command("runs", show_runs, store)
     option("--job", metavar="ID", help="of this job alone")
-    option("--state", type=state, action="append", default=[], help="in this state alone; may be given several times")
+    option("--state", type=state, action="append", default=[], help=f"{STATES}; may be given several times")
     option("--limit", type=partial(whole, least=1, most=MAX_ROWS), default=20, metavar="N", help="default 20")
     option("--utc", action="store_true", help="times in UTC, not in the local zone")
     option("--json", action="store_true", help="for programs; times in UTC, durations in seconds")
@@ -109,5 +109,6 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     command("run-now", run_now, store, job)
     command("remove", remove, store, job)
 
+    check_text(arguments)
     check_command(arguments, commands.choices)
     return parser.parse_args(arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 from collections.abc import Collection, Sequence
 from contextlib import suppress
@@ -13,6 +14,7 @@ from tickwork.run import RunState
 from tickwork.triggers import CronTrigger, IntervalTrigger, Trigger
 
 MAX_SECONDS = 86_400
+STATES = ", ".join(RunState)
 UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*([wdhms])")
 INTERVAL = re.compile(rf"every\s+((?:{UNIT.pattern}\s*)+)")
@@ -35,6 +37,15 @@ class Parser(argparse.ArgumentParser):
         for theirs, ours in REWORDED.items():
             message = message.replace(theirs, ours)
         raise UsageError(f"{message}: see `{self.prog} --help`")
+
+
+def check_text(arguments: Sequence[str]) -> None:
+    """Python keeps bytes that are not UTF-8 as lone surrogates, which no store can hold."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError:
+            raise UsageError(f"expected arguments in UTF-8, got {os.fsencode(argument)!r}") from None
 
 
 def check_command(arguments: Sequence[str], known: Collection[str]) -> None:
@@ -60,7 +71,8 @@ def state(written: str) -> RunState:
     with suppress(ValueError):
         return RunState(written)
     raise argparse.ArgumentTypeError(
-        f"expected the state of a run, got {written!r}{did_you_mean(written, [known.value for known in RunState])}"
+        f"expected the state of a run ({STATES}), got {written!r}"
+        f"{did_you_mean(written, [known.value for known in RunState])}"
     )
 
 

@@ -12,7 +12,7 @@ from tickwork.cli.arguments import read_trigger
 from tickwork.cli.records import iso, job_record, print_json, run_record
 from tickwork.cli.tables import print_table
 from tickwork.cli.targets import open_store
-from tickwork.cli.words import in_zone, say_distance, say_duration, say_ending, say_note, say_state, say_time
+from tickwork.cli.words import in_zone, say_distance, say_duration, say_ending, say_note, say_state, say_time, say_took
 from tickwork.errors import JobNotFoundError
 from tickwork.job import Job
 from tickwork.scheduler import Scheduler
@@ -42,13 +42,13 @@ def show_runs(options: argparse.Namespace) -> int:
             _find_job(scheduler, options.job)  # a typing error is more likely than a job that never fired
     if options.json:
         return print_json([run_record(run) for run in runs])
-    zone = "UTC" if options.utc else None
+    zone, now = "UTC" if options.utc else None, datetime.now(UTC)
     return print_table(
         ("FIRE TIME", "JOB", "STATE", "LATE", "TOOK", "NOTE"),
         [
             (
                 say_time(run.fire_time, zone), run.job_id, say_ending(run), say_duration(run.lateness),
-                say_duration(run.duration), say_note(run, zone),
+                say_took(run, now), say_note(run, zone),
             )
             for run in runs
         ],

@@ -12,7 +12,8 @@ from tickwork.run import Run
 
 
 def print_json(records: Sequence[object]) -> int:
-    print(json.dumps(records, indent=2, ensure_ascii=False))
+    written = json.dumps(records, indent=2, ensure_ascii=False)
+    print("".join(letter if letter.isprintable() or letter == "\n" else _escape(letter) for letter in written))
     return 0
 
 
@@ -40,6 +41,11 @@ def run_record(run: Run) -> dict[str, Any]:
         "progress": progress and {"done": progress.done, "total": progress.total, "message": progress.message},
         "error": run.error, "result": run.result,
     }  # fmt: skip
+
+
+def _escape(letter: str) -> str:
+    """As JSON may write any character of a string: `json` itself leaves C1 controls as they are, and more."""
+    return json.dumps(letter)[1:-1]
 
 
 def iso(instant: datetime | None) -> str | None:

@@ -9,12 +9,12 @@ import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
+from threading import Thread
 from types import FrameType
 from typing import NoReturn
 
 from tickwork.asyncio import AsyncIOScheduler
 from tickwork.cli.targets import load_scheduler
-from tickwork.events import SchedulerStopped
 from tickwork.scheduler import Scheduler
 
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s  %(message)s"
@@ -48,12 +48,13 @@ async def _run_until_stopped(scheduler: Scheduler, patience: float) -> int:
         if scheduler.running:
             scheduler.shutdown(wait=False, timeout=patience)
 
-    def tell_stopped(_: object) -> None:
+    def tell_stopped() -> None:
+        scheduler.wait_stopped()
         with suppress(RuntimeError):  # the loop is closed, and nobody waits any more
             loop.call_soon_threadsafe(stopped.set)
 
-    scheduler.add_listener(tell_stopped, SchedulerStopped)
     await _start(scheduler)
+    Thread(target=tell_stopped, name="tickwork-run", daemon=True).start()  # no listener, whose turn may never come
     _on_first_signal(lambda name: loop.call_soon_threadsafe(stop, name))
     await stopped.wait()
     if loop.time() >= deadline:

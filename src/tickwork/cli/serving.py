@@ -74,7 +74,10 @@ def make_app() -> FastAPI:
         router = create_router(scheduler, dependencies=[Depends(_knows(token))])
     else:  # beyond this machine --unprotected was given: who protects the port knows by which names it is called
         router = create_router(scheduler, unprotected=True, allowed_hosts=[] if loopback else ["*"])
-    app = FastAPI(title="tickwork", lifespan=lifespan(scheduler, timeout=timeout))
+    app = FastAPI(
+        title="tickwork", lifespan=lifespan(scheduler, timeout=timeout),
+        docs_url=None, redoc_url=None, openapi_url=None,  # the router's dependencies would not guard them
+    )  # fmt: skip
     app.include_router(router)
     return app
 

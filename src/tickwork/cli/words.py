@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from tickwork.job import Job
-from tickwork.run import Run
+from tickwork.run import Run, RunState
 
 
 def say_state(job: Job) -> str:
@@ -18,6 +18,14 @@ def say_state(job: Job) -> str:
 
 def say_ending(run: Run) -> str:
     return run.state if run.attempt == 1 else f"{run.state}, attempt {run.attempt}"
+
+
+def say_took(run: Run, now: datetime) -> str:
+    """How long the call took, or in whole seconds for how long it has been going on: 'for 24 s'."""
+    if run.state is not RunState.RUNNING or run.started_at is None:
+        return say_duration(run.duration)
+    seconds = max(0, round((now - run.started_at).total_seconds()))  # the node's clock may be ahead
+    return f"for {seconds} s" if seconds < 60 else f"for {say_duration(timedelta(seconds=seconds))}"
 
 
 def say_note(run: Run, zone: str | None) -> str:

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import logging
 import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 from tickwork.checks import check_whole
 from tickwork.executors.base import Report
@@ -18,6 +20,8 @@ from tickwork.executors.call import Call, begin, failure, invoke, success
 from tickwork.run import Lost, Outcome
 
 MAX_TASKS = 100_000
+
+log = logging.getLogger("tickwork.run")
 
 
 class AsyncIOExecutor:
@@ -31,6 +35,7 @@ class AsyncIOExecutor:
         self.max_tasks = max_tasks
         self._given = loop
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._own: OwnLoop | None = None
 
     def use(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run what is submitted from the next start on in *loop*."""
@@ -47,14 +52,17 @@ class AsyncIOExecutor:
         self._report = report
         self._loop = self._given
         self._queue: deque[Call] = deque()
-        self._tasks: dict[Call, asyncio.Task[None]] = {}
+        self._tasks: dict[Call, asyncio.Task[Outcome]] = {}
 
     def free(self) -> int:
+        if self._loop is not None and self._loop.is_closed():
+            return 0
         return self.max_tasks - len(self._queue) - len(self._tasks)
 
     def submit(self, calls: Sequence[Call]) -> None:
         if self._loop is None:
-            self._loop = _loop_on_a_thread()
+            self._own = OwnLoop()
+            self._loop = self._own.loop
         self._queue.extend(calls)
         with suppress(RuntimeError):  # the loop was closed: nothing begins any more, and `take_back` finds the calls
             self._loop.call_soon_threadsafe(self._begin)
@@ -78,8 +86,9 @@ class AsyncIOExecutor:
         return True
 
     def stop(self) -> None:
-        if self._given is None and self._loop is not None:
-            self._loop.call_soon_threadsafe(self._loop.stop)
+        if self._own is not None:
+            self._own.stop()
+            self._own = None
         self._loop = None
 
     def _begin(self) -> None:
@@ -90,9 +99,15 @@ class AsyncIOExecutor:
                 call = queue.popleft()
             except IndexError:  # taken back this moment
                 return
-            tasks[call] = loop.create_task(self._run(call))
+            task = tasks[call] = loop.create_task(self._run(call))
+            task.add_done_callback(partial(self._end, call))
 
-    async def _run(self, call: Call) -> None:
+    def _end(self, call: Call, task: asyncio.Task[Outcome]) -> None:
+        """Report; also for a task that was cancelled before its first step."""
+        self._tasks.pop(call, None)  # not there if it outlived a shutdown
+        self._report(call, Lost("its task was cancelled before it began") if task.cancelled() else task.result())
+
+    async def _run(self, call: Call) -> Outcome:
         outcome: Outcome
         try:
             if inspect.iscoroutinefunction(call.func):
@@ -103,15 +118,14 @@ class AsyncIOExecutor:
             task = asyncio.current_task()
             asked = task is not None and task.cancelling() > 0
             outcome = Lost("its task was cancelled before it ended") if asked else failure(call, error)
-        self._tasks.pop(call, None)  # not there if it outlived a shutdown
-        self._report(call, outcome)
+        return outcome
 
 
 async def invoke_async(call: Call) -> Outcome:
     """Make the call in this task; only a cancellation passes through."""
-    begin(call)
+    _, kwargs = begin(call)
     try:
-        result = call.func(*call.args, **call.kwargs)
+        result = call.func(*call.args, **kwargs)
         if inspect.isawaitable(result):
             result = await result
         return success(result)
@@ -121,16 +135,24 @@ async def invoke_async(call: Call) -> Outcome:
         return failure(call, error)
 
 
-def _loop_on_a_thread() -> asyncio.AbstractEventLoop:
-    loop = asyncio.new_event_loop()
+class OwnLoop:
+    """An event loop on a thread of its own, which goes on until it is stopped from here, whatever a job does to it."""
 
-    def work() -> None:
-        asyncio.set_event_loop(loop)
-        try:
-            loop.run_forever()
-        finally:
-            loop.run_until_complete(loop.shutdown_asyncgens())
-            loop.close()
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._stopping = False
+        threading.Thread(target=self._work, name="tickwork-asyncio", daemon=True).start()
 
-    threading.Thread(target=work, name="tickwork-asyncio", daemon=True).start()
-    return loop
+    def stop(self) -> None:
+        self._stopping = True
+        self.loop.call_soon_threadsafe(self.loop.stop)
+
+    def _work(self) -> None:
+        asyncio.set_event_loop(self.loop)
+        while not self._stopping:
+            try:
+                self.loop.run_forever()
+            except BaseException:
+                log.exception("a job ended the event loop, which goes on")
+        self.loop.run_until_complete(self.loop.shutdown_asyncgens())
+        self.loop.close()

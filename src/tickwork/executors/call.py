@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Si
 from contextvars import ContextVar, Token
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from tickwork.checks import shown
 from tickwork.clock import Clock
@@ -48,12 +48,11 @@ def inside_run() -> bool:
 class RunContext:
     """What a job's function may know about its run: a parameter with this annotation receives it."""
 
-    __slots__ = ("_call", "_progress_sent_at", "latest_progress")
+    __slots__ = ("_call", "_progress_sent_at")
 
     def __init__(self, call: Call) -> None:
         self._call = call
         self._progress_sent_at = 0.0
-        self.latest_progress: Progress | None = None
 
     @property
     def id(self) -> str:
@@ -81,7 +80,7 @@ class RunContext:
 
     def progress(self, done: float, total: float | None = None, message: str = "") -> None:
         """Tell how far the run has come; people see it within a second. Cheap enough for every step."""
-        self.latest_progress = Progress(
+        self._call.progress = Progress(
             _finite("done", done), None if total is None else _finite("total", total),
             _writable(str(message)[:MAX_REASON_LENGTH]),
         )  # fmt: skip
@@ -103,7 +102,18 @@ class RunContext:
 class Call:
     """A function with its arguments and its run: what a node has in hand until the run is settled."""
 
-    __slots__ = ("args", "clock", "context", "func", "job", "kwargs", "progressed", "run", "started_at", "submitted_at")
+    __slots__ = (
+        "args",
+        "clock",
+        "func",
+        "job",
+        "kwargs",
+        "progress",
+        "progressed",
+        "run",
+        "started_at",
+        "submitted_at",
+    )
 
     def __init__(self, job: Job, run: Run, func: Function, clock: Clock, progressed: Callable[[Call], None]) -> None:
         self.job = job
@@ -111,31 +121,30 @@ class Call:
         self.func = func
         self.args = tuple(copied(value) for value in job.args) if job.args else ()
         self.kwargs = {name: copied(value) for name, value in job.kwargs.items()}
-        self.context = RunContext(self)
         self.clock = clock
         self.progressed = progressed
         self.submitted_at: datetime | None = None
         self.started_at: datetime | None = None
-        parameter = context_parameter(func)
-        if parameter is not None:
-            self.kwargs[parameter] = self.context
-
-    @property
-    def progress(self) -> Progress | None:
-        return self.context.latest_progress
+        self.progress: Progress | None = None
+        """The latest that it told."""
 
 
-def begin(call: Call) -> Token[RunContext]:
-    """The call begins here and now, in this context."""
+def begin(call: Call) -> tuple[Token[RunContext], dict[str, Any]]:
+    """The call begins here and now: what ends its context, and its keyword arguments with the RunContext among them.
+
+    A call does not know its context, which knows the call: a circle for each run would be the collector's main work.
+    """
+    context = RunContext(call)
     call.started_at = call.clock.now()
-    return _current.set(call.context)
+    parameter = context_parameter(call.func)
+    return _current.set(context), call.kwargs if parameter is None else {**call.kwargs, parameter: context}
 
 
 def invoke(call: Call) -> Outcome:
     """Make the call on this thread. Never raises: whatever the function does is an outcome."""
-    token = begin(call)
+    token, kwargs = begin(call)
     try:
-        result = call.func(*call.args, **call.kwargs)
+        result = call.func(*call.args, **kwargs)
         if inspect.iscoroutine(result):  # an async function that was given to a thread on purpose
             result = _run_coroutine(result)
         return success(result)
@@ -153,7 +162,10 @@ def success(result: Any) -> Succeeded:
 def failure(call: Call, error: BaseException) -> Failed:
     """The outcome of a call that raised: one line, and the traceback without tickwork's own frame."""
     inner = error.__traceback__.tb_next if error.__traceback__ else None
-    text = "".join(traceback.format_exception(type(error), error, inner))
+    try:
+        text = "".join(traceback.format_exception(type(error), error, inner))
+    except BaseException as worse:  # noqa: BLE001  formatting calls the exception's own code
+        text = f"its traceback cannot be written: {type(worse).__name__}"
     log.warning("run %s of job %r failed: %s", call.run.id, call.run.job_id, _one_line(error))
     return Failed(_one_line(error), _writable(text)[-MAX_ERROR_LENGTH:])
 
@@ -162,9 +174,16 @@ def failure(call: Call, error: BaseException) -> Failed:
 def context_parameter(func: Function) -> str | None:
     """The name of the parameter that receives the RunContext, or None if the function wants none."""
     for parameter in signature(func).parameters.values():
-        if parameter.annotation in (RunContext, "RunContext", "tickwork.RunContext"):
+        if _is_context(parameter.annotation):
             return parameter.name
     return None
+
+
+def _is_context(annotation: object) -> bool:
+    """Whether an annotation says RunContext: itself, with None beside it, or as text in whatever module's name."""
+    if isinstance(annotation, str):
+        return any(part.strip().rpartition(".")[2] == "RunContext" for part in annotation.split("|"))
+    return annotation is RunContext or RunContext in get_args(annotation)
 
 
 def check_arguments(func: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
@@ -207,8 +226,9 @@ def _run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
 def _one_line(error: BaseException) -> str:
     try:
         text = _writable(" ".join(str(error).split()))
-    except Exception as worse:  # noqa: BLE001  its __str__ is anybody's code
+    except BaseException as worse:  # noqa: BLE001  its __str__ is anybody's code
         text = f"its text cannot be read: {type(worse).__name__}"
+    text = "".join(letter if letter.isprintable() else "?" for letter in text[:MAX_REASON_LENGTH])
     line = f"{type(error).__name__}: {text}" if text else type(error).__name__
     return line if len(line) <= MAX_REASON_LENGTH else f"{line[: MAX_REASON_LENGTH - 3]}..."
 

@@ -47,7 +47,10 @@ class ThreadExecutor:
         finished = sum(worker.finished for worker in self._workers)
         busy = sum(worker.busy for worker in self._workers)
         ahead = min(MAX_QUEUED, self._typical.calls_within(QUEUE_AHEAD, finished, busy))
-        return self.max_workers + self.max_workers * ahead - (self._submitted - finished)
+        in_hand = self._submitted - finished
+        if in_hand >= self.max_workers and self._typical.has_stalled(QUEUE_AHEAD):
+            ahead = 0
+        return self.max_workers + self.max_workers * ahead - in_hand
 
     def submit(self, calls: Sequence[Call]) -> None:
         self._calls.extend(calls)
@@ -106,13 +109,19 @@ class Typical:
         self._finished = 0
         self._busy = 0.0
         self._seconds: float | None = None
+        self._ended_at = 0.0
 
     def calls_within(self, seconds: float, finished: int, busy: float) -> int:
         """How many calls one thread makes in that time; 0 as long as nothing is known."""
         if finished > self._finished:
+            self._ended_at = time.monotonic()
             latest = (busy - self._busy) / (finished - self._finished)
             self._seconds = latest if self._seconds is None else (self._seconds + latest) / 2
             self._finished, self._busy = finished, busy
         if self._seconds is None:
             return 0
         return int(seconds / max(self._seconds, 1e-6))
+
+    def has_stalled(self, seconds: float) -> bool:
+        """Whether nothing ended for so long: the calls that run now are not like those before."""
+        return time.monotonic() - self._ended_at > seconds

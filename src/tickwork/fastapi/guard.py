@@ -12,6 +12,10 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from fastapi import HTTPException, Request
+from starlette.types import Message, Receive
+
+MAX_BODY = 16 * 1024
+"""Bytes; the longest body that tickwork has a use for is a reason."""
 
 
 async def refuse_simple_requests(request: Request) -> None:
@@ -35,15 +39,16 @@ def refuse_strangers(allowed_hosts: Collection[str]) -> Callable[[Request], Awai
     """For a router that nothing else protects: it answers to its own names, and to pages of its own.
 
     Its own names are IP addresses, `localhost`, names without a dot, and *allowed_hosts*: no one else can
-    let such a name point here. `*` among them lets every name pass. Pages of `localhost`, on any port, count as its
-    own: a front end in development.
+    let such a name point here. `*` among them lets every name pass, and case makes no difference. Pages of
+    `localhost`, on any port, count as its own: a front end in development.
     """
+    allowed = {host.lower() for host in allowed_hosts}
 
     async def check(request: Request) -> None:
-        if "*" in allowed_hosts:
+        if "*" in allowed:
             return
         host = _hostname(f"//{request.headers.get('host', '')}")
-        if not (_is_local(host) or host in allowed_hosts):
+        if not (_is_local(host) or host in allowed):
             raise HTTPException(
                 403,
                 f"expected to be called by a local name, as nothing protects this router, got {host!r}: "
@@ -51,7 +56,7 @@ def refuse_strangers(allowed_hosts: Collection[str]) -> Callable[[Request], Awai
             )
         origin = request.headers.get("origin")
         source = None if origin is None else _hostname(origin)
-        if source is not None and source not in (host, "localhost", *allowed_hosts):
+        if source is not None and source not in (host, "localhost", *allowed):
             raise HTTPException(
                 403,
                 f"expected a request from a page of {host!r}, as nothing protects this router, got {origin!r}: "
@@ -59,6 +64,32 @@ def refuse_strangers(allowed_hosts: Collection[str]) -> Callable[[Request], Awai
             )
 
     return check
+
+
+def refuse_long_bodies(request: Request) -> Request:
+    """*request*, but whoever reads its body gets no more of it than MAX_BODY.
+
+    What it says of its length is believed before anything is read, and what comes is counted: it may say nothing.
+    """
+    announced = request.headers.get("content-length", "")
+    receive, received = request.receive, 0
+
+    async def receive_counting() -> Message:
+        nonlocal received
+        if announced.isdecimal() and int(announced[:9]) > MAX_BODY:  # Python refuses to read thousands of digits
+            raise _too_long()
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > MAX_BODY:
+            raise _too_long()
+        return message
+
+    counting: Receive = receive_counting
+    return Request(request.scope, counting)
+
+
+def _too_long() -> HTTPException:
+    return HTTPException(413, f"expected a body of at most {MAX_BODY} bytes, got more: send no more than a reason")
 
 
 def _is_local(host: str) -> bool:

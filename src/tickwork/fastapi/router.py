@@ -6,13 +6,15 @@ loop goes on.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.params import Depends as Dependency
-from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
+from pydantic import ValidationError
 
 from tickwork.clock import SystemClock
 from tickwork.errors import (
@@ -29,7 +31,7 @@ from tickwork.errors import (
     TriggerError,
 )
 from tickwork.fastapi.dashboard import add_dashboard
-from tickwork.fastapi.guard import refuse_simple_requests, refuse_strangers
+from tickwork.fastapi.guard import refuse_long_bodies, refuse_simple_requests, refuse_strangers
 from tickwork.fastapi.models import ErrorView, HealthView, JobView, Overview, Pause, RunSummary, RunView
 from tickwork.job import Job
 from tickwork.run import Run, RunState
@@ -85,19 +87,20 @@ def create_router(
     - *read_only* leaves out the routes that change something, with or without dependencies. Who can reach it
       reads the names of jobs and functions, results and tracebacks.
     - *unprotected* lets everyone who can reach the server do everything: for a development machine, or behind a
-      proxy that asks who is there. It answers only to local names (`localhost`, an IP address, a name without a
-      dot) and *allowed_hosts*, so that no page on the web can reach it through its visitor's browser.
+      proxy that asks who is there.
+
+    Without dependencies, read-only or not, it answers only to local names (`localhost`, an IP address, a name
+    without a dot) and to *allowed_hosts*, in any case of letters (`["*"]`: to every name), so that no page on the
+    web can reach it through its visitor's browser.
 
     Routes, below *prefix*: `GET jobs`, `GET jobs/{id}`, `GET runs`, `GET runs/{id}`, `GET health` (503 if this
     process does not fire), `GET overview`; `POST jobs/{id}/pause`, `resume` and `run`, with a JSON content
-    type, and `DELETE jobs/{id}`. An id may hold slashes, encoded or not. Errors are `{"detail": ...}` with 404,
-    409, 422 or 503.
+    type, and `DELETE jobs/{id}`. An id may hold slashes, encoded or not. Errors are `{"detail": ...}` with 403,
+    404, 409, 413, 415, 422 or 503, and what the dependencies answer, which are asked before a body is read.
     """
     _check_protection(dependencies, unprotected=unprotected, read_only=read_only, allowed_hosts=allowed_hosts)
-    strangers = [Depends(refuse_strangers(allowed_hosts))] if unprotected else []
-    router = APIRouter(
-        prefix=prefix, tags=["tickwork"], route_class=TickworkRoute, dependencies=[*strangers, *(dependencies or ())]
-    )
+    guards = dependencies or [Depends(refuse_strangers(allowed_hosts))]
+    router = APIRouter(prefix=prefix, tags=["tickwork"], route_class=TickworkRoute, dependencies=guards)
     add_reading_routes(router, scheduler)
     add_overview(router, scheduler, read_only=read_only)
     if not read_only:
@@ -174,11 +177,12 @@ def add_overview(router: APIRouter, scheduler: Scheduler, *, read_only: bool) ->
 def add_changing_routes(router: APIRouter, scheduler: Scheduler) -> None:
     guard = [Depends(refuse_simple_requests)]
     errors = _errors(404, 409, 415)
+    body = {"requestBody": {"content": {"application/json": {"schema": Pause.model_json_schema()}}}}
 
-    @router.post("/jobs/{job_id:path}/pause", dependencies=guard, responses=errors)
-    def pause(job_id: str, how: Pause | None = None) -> JobView:
+    @router.post("/jobs/{job_id:path}/pause", dependencies=guard, responses=errors | _errors(413), openapi_extra=body)
+    def pause(job_id: str, how: Annotated[Pause, Depends(read_pause)]) -> JobView:
         """Fire this job on no node until it is resumed; what runs goes on."""
-        return _job_view(scheduler, scheduler.pause_job(job_id, reason=how.reason if how else None))
+        return _job_view(scheduler, scheduler.pause_job(job_id, reason=how.reason))
 
     @router.post("/jobs/{job_id:path}/resume", dependencies=guard, responses=errors)
     def resume(job_id: str) -> JobView:
@@ -198,22 +202,46 @@ def add_changing_routes(router: APIRouter, scheduler: Scheduler) -> None:
         scheduler.remove_job(job_id)
 
 
+async def read_pause(request: Request) -> Pause:
+    """The body of the request. A dependency, as FastAPI reads what is declared as a body before it asks who is there.
+
+    Pydantic reads the JSON, and not `json`, which takes lone surrogates and recurses with what it is given.
+    """
+    body = await request.body()
+    if body.strip() in (b"", b"null"):
+        return Pause()
+    try:
+        return Pause.model_validate_json(body)
+    except ValidationError as error:
+        raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from None
+
+
 class TickworkRoute(APIRoute):
-    """A route whose tickwork errors become answers, whatever handlers the app has of its own."""
+    """A route that reads no long body, and whose errors become answers, whatever handlers the app has of its own."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
 
         async def answer(request: Request) -> Response:
             try:
-                return await handle(request)
+                return await handle(refuse_long_bodies(request))
+            except RequestValidationError as error:
+                return _refusal([{part: one[part] for part in ("type", "loc", "msg")} for one in error.errors()], 422)
             except TickworkError as error:
                 status = next((status for kind, status in STATUS if isinstance(error, kind)), None)
                 if status is None:
                     raise
-                return JSONResponse({"detail": str(error)}, status)
+                return _refusal(str(error), status)
 
         return answer
+
+
+def _refusal(detail: object, status: int) -> Response:
+    """In ASCII, which can always be written: what is told may quote half a surrogate pair.
+
+    What was got is left out where it is not known to be JSON, such as NaN.
+    """
+    return Response(json.dumps({"detail": detail}), status, media_type="application/json")
 
 
 def _check_protection(
@@ -229,9 +257,9 @@ def _check_protection(
             "dependencies=[Depends(...)], or read_only=True to leave these routes out, or unprotected=True if "
             "everyone who can reach this server may call them"
         )
-    if isinstance(allowed_hosts, str) or (allowed_hosts and not unprotected):
+    if isinstance(allowed_hosts, str) or (allowed_hosts and dependencies):
         raise UnprotectedRoutesError(
-            f"create_router: expected allowed_hosts=[...] only beside unprotected=True, got {allowed_hosts!r}: "
+            f"create_router: expected allowed_hosts=[...] only without dependencies, got {allowed_hosts!r}: "
             "dependencies say who may call, by whatever name"
         )
 

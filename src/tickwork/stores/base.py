@@ -72,7 +72,10 @@ class Store(Protocol):
         ...
 
     def save(self, changes: Sequence[Change]) -> Sequence[Change]:
-        """Write those changes whose job is still at the version they were decided on; return these."""
+        """Write those changes whose job is still at the version they were decided on; return these.
+
+        A definition (the fields of `DEFINITION`) is written if the revision was raised.
+        """
         ...
 
     def remove(self, job_ids: Collection[str] | None = None) -> Sequence[Job]:

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Generic, TypeAlias, TypeVar
 
 from tickwork.clock import Clock, SystemClock
-from tickwork.errors import JobExistsError, JobNotFoundError, RunNotFoundError
+from tickwork.errors import ConflictError, JobExistsError, JobNotFoundError, RunNotFoundError
 from tickwork.job import Job
 from tickwork.plan import Change, Hold, Settlement
 from tickwork.run import Origin, Run, RunKey, RunState
@@ -49,6 +49,10 @@ class MemoryStore:
             for job in jobs:
                 if job.id in self._ids or job.id not in new:
                     raise JobExistsError(job.id)
+                if job.uid in self._jobs:
+                    raise ConflictError(
+                        "expected new jobs, got some that were added before: make them again with new_job"
+                    )
                 new.discard(job.id)
             for job in jobs:
                 self._ids[job.id] = job.uid
@@ -177,11 +181,11 @@ class MemoryStore:
 
     def _write(self, change: Change) -> Change:
         """The change as it was written: without the runs that exist already."""
-        new = tuple(run for run in change.runs if _key(run) not in self._runs)
+        new = [run for run in change.runs if _key(run) not in self._runs]
         self._put_job(change.job)
         for run in new:
             self._put_run(run)
-        return change if len(new) == len(change.runs) else change._replace(runs=new)
+        return change if len(new) == len(change.runs) else change._replace(runs=tuple(new))
 
     def _remove(self, job_id: str) -> Job:
         job = self._jobs.pop(self._ids.pop(job_id))
@@ -212,6 +216,8 @@ class MemoryStore:
         """The first due jobs, out of their agenda; those to skip stay in it."""
         due: list[Job] = []
         skipped: list[Job] = []
+        if limit <= 0:
+            return due
         for uid in self._agenda(executor).take(until):
             (skipped if uid in skip else due).append(self._jobs[uid])
             if len(due) == limit:

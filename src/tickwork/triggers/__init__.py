@@ -27,6 +27,8 @@ TRIGGERS: Mapping[str, type[DateTrigger | IntervalTrigger | CronTrigger]] = {
     trigger.kind: trigger for trigger in (DateTrigger, IntervalTrigger, CronTrigger)
 }
 
+MIN_FIELDS = 5
+"""What has so many words is a crontab and no word for a trigger."""
 OPTIONS = {kind: signature(trigger).parameters for kind, trigger in TRIGGERS.items()}
 
 
@@ -40,6 +42,10 @@ def make_trigger(
     options = options or {}
     if not isinstance(trigger, str):
         return _finished(trigger, options)
+    if trigger not in TRIGGERS and len(trigger.split()) >= MIN_FIELDS:
+        raise TriggerError(
+            f'trigger: expected a trigger or its word, got {trigger!r}: write "cron", crontab={trigger!r}'
+        )
     if trigger not in TRIGGERS:
         raise TriggerError(f"trigger: expected a trigger or its word, got {trigger!r}{did_you_mean(trigger, TRIGGERS)}")
     _check_options(trigger, options)

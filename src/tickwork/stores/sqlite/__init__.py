@@ -81,11 +81,14 @@ class SQLiteStore:
         if not self._opened:
             check_place(self.path)
             try:
-                self._folder.mkdir(exist_ok=True)
+                self._folder.mkdir(mode=0o770, exist_ok=True)
+                self.path.touch(mode=0o660)
                 with self._file.writing(create=True) as connection:
                     upgrade(connection, self.location)
             except (OSError, StoreUnavailableError) as error:
                 self.close()
+                if "locked" in str(error):  # by someone who will be done: nothing is wrong with the place
+                    raise
                 raise StoreUnusableError(f"cannot use {self.path} as a store: {error}") from error
             except BaseException:
                 self.close()
@@ -118,13 +121,15 @@ class SQLiteStore:
     def get(self, job_id: str) -> Job:
         with self._reading() as connection:
             row = connection.execute(sql.SELECT_JOB, (job_id,)).fetchone()
-            if row is None:
-                raise JobNotFoundError(job_id, [id for (id,) in connection.execute(sql.SOME_IDS)])
+            known = connection.execute(sql.SOME_IDS).fetchall() if row is None else ()
+        if row is None:
+            raise JobNotFoundError(job_id, [id for (id,) in known])
         return read_job(row)
 
     def jobs(self, *, ids: Collection[str] | None = None, after: str = "", limit: int | None = None) -> Sequence[Job]:
         with self._reading() as connection:
-            return self._select_jobs(connection, ids, after, -1 if limit is None else limit)
+            rows = _select_jobs(connection, ids, after, -1 if limit is None else limit)
+        return [read_job(row) for row in rows]
 
     def save(self, changes: Sequence[Change]) -> Sequence[Change]:
         with self._writing() as connection:
@@ -136,7 +141,7 @@ class SQLiteStore:
     def remove(self, job_ids: Collection[str] | None = None) -> Sequence[Job]:
         now = to_micros(self.clock.now())
         with self._writing() as connection:
-            jobs = self._select_jobs(connection, job_ids, "", -1)
+            jobs = [read_job(row) for row in _select_jobs(connection, job_ids, "", -1)]
             connection.executemany(sql.DELETE_JOB, [(job.uid,) for job in jobs])
             connection.executemany(sql.CANCEL_PENDING, [(now, job.uid) for job in jobs])
         return jobs
@@ -245,15 +250,6 @@ class SQLiteStore:
 
     # jobs, read with as little work as the walk allows
 
-    def _select_jobs(
-        self, connection: sqlite3.Connection, ids: Collection[str] | None, after: str, limit: int
-    ) -> list[Job]:
-        if ids is None:
-            rows = connection.execute(sql.SELECT_ALL_JOBS, (after, limit))
-        else:
-            rows = connection.execute(sql.SELECT_JOBS, (_listed(ids), after, limit))
-        return [read_job(row) for row in rows.fetchall()]
-
     def _due_jobs(self, connection: sqlite3.Connection, due: Sequence[Row]) -> Iterator[Job]:
         """The jobs of these rows; a definition that was read before is not read again."""
         known = {uid: self._definitions.get(uid) for uid, *_ in due}
@@ -316,14 +312,24 @@ class SQLiteStore:
         return self._file.reading()
 
 
+def _select_jobs(connection: sqlite3.Connection, ids: Collection[str] | None, after: str, limit: int) -> list[Row]:
+    if ids is None:
+        return connection.execute(sql.SELECT_ALL_JOBS, (after, limit)).fetchall()
+    return connection.execute(sql.SELECT_JOBS, (_listed(ids), after, limit)).fetchall()
+
+
 def _save(connection: sqlite3.Connection, change: Change) -> bool:
     """Write *change* whole or not at all; whether its job was still at the version that was read."""
+    job = change.job
     connection.execute("savepoint change")
+    before = connection.execute(sql.SELECT_REVISION, (job.uid,)).fetchone()
     saved = bool(connection.execute(sql.UPDATE_JOB, updated_job(change.job)).rowcount) and all(
         connection.execute(sql.INSERT_RUN, inserted_run(run)).rowcount for run in change.runs
     )
     if saved:
-        connection.execute(sql.UPDATE_DEFINITION, definition(change.job)[::-1])
+        if before != (job.revision,):  # otherwise it stays as it was written, perhaps by a newer version
+            uid, text = definition(job)
+            connection.execute(sql.UPDATE_DEFINITION, (text, uid))
     else:
         connection.execute("rollback to change")
     connection.execute("release change")

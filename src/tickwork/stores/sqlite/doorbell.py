@@ -12,9 +12,10 @@ import secrets
 import stat
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
-RING, HANG_UP = b"!", b"q"
+RING = b"!"
 SUFFIX = ".bell"
 
 
@@ -25,6 +26,9 @@ class Doorbell:
         self._folder = folder
         self._path: Path | None = None
         self._pipe: int | None = None
+        self._thread: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._closing = threading.Event()
 
     def listen(self, ring: Callable[[], None]) -> None:
         """Call *ring*, on a thread of its own, whenever another process rings."""
@@ -33,14 +37,18 @@ class Doorbell:
         name = secrets.token_hex(8)
         hidden = self._folder / f".{name}"
         try:
-            os.mkfifo(hidden, 0o666)
+            os.mkfifo(hidden, 0o660)
             # For reading and writing: so it never ends, and there is a reader before others see the name.
             self._pipe = os.open(hidden, os.O_RDWR | os.O_CLOEXEC)
             self._path = hidden.rename(self._folder / f"{name}{SUFFIX}")
         except OSError:
             self.close()
             return
-        threading.Thread(target=_answer, args=(self._pipe, ring), name="tickwork-doorbell", daemon=True).start()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(
+            target=_answer, args=(self._pipe, ring, self._closing), name="tickwork-doorbell", daemon=True
+        )
+        self._thread.start()
 
     def ring_others(self) -> None:
         """Wake every other process that listens in this folder; clear away the pipes of the dead."""
@@ -53,18 +61,23 @@ class Doorbell:
 
     def close(self) -> None:
         """Stop listening."""
-        if self._path is not None:
-            self._path.unlink(missing_ok=True)
-            self._path = None
-        if self._pipe is not None:
-            os.write(self._pipe, HANG_UP)  # the thread that reads it closes it
-            self._pipe = None
+        with self._lock:  # a shutdown and its caller may both come here
+            path, pipe, thread = self._path, self._pipe, self._thread
+            self._path = self._pipe = self._thread = None
+        if path is not None:
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
+        if pipe is not None:
+            if thread is not None:
+                self._closing.set()
+                os.write(pipe, RING)
+                thread.join()  # only then is the number free for another file
+            os.close(pipe)
 
 
-def _answer(pipe: int, ring: Callable[[], None]) -> None:
-    while HANG_UP not in os.read(pipe, 4096):
+def _answer(pipe: int, ring: Callable[[], None], closing: threading.Event) -> None:
+    while os.read(pipe, 4096) and not closing.is_set():
         ring()
-    os.close(pipe)
 
 
 def _ring(bell: Path) -> None:
@@ -72,7 +85,8 @@ def _ring(bell: Path) -> None:
         pipe = os.open(bell, os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError as error:
         if error.errno == errno.ENXIO:  # a pipe without a reader: its process is gone
-            bell.unlink(missing_ok=True)
+            with suppress(OSError):
+                bell.unlink(missing_ok=True)
         return
     try:
         if stat.S_ISFIFO(os.fstat(pipe).st_mode):

@@ -76,7 +76,9 @@ class DatabaseFile:
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
         """A connection to read from; it never waits for a writer. Raises StoreUnavailableError."""
-        with self._read_lock:
+        if not self._read_lock.acquire(timeout=2 * PATIENCE):  # a signal handler may have interrupted its holder
+            raise self._unavailable(f"no turn to read within {2 * PATIENCE} s")
+        try:
             try:
                 self._reader = self._reader or self._connect()
                 self._check_identity()
@@ -84,6 +86,8 @@ class DatabaseFile:
             except (sqlite3.Error, OSError) as error:
                 self._close_reader()
                 raise self._unavailable(f"{type(error).__name__}: {error}") from error
+        finally:
+            self._read_lock.release()
 
     def close(self) -> None:
         with self._write_lock, self._read_lock:

@@ -1,6 +1,7 @@
 """Every statement of the SQLite store, whole.
 
-Parameters are in the order in which they stand; a list of values is one JSON text, read by `json_each`.
+Parameters are in the order in which they stand; a list of values is one JSON text, read by `json_each`. Where
+one state is asked for, the index's own condition stands beside it: without that SQLite reads the whole ledger.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ TAKEN_IDS = """
 select id from tickwork_jobs
 where id in (select value from json_each(?)) and uid not in (select value from json_each(?))
 """
-SOME_IDS = "select id from tickwork_jobs limit 1000"
+SOME_IDS = "select id from tickwork_jobs limit 200"
+SELECT_REVISION = "select revision from tickwork_jobs where uid = ?"
 SELECT_JOB = f"select {JOB} from {JOBS} where id = ?"
 SELECT_ALL_JOBS = f"select {JOB} from {JOBS} where id > ? order by id limit ?"
 SELECT_JOBS = f"""
@@ -42,7 +44,7 @@ UPDATE_DEFINITION = "update tickwork_definitions set definition = ? where uid = 
 DELETE_JOB = "delete from tickwork_jobs where uid = ?"
 CANCEL_PENDING = """
 update tickwork_runs set state = 'cancelled', version = version + 1, ended_at = ?, reason = 'its job was removed'
-where job_uid = ? and state = 'pending'
+where job_uid = ? and state in ('pending', 'running') and state = 'pending'
 """
 
 # fire
@@ -84,7 +86,8 @@ where job_uid = ? and fire_time = ? and origin = ? and attempt = ? and version =
 ANY_PENDING = "select 1 from tickwork_runs where state = 'pending' and available_at <= ? limit 1"
 SELECT_PENDING = f"""
 select {", ".join("run." + column.strip() for column in RUN.split(","))}, job.max_instances,
-    (select count(*) from tickwork_runs as other where other.state = 'running' and other.job_uid = run.job_uid)
+    (select count(*) from tickwork_runs as other
+        where other.state in ('pending', 'running') and other.state = 'running' and other.job_uid = run.job_uid)
 from tickwork_runs as run join tickwork_jobs as job on job.uid = run.job_uid
 where run.state = 'pending' and run.available_at <= ? and job.executor = ?
     and (job.paused_at is null or run.origin = 'manual')
@@ -110,10 +113,12 @@ select ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? where exists (select 1 
 """
 CANCEL_ORPHAN = """
 update tickwork_runs set state = 'cancelled', version = version + 1, ended_at = ?, reason = 'its job was removed'
-where job_uid = ? and state = 'pending' and not exists (select 1 from tickwork_jobs where uid = tickwork_runs.job_uid)
+where job_uid = ? and state in ('pending', 'running') and state = 'pending'
+    and not exists (select 1 from tickwork_jobs where uid = tickwork_runs.job_uid)
 """
 SELECT_LOST = f"""
-select {RUN} from tickwork_runs where state = 'running' and lease_until <= ? order by lease_until limit ?
+select {RUN} from tickwork_runs
+where state in ('pending', 'running') and state = 'running' and lease_until <= ? order by lease_until limit ?
 """
 
 # outlook
@@ -123,7 +128,10 @@ select min(next_fire_time) from tickwork_jobs
 where executor = ? and paused_at is null and next_fire_time is not null and next_fire_time > ?
 """
 NEXT_CLAIM = "select min(available_at) from tickwork_runs where state = 'pending' and available_at > ?"
-NEXT_LAPSE = "select min(lease_until) from tickwork_runs where state = 'running' and lease_until > ?"
+NEXT_LAPSE = """
+select min(lease_until) from tickwork_runs
+where state in ('pending', 'running') and state = 'running' and lease_until > ?
+"""
 
 # the ledger, as people read it
 

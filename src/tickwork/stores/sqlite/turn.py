@@ -34,7 +34,7 @@ class Turn:
     def take(self) -> None:
         """Wait for the turn, but not for ever."""
         if self._file is None:
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o660)
         until = time.monotonic() + PATIENCE
         while not self._try() and time.monotonic() < until:
             time.sleep(random.uniform(SHORTEST_NAP, LONGEST_NAP))  # noqa: S311  no secret, only a scatter

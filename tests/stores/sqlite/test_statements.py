@@ -1,0 +1,38 @@
+"""The statements that the loop makes again and again read no more than they need, however long the ledger is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tickwork.stores.sqlite import SQLiteStore
+from tickwork.stores.sqlite import statements as sql
+
+HOT = {
+    "ANY_DUE": ("threads", 0),
+    "SELECT_DUE": ("threads", 0, "[]", 1),
+    "SELECT_ACTIVE": ("[1]",),
+    "ANY_PENDING": (0,),
+    "SELECT_PENDING": (0, "threads", "[]"),
+    "SELECT_LOST": (0, 1),
+    "NEXT_FIRE": ("threads", 0),
+    "NEXT_CLAIM": (0,),
+    "NEXT_LAPSE": (0,),
+    "CANCEL_PENDING": (0, 1),
+    "CANCEL_ORPHAN": (0, 1),
+}
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_hot_statements_stay_in_the_indexes_of_what_is_open(name: str, tmp_path: Path) -> None:
+    store = SQLiteStore(tmp_path / "jobs.db")
+    store.open()
+
+    with store._reading() as connection:
+        plan = [row[3] for row in connection.execute(f"explain query plan {getattr(sql, name)}", HOT[name])]
+
+    of_the_ledger = [line for line in plan if "tickwork_runs" in line or " run " in line or " other " in line]
+    assert all("tickwork_runs_open" in line or "tickwork_runs_pending" in line for line in of_the_ledger), plan
+    assert not any(line.startswith("SCAN tickwork") for line in plan), plan
+    store.close()
