@@ -416,8 +416,10 @@ class Scheduler:
     def _check_options(self, trigger_args: Mapping[str, Any]) -> None:
         """InvalidJobError for an option of the trigger that was meant as one of the job."""
         for name in trigger_args:
+            if any(name in options for options in OPTIONS.values()):
+                continue
             meant = did_you_mean(name, JOB_OPTIONS)
-            if meant.startswith(" (did") and not any(name in options for options in OPTIONS.values()):
+            if meant.startswith(" (did"):
                 raise InvalidJobError(f"add_job: expected an option of the job or of its trigger, got {name!r}{meant}")
 
     def _read_policies(self, settings: Mapping[str, Any]) -> dict[str, Any]:
