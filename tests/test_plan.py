@@ -743,7 +743,7 @@ class Asked:
         self.questions += 1
         return self.trigger.next_after(instant)
 
-    def anchored(self, at: datetime) -> Asked:
+    def anchored(self, at: datetime, seed: str = "") -> Asked:
         return self
 
     def to_json(self) -> dict[str, Any]:

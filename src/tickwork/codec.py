@@ -78,7 +78,7 @@ class UnreadableTrigger:
     def next_after(self, instant: datetime) -> datetime | None:
         raise TriggerError(self.why)
 
-    def anchored(self, at: datetime) -> Self:
+    def anchored(self, at: datetime, seed: str = "") -> Self:
         return self
 
     def to_json(self) -> dict[str, Any]:

@@ -192,14 +192,14 @@ def resume(job: Job, now: datetime) -> Change:
 
 def reschedule(job: Job, trigger: Trigger, now: datetime) -> Change:
     """Give *job* another trigger, counted from *now*; TriggerError if it has ended. A paused job stays paused."""
-    check_fires(trigger.anchored(now), now)
+    check_fires(trigger.anchored(now, job.id), now)
     change = _retrigger(job, trigger, now)
     _check_forward(job, change.job.next_fire_time)
     return change
 
 
 def _retrigger(job: Job, trigger: Trigger, now: datetime) -> Change:
-    trigger = trigger.anchored(now)
+    trigger = trigger.anchored(now, job.id)
     job, dropped = _drop_until(job, now)
     following = first_fire_time(trigger, now if job.last_fire_time is None else max(now, job.last_fire_time))
     return Change(
@@ -234,7 +234,7 @@ def ensure(job: Job, declared: Job, now: datetime) -> Change | None:
     has ended, as a declared one does some day, or a date that was fired already, ends the job.
     """
     differing = {name: getattr(declared, name) for name in DEFINITION if getattr(declared, name) != getattr(job, name)}
-    if declared.trigger == job.trigger or declared.trigger.anchored(job.anchored_at) == job.trigger:
+    if declared.trigger == job.trigger or declared.trigger.anchored(job.anchored_at, job.id) == job.trigger:
         differing.pop("trigger", None)
     if not differing:
         return None

@@ -389,13 +389,15 @@ class Scheduler:
         settings = {**self._defaults, **{key: value for key, value in policies.items() if value is not UNSET}}
         if settings.get("executor") is None:
             settings["executor"] = _usual_executor(function)
+        job_id = id if id is not None else self._default_id(ref, chosen)
+        anchored = chosen.anchored(now, job_id)
         if self._stores_at_once():
-            plan.check_fires(chosen.anchored(now), now)
-        anchored_at, first = now, plan.first_fire_time(chosen.anchored(now), now)
+            plan.check_fires(anchored, now)
+        anchored_at, first = now, plan.first_fire_time(anchored, now)
         if not isinstance(next_run_time, Unset) and next_run_time is not None:
             anchored_at = first = self._instant("next_run_time", next_run_time)
         return check_job(Job(
-            id=id if id is not None else self._default_id(ref, chosen),
+            id=job_id,
             func=ref, trigger=chosen, args=plain_args, kwargs=plain_kwargs or NO_ARGUMENTS,
             name=name if name is not None else sys.intern(ref.rpartition(":")[2]),
             uid=_uids.new(), anchored_at=anchored_at, next_fire_time=first,
@@ -677,7 +679,7 @@ _uids = _Uids()
 
 def _anchored(job: Job) -> Job:
     """The job as it is stored: with the start of its trigger fixed."""
-    return job._replace(trigger=job.trigger.anchored(job.anchored_at))
+    return job._replace(trigger=job.trigger.anchored(job.anchored_at, job.id))
 
 
 def _usual_executor(func: Function) -> str:

@@ -24,8 +24,9 @@ class Trigger(Protocol):
         """
         ...
 
-    def anchored(self, at: datetime) -> Self:
-        """The same trigger with whatever it leaves open (an interval's start) fixed at *at*.
+    def anchored(self, at: datetime, seed: str = "") -> Self:
+        """The same trigger with whatever it leaves open fixed: an interval's start at *at*, the choice
+        of what spreads load by *seed*, the job's id.
 
         A trigger that leaves nothing open is its own answer. Only anchored triggers are stored,
         so that a restart never shifts a phase.

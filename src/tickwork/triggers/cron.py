@@ -124,7 +124,7 @@ class CronTrigger:
             at = end if at > end - LONGEST_LEAP else max(end, fire - LONGEST_LEAP)
         return None
 
-    def anchored(self, at: datetime) -> Self:
+    def anchored(self, at: datetime, seed: str = "") -> Self:
         return self
 
     def to_json(self) -> dict[str, Any]:

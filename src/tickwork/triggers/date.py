@@ -38,7 +38,7 @@ class DateTrigger:
             raise naive_instant(instant)
         return self.run_date if self.run_date is not None and instant < self.run_date else None
 
-    def anchored(self, at: datetime) -> Self:
+    def anchored(self, at: datetime, seed: str = "") -> Self:
         return self if self.run_date is not None else type(self)(at)
 
     def to_json(self) -> dict[str, Any]:

@@ -65,7 +65,7 @@ class IntervalTrigger:
             return None
         return fire_time if self.end_date is None or fire_time <= self.end_date else None
 
-    def anchored(self, at: datetime) -> Self:
+    def anchored(self, at: datetime, seed: str = "") -> Self:
         if self.start_date is not None:
             return self
         if at.tzinfo is None:
