@@ -50,8 +50,6 @@ class Job(NamedTuple):
     trigger: Trigger
     anchored_at: datetime
     """When its trigger was set: the start of a trigger that names none."""
-    next_fire_time: datetime | None
-    """The next instant it fires at, paused or not. None: its trigger has ended."""
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = NO_ARGUMENTS
     name: str = ""
@@ -68,10 +66,13 @@ class Job(NamedTuple):
 
     uid: int = 0
     """New each time a job is added: an id that is removed and added again is another job."""
-    version: int = 1
-    """Raised by every write of this job; a write that read an older one loses."""
     revision: int = 1
     """Raised when the definition changes, and not when the job fires."""
+
+    version: int = 1
+    """Raised by every write of this job; a write that read an older one loses."""
+    next_fire_time: datetime | None = None
+    """The next instant it fires at, paused or not. None: its trigger has ended."""
     last_fire_time: datetime | None = None
     """The latest fire time that has its answer in the ledger. None: it has not fired yet."""
     paused_at: datetime | None = None
@@ -80,6 +81,10 @@ class Job(NamedTuple):
 
     def __hash__(self) -> int:
         return hash((self.uid, self.version))
+
+    def standing_at(self, version: int, next_fire_time: datetime | None, last_fire_time: datetime | None) -> Job:
+        """This job, not paused, where its schedule stands now. Every fire makes one: far cheaper than `_replace`."""
+        return _new(Job, (*self[:_STANDING], version, next_fire_time, last_fire_time, None, None))
 
     @property
     def next_run_time(self) -> datetime | None:
@@ -95,6 +100,9 @@ class Job(NamedTuple):
         """Whether it has no fire time left."""
         return self.next_fire_time is None
 
+
+_new = tuple.__new__
+_STANDING = Job._fields.index("version")
 
 DEFINITION = (
     "func", "trigger", "args", "kwargs", "name", "executor",

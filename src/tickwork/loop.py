@@ -7,12 +7,11 @@ queue and wakes the driver. So a test drives it by hand, and a simulation drives
 from __future__ import annotations
 
 import logging
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from heapq import heappop, heappush
-from itertools import count
+from functools import partial
 from typing import TypeGuard
 
 from tickwork import plan
@@ -20,11 +19,12 @@ from tickwork.errors import RunNotFoundError, StoreError
 from tickwork.events import JobFired, Listeners, RunSettled, RunStarted, StoreLost, StoreRecovered
 from tickwork.executors.base import Executor
 from tickwork.executors.call import Call
+from tickwork.held import HeldCalls
 from tickwork.job import ONCE, Job, Retry
 from tickwork.plan import Change, Hold, Settlement
 from tickwork.refs import Function, find_function
 from tickwork.run import Failed, Lost, Outcome, Released, Run, RunState
-from tickwork.stores.base import Claim, Store
+from tickwork.stores.base import Store
 
 FAR_OFF = datetime.max.replace(tzinfo=UTC)
 
@@ -45,7 +45,7 @@ class Timing:
     """The shortest time between two rounds: what comes due within it shares their commits."""
     short_rest: timedelta = timedelta(milliseconds=1)
     """The same while more is due than one round could take."""
-    batch: int = 250
+    batch: int = 500
     """How many jobs or runs one statement takes."""
     last_call: timedelta = timedelta(seconds=1)
     """How long cancelled coroutines have to clean up when the loop stops."""
@@ -71,9 +71,7 @@ class Loop:
         self._listeners = listeners
         self._wake = wake
         self._calls: set[Call] = set()
-        self._held: list[tuple[datetime, int, Call]] = []
-        self._held_for: Counter[str] = Counter()
-        self._numbers = count()
+        self._held = HeldCalls()
         self._reports: deque[tuple[Call, Outcome, datetime]] = deque()
         self._withdrawn: deque[tuple[int, Outcome]] = deque()
         self._progressed: set[Call] = set()
@@ -123,23 +121,15 @@ class Loop:
         """Take runs that were claimed ahead out of the hands of jobs that changed since."""
         while self._withdrawn:
             uid, outcome = self._withdrawn.popleft()
-            self._let_go((call for _, _, call in self._held if call.job.uid == uid), outcome, now)
+            self._let_go(self._held.of_job(uid), outcome, now)
 
     def start_due_runs(self, now: datetime) -> None:
         """Hand over what is held and due; at its exact time, since only this and no commit stands before it."""
-        batches: dict[str, list[Call]] = {}
-        while self._held and self._held[0][0] <= now:
-            _, _, call = heappop(self._held)
-            self._held_for[call.job.executor] -= 1
-            assert call.run.lease_until is not None
-            if call.run.lease_until <= now:
-                log.warning("run %s is not started: this process stood still beyond its lease", call.run.id)
-                self._calls.discard(call)
-                continue
-            call.submitted_at = now
-            batches.setdefault(call.job.executor, []).append(call)
-        for name, calls in batches.items():
-            self.executors[name].submit(calls)
+        for executor, due in self._held.take_due(now).items():
+            calls = [call for call in due if self._still_holds(call, now)]
+            for call in calls:
+                call.submitted_at = now
+            self.executors[executor].submit(calls)
             if self._listeners:
                 for call in calls:
                     self._listeners.tell(RunStarted(call.run))
@@ -195,10 +185,11 @@ class Loop:
             self._more.clear()
             return
         for executor, room in self._room().items():
-            for change in self._fire(executor, room, now):
-                self._take(Claim(change.job, run) for run in change.runs if run.state is RunState.RUNNING)
-                if self._listeners:
-                    self._listeners.tell(JobFired(change.job, change.runs))
+            fired = self._fire(executor, room, now)
+            self._take(executor, [(job, run) for job, runs in fired for run in runs if run.state is RunState.RUNNING])
+            if self._listeners:
+                for job, runs in fired:
+                    self._listeners.tell(JobFired(job, runs))
 
     def claim_waiting_runs(self, now: datetime) -> None:
         """Take runs that wait: retries, runs that someone asked for, what another node had no room for."""
@@ -209,7 +200,7 @@ class Loop:
                 limit = min(room, self.timing.batch)
                 hold = self._hold(self.clock.now())
                 claims = self.store.claim(hold, executor=executor, limit=limit, skip=self._foreign)
-                self._take(claims)
+                self._take(executor, claims)
                 if len(claims) == limit:
                     self._more.add(executor)
 
@@ -227,8 +218,7 @@ class Loop:
         room = self._room()
         more_now = any(room[executor] > 0 for executor in self._more)
         self._look_at = now if more_now else self._next_look(now, room)
-        in_a_hurry = self._more or (self._stopping and self._reports)
-        self._rest_until = self.clock.now() + (self.timing.short_rest if in_a_hurry else self.timing.rest)
+        self._rest_until = self.clock.now() + self._rest(more_now)
 
     def sit_out(self, error: StoreError, now: datetime) -> None:
         """The store failed: fire nothing, forget nothing, and try again soon."""
@@ -247,7 +237,8 @@ class Loop:
     def next_tick(self) -> datetime:
         """When the next run starts or the next round is due, whichever is first."""
         look_at = self._rest_until if self._news else max(self._look_at, self._rest_until)
-        return min(look_at, self._held[0][0]) if self._held else look_at
+        first_at = self._held.first_at
+        return look_at if first_at is None else min(look_at, first_at)
 
     # called from any thread
 
@@ -288,6 +279,12 @@ class Loop:
 
     # thin actions
 
+    def _rest(self, more_now: bool) -> timedelta:
+        """How long to let news gather before the next round. None where there is work to do meanwhile."""
+        if more_now:
+            return timedelta(0)
+        return self.timing.short_rest if self._more or (self._stopping and self._reports) else self.timing.rest
+
     def _next_look(self, now: datetime, room: Mapping[str, int]) -> datetime:
         """When the store will have something for us, if no news comes before."""
         with_room = [executor for executor, left in room.items() if left > 0]
@@ -326,7 +323,7 @@ class Loop:
 
     def _room(self) -> dict[str, int]:
         """How many more runs each executor would begin soon."""
-        return {name: executor.free() - self._held_for[name] for name, executor in self.executors.items()}
+        return {name: executor.free() - self._held.count_for(name) for name, executor in self.executors.items()}
 
     def _hold(self, now: datetime) -> Hold:
         return Hold(self.node, now + self.timing.lease)
@@ -335,15 +332,7 @@ class Loop:
         """Fire what is due for one executor. Without room a job is left to nodes that have some; when it has
         been due for a poll, its run waits where all nodes see it.
         """
-        left = room
-
-        def decide(job: Job, active: Sequence[Run], at: datetime) -> Change | None:
-            nonlocal left
-            change = self._decide(job, active, at, self._hold(at) if left > 0 else None, left)
-            for run in change.runs if change else ():
-                left -= run.state is RunState.RUNNING
-            return change
-
+        decide = partial(self._decide_all, room)
         if room <= 0:
             until = now - self.timing.poll
             return self.store.fire(decide, executor=executor, until=until, limit=self.timing.batch, skip=self._aside)
@@ -359,6 +348,20 @@ class Loop:
             self._more.add(executor)
         else:
             self._more.discard(executor)
+        return changes
+
+    def _decide_all(
+        self, room: int, jobs: Sequence[Job], active: Mapping[int, Sequence[Run]], now: datetime
+    ) -> Sequence[Change]:
+        """What becomes of due jobs, of whose runs this node takes as many as it has room for."""
+        hold = self._hold(now)
+        changes = []
+        for job in jobs:
+            change = self._decide(job, active.get(job.uid, ()), now, hold if room > 0 else None, room)
+            if change is not None:
+                changes.append(change)
+                for run in change.runs:
+                    room -= run.state is RunState.RUNNING
         return changes
 
     def _decide(self, job: Job, active: Sequence[Run], now: datetime, hold: Hold | None, room: int) -> Change | None:
@@ -402,26 +405,36 @@ class Loop:
                 self._foreign[job.uid] = self.clock.now() + self.timing.set_aside
         return func
 
-    def _take(self, claims: Iterable[Claim]) -> None:
+    def _take(self, executor: str, claims: Sequence[tuple[Job, Run]]) -> None:
         """Hold these runs until their time; give back those that this node cannot call."""
-        foreign = []
-        for claim in claims:
-            func = self._find(claim.job)
-            if func is None:
-                foreign.append(plan.settle(claim.run, ONCE, Released(), self.clock.now()))
-                continue
-            try:
-                call = Call(claim.job, claim.run, func, self.clock, self.progress)
-            except Exception:
-                log.exception("job %r cannot be called by this node, which gives its run back", claim.job.id)
-                self._foreign[claim.job.uid] = self.clock.now() + self.timing.set_aside
-                foreign.append(plan.settle(claim.run, ONCE, Released(), self.clock.now()))
-                continue
-            self._calls.add(call)
-            self._held_for[claim.job.executor] += 1
-            heappush(self._held, (claim.run.available_at, next(self._numbers), call))
-        if foreign:
-            self.store.settle(foreign)
+        calls = [call for job, run in claims if (call := self._make_call(job, run)) is not None]
+        self._calls.update(calls)
+        self._held.add(executor, calls)
+        if len(calls) < len(claims):
+            taken = {id(call.run) for call in calls}
+            foreign = [run for _, run in claims if id(run) not in taken]
+            self.store.settle([plan.settle(run, ONCE, Released(), self.clock.now()) for run in foreign])
+
+    def _make_call(self, job: Job, run: Run) -> Call | None:
+        """The call of a run's function; None if this node cannot make it."""
+        func = self._functions.get(job.func) or self._find(job)
+        if func is None:
+            return None
+        try:
+            return Call(job, run, func, self.clock, self.progress)
+        except Exception:
+            log.exception("job %r cannot be called by this node, which gives its run back", job.id)
+            self._foreign[job.uid] = self.clock.now() + self.timing.set_aside
+            return None
+
+    def _still_holds(self, call: Call, now: datetime) -> bool:
+        """Whether the lease of a call that is about to begin goes on; without one it must not begin."""
+        assert call.run.lease_until is not None
+        if call.run.lease_until > now:
+            return True
+        log.warning("run %s is not started: this process stood still beyond its lease", call.run.id)
+        self._calls.discard(call)
+        return False
 
     def _ending(self, call: Call, outcome: Outcome, at: datetime) -> Settlement:
         return plan.settle(
@@ -443,21 +456,22 @@ class Loop:
         """Write these endings, and let go of the calls."""
         if not ending:
             return
-        won = {id(settlement) for settlement in self.store.settle([settlement for _, settlement in ending])}
-        again = [
-            (call, settlement) for call, refused in ending
-            if id(refused) not in won and (settlement := self._settle_again(call, refused)) is not None
-        ]  # fmt: skip
+        won = self.store.settle([settlement for _, settlement in ending])
         if self._listeners:
-            for _, settlement in ending:
-                if id(settlement) in won:
-                    self._listeners.tell(RunSettled(settlement.run))
-        if again:
-            self._settle(again)
-        for call, _ in ending:
-            self._calls.discard(call)
-            self._progressed.discard(call)
-            self._aside.pop(call.job.uid, None)  # it may have waited for this one to end
+            for settlement in won:
+                self._listeners.tell(RunSettled(settlement.run))
+        if len(won) < len(ending):
+            written = {id(settlement) for settlement in won}
+            self._settle([
+                (call, again) for call, refused in ending
+                if id(refused) not in written and (again := self._settle_again(call, refused)) is not None
+            ])  # fmt: skip
+        calls = [call for call, _ in ending]
+        self._calls.difference_update(calls)
+        self._progressed.difference_update(calls)
+        if self._aside:
+            for call in calls:
+                self._aside.pop(call.job.uid, None)  # it may have waited for this one to end
 
     def _settle_again(self, call: Call, refused: Settlement) -> Settlement | None:
         """What to write instead of an ending that was refused: it was decided on an older version of the run.
@@ -487,7 +501,7 @@ class Loop:
         if call.submitted_at is not None:
             self.executors[call.job.executor].cancel(call)
         else:
-            self._drop_held({call})
+            self._held.drop([call])
 
     def _current(self, call: Call) -> Run | None:
         try:
@@ -502,15 +516,9 @@ class Loop:
         """Settle calls that have not begun."""
         unbegun = {*calls}
         if unbegun:
-            self._drop_held(unbegun)
+            self._held.drop(unbegun)
             self._reports.extend((call, outcome, now) for call in unbegun)
             self._news = True
-
-    def _drop_held(self, calls: set[Call]) -> None:
-        kept = [entry for entry in self._held if entry[2] not in calls]
-        for _, _, call in self._held:
-            self._held_for[call.job.executor] -= call in calls
-        self._held = sorted(kept)
 
     def _give_back_stuck_calls(self, now: datetime) -> None:
         """What waits in an executor for longer than a poll may find room on another node."""
@@ -525,7 +533,7 @@ class Loop:
 
     def _wind_down(self, now: datetime) -> None:
         """Give back what has not begun; finish when the rest has ended, or its time is up."""
-        unbegun = [call for _, _, call in self._held]
+        unbegun = [*self._held.everything()]
         for executor in self.executors.values():
             unbegun += executor.take_back()
         self._let_go(unbegun, Released(), now)

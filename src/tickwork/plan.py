@@ -92,6 +92,8 @@ def fire(
         return None
     last, following = latest_fire_time(job.trigger, first, now)
     grace = job.misfire_grace_time
+    if grace is None and last is first and not full:  # as nearly always: one fire time, and nothing in its way
+        return _advance(job, first, following, _born(job, first, hold))
     on_time = first if grace is None else _first_since(job.trigger, first, now - grace)
     if on_time is None or on_time > last:
         return _advance(job, last, following, _not_run(job, now, RunState.MISSED, _late(job, now, first), first, last))
@@ -155,22 +157,14 @@ def settle(
     *started_at* and *progress* are what its node knows of it, and the row perhaps does not.
     """
     assert outcome.state in TRANSITIONS[run.state], f"{run.id} cannot go from {run.state} to {outcome.state}"
-    ended = run._replace(
-        version=run.version + 1, state=outcome.state, lease_until=None, ended_at=now,
-        started_at=started_at or run.started_at, progress=progress or run.progress,
-    )  # fmt: skip
+    if isinstance(outcome, Released):
+        return Settlement(run.released())
+    ended = run.ended_with(outcome, now, started_at, progress)
     match outcome:
-        case Succeeded():
-            return Settlement(ended if outcome.result is None else ended._replace(result=outcome.result))
-        case Failed():
-            failed = ended._replace(reason=outcome.reason, error=outcome.error)
-            return Settlement(failed, _next_attempt(run, retry, now))
-        case TimedOut() | Lost():
-            return Settlement(ended._replace(reason=outcome.reason), _next_attempt(run, retry, now))
-        case Cancelled() | Skipped():
-            return Settlement(ended._replace(reason=outcome.reason))
-        case Released():
-            return Settlement(run._replace(version=run.version + 1, state=outcome.state, node=None, lease_until=None))
+        case Succeeded() | Cancelled() | Skipped():
+            return Settlement(ended)
+        case Failed() | TimedOut() | Lost():
+            return Settlement(ended, _next_attempt(run, retry, now))
         case _:
             assert_never(outcome)
 
@@ -267,7 +261,7 @@ def _check_forward(job: Job, fire_time: datetime | None) -> None:
 
 def _advance(job: Job, to: datetime, following: datetime | None, *runs: Run) -> Change:
     """The job past *to*, a fire time that now has its answer, waiting for *following*."""
-    return Change(job._replace(version=job.version + 1, next_fire_time=following, last_fire_time=to), runs)
+    return Change(job.standing_at(job.version + 1, following, to), runs)
 
 
 def _drop_until(job: Job, now: datetime) -> tuple[Job, tuple[Run, ...]]:
@@ -285,10 +279,10 @@ def _drop_until(job: Job, now: datetime) -> tuple[Job, tuple[Run, ...]]:
 
 def _born(job: Job, fire_time: datetime, hold: Hold | None) -> Run:
     if hold is None:
-        return Run(job_id=job.id, job_uid=job.uid, fire_time=fire_time, available_at=fire_time)
+        return Run(job.id, job.uid, fire_time, fire_time)
     return Run(
-        job_id=job.id, job_uid=job.uid, fire_time=fire_time, available_at=fire_time,
-        state=RunState.RUNNING, node=hold.node, lease_until=hold.lease_until,
+        job.id, job.uid, fire_time, fire_time, None, 1, Origin.SCHEDULE,
+        RunState.RUNNING, 1, hold.node, hold.lease_until,
     )  # fmt: skip
 
 

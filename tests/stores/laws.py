@@ -7,7 +7,7 @@ use it), and with one fixture, `make_store`: a function that makes another handl
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from typing import TypeAlias, TypeVar
@@ -372,7 +372,7 @@ class StoreLaws:
     def test_deciding_not_yet_leaves_the_job_as_it_is(self, store: Store) -> None:
         store.add([job := make_job()])
 
-        fired = store.fire(lambda *_: None, executor="threads", until=NOW, limit=PLENTY)
+        fired = store.fire(lambda *_: [], executor="threads", until=NOW, limit=PLENTY)
 
         assert fired == []
         assert store.get("job") == job
@@ -393,8 +393,9 @@ class StoreLaws:
         clock.advance(SECOND)
         given: list[tuple[Job, list[Run], datetime]] = []
 
-        def decide(job: Job, active: Sequence[Run], now: datetime) -> None:
-            given.append((job, sorted(active), now))
+        def decide(jobs: Sequence[Job], active: Mapping[int, Sequence[Run]], now: datetime) -> Sequence[Change]:
+            given.extend((job, sorted(active.get(job.uid, ())), now) for job in jobs)
+            return []
 
         store.fire(decide, executor="threads", until=clock.now(), limit=PLENTY)
 
@@ -407,7 +408,7 @@ class StoreLaws:
         store.save([next_version(job, kwargs={"which": "second"}, max_instances=7, revision=2)])
         given: list[Job] = []
 
-        store.fire(lambda job, *_: given.append(job), executor="threads", until=NOW + MINUTE, limit=PLENTY)
+        store.fire(lambda jobs, *_: given.extend(jobs) or [], executor="threads", until=NOW + MINUTE, limit=PLENTY)
 
         assert given == [store.get("job")]
         assert (given[0].kwargs, given[0].max_instances) == ({"which": "second"}, 7)
@@ -437,8 +438,9 @@ class StoreLaws:
         store.add([job := make_job()])
         first = fire(store)[0].runs[0]
 
-        def again(job: Job, active: Sequence[Run], now: datetime) -> Change:
-            return next_version(job, held_run(job, NOW), make_run(job, NOW + MINUTE), next_fire_time=None)
+        def again(jobs: Sequence[Job], active: Mapping[int, Sequence[Run]], now: datetime) -> Sequence[Change]:
+            (job,) = jobs
+            return [next_version(job, held_run(job, NOW), make_run(job, NOW + MINUTE), next_fire_time=None)]
 
         (change,) = store.fire(again, executor="threads", until=NOW + MINUTE, limit=PLENTY)
 
@@ -464,10 +466,8 @@ class StoreLaws:
     def test_a_decision_that_raises_undoes_the_whole_batch(self, store: Store) -> None:
         store.add([make_job("a", next_fire_time=NOW - SECOND), make_job("b")])
 
-        def decide(job: Job, active: Sequence[Run], now: datetime) -> Change:
-            if job.id == "b":
-                raise RuntimeError("no idea")
-            return fire_once(job, active, now)
+        def decide(jobs: Sequence[Job], active: Mapping[int, Sequence[Run]], now: datetime) -> Sequence[Change]:
+            raise RuntimeError("no idea")
 
         with pytest.raises(RuntimeError, match="no idea"):
             store.fire(decide, executor="threads", until=NOW, limit=PLENTY)
@@ -1037,11 +1037,11 @@ def fire(
     skip: Sequence[str] | set[str] = (),
 ) -> Sequence[Change]:  # fmt: skip
     """Fire what is due *until* then: each job once, its run taken under *hold* or left waiting."""
-    decide: Decide = lambda job, active, now: fire_once(job, active, now, hold)  # noqa: E731
+    decide: Decide = lambda jobs, active, now: [fire_once(job, hold) for job in jobs]  # noqa: E731
     return store.fire(decide, executor=executor, until=until, limit=limit, skip=skip)
 
 
-def fire_once(job: Job, active: Sequence[Run], now: datetime, hold: Hold | None = None) -> Change:
+def fire_once(job: Job, hold: Hold | None = None) -> Change:
     """The simplest decision: a run for the next fire time, whatever the time and the policies."""
     assert job.next_fire_time is not None
     fire_time = job.next_fire_time

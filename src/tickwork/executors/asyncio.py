@@ -10,13 +10,13 @@ import inspect
 import logging
 import threading
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
-from functools import partial
+from types import coroutine
 
 from tickwork.checks import check_whole
 from tickwork.executors.base import Report
-from tickwork.executors.call import Call, begin, failure, invoke, success
+from tickwork.executors.call import Call, begin, failure, invoke, is_async, success
 from tickwork.run import Lost, Outcome
 
 MAX_TASKS = 100_000
@@ -52,7 +52,7 @@ class AsyncIOExecutor:
         self._report = report
         self._loop = self._given
         self._queue: deque[Call] = deque()
-        self._tasks: dict[Call, asyncio.Task[Outcome]] = {}
+        self._tasks: dict[Call, asyncio.Task[None]] = {}
 
     def free(self) -> int:
         if self._loop is not None and self._loop.is_closed():
@@ -99,26 +99,30 @@ class AsyncIOExecutor:
                 call = queue.popleft()
             except IndexError:  # taken back this moment
                 return
-            task = tasks[call] = loop.create_task(self._run(call))
-            task.add_done_callback(partial(self._end, call))
+            running = self._run(call)
+            running.send(None)  # to where it stands by: a task that is cancelled before its first step reports, too
+            tasks[call] = loop.create_task(running, name=call.job.id)
 
-    def _end(self, call: Call, task: asyncio.Task[Outcome]) -> None:
-        """Report; also for a task that was cancelled before its first step."""
-        self._tasks.pop(call, None)  # not there if it outlived a shutdown
-        self._report(call, Lost("its task was cancelled before it began") if task.cancelled() else task.result())
-
-    async def _run(self, call: Call) -> Outcome:
-        outcome: Outcome
+    async def _run(self, call: Call) -> None:
+        """Make the call and report what became of it, whatever happens to its task."""
+        outcome: Outcome = Lost("its task was cancelled before it began")
         try:
-            if inspect.iscoroutinefunction(call.func):
-                outcome = await invoke_async(call)
-            else:
-                outcome = await asyncio.to_thread(invoke, call)
+            await _stand_by()
+            outcome = await (invoke_async(call) if is_async(call.func) else asyncio.to_thread(invoke, call))
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
-            asked = task is not None and task.cancelling() > 0
-            outcome = Lost("its task was cancelled before it ended") if asked else failure(call, error)
-        return outcome
+            if call.started_at is not None:
+                asked = task is not None and task.cancelling() > 0
+                outcome = Lost("its task was cancelled before it ended") if asked else failure(call, error)
+        finally:
+            self._tasks.pop(call, None)  # not there if it outlived a shutdown
+            self._report(call, outcome)
+
+
+@coroutine
+def _stand_by() -> Generator[None]:
+    """Hand over once, and go on as a task."""
+    yield
 
 
 async def invoke_async(call: Call) -> Outcome:
@@ -126,7 +130,7 @@ async def invoke_async(call: Call) -> Outcome:
     _, kwargs = begin(call)
     try:
         result = call.func(*call.args, **kwargs)
-        if inspect.isawaitable(result):
+        if result is not None and inspect.isawaitable(result):
             result = await result
         return success(result)
     except asyncio.CancelledError:

@@ -120,7 +120,7 @@ class Call:
         self.run = run
         self.func = func
         self.args = tuple(copied(value) for value in job.args) if job.args else ()
-        self.kwargs = {name: copied(value) for name, value in job.kwargs.items()}
+        self.kwargs = {name: copied(value) for name, value in job.kwargs.items()} if job.kwargs else {}
         self.clock = clock
         self.progressed = progressed
         self.submitted_at: datetime | None = None
@@ -168,6 +168,12 @@ def failure(call: Call, error: BaseException) -> Failed:
         text = f"its traceback cannot be written: {type(worse).__name__}"
     log.warning("run %s of job %r failed: %s", call.run.id, call.run.job_id, _one_line(error))
     return Failed(_one_line(error), _writable(text)[-MAX_ERROR_LENGTH:])
+
+
+@lru_cache(10_000)
+def is_async(func: Function) -> bool:
+    """Whether a call of *func* is a coroutine to be awaited."""
+    return inspect.iscoroutinefunction(func)
 
 
 @lru_cache(10_000)

@@ -7,7 +7,7 @@ The rule: every write compares the version it read. Zero rows changed is an answ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -16,8 +16,11 @@ from tickwork.job import Job
 from tickwork.plan import Change, Hold, Settlement
 from tickwork.run import Run, RunState
 
-Decide: TypeAlias = Callable[[Job, Sequence[Run], datetime], Change | None]
-"""Given a due job, its active runs and the store's time: what becomes of it, or None for "not yet"."""
+Decide: TypeAlias = Callable[[Sequence[Job], Mapping[int, Sequence[Run]], datetime], Sequence[Change]]
+"""Given due jobs, the active runs of those that have some (by uid), and the store's time: what becomes of them.
+
+A job without a change stays as it is: not yet.
+"""
 
 
 class Claim(NamedTuple):

@@ -16,7 +16,8 @@ from tickwork.plan import Change, Hold, Settlement
 from tickwork.run import Origin, Run, RunKey, RunState
 from tickwork.stores.base import Claim, Decide, Outlook
 
-Key: TypeAlias = tuple[int, datetime, str, int]
+Key: TypeAlias = tuple[int, datetime, bool, int]
+"""What is unique of a run: job, fire time, whether it is manual, attempt."""
 
 NO_RUNS: dict[Key, Run] = {}
 
@@ -86,12 +87,15 @@ class MemoryStore:
             now = self.clock.now()
             due = self._take_due(executor, until, limit, skip)
             try:
-                decided = [decide(job, (*self._active.get(job.uid, NO_RUNS).values(),), now) for job in due]
+                active = {job.uid: (*self._active[job.uid].values(),) for job in due if job.uid in self._active}
+                changes = decide(due, active, now)
             except BaseException:
                 self._put_jobs(due)
                 raise
-            self._put_jobs(job for job, change in zip(due, decided, strict=True) if change is None)
-            return [self._write(change) for change in decided if change is not None]
+            if len(changes) < len(due):
+                changed = {change.job.uid for change in changes}
+                self._put_jobs(job for job in due if job.uid not in changed)
+            return [self._write(change) for change in changes]
 
     def claim(self, hold: Hold, *, executor: str, limit: int, skip: Collection[int] = ()) -> Sequence[Claim]:
         with self._lock:
@@ -107,27 +111,27 @@ class MemoryStore:
                     held = run._replace(
                         version=run.version + 1, state=RunState.RUNNING, node=hold.node, lease_until=hold.lease_until
                     )
-                    self._put_run(held)
+                    self._put_run(key, held)
                     claims.append(Claim(job, held))
                 if len(claims) == limit:
                     break
             for run in left:
-                self._put_run(run)
+                self._put_run(_key(run), run)
             return claims
 
     def renew(self, runs: Sequence[Run], lease_until: datetime) -> Sequence[Run]:
         with self._lock:
-            ours = [run for run in runs if self._is_current(run)]
+            ours = [run for run in runs if self._is_current(_key(run), run.version)]
             renewed = [run._replace(version=run.version + 1, lease_until=lease_until) for run in ours]
             for run in renewed:
-                self._put_run(run)
+                self._put_run(_key(run), run)
             return renewed
 
     def lost(self, limit: int) -> Sequence[Run]:
         with self._lock:
             lost = [self._runs[key] for key in islice(self._leases.take(self.clock.now()), limit)]
             for run in lost:  # they stay lost until they are settled
-                self._put_run(run)
+                self._put_run(_key(run), run)
             return lost
 
     def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
@@ -147,7 +151,7 @@ class MemoryStore:
         key = RunKey.parse(run_id)
         with self._lock:
             try:
-                return self._runs[key.job_uid, key.fire_time, key.origin.value, key.attempt]
+                return self._runs[key.job_uid, key.fire_time, key.origin is Origin.MANUAL, key.attempt]
             except KeyError:
                 raise RunNotFoundError(run_id) from None
 
@@ -181,11 +185,15 @@ class MemoryStore:
 
     def _write(self, change: Change) -> Change:
         """The change as it was written: without the runs that exist already."""
-        new = [run for run in change.runs if _key(run) not in self._runs]
-        self._put_job(change.job)
-        for run in new:
-            self._put_run(run)
-        return change if len(new) == len(change.runs) else change._replace(runs=tuple(new))
+        job, runs = change
+        self._put_job(job)
+        new = []
+        for run in runs:
+            key = _key(run)
+            if key not in self._runs:
+                self._put_run(key, run)
+                new.append(run)
+        return change if len(new) == len(runs) else change._replace(runs=tuple(new))
 
     def _remove(self, job_id: str) -> Job:
         job = self._jobs.pop(self._ids.pop(job_id))
@@ -196,19 +204,19 @@ class MemoryStore:
 
     def _settle(self, settlement: Settlement) -> bool:
         run, attempt = settlement
-        if not self._is_current(run, written=True):
+        key = _key(run)
+        if not self._is_current(key, run.version - 1):
             return False
-        self._put_run(run)
-        has_job = run.job_uid in self._jobs
-        if run.state is RunState.PENDING and not has_job:
+        self._put_run(key, run)
+        if run.state is RunState.PENDING and run.job_uid not in self._jobs:
             self._cancel_orphan(run)
-        if attempt is not None and has_job and _key(attempt) not in self._runs:
-            self._put_run(attempt)
+        if attempt is not None and attempt.job_uid in self._jobs and (key := _key(attempt)) not in self._runs:
+            self._put_run(key, attempt)
         return True
 
     def _cancel_orphan(self, run: Run) -> None:
         """Close a run that waits for a job that was removed."""
-        self._put_run(run._replace(
+        self._put_run(_key(run), run._replace(
             version=run.version + 1, state=RunState.CANCELLED, ended_at=self.clock.now(), reason="its job was removed"
         ))  # fmt: skip
 
@@ -229,14 +237,10 @@ class MemoryStore:
         running = sum(one.state is RunState.RUNNING for one in self._active[job.uid].values())
         return running < job.max_instances and (not job.paused or run.origin is Origin.MANUAL)
 
-    def _is_current(self, run: Run, *, written: bool = False) -> bool:
-        """Whether the stored row is running, at the version that was read (one below a *written* one)."""
-        stored = self._runs.get(_key(run))
-        return (
-            stored is not None
-            and stored.state is RunState.RUNNING
-            and stored.version == (run.version - 1 if written else run.version)
-        )
+    def _is_current(self, key: Key, version: int) -> bool:
+        """Whether the stored row is running, and at the version that was read."""
+        stored = self._runs.get(key)
+        return stored is not None and stored.state is RunState.RUNNING and stored.version == version
 
     def _put_jobs(self, jobs: Iterable[Job]) -> None:
         for job in jobs:
@@ -244,23 +248,29 @@ class MemoryStore:
 
     def _put_job(self, job: Job) -> None:
         self._jobs[job.uid] = job
-        if not job.paused and job.next_fire_time is not None:
+        if job.paused_at is None and job.next_fire_time is not None:
             self._agenda(job.executor).put(job.uid, job.next_fire_time)
 
-    def _put_run(self, run: Run) -> None:
-        key = _key(run)
+    def _put_run(self, key: Key, run: Run) -> None:
         self._runs[key] = run
-        active = self._active.setdefault(run.job_uid, {})
-        if run.state.closed:
-            active.pop(key, None)
-            if not active:
-                del self._active[run.job_uid]
-            return
-        active[key] = run
-        if run.state is RunState.PENDING:
+        if run.state is RunState.RUNNING:
+            if run.lease_until is not None:
+                self._leases.put(key, run.lease_until)
+        elif run.state is RunState.PENDING:
             self._pending.put(key, run.available_at)
-        elif run.lease_until is not None:
-            self._leases.put(key, run.lease_until)
+        else:
+            self._forget_active(key)
+            return
+        self._active.setdefault(run.job_uid, {})[key] = run
+
+    def _forget_active(self, key: Key) -> None:
+        uid = key[0]
+        active = self._active.get(uid, NO_RUNS)
+        if key in active:
+            if len(active) > 1:
+                del active[key]
+            else:
+                del self._active[uid]
 
     def _agenda(self, executor: str) -> Agenda[int]:
         """The fire times of the jobs of one executor."""
@@ -268,7 +278,9 @@ class MemoryStore:
 
             def fire_time(uid: int) -> datetime | None:
                 job = self._jobs.get(uid)
-                return None if job is None or job.paused or job.executor != executor else job.next_fire_time
+                return (
+                    None if job is None or job.paused_at is not None or job.executor != executor else job.next_fire_time
+                )
 
             self._due[executor] = Agenda(fire_time)
         return self._due[executor]
@@ -328,4 +340,4 @@ class Agenda(Generic[Name]):
 
 
 def _key(run: Run) -> Key:
-    return run.job_uid, run.fire_time, run.origin.value, run.attempt
+    return run.job_uid, run.fire_time, run.origin is Origin.MANUAL, run.attempt

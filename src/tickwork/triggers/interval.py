@@ -60,7 +60,7 @@ class IntervalTrigger:
             raise naive_instant(instant)
         start = self.start_date or EPOCH
         try:
-            fire_time = start if instant < start else start + ((instant - start) // self.every + 1) * self.every
+            fire_time = start if instant < start else instant - (instant - start) % self.every + self.every
         except OverflowError:  # beyond the year 9999
             return None
         return fire_time if self.end_date is None or fire_time <= self.end_date else None

@@ -159,8 +159,7 @@ class SQLiteStore:
             now = self.clock.now()
             due = connection.execute(sql.SELECT_DUE, (executor, end, _listed(skip), limit)).fetchall()
             active = _active_runs(connection, [row[0] for row in due])
-            decided = [decide(job, active.get(job.uid, ()), now) for job in self._due_jobs(connection, due)]
-            written = _advance(connection, [change for change in decided if change is not None])
+            written = _advance(connection, decide(self._due_jobs(connection, due), active, now))
         if any(run.state is RunState.PENDING for change in written for run in change.runs):
             self._doorbell.ring_others()
         return written
@@ -250,18 +249,16 @@ class SQLiteStore:
 
     # jobs, read with as little work as the walk allows
 
-    def _due_jobs(self, connection: sqlite3.Connection, due: Sequence[Row]) -> Iterator[Job]:
+    def _due_jobs(self, connection: sqlite3.Connection, due: Sequence[Row]) -> list[Job]:
         """The jobs of these rows; a definition that was read before is not read again."""
-        known = {uid: self._definitions.get(uid) for uid, *_ in due}
-        unknown = [uid for uid, _, revision, _, _ in due if (job := known[uid]) is None or job.revision != revision]
-        known |= {job.uid: job for job in self._read_definitions(connection, unknown)} if unknown else {}
-        for uid, version, _, next_fire_time, last_fire_time in due:
-            job = known[uid]
-            assert job is not None
-            yield job._replace(
-                version=version, paused_at=None, pause_reason=None,
-                next_fire_time=from_micros(next_fire_time), last_fire_time=read_instant(last_fire_time),
-            )  # fmt: skip
+        known = self._definitions
+        unknown = [uid for uid, _, revision, _, _ in due if uid not in known or known[uid].revision != revision]
+        if unknown:
+            known = {**known, **{job.uid: job for job in self._read_definitions(connection, unknown)}}
+        return [
+            known[uid].standing_at(version, from_micros(next_fire_time), read_instant(last_fire_time))
+            for uid, version, _, next_fire_time, last_fire_time in due
+        ]
 
     def _read_definitions(self, connection: sqlite3.Connection, uids: Collection[int]) -> list[Job]:
         jobs = [read_job(row) for row in connection.execute(sql.SELECT_JOBS_BY_UID, (_listed(uids),)).fetchall()]
