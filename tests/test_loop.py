@@ -398,8 +398,28 @@ def test_a_node_that_stood_still_beyond_its_lease_starts_nothing_that_it_held(
 
     advance(clock, 5 * SECOND, a, b)
 
-    assert [call.run.attempt for node in (a, b) for call in node.executor.started] == [2]
-    assert [(run.attempt, run.state) for run in store.runs()] == [(2, RunState.RUNNING), (1, RunState.LOST)]
+    assert [call.run.attempt for node in (a, b) for call in node.executor.started] == [1]
+    assert [(run.attempt, run.state) for run in store.runs()] == [(1, RunState.RUNNING)], (
+        "it gave back what had not begun"
+    )
+
+
+def test_a_run_that_was_given_to_a_node_that_was_not_told_so_is_run_once_all_the_same(
+    open_store: OpenStore, clock: VirtualClock
+) -> None:
+    store = open_store()
+    store.add([make_job(next_fire_time=NOW + SECOND, trigger=IntervalTrigger(hours=1, start_date=NOW + SECOND))])
+    flaky: Any = FlakyStore(store)
+    node = Node(flaky, takes=SECOND)
+    flaky.verbs, flaky.down = frozenset({"fire"}), "after"
+    clock.move_to(NOW + SECOND)
+    node.tick()
+    flaky.down = None
+
+    advance(clock, LEASE + 5 * SECOND, node)
+
+    assert node.fire_times() == [NOW + SECOND]
+    assert [(run.attempt, run.state) for run in store.runs()] == [(1, RunState.SUCCEEDED)]
 
 
 # outages of the store

@@ -9,14 +9,14 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TypeGuard
 
 from tickwork import plan
 from tickwork.errors import RunNotFoundError, StoreError
-from tickwork.events import JobFired, Listeners, RunSettled, RunStarted, StoreLost, StoreRecovered
+from tickwork.events import Event, JobFired, Listeners, RunSettled, RunStarted, StoreLost, StoreRecovered
 from tickwork.executors.base import Executor
 from tickwork.executors.call import Call
 from tickwork.held import HeldCalls
@@ -53,6 +53,18 @@ class Timing:
     """How long a job is left alone whose function or trigger this node cannot use."""
 
 
+@dataclass(slots=True)
+class Round:
+    """What a round has written so far: true for this node once the commit is, and forgotten if it fails."""
+
+    settled: int = 0
+    """How many of the reports, from the first on, have become endings."""
+    ended: list[Call] = field(default_factory=list)
+    taken: dict[str, list[Call]] = field(default_factory=dict)
+    """The calls that were fired or claimed, by executor."""
+    events: list[Event] = field(default_factory=list)
+
+
 class Loop:
     """One node: it fires what is due, claims what waits, and settles what has ended."""
 
@@ -72,6 +84,7 @@ class Loop:
         self._wake = wake
         self._calls: set[Call] = set()
         self._held = HeldCalls()
+        self._round = Round()
         self._reports: deque[tuple[Call, Outcome, datetime]] = deque()
         self._withdrawn: deque[tuple[int, Outcome]] = deque()
         self._progressed: set[Call] = set()
@@ -92,22 +105,14 @@ class Loop:
     def tick(self) -> datetime:
         """Do everything that is due now; return when to look again."""
         now = self._now()
-        self.withdraw_held_runs(now)
         self.start_due_runs(now)
         if not self._is_time_for_a_round(now):
             return self.next_tick()
         try:
-            for step in (
-                self.settle_reported,
-                self.renew_leases,
-                self.reap_lost_runs,
-                self.fire_due_jobs,
-                self.claim_waiting_runs,
-                self.look_ahead,
-            ):
-                step(now)
-                self.withdraw_held_runs(self.clock.now())
-                self.start_due_runs(self.clock.now())
+            self.do_a_round(now)
+            if self.meet_strangers():  # whose jobs are due and could not be fired yet
+                self.do_a_round(now)
+            self.look_ahead(now)
         except StoreError as error:
             self.sit_out(error, now)
         except BaseException:
@@ -115,16 +120,27 @@ class Loop:
             raise
         return self.next_tick()
 
-    # the steps, in their order
+    def do_a_round(self, now: datetime) -> None:
+        """Write all that is due, in one commit; meanwhile what is held begins at its exact time."""
+        self._round = Round()
+        with self.store.together():
+            for step in (
+                self.settle_reported,
+                self.renew_leases,
+                self.reap_lost_runs,
+                self.fire_due_jobs,
+                self.claim_waiting_runs,
+            ):
+                step(now)
+                self.start_due_runs(self.clock.now())
+        self.keep_what_was_written()
+        self.start_due_runs(self.clock.now())
 
-    def withdraw_held_runs(self, now: datetime) -> None:
-        """Take runs that were claimed ahead out of the hands of jobs that changed since."""
-        while self._withdrawn:
-            uid, outcome = self._withdrawn.popleft()
-            self._let_go(self._held.of_job(uid), outcome, now)
+    # the steps, in their order
 
     def start_due_runs(self, now: datetime) -> None:
         """Hand over what is held and due; at its exact time, since only this and no commit stands before it."""
+        self.withdraw_held_runs(now)
         for executor, due in self._held.take_due(now).items():
             calls = [call for call in due if self._still_holds(call, now)]
             for call in calls:
@@ -133,6 +149,12 @@ class Loop:
             if self._listeners:
                 for call in calls:
                     self._listeners.tell(RunStarted(call.run))
+
+    def withdraw_held_runs(self, now: datetime) -> None:
+        """Take runs that were claimed ahead out of the hands of jobs that changed since."""
+        while self._withdrawn:
+            uid, outcome = self._withdrawn.popleft()
+            self._let_go(self._held.of_job(uid), outcome, now)
 
     def settle_reported(self, now: datetime) -> None:
         """Close the runs whose calls have ended."""
@@ -144,15 +166,14 @@ class Loop:
         except Exception:  # noqa: BLE001  one of them cannot be written, and the others must be settled all the same
             for call, outcome, at in reported:
                 self._settle_alone(call, outcome, at)
-        for _ in reported:  # only now: after a fault of the store they are settled again
-            self._reports.popleft()
+        self._round.settled = len(reported)
 
     def renew_leases(self, now: datetime) -> None:
         """Tell the store, a third of a lease at a time, that our runs go on; and how far they have come."""
         time_to_renew = now >= self._renew_at
         progressed = {*self._progressed}  # what is told from here on is for the next time
         self._progressed -= progressed
-        calls = [*self._calls] if time_to_renew else [*progressed & self._calls]
+        calls = (self._calls if time_to_renew else progressed & self._calls).difference(self._round.ended)
         if calls:
             asked = {call.run.id: call for call in calls}
             renewed = self.store.renew([_as_it_stands(call) for call in calls], self.clock.now() + self.timing.lease)
@@ -171,11 +192,12 @@ class Loop:
             self._reap_at = self._spare_until
             return
         lost = self.store.lost(self.timing.batch)
-        settlements = [plan.settle(run, self._retry_of(run), _lost(run), now) for run in lost]
+        settlements = [plan.settle(run, self._retry_of(run), self._lost(run), now) for run in lost]
         for settlement in self.store.settle(settlements) if settlements else ():
             run = settlement.run
-            log.warning("run %s of job %r is lost: %s", run.id, run.job_id, run.reason)
-            self._listeners.tell(RunSettled(run))
+            if run.state is RunState.LOST:
+                log.warning("run %s of job %r is lost: %s", run.id, run.job_id, run.reason)
+                self._round.events.append(RunSettled(run))
         self._reap_at = now if len(lost) == self.timing.batch else now + self.timing.poll
 
     def fire_due_jobs(self, now: datetime) -> None:
@@ -188,8 +210,7 @@ class Loop:
             fired = self._fire(executor, room, now)
             self._take(executor, [(job, run) for job, runs in fired for run in runs if run.state is RunState.RUNNING])
             if self._listeners:
-                for job, runs in fired:
-                    self._listeners.tell(JobFired(job, runs))
+                self._round.events += [JobFired(job, runs) for job, runs in fired]
 
     def claim_waiting_runs(self, now: datetime) -> None:
         """Take runs that wait: retries, runs that someone asked for, what another node had no room for."""
@@ -203,6 +224,33 @@ class Loop:
                 self._take(executor, claims)
                 if len(claims) == limit:
                     self._more.add(executor)
+
+    def keep_what_was_written(self) -> None:
+        """The round's commit is done: let go of what has ended, and hold what was taken until its time."""
+        done = self._round
+        for _ in range(done.settled):
+            self._reports.popleft()
+        self._calls.difference_update(done.ended)
+        self._progressed.difference_update(done.ended)
+        if self._aside:
+            for call in done.ended:
+                self._aside.pop(call.job.uid, None)  # it may have waited for this one to end
+        for executor, calls in done.taken.items():
+            self._calls.update(calls)
+            self._held.add(executor, calls)
+        for event in done.events:
+            self._listeners.tell(event)
+        self._round = Round()
+
+    def meet_strangers(self) -> bool:
+        """Find the functions of jobs that this node meets for the first time; whether there were any.
+
+        Not while they are decided on: that is inside a transaction, and to import a module may take its time.
+        """
+        strangers, self._strangers = self._strangers, {}
+        for job in strangers.values():
+            self._find(job)
+        return bool(strangers)
 
     def look_ahead(self, now: datetime) -> None:
         """Find out when to look at the store again."""
@@ -323,7 +371,11 @@ class Loop:
 
     def _room(self) -> dict[str, int]:
         """How many more runs each executor would begin soon."""
-        return {name: executor.free() - self._held.count_for(name) for name, executor in self.executors.items()}
+        taken = self._round.taken
+        return {
+            name: executor.free() - self._held.count_for(name) - len(taken.get(name, ()))
+            for name, executor in self.executors.items()
+        }
 
     def _hold(self, now: datetime) -> Hold:
         return Hold(self.node, now + self.timing.lease)
@@ -338,12 +390,7 @@ class Loop:
             return self.store.fire(decide, executor=executor, until=until, limit=self.timing.batch, skip=self._aside)
         until, limit = now + self.timing.ahead, min(room, self.timing.batch)
         aside = len(self._aside)
-        changes = [*self.store.fire(decide, executor=executor, until=until, limit=limit, skip=self._aside)]
-        if self._strangers:
-            self._meet_strangers()
-            changes += self.store.fire(
-                decide, executor=executor, until=until, limit=limit - len(changes), skip=self._aside
-            )
+        changes = self.store.fire(decide, executor=executor, until=until, limit=limit, skip=self._aside)
         if len(changes) + len(self._aside) - aside == limit:
             self._more.add(executor)
         else:
@@ -382,15 +429,6 @@ class Loop:
                 self._aside[job.uid] = now + self.timing.poll
         return change
 
-    def _meet_strangers(self) -> None:
-        """Find the functions of jobs that this node meets for the first time.
-
-        Not while they are decided on: that is inside a transaction, and to import a module may take its time.
-        """
-        strangers, self._strangers = self._strangers, {}
-        for job in strangers.values():
-            self._find(job)
-
     def _find(self, job: Job) -> Function | None:
         """The job's function; None if this node does not know it, and its runs wait for one that does."""
         func = self._functions.get(job.func)
@@ -408,8 +446,7 @@ class Loop:
     def _take(self, executor: str, claims: Sequence[tuple[Job, Run]]) -> None:
         """Hold these runs until their time; give back those that this node cannot call."""
         calls = [call for job, run in claims if (call := self._make_call(job, run)) is not None]
-        self._calls.update(calls)
-        self._held.add(executor, calls)
+        self._round.taken.setdefault(executor, []).extend(calls)
         if len(calls) < len(claims):
             taken = {id(call.run) for call in calls}
             foreign = [run for _, run in claims if id(run) not in taken]
@@ -458,20 +495,14 @@ class Loop:
             return
         won = self.store.settle([settlement for _, settlement in ending])
         if self._listeners:
-            for settlement in won:
-                self._listeners.tell(RunSettled(settlement.run))
+            self._round.events += [RunSettled(settlement.run) for settlement in won]
         if len(won) < len(ending):
             written = {id(settlement) for settlement in won}
             self._settle([
                 (call, again) for call, refused in ending
                 if id(refused) not in written and (again := self._settle_again(call, refused)) is not None
             ])  # fmt: skip
-        calls = [call for call, _ in ending]
-        self._calls.difference_update(calls)
-        self._progressed.difference_update(calls)
-        if self._aside:
-            for call in calls:
-                self._aside.pop(call.job.uid, None)  # it may have waited for this one to end
+        self._round.ended += [call for call, _ in ending]
 
     def _settle_again(self, call: Call, refused: Settlement) -> Settlement | None:
         """What to write instead of an ending that was refused: it was decided on an older version of the run.
@@ -559,6 +590,14 @@ class Loop:
             )  # fmt: skip
         self.finished = True
 
+    def _lost(self, run: Run) -> Lost | Released:
+        """What becomes of a run whose lease has ended. If it is ours and there is no call of it, it never began:
+        we were not told that it was given to us.
+        """
+        if run.node == self.node and run.id not in {call.run.id for call in self._calls}:
+            return Released()
+        return Lost(f"node {run.node} did not renew its lease, which ended at {run.lease_until:%Y-%m-%dT%H:%M:%SZ}")
+
     def _retry_of(self, run: Run) -> Retry:
         jobs = self.store.jobs(ids=[run.job_id])
         return jobs[0].retry if jobs and jobs[0].uid == run.job_uid else ONCE
@@ -567,7 +606,3 @@ class Loop:
 def _as_it_stands(call: Call) -> Run:
     """The call's run with what only this process knows so far."""
     return call.run._replace(started_at=call.started_at, progress=call.progress)
-
-
-def _lost(run: Run) -> Lost:
-    return Lost(f"node {run.node} did not renew its lease, which ended at {run.lease_until:%Y-%m-%dT%H:%M:%SZ}")

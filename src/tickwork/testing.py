@@ -10,7 +10,7 @@ assert len(scheduler.get_runs("refresh")) == 31
 from __future__ import annotations
 
 import asyncio
-import inspect
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ from tickwork.driver import Driver
 from tickwork.errors import InvalidJobError
 from tickwork.executors.asyncio import invoke_async
 from tickwork.executors.base import Executor, Report
-from tickwork.executors.call import Call, invoke
+from tickwork.executors.call import Call, invoke, is_async
 from tickwork.loop import Loop, Timing
 from tickwork.run import Outcome
 from tickwork.scheduler import Scheduler
@@ -50,20 +50,28 @@ class VirtualClock:
 
 
 class InlineExecutor:
-    """Makes each call at once, on the thread that submits it."""
+    """Makes its calls on the thread that drives the scheduler, between two ticks."""
 
     def start(self, report: Report) -> None:
         self._report = report
+        self._calls: deque[Call] = deque()
 
     def free(self) -> int:
-        return 1_000
+        return 1_000 - len(self._calls)
 
     def submit(self, calls: Sequence[Call]) -> None:
-        for call in calls:
-            self._report(call, _await(call) if inspect.iscoroutinefunction(call.func) else invoke(call))
+        self._calls.extend(calls)
+
+    def run_submitted(self) -> None:
+        """Make the calls that wait, in their order; a call may lead to others."""
+        while self._calls:
+            call = self._calls.popleft()
+            self._report(call, _await(call) if is_async(call.func) else invoke(call))
 
     def take_back(self) -> Sequence[Call]:
-        return ()
+        calls = [*self._calls]
+        self._calls.clear()
+        return calls
 
     def cancel(self, call: Call) -> bool:
         return False
@@ -100,10 +108,11 @@ class ManualScheduler(Scheduler):
 
     def advance(self, duration: timedelta = timedelta(0)) -> None:
         """Move the clock by *duration*, from one instant at which something is due to the next."""
-        loop = self._running_driver().loop
+        driver = self._running_driver()
+        assert isinstance(driver, _ManualDriver)
         until = self.clock.now() + duration
         ticks = 0
-        while (look_at := loop.tick()) <= until:
+        while (look_at := driver.tick()) <= until:
             ticks = ticks + 1 if look_at <= self.clock.now() else 0
             if ticks > MAX_TICKS_AT_ONE_INSTANT:
                 raise AssertionError(f"expected time to move on, got {ticks} ticks at {self.clock.now()}")
@@ -133,13 +142,21 @@ class _ManualDriver(Driver):
     def start(self) -> None:
         """No thread."""
 
+    def tick(self) -> datetime:
+        """Tick once, and make the calls that this began; when to tick again."""
+        self.loop.tick()
+        for executor in self.loop.executors.values():
+            if isinstance(executor, InlineExecutor):
+                executor.run_submitted()
+        return self.loop.next_tick()
+
     def is_alive(self) -> bool:
         return not self.loop.finished
 
     def wait_finished(self, timeout: float | None) -> bool:
         """Tick to the end, and move the clock as far as that takes (when the store is out, as long as a lease)."""
         for _ in range(MAX_TICKS_AT_ONE_INSTANT):
-            look_at = self.loop.tick()
+            look_at = self.tick()
             if self.loop.finished:
                 self._finished()
                 return True

@@ -184,6 +184,19 @@ class StoreLaws:
         assert won
         assert store.run(run.id) == run
 
+    # together
+
+    def test_what_is_written_together_is_there_at_its_end(self, store: Store) -> None:
+        with store.together():
+            store.add([make_job("a"), make_job("b")])
+            store.remove(["a"])
+            (change,) = fire(store)
+
+            assert store.runs() == [*change.runs], "it sees what it wrote"
+
+        assert [job.id for job in store.jobs()] == ["b"]
+        assert store.runs() == [*change.runs]
+
     # save
 
     def test_of_two_changes_to_one_version_the_first_wins(self, store: Store) -> None:

@@ -8,6 +8,7 @@ The rule: every write compares the version it read. Zero rows changed is an answ
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import NamedTuple, Protocol, TypeAlias
 
@@ -58,6 +59,13 @@ class Store(Protocol):
 
     def close(self) -> None:
         """Let go of everything; it may be opened again."""
+        ...
+
+    def together(self) -> AbstractContextManager[object]:
+        """What this thread writes inside shares one commit, at the end; if anything is raised, none of it is kept.
+
+        A store that cannot undo (memory, Redis) may keep what was written before that.
+        """
         ...
 
     # what the user owns

@@ -104,6 +104,10 @@ class SQLiteStore:
         self._doorbell.close()
         self._file.close()
 
+    def together(self) -> AbstractContextManager[object]:
+        self._check_process()
+        return self._file.together()
+
     # what the user owns
 
     def add(self, jobs: Sequence[Job]) -> None:

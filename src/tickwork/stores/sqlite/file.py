@@ -10,7 +10,8 @@ import os
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from weakref import WeakSet
 
@@ -22,6 +23,19 @@ CACHE_KIB = 32 * 1024
 CHECKPOINT_PAGES = 4_000
 """How large the write-ahead log grows before it is folded into the file: 16 MiB, since a ledger writes the
 same pages again and again."""
+
+
+@dataclass(slots=True)
+class Together:
+    """A transaction that one thread shares among all that it writes; *stack* ends it."""
+
+    stack: ExitStack
+    connection: sqlite3.Connection | None = None
+    """None: nothing was written yet."""
+
+
+class OfThisThread(threading.local):
+    together: Together | None = None
 
 
 class DatabaseFile:
@@ -37,6 +51,7 @@ class DatabaseFile:
         self._write_lock = threading.Lock()
         self._read_lock = threading.Lock()
         self._turn = Turn(turn)
+        self._of_this_thread = OfThisThread()
         self._identity: tuple[int, int] | None = None
         _files.add(self)
 
@@ -49,8 +64,46 @@ class DatabaseFile:
     def writing(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
         """A transaction that holds the file's write lock from its begin: committed at the end, or undone.
 
-        With *create* the file is made if there is none. Raises StoreUnavailableError.
+        Inside of `together` a part of that one, undone alone if it fails. With *create* the file is made if
+        there is none. Raises StoreUnavailableError.
         """
+        together = self._of_this_thread.together
+        if together is None:
+            with self._transaction(create=create) as connection:
+                yield connection
+            return
+        together.connection = together.connection or together.stack.enter_context(self._transaction())
+        with self._part(together.connection) as connection:
+            yield connection
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """All that this thread writes inside is one transaction, which its first `writing` begins."""
+        assert self._of_this_thread.together is None, "together is not nested"
+        with ExitStack() as stack:
+            self._of_this_thread.together = Together(stack)
+            try:
+                yield
+            finally:
+                self._of_this_thread.together = None
+
+    @contextmanager
+    def _part(self, connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
+        """A stretch of a transaction that can be undone alone."""
+        try:
+            connection.execute("savepoint part")
+            try:
+                yield connection
+            except BaseException:
+                connection.execute("rollback to part")
+                connection.execute("release part")
+                raise
+            connection.execute("release part")
+        except (sqlite3.Error, OSError) as error:
+            raise self._unavailable(f"{type(error).__name__}: {error}") from error
+
+    @contextmanager
+    def _transaction(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
         if not self._write_lock.acquire(timeout=2 * PATIENCE):
             raise self._unavailable(f"no turn within {2 * PATIENCE} s")
         try:
@@ -67,6 +120,9 @@ class DatabaseFile:
                 self._writer.execute("commit")
             finally:
                 self._turn.give_back()
+        except StoreUnavailableError:  # in a part of it
+            self._close_writer()
+            raise
         except (sqlite3.Error, OSError) as error:
             self._close_writer()
             raise self._unavailable(f"{type(error).__name__}: {error}") from error
@@ -75,7 +131,15 @@ class DatabaseFile:
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
-        """A connection to read from; it never waits for a writer. Raises StoreUnavailableError."""
+        """A connection to read from; it never waits for a writer. Raises StoreUnavailableError.
+
+        Inside of `together` it sees what was written there, and finds its pages still in memory.
+        """
+        together = self._of_this_thread.together
+        if together is not None and together.connection is not None:
+            with self._part(together.connection) as connection:
+                yield connection
+            return
         if not self._read_lock.acquire(timeout=2 * PATIENCE):  # a signal handler may have interrupted its holder
             raise self._unavailable(f"no turn to read within {2 * PATIENCE} s")
         try:
