@@ -10,13 +10,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks import machine
+from benchmarks import machine, slow_disk
 from benchmarks.rounds import find_tables, measure
 from benchmarks.tables import NAMES, SIZES, as_json, as_text
 
 
 def main() -> None:
     options = read_options()
+    if options.sync_time is not None:
+        slow_disk.go_on_with(options.sync_time)
     missing = [name for name in ("apscheduler", "sqlalchemy") if importlib.util.find_spec(name) is None]
     if missing:
         sys.exit(f"expected the peers to measure beside, got no {' and no '.join(missing)}: run `make benchmark`")
@@ -48,11 +50,16 @@ def read_options() -> argparse.Namespace:
         "--size", choices=SIZES, default="full", help="how much is measured; 'tiny' only shows that it works"
     )
     parser.add_argument("--quick", dest="size", action="store_const", const="quick", help="the same as --size quick")
+    parser.add_argument(
+        "--sync-time", type=float, metavar="MS", help="let each sync of the disk take so many milliseconds longer"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every figure of every round to FILE")
     options = parser.parse_args()
     for name in options.names:
         if name not in NAMES:
             parser.error(f"expected names of {', '.join(NAMES)}, got {name!r}")
+    if options.sync_time is not None and not 0 < options.sync_time < 1000:
+        parser.error(f"--sync-time: expected milliseconds below 1000, got {options.sync_time}")
     if options.rounds < 1:
         parser.error(f"--rounds: expected 1 or more, got {options.rounds}")
     return options

@@ -17,9 +17,14 @@ from apscheduler.schedulers.base import BaseScheduler
 
 from benchmarks import ours, peer
 from benchmarks.tables import Case, Metric, Result, Size, Table
-from benchmarks.work import count_down, count_down_async, countdown
-from tickwork import RunState
+from benchmarks.work import count_down, count_down_async, countdown, nothing
+from tickwork import BackgroundScheduler, RunState
+from tickwork.clock import to_micros
+from tickwork.job import Job
+from tickwork.loop import Timing
 from tickwork.scheduler import Scheduler
+from tickwork.stores.sqlite import SQLiteStore
+from tickwork.stores.sqlite import statements as sql
 
 JOBS = {"full": 10_000, "quick": 2_000, "tiny": 20}
 SLOW_JOBS = {"full": 300, "quick": 50, "tiny": 5}
@@ -50,6 +55,7 @@ def tables(size: Size) -> Sequence[Table]:
             {
                 "tickwork threads": Case(due_ours, {"face": "threads", "kept": "SQLite", "jobs": jobs}),
                 "tickwork event loop": Case(due_ours, {"face": "event loop", "kept": "SQLite", "jobs": jobs}),
+                "limit: the same rows, bare": Case(due_bare, {"jobs": jobs}),
                 "APScheduler default": Case(due_peer, {"face": "threads", "kept": "SQLite default", "jobs": slow}),
                 "APScheduler WAL + NORMAL": Case(due_peer, {"face": "threads", "kept": "SQLite WAL", "jobs": jobs}),
             },
@@ -84,6 +90,35 @@ def due_peer(folder: Path, face: ours.Face, kept: peer.Kept, jobs: int) -> Resul
         return timed(scheduler.resume, countdown.wait_done, jobs, folder)
 
     return peer.with_scheduler(face, kept, folder, body, paused=True)
+
+
+def due_bare(folder: Path, jobs: int) -> Result:
+    """What SQLite takes for the rows of so many runs, with a commit for as many as a round of ours: no scheduler."""
+    path = folder / "jobs.db"
+    store = SQLiteStore(path)
+    scheduler = BackgroundScheduler(store)
+    added = scheduler.add_jobs(scheduler.new_job(nothing, "interval", hours=1, id=f"job-{n}") for n in range(jobs))
+    store.close()
+    batch, now = Timing().batch, to_micros(datetime.now(UTC))
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("pragma synchronous = full")
+        fold_log(path)
+        began, cpu = time.perf_counter(), time.process_time()
+        settled: list[Job] = []
+        for first in range(0, jobs + batch, batch):
+            fired = added[first : first + batch]
+            connection.execute("begin immediate")
+            connection.executemany(
+                sql.SETTLE_SUCCEEDED_RUN, [(now, now, job.uid, now, "schedule", 1, 1) for job in settled]
+            )
+            connection.executemany(sql.ADVANCE_JOB, [(now, now, job.uid, job.version) for job in fired])
+            connection.executemany(sql.INSERT_HELD_RUN, [(job.id, job.uid, now, "node", now) for job in fired])
+            connection.execute("commit")
+            settled = [*fired]
+        took, cpu = time.perf_counter() - began, time.process_time() - cpu
+        (closed,) = connection.execute("select count(*) from tickwork_runs where state = 'succeeded'").fetchone()
+        assert closed == jobs, f"expected {jobs} runs in the ledger, got {closed}"
+    return {"rate": jobs / took, "cpu": 1e6 * cpu / jobs}
 
 
 def timed(begin: Callable[[], object], wait_through: Callable[[], None], jobs: int, folder: Path) -> Result:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,8 @@ from tests.processes.ledger import Ledger
 from tests.processes.witness import Witness
 
 Figure = Callable[[str], None]
+LONGEST_LOG, LONGEST_LEDGER = 20_000, 50
+"""Characters and rows that a failure shows."""
 
 pytest.register_assert_rewrite("tests.processes.accounts", "tests.processes.outage")
 
@@ -38,6 +40,22 @@ def crew(tmp_path: Path) -> Iterator[Crew]:
 def figure(request: pytest.FixtureRequest) -> Figure:
     """Keep a measured figure for the end of the report."""
     return _figures.append
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Of a test that failed, show what its workers and their ledger have to say."""
+    report = yield
+    given = getattr(item, "funcargs", {})
+    if report.failed and "crew" in given:
+        report.sections.append(("the workers' logs", given["crew"].logs()[-LONGEST_LOG:]))
+    if report.failed and "ledger" in given:
+        rows = given["ledger"].rows() if given["ledger"].path.exists() else []
+        last = [row for row in rows if not row.closed] + rows[-LONGEST_LEDGER:]
+        report.sections.append(("the ledger: what is open, and its end", "\n".join(map(str, last))))
+    return report
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
