@@ -38,6 +38,7 @@ class MemoryStore:
         self._due: dict[str, Agenda[int]] = {}
         self._pending = Agenda(self._available_at)
         self._leases = Agenda(self._lease_until)
+        self._cancelling: set[Key] = set()
 
     def open(self, ring: Callable[[], None] | None = None) -> None:
         """Nothing to do: no other process can change it."""
@@ -143,6 +144,14 @@ class MemoryStore:
         with self._lock:
             return [settlement for settlement in settlements if self._settle(settlement)]
 
+    def cancel(self, runs: Sequence[Run]) -> Sequence[Run]:
+        with self._lock:
+            return [run for run in runs if self._cancel(run)]
+
+    def cancelling(self, node: str) -> Sequence[Run]:
+        with self._lock:
+            return [self._runs[key] for key in self._cancelling if self._runs[key].node == node]
+
     def outlook(self, executors: Collection[str], *, after: datetime, fire_after: datetime) -> Outlook:
         with self._lock:
             fires = [self._agenda(executor).next_after(fire_after) for executor in executors]
@@ -190,8 +199,10 @@ class MemoryStore:
 
     def _write(self, change: Change) -> Change:
         """The change as it was written: without the runs that exist already."""
-        job, runs = change
+        job, runs, cancelled = change
         self._put_job(job)
+        for run in cancelled:
+            self._cancel(run)
         new = []
         for run in runs:
             key = _key(run)
@@ -217,6 +228,17 @@ class MemoryStore:
             self._cancel_orphan(run)
         if attempt is not None and attempt.job_uid in self._jobs and (key := _key(attempt)) not in self._runs:
             self._put_run(key, attempt)
+        return True
+
+    def _cancel(self, run: Run) -> bool:
+        """Write *run* as it was cancelled, if it is open still and at the version that was read."""
+        key = _key(run)
+        stored = self._runs.get(key)
+        if stored is None or stored.state.closed or stored.version != run.version - 1:
+            return False
+        self._put_run(key, run)
+        if run.state is RunState.RUNNING:
+            self._cancelling.add(key)
         return True
 
     def _cancel_orphan(self, run: Run) -> None:
@@ -269,6 +291,7 @@ class MemoryStore:
         self._active.setdefault(run.job_uid, {})[key] = run
 
     def _forget_active(self, key: Key) -> None:
+        self._cancelling.discard(key)
         uid = key[0]
         active = self._active.get(uid, NO_RUNS)
         if key in active:
