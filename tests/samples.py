@@ -95,6 +95,7 @@ jobs = st.builds(
     name=names,
     executor=names,
     coalesce=st.booleans(),
+    catch_up=st.none() | st.integers(0, 1000),
     misfire_grace_time=st.none() | durations,
     max_instances=st.integers(1, 10_000),
     overlap=st.sampled_from(Overlap),

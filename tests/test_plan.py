@@ -56,6 +56,67 @@ def told(change: Change | None) -> list[tuple[str, float, float]]:
     ]  # fmt: skip
 
 
+# fire: what was missed together
+
+
+@pytest.mark.parametrize(
+    ("policies", "active", "now", "rows"),
+    [
+        pytest.param({"catch_up": 2}, [], 0, [("running", 0, 0)], id="on time"),
+        pytest.param(
+            {"catch_up": 2}, [], 5, [("missed", 0, 3), ("running", 4, 4), ("pending", 5, 5)], id="the latest two of six"
+        ),
+        pytest.param({"catch_up": 9}, [], 1, [("running", 0, 0), ("pending", 1, 1)], id="fewer than allowed"),
+        pytest.param(
+            {"catch_up": 2}, ["running"], 5, [("missed", 0, 3), ("pending", 4, 4), ("pending", 5, 5)], id="both wait"
+        ),
+        pytest.param({"catch_up": 1}, [], 5, [("skipped", 0, 4), ("running", 5, 5)], id="one is coalescing"),
+        pytest.param(
+            {"catch_up": 1, "coalesce": False},
+            [],
+            5,
+            [("skipped", 0, 4), ("running", 5, 5)],
+            id="whatever coalesce says",
+        ),
+        pytest.param({"catch_up": 0}, [], 0.5, [("running", 0, 0)], id="none, but it was not missed"),
+        pytest.param(
+            {"catch_up": 0}, [], 5.5, [("missed", 0, 4), ("running", 5, 5)], id="none, and the latest was not missed"
+        ),
+        pytest.param(
+            {"catch_up": 0, "misfire_grace_time": 10 * SECOND},
+            [],
+            5.5,
+            [("missed", 0, 5)],
+            id="none, and all were missed",
+        ),
+        pytest.param(
+            {"catch_up": 3, "misfire_grace_time": 90 * SECOND},
+            [],
+            5,
+            [("missed", 0, 3), ("running", 4, 4), ("pending", 5, 5)],
+            id="within a window",
+        ),
+    ],
+)
+def test_of_what_was_missed_together_the_latest_so_many_are_run(
+    policies: dict[str, Any], active: list[str], now: float, rows: list[tuple[str, float, float]]
+) -> None:
+    job = make_job(**policies)
+
+    change = plan.fire(job, some_active(job, active), at(now), HOLD)
+
+    assert told(change) == rows
+    assert change is not None
+    check_answers(job, change)
+
+
+def test_what_is_not_made_up_says_so() -> None:
+    change = plan.fire(make_job(catch_up=2), [], at(5), HOLD)
+
+    assert change is not None
+    assert change.runs[0].reason == "catch_up is 2, and so many later ones are run"
+
+
 # fire: while too many runs are active
 
 
@@ -406,6 +467,7 @@ def due_jobs(draw: st.DrawFn) -> Job:
     assume(first is not None)
     return make_job(
         trigger=trigger, next_fire_time=first, coalesce=draw(st.booleans()), misfire_grace_time=draw(graces),
+        catch_up=draw(st.none() | st.integers(0, 5)),
         max_instances=draw(st.integers(1, 5)), overlap=draw(st.sampled_from(Overlap)), max_waiting=draw(st.integers(1, 3)),
     )  # fmt: skip
 
@@ -457,13 +519,14 @@ def test_no_more_runs_are_startable_than_max_instances(job: Job, late: timedelta
     if change is not None:
         held = sum(run.state is RunState.RUNNING for run in change.runs)
         assert held == 0 or len(active) + held <= job.max_instances
-        if job.coalesce:
+        if job.made_up in (0, 1):
             assert sum(not run.state.closed for run in change.runs) <= 1
         assert sum(run.state is RunState.PENDING for run in change.runs) <= MAX_CATCH_UP
 
 
 @given(due_jobs(), lateness)
 def test_without_a_grace_time_nothing_is_missed_and_with_one_nothing_late_runs(job: Job, late: timedelta) -> None:
+    job = job._replace(catch_up=None)
     assert job.next_fire_time is not None
     now = job.next_fire_time + late
 
@@ -491,11 +554,31 @@ def test_a_run_is_born_for_the_latest_fire_time_when_coalescing_and_for_each_whe
 
     assert change is not None
     born = [run.fire_time for run in change.runs if not run.state.closed]
-    if job.coalesce:
+    if job.made_up in (0, 1):
         assert born in ([latest], [])
-        assert born or job.misfire_grace_time is not None
+        assert born or job.misfire_grace_time is not None or job.made_up == 0
     else:
+        assert job.made_up is None or len(born) <= job.made_up
         assert all(job.trigger.next_after(a) == b for a, b in pairwise(born))
+
+
+@settings(max_examples=60)
+@given(some_triggers, starts, st.timedeltas(timedelta(0), timedelta(hours=3)), st.integers(1, 20))
+def test_the_first_of_the_latest_is_where_a_walk_would_find_it(
+    trigger: Trigger, since: datetime, span: timedelta, count: int
+) -> None:
+    first = trigger.next_after(since)
+    assume(first is not None)
+    assert first is not None
+    walked = [first]
+    while (
+        (following := trigger.next_after(walked[-1])) is not None and following <= first + span and len(walked) < 5000
+    ):
+        walked.append(following)
+
+    found = plan.first_of_latest(trigger, first, walked[-1], count)
+
+    assert found == walked[-count:][0]
 
 
 @given(some_triggers, starts, st.timedeltas(timedelta(seconds=-10), timedelta(hours=30)))

@@ -45,6 +45,7 @@ def write_definition(job: Job) -> str:
         "name": job.name,
         "executor": job.executor,
         "coalesce": job.coalesce,
+        "catch_up": job.catch_up,
         "misfire_grace_time": None if grace is None else grace // MICROSECOND,
         "max_instances": job.max_instances,
         "overlap": job.overlap,

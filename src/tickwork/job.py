@@ -14,6 +14,7 @@ from tickwork.triggers import Trigger
 MAX_ID_LENGTH = 200
 MAX_INSTANCES = 10_000
 MAX_WAITING = 1_000
+MAX_CATCH_UP = 1_000
 MAX_FAILURES = 100
 
 
@@ -38,6 +39,8 @@ class Job(NamedTuple):
     """The executor that calls the function."""
     coalesce: bool = True
     """Whether fire times missed together become one run, for the latest of them."""
+    catch_up: int | None = None
+    """How many of the fire times missed together are run: the latest so many, or none. None: as `coalesce` says."""
     misfire_grace_time: timedelta | None = None
     """How late a fire time may be fired; one that is later is recorded as missed. None: any."""
     max_instances: int = 1
@@ -80,6 +83,11 @@ class Job(NamedTuple):
         return None if self.paused else self.next_fire_time
 
     @property
+    def made_up(self) -> int | None:
+        """How many of the fire times missed together are run: the latest so many. None: all of them."""
+        return self.catch_up if self.catch_up is not None else 1 if self.coalesce else None
+
+    @property
     def paused(self) -> bool:
         return self.paused_at is not None
 
@@ -94,7 +102,8 @@ _STANDING = Job._fields.index("version")
 
 DEFINITION = (
     "func", "trigger", "args", "kwargs", "name", "executor",
-    "coalesce", "misfire_grace_time", "max_instances", "overlap", "max_waiting", "timeout", "retry", "pause_after",
+    "coalesce", "catch_up", "misfire_grace_time", "max_instances", "overlap", "max_waiting", "timeout", "retry",
+    "pause_after",
 )  # fmt: skip
 """The fields that a declaration in code sets; the others tell where the schedule stands."""
 
@@ -108,6 +117,8 @@ def check_job(job: Job) -> Job:
     check_text("executor", job.executor, most=MAX_ID_LENGTH)
     if not isinstance(job.coalesce, bool):
         raise InvalidJobError(f"coalesce: expected True or False, got {job.coalesce!r}")
+    if job.catch_up is not None and job.catch_up != 0:
+        check_whole("catch_up", job.catch_up, most=MAX_CATCH_UP)
     if job.misfire_grace_time is not None:
         check_duration("misfire_grace_time", job.misfire_grace_time, least=timedelta(microseconds=1))
     check_whole("max_instances", job.max_instances, most=MAX_INSTANCES)

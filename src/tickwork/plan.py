@@ -7,7 +7,7 @@ what a job becomes and which runs are born with it, and the store writes both or
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, assert_never
 
 from tickwork.clock import MICROSECOND
@@ -33,6 +33,8 @@ from tickwork.triggers import DateTrigger, Trigger
 
 MAX_CATCH_UP = 100
 """How many runs of a job may wait at once, when it does not coalesce what it missed."""
+ON_TIME = timedelta(minutes=1)
+"""With catch_up=0 and without a misfire_grace_time: what is fired within it was not missed."""
 
 FAILURES = frozenset({RunState.FAILED, RunState.TIMED_OUT, RunState.LOST})
 
@@ -98,19 +100,23 @@ def fire(
     if full and first > now:
         return None
     last, following = latest_fire_time(job.trigger, first, now)
-    grace = job.misfire_grace_time
+    most = job.made_up
+    grace = ON_TIME if most == 0 and job.misfire_grace_time is None else job.misfire_grace_time
     if grace is None and last is first and not full:  # as nearly always: one fire time, and nothing in its way
         return _advance(job, first, following, _born(job, first, hold))
     on_time = first if grace is None else _first_since(job.trigger, first, now - grace)
     if on_time is None or on_time > last:
-        return _advance(job, last, following, _not_run(job, now, RunState.MISSED, _late(job, now, first), first, last))
-    missed = _before(job, now, RunState.MISSED, _late(job, now, first), first, on_time) if on_time > first else ()
-    if full and (job.coalesce or not _catches_up(active, on_time, last)):
+        late = _late(now - first, grace)
+        return _advance(job, last, following, _not_run(job, now, RunState.MISSED, late, first, last))
+    missed = _before(job, now, RunState.MISSED, _late(now - first, grace), first, on_time) if on_time > first else ()
+    at_most_one = most is not None and most <= 1
+    if full and (at_most_one or not _catches_up(active, on_time, last)):
         return _overlap(job, active, now, last, following, missed, on_time)
-    if job.coalesce:
-        coalesced = _before(job, now, RunState.SKIPPED, COALESCED, on_time, last)
-        return _advance(job, last, following, *missed, *coalesced, _born(job, last, hold))
-    return _catch_up(job, active, hold, room, missed, on_time, last)
+    if at_most_one:
+        return _advance(job, last, following, *missed, *_coalesced(job, now, on_time, last), _born(job, last, hold))
+    kept = on_time if most is None else first_of_latest(job.trigger, on_time, last, most)
+    too_many = _before(job, now, RunState.MISSED, f"catch_up is {most}, and so many later ones are run", on_time, kept)
+    return _catch_up(job, active, hold, room, (*missed, *too_many), kept, last)
 
 
 def _overlap(
@@ -122,8 +128,7 @@ def _overlap(
     if job.overlap is Overlap.SKIP or (job.overlap is Overlap.QUEUE and len(waiting) >= job.max_waiting):
         why = _in_the_way(job, active) if job.overlap is Overlap.SKIP else _no_room_to_wait(job, waiting)
         return _advance(job, last, following, *missed, _not_run(job, now, RunState.SKIPPED, why, first, last))
-    coalesced = _before(job, now, RunState.SKIPPED, COALESCED, first, last)
-    change = _advance(job, last, following, *missed, *coalesced, _born(job, last, None))
+    change = _advance(job, last, following, *missed, *_coalesced(job, now, first, last), _born(job, last, None))
     if job.overlap is Overlap.QUEUE:
         return change
     why = f"the fire time {last:%Y-%m-%dT%H:%M:%SZ} took its place"
@@ -169,6 +174,27 @@ def latest_fire_time(trigger: Trigger, first: datetime, until: datetime) -> tupl
             latest = probe
         else:
             bound = middle
+
+
+def first_of_latest(trigger: Trigger, first: datetime, last: datetime, count: int) -> datetime:
+    """The earliest of the latest *count* fire times from *first* through *last*, which are fire times both."""
+    earliest = last
+    for _ in range(count - 1):
+        if earliest <= first:
+            break
+        earliest = _fire_time_before(trigger, earliest, first)
+    return earliest
+
+
+def _fire_time_before(trigger: Trigger, later: datetime, first: datetime) -> datetime:
+    """The last fire time before *later*, found by looking back twice as far each time; at the earliest *first*."""
+    reach = timedelta(seconds=1)
+    while (since := later - reach) > first:
+        found = trigger.next_after(since)
+        if found is not None and found < later:
+            return latest_fire_time(trigger, found, later - MICROSECOND)[0]
+        reach *= 2
+    return latest_fire_time(trigger, first, later - MICROSECOND)[0]
 
 
 def settle(
@@ -378,8 +404,12 @@ def _next_attempt(run: Run, retry: Retry, raised: Sequence[str] | None, now: dat
     )  # fmt: skip
 
 
-def _late(job: Job, now: datetime, first: datetime) -> str:
-    return f"fired {now - first} late, and misfire_grace_time is {job.misfire_grace_time}"
+def _coalesced(job: Job, now: datetime, first: datetime, last: datetime) -> tuple[Run, ...]:
+    return _before(job, now, RunState.SKIPPED, COALESCED, first, last)
+
+
+def _late(late: timedelta, grace: timedelta | None) -> str:
+    return f"fired {late} late, and misfire_grace_time is {grace}"
 
 
 def _in_the_way(job: Job, active: Sequence[Run]) -> str:

@@ -61,8 +61,8 @@ DEFAULT_TIMING = Timing()
 PATIENCE = 5.0
 """Seconds that `start` waits for the runs of a shutdown that goes on in the background."""
 JOB_DEFAULTS = (
-    "coalesce", "misfire_grace_time", "max_instances", "overlap", "max_waiting", "timeout", "retry", "pause_after",
-    "executor",
+    "coalesce", "catch_up", "misfire_grace_time", "max_instances", "overlap", "max_waiting", "timeout", "retry",
+    "pause_after", "executor",
 )  # fmt: skip
 
 F = TypeVar("F", bound=Function)
@@ -100,8 +100,8 @@ class Scheduler:
 
     *store* is a URL (`sqlite:///jobs.db`), a store, or None for memory. *executors* adds to or replaces
     `threads` and `asyncio`. *timezone* is that of triggers that name none. *job_defaults* are the policies
-    of jobs that choose none: `coalesce`, `misfire_grace_time`, `max_instances`, `overlap`, `max_waiting`, `timeout`,
-    `retry`, `pause_after`, `executor`.
+    of jobs that choose none: `coalesce`, `catch_up`, `misfire_grace_time`, `max_instances`, `overlap`, `max_waiting`,
+    `timeout`, `retry`, `pause_after`, `executor`.
     *lease* is how long a run is believed to go on after its node was last heard of, *poll* the
     longest time until news is noticed when no bell rings.
 
@@ -221,6 +221,7 @@ class Scheduler:
         name: str | None = None,
         executor: str | Unset | None = UNSET,
         coalesce: bool | Unset = UNSET,
+        catch_up: int | Unset | None = UNSET,
         misfire_grace_time: timedelta | float | Unset | None = UNSET,
         max_instances: int | Unset = UNSET,
         overlap: Overlap | str | Unset = UNSET,
@@ -252,7 +253,7 @@ class Scheduler:
         """
         job = self._make_job(
             func, trigger, args=args, kwargs=kwargs, id=id, name=name, executor=executor, coalesce=coalesce,
-            misfire_grace_time=misfire_grace_time, max_instances=max_instances, overlap=overlap,
+            catch_up=catch_up, misfire_grace_time=misfire_grace_time, max_instances=max_instances, overlap=overlap,
             max_waiting=max_waiting, timeout=timeout, retry=retry, pause_after=pause_after,
             next_run_time=next_run_time, trigger_args=trigger_args,
         )  # fmt: skip

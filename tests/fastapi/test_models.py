@@ -84,6 +84,7 @@ def test_a_job_in_full_but_for_its_arguments() -> None:
         "pause_reason": None,
         "ended": False,
         "coalesce": True,
+        "catch_up": None,
         "misfire_grace_time": 90,
         "max_instances": 1,
         "overlap": "queue",

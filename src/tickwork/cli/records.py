@@ -25,7 +25,7 @@ def job_record(job: Job) -> dict[str, Any]:
         "trigger": str(job.trigger), "trigger_kind": job.trigger.kind, "executor": job.executor,
         "next_fire_time": iso(job.next_fire_time), "last_fire_time": iso(job.last_fire_time),
         "paused": job.paused, "paused_at": iso(job.paused_at), "pause_reason": job.pause_reason, "ended": job.ended,
-        "coalesce": job.coalesce, "misfire_grace_time": _in_seconds(job.misfire_grace_time),
+        "coalesce": job.coalesce, "catch_up": job.catch_up, "misfire_grace_time": _in_seconds(job.misfire_grace_time),
         "max_instances": job.max_instances, "overlap": job.overlap, "max_waiting": job.max_waiting,
         "timeout": _in_seconds(job.timeout), "retry": _retry_record(job.retry), "pause_after": job.pause_after,
     }  # fmt: skip

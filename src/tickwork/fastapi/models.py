@@ -97,6 +97,7 @@ class JobView(BaseModel):
     pause_reason: str | None
     ended: bool
     coalesce: bool
+    catch_up: int | None = Field(description="How many fire times missed together are run. None: as coalesce says.")
     misfire_grace_time: float | None
     max_instances: int
     overlap: Overlap
@@ -113,7 +114,8 @@ class JobView(BaseModel):
             trigger=str(job.trigger), trigger_kind=job.trigger.kind, executor=job.executor,
             next_fire_time=job.next_fire_time, last_fire_time=job.last_fire_time,
             paused=job.paused, paused_at=job.paused_at, pause_reason=job.pause_reason, ended=job.ended,
-            coalesce=job.coalesce, misfire_grace_time=_seconds(job.misfire_grace_time), max_instances=job.max_instances,
+            coalesce=job.coalesce, catch_up=job.catch_up, misfire_grace_time=_seconds(job.misfire_grace_time),
+            max_instances=job.max_instances,
             overlap=job.overlap, max_waiting=job.max_waiting, timeout=_seconds(job.timeout),
             retry=RetryView.of(job.retry), pause_after=job.pause_after,
             last_run=None if last_run is None else RunSummary.of(last_run),
