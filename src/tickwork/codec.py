@@ -18,6 +18,7 @@ from tickwork.errors import InvalidJobError, TriggerError
 from tickwork.job import DEFINITION, Job, Retry
 from tickwork.run import Progress
 from tickwork.triggers import TRIGGERS, Trigger, trigger_from_json
+from tickwork.triggers.base import parts
 
 MAX_ARGUMENTS_LENGTH = 256 * 1024
 MAX_RESULT_LENGTH = 16 * 1024
@@ -100,6 +101,8 @@ def _read_trigger(written: Mapping[str, Any]) -> Trigger:
 
 
 def _check_readable(trigger: Trigger) -> None:
+    for part in parts(trigger):
+        _check_readable(part)
     if TRIGGERS.get(trigger.kind) is not type(trigger) and not isinstance(trigger, UnreadableTrigger):
         raise InvalidJobError(
             f"trigger: expected one that every process can read ({', '.join(TRIGGERS)}), got {trigger!r}: "

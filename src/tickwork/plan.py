@@ -29,6 +29,9 @@ from tickwork.run import (
     TimedOut,
 )
 from tickwork.triggers import DateTrigger, Trigger
+from tickwork.triggers.base import innermost
+from tickwork.triggers.instants import BEGINNING
+from tickwork.triggers.ticks import latest_fire_time
 
 MAX_CATCH_UP = 100
 """How many runs of a job may wait at once, when it does not coalesce what it missed."""
@@ -64,7 +67,7 @@ def first_fire_time(trigger: Trigger, now: datetime) -> datetime | None:
 
     A date that has passed is fired at once: late is better than never.
     """
-    return trigger.run_date if isinstance(trigger, DateTrigger) else trigger.next_after(now)
+    return trigger.next_after(BEGINNING if isinstance(innermost(trigger), DateTrigger) else now)
 
 
 def check_fires(trigger: Trigger, now: datetime) -> None:
@@ -123,27 +126,6 @@ def _catch_up(
         born.append(_born(job, following, hold if startable else None))
         following = job.trigger.next_after(following)
     return _advance(job, born[-1].fire_time, following, *missed, *born) if born else None
-
-
-def latest_fire_time(trigger: Trigger, first: datetime, until: datetime) -> tuple[datetime, datetime | None]:
-    """The last fire time that is not after *until* (or *first*, if that is), and the one that follows it.
-
-    Found by bisection on `next_after`: some forty questions for a year of missed seconds.
-    """
-    latest, bound = first, until
-    while True:
-        following = trigger.next_after(latest)
-        if following is None or following > until:
-            return latest, following
-        if following <= latest:
-            raise TriggerError(f"expected a fire time after {latest}, got {following} from {trigger!r}")
-        latest = following
-        middle = latest + (bound - latest) / 2
-        probe = trigger.next_after(middle) if middle > latest else None
-        if probe is not None and probe <= until:
-            latest = probe
-        else:
-            bound = middle
 
 
 def settle(

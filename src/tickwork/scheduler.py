@@ -50,6 +50,7 @@ from tickwork.run import Cancelled, Outcome, Released, Run, RunState, Skipped
 from tickwork.stores import make_store
 from tickwork.stores.base import Store
 from tickwork.triggers import OPTIONS, CronTrigger, DateTrigger, Trigger, make_trigger
+from tickwork.triggers.base import innermost
 
 MILLISECONDS_BEFORE_2020 = 1_577_836_800_000
 MAX_TRIES = 100
@@ -413,7 +414,7 @@ class Scheduler:
         return aware_utc(time, name)  # type: ignore[arg-type]  # it checks what it is given
 
     def _default_id(self, ref: str, trigger: Trigger) -> str:
-        return secrets.token_hex(8) if self._stores_at_once() and isinstance(trigger, DateTrigger) else ref
+        return secrets.token_hex(8) if self._stores_at_once() and isinstance(innermost(trigger), DateTrigger) else ref
 
     def _check_options(self, trigger_args: Mapping[str, Any]) -> None:
         """InvalidJobError for an option of the trigger that was meant as one of the job."""

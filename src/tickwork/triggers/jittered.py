@@ -1,0 +1,162 @@
+"""The jittered trigger: another trigger, each of whose fire times is a little later.
+
+The rule: how much later is a stable function of the job and the fire time, so every node and every preview
+agrees. It is less than the time to the next fire time, so they keep their order and none is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from hashlib import blake2b
+from typing import Any, ClassVar, Self
+
+from tickwork.clock import EPOCH, MICROSECOND
+from tickwork.errors import TriggerError
+from tickwork.triggers.base import Trigger, check_part
+from tickwork.triggers.filtered import FilteredTrigger
+from tickwork.triggers.instants import BEGINNING, END, naive_instant
+from tickwork.triggers.ticks import Tick, latest_fire_time, ticks
+
+LONGEST = timedelta(days=366)
+BITS = 64
+
+
+@dataclass(frozen=True, slots=True, init=False, repr=False)
+class JitteredTrigger:
+    """Fires up to *jitter* (seconds, or a timedelta) after each fire time of *trigger*, never before it.
+
+    `JitteredTrigger(IntervalTrigger(minutes=10), 30)`. All of the jitter is used evenly. Where the next
+    fire time, the end of the trigger or what its calendars leave out comes sooner, it is spread until there.
+
+    The *seed* decides who gets which share: a job's id, with which a job anchors it. Until then it
+    previews the shares of no job.
+    """
+
+    kind: ClassVar[str] = "jittered"
+
+    trigger: Trigger
+    jitter: timedelta
+    seed: str | None
+    _key: int = field(compare=False)
+
+    def __init__(self, trigger: Trigger, jitter: timedelta | float, seed: str | None = None) -> None:
+        check_part(trigger, "jittered")
+        if seed is not None and not isinstance(seed, str):
+            raise TriggerError(f"seed: expected text such as a job's id, got {seed!r}")
+        self._set(trigger, _read_jitter(jitter), seed)
+
+    @classmethod
+    def of(cls, trigger: Trigger, jitter: timedelta, seed: str) -> Self:
+        """The trigger of these values, which were checked before."""
+        made = object.__new__(cls)
+        made._set(trigger, jitter, seed)
+        return made
+
+    def _set(self, trigger: Trigger, jitter: timedelta, seed: str | None) -> None:
+        keep = object.__setattr__
+        keep(self, "trigger", trigger)
+        keep(self, "jitter", jitter)
+        keep(self, "seed", seed)
+        keep(self, "_key", int.from_bytes(blake2b((seed or "").encode(), digest_size=BITS // 8).digest()))
+
+    @property
+    def parts(self) -> tuple[Trigger, ...]:
+        return (self.trigger,)
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        if instant.tzinfo is None:
+            raise naive_instant(instant)
+        # The fire time before the instant may come later than it; no earlier one can.
+        since = instant - self.jitter if instant - BEGINNING > self.jitter else BEGINNING
+        named = self.trigger.next_after(since)
+        if named is None:
+            return None
+        following = self.trigger.next_after(named)
+        if following is not None and following <= instant:
+            named, following = latest_fire_time(self.trigger, following, instant)
+        fire_time = named + self._share(named, following)
+        if fire_time > instant:
+            return fire_time
+        if following is None:
+            return None
+        return following + self._share(following, self.trigger.next_after(following))
+
+    def anchored(self, at: datetime, seed: str = "") -> Self:
+        trigger = self.trigger.anchored(at, seed)
+        if trigger is self.trigger and self.seed is not None:
+            return self
+        return type(self).of(trigger, self.jitter, seed if self.seed is None else self.seed)
+
+    def ticks(self, after: datetime) -> Iterator[Tick]:
+        """See `ticks.ticks`."""
+        later: Tick | None = None
+        for tick in ticks(self.trigger, after - self.jitter if after - BEGINNING > self.jitter else BEGINNING):
+            if later is not None and later.at <= tick.at:
+                yield later
+                later = None
+            if tick.excluded is None:
+                share = self._share(tick.at, self.trigger.next_after(tick.at))
+                tick = tick._replace(at=tick.at + share, jitter=share)  # noqa: PLW2901  (the same one, moved)
+                later = tick if tick.at > after else None
+            elif tick.at > after:
+                yield tick
+        if later is not None:
+            yield later
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "trigger": self.trigger.to_json(), **self._options()}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        from tickwork.triggers import trigger_from_json  # noqa: PLC0415  (it knows all kinds, and this is one)
+
+        return cls(trigger_from_json(value["trigger"]), value["jitter"], value.get("seed"))
+
+    def _options(self) -> dict[str, Any]:
+        seconds = self.jitter.total_seconds()
+        written: dict[str, Any] = {"jitter": int(seconds) if seconds.is_integer() else seconds}
+        return written if self.seed is None else {**written, "seed": self.seed}
+
+    def _share(self, named: datetime, following: datetime | None) -> timedelta:
+        """What is added to the fire time *named*: a share of the jitter, or of the time there is if that is less."""
+        room = self.jitter if following is None else min(self.jitter, following - named)
+        if isinstance(self.trigger, FilteredTrigger):
+            kept_until = self.trigger.kept_until(named)
+            room = room if kept_until is None else min(room, kept_until - named)
+            end = getattr(self.trigger.trigger, "end_date", None)
+        else:
+            end = getattr(self.trigger, "end_date", None)
+        room = min(room, (END if end is None else end) - named)
+        since = named - EPOCH
+        micros = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+        return timedelta(0, 0, room // MICROSECOND * _mixed(self._key ^ micros & ALL_BITS) >> BITS)
+
+    def __str__(self) -> str:
+        return f"{self.trigger}, up to {self.jitter.total_seconds():g} s later"
+
+    def __repr__(self) -> str:
+        options = ", ".join(f"{name}={option!r}" for name, option in self._options().items())
+        return f"JitteredTrigger({self.trigger!r}, {options})"
+
+
+ALL_BITS = (1 << BITS) - 1
+
+
+def _mixed(number: int) -> int:
+    """The last step of SplitMix64: each bit of the answer depends on each bit of *number*."""
+    number = (number ^ number >> 30) * 0xBF58476D1CE4E5B9 & ALL_BITS
+    number = (number ^ number >> 27) * 0x94D049BB133111EB & ALL_BITS
+    return number ^ number >> 31
+
+
+def _read_jitter(jitter: object) -> timedelta:
+    if isinstance(jitter, int | float) and not isinstance(jitter, bool) and 0 < jitter <= LONGEST.total_seconds():
+        jitter = timedelta(seconds=jitter)
+    if isinstance(jitter, timedelta) and MICROSECOND <= jitter <= LONGEST:
+        return jitter
+    raise TriggerError(
+        f"jitter: expected seconds or a timedelta, above zero and at most {LONGEST.days} days, got {jitter!r}: "
+        "write jitter=30, or leave it out"
+    )
