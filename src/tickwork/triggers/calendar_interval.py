@@ -54,7 +54,8 @@ class CalendarIntervalTrigger:
     start_date: datetime | None
     end_date: datetime | None
     _zone: Zone = field(compare=False)
-    _first: date = field(compare=False)
+    first_day: date = field(compare=False)
+    """The first day of the grid, on the wall."""
 
     def __init__(
         self,
@@ -88,7 +89,7 @@ class CalendarIntervalTrigger:
         keep(self, "start_date", start)
         keep(self, "end_date", end)
         keep(self, "_zone", zone)
-        keep(self, "_first", _day_shown(zone, start))
+        keep(self, "first_day", _day_shown(zone, start))
         if start is not None and end is not None and self.next_after(start - timedelta(microseconds=1)) is None:
             raise TriggerError(
                 f"calendarinterval: expected a trigger that fires, got one that ends before it does, {str(self)!r}: "
@@ -123,7 +124,7 @@ class CalendarIntervalTrigger:
 
     def _days_from(self, day: int) -> Iterator[int]:
         """The days of the grid from about *day* on, counted from 1970, in order."""
-        first = self._first
+        first = self.first_day
         since = day - (first.toordinal() - DAY_ZERO)
         length = self.days + self.months * DAYS_IN_400_YEARS / MONTHS_IN_400_YEARS
         number = max(0, int(since / length) - 1)  # months of 31 and 28 days are no more than one step off
@@ -140,27 +141,33 @@ class CalendarIntervalTrigger:
                 yield found - DAY_ZERO
             number += 1
 
-    def _options(self) -> dict[str, Any]:
+    @property
+    def units(self) -> tuple[tuple[int, str], ...]:
+        """How often, in the units that users write: (1, 'year'), (6, 'month')."""
         years, months = divmod(self.months, 12)
         weeks, days = divmod(self.days, 7) if self.days % 7 == 0 else (0, self.days)
-        options = {
-            "years": years, "months": months, "weeks": weeks, "days": days,
-            "hour": self.hour, "minute": self.minute, "second": self.second,
-        }  # fmt: skip
-        written: dict[str, Any] = {name: number for name, number in options.items() if number}
-        if self.short_month != "skip":
-            written["short_month"] = self.short_month
-        return {**written, "timezone": self.timezone, **write_bounds(self.start_date, self.end_date)}
+        named = ((years, "year"), (months, "month"), (weeks, "week"), (days, "day"))
+        return tuple((number, unit) for number, unit in named if number)
+
+    @property
+    def time(self) -> str:
+        """'09:00', with seconds where there are any."""
+        return f"{self.hour:02}:{self.minute:02}" + (f":{self.second:02}" if self.second else "")
+
+    def _options(self) -> dict[str, Any]:
+        time = {"hour": self.hour, "minute": self.minute, "second": self.second}
+        return {
+            **{f"{unit}s": number for number, unit in self.units},
+            **{name: number for name, number in time.items() if number},
+            **({} if self.short_month == "skip" else {"short_month": self.short_month}),
+            "timezone": self.timezone,
+            **write_bounds(self.start_date, self.end_date),
+        }
 
     def __str__(self) -> str:
-        units = {
-            name: number for name, number in self._options().items() if name in ("years", "months", "weeks", "days")
-        }
-        said = " ".join(f"{number} {unit if number > 1 else unit[:-1]}" for unit, number in units.items())
-        if list(units.values()) == [1]:
-            said = said.removeprefix("1 ")
-        time = f"{self.hour:02}:{self.minute:02}" + (f":{self.second:02}" if self.second else "")
-        return f"every {said} at {time}, {self.timezone}{say_bounds(self.start_date, self.end_date)}"
+        said = " ".join(f"{number} {unit}{'s' if number > 1 else ''}" for number, unit in self.units)
+        every = said.removeprefix("1 ") if len(self.units) == 1 else said
+        return f"every {every} at {self.time}, {self.timezone}{say_bounds(self.start_date, self.end_date)}"
 
     def __repr__(self) -> str:
         return f"CalendarIntervalTrigger({', '.join(f'{name}={option!r}' for name, option in self._options().items())})"

@@ -49,7 +49,10 @@ class Shifting:
         self._step = 1 if shift == "next" else -1
 
     def next_after(self, instant: datetime) -> datetime | None:
-        found = self._first_after(instant)
+        try:
+            found = self._first_after(instant)
+        except OverflowError:  # beyond the year 9999
+            return None
         return None if found is None else found.at
 
     def ticks(self, after: datetime) -> Iterator[Tick]:

@@ -36,9 +36,14 @@ def ticks(trigger: Trigger, after: datetime) -> Iterator[Tick]:
     if tell is not None:
         yield from tell(after)
         return
+    yield from map(Tick, fire_times(trigger, after))
+
+
+def fire_times(trigger: Trigger, after: datetime) -> Iterator[datetime]:
+    """The fire times of *trigger* after *after*, in order, without end if it has none."""
     fire_time = trigger.next_after(after)
     while fire_time is not None:
-        yield Tick(fire_time)
+        yield fire_time
         fire_time = trigger.next_after(fire_time)
 
 
