@@ -277,6 +277,30 @@ def test_a_job_can_be_modified(scheduler: BackgroundScheduler) -> None:
     assert scheduler.get_job("job") == job
 
 
+def test_jitter_and_calendars_are_options_of_every_trigger(scheduler: BackgroundScheduler) -> None:
+    weekdays = scheduler.add_job(
+        nothing, "cron", hour=9, exclude=["sat-sun", "2999-12-25"], shift="next", jitter=30, timezone="Asia/Seoul", id="job"
+    )
+    around = scheduler.add_job(nothing, IntervalTrigger(minutes=10), only="09:00-18:00", id="around")
+    once = scheduler.add_job(nothing, "date", run_date="2999-01-01", jitter=5, timezone="UTC", id="once")
+
+    assert isinstance(weekdays.trigger, JitteredTrigger)
+    assert weekdays.trigger.seed == "job"
+    assert scheduler.get_job("job") == weekdays
+    assert isinstance(around.trigger, FilteredTrigger)
+    assert once.next_fire_time is not None
+    assert once.next_fire_time.year == 2999
+
+
+def test_a_one_off_with_jitter_that_lies_in_the_past_runs_at_once(scheduler: BackgroundScheduler) -> None:
+    ledger = Ledger(scheduler)
+
+    job = scheduler.add_job(nothing, "date", run_date="2020-01-01", timezone="UTC", jitter=5)
+
+    assert ledger.next().job_id == job.id
+    assert job.id != "tests.test_scheduler:nothing"  # it got a random id, as any one-off
+
+
 def test_a_job_can_be_rescheduled_and_stays_paused(scheduler: BackgroundScheduler) -> None:
     scheduler.add_job(deeds.nothing, "interval", hours=1, id="job", next_run_time=None)
 

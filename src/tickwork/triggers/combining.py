@@ -1,7 +1,7 @@
 """Combinations: when any of several triggers fires, or when all of them do at the same instant.
 
 The rule: nothing here searches without end. Intervals that are to meet are one interval, found by
-arithmetic; other triggers ask each other in turn, MAX_STEPS times at most.
+arithmetic; other triggers ask each other in turn, MAX_STEPS times at most and not beyond LONGEST_SEARCH.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from typing import Any, ClassVar, Self
 from tickwork.clock import MICROSECOND, from_micros, to_micros
 from tickwork.errors import TriggerError
 from tickwork.triggers.base import Trigger, check_part, is_open
-from tickwork.triggers.instants import BEGINNING, naive_instant
+from tickwork.triggers.instants import BEGINNING, END, naive_instant
 from tickwork.triggers.interval import IntervalTrigger
 from tickwork.triggers.ticks import Tick, ticks
 
 MAX_TRIGGERS = 100
 MAX_STEPS = 10_000
 """How often a search for a common instant asks: 27 years of days."""
+LONGEST_SEARCH = timedelta(days=100 * 366)
+"""How far ahead it looks; a 29 February that is a Monday may be forty years away."""
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -102,7 +104,7 @@ class AllOf:
         object.__setattr__(self, "_asked", _with_one_interval(self.triggers))
         if self.next_after(BEGINNING) is None:
             raise TriggerError(
-                f"all-of: expected triggers that fire at the same instant, got none in {MAX_STEPS} steps, "
+                f"all-of: expected triggers that fire at the same instant, got none in {MAX_STEPS} steps or 100 years, "
                 f"{str(self)!r}: give an interval a start_date that the others meet; "
                 "to keep to days or hours, use only= or exclude="
             )
@@ -117,9 +119,14 @@ class AllOf:
         asked = self._asked
         candidate = asked[0].next_after(instant)
         agreeing, index = 1, 0
-        for _ in range(MAX_STEPS):
+        horizon = END
+        for step in range(MAX_STEPS):
             if candidate is None or agreeing == len(asked):
                 return candidate
+            if step == len(asked):  # all of them have begun
+                horizon = candidate + min(LONGEST_SEARCH, END - candidate)
+            if candidate > horizon:
+                return None
             index = (index + 1) % len(asked)
             fire_time = asked[index].next_after(candidate - MICROSECOND)
             agreeing = agreeing + 1 if fire_time == candidate else 1

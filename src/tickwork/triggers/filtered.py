@@ -25,6 +25,9 @@ from tickwork.triggers.zones import DAY, LAST_SECOND, LONGEST_LEAP, Zone, find_z
 
 MAX_LEAPS = 5_000
 """How many stretches that are left out one search passes: thirteen years of days."""
+YEAR = 366 * DAY
+LONGEST_SEARCH = 100 * YEAR
+"""How far ahead it looks; a 29 February that is a Monday may be forty years away."""
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -100,6 +103,7 @@ class FilteredTrigger:
         if self._shifting is not None:
             return self._shifting.next_after(instant)
         fire_time = self.trigger.next_after(instant)
+        horizon = NEVER
         for _ in range(MAX_LEAPS):
             if fire_time is None:
                 return None
@@ -112,6 +116,10 @@ class FilteredTrigger:
             if reason is None:
                 object.__setattr__(self, "_kept", (at, until))
                 return fire_time
+            if at > horizon:
+                return None
+            if horizon == NEVER or until - at > YEAR:  # a long leap is no search
+                horizon = until + LONGEST_SEARCH
             fire_time = first_from(self.trigger, until)
         return None
 

@@ -40,6 +40,8 @@ class JitteredTrigger:
     jitter: timedelta
     seed: str | None
     _key: int = field(compare=False)
+    _end: datetime = field(compare=False)
+    _filter: FilteredTrigger | None = field(compare=False)
 
     def __init__(self, trigger: Trigger, jitter: timedelta | float, seed: str | None = None) -> None:
         check_part(trigger, "jittered")
@@ -59,6 +61,9 @@ class JitteredTrigger:
         keep(self, "trigger", trigger)
         keep(self, "jitter", jitter)
         keep(self, "seed", seed)
+        inside = trigger.trigger if isinstance(trigger, FilteredTrigger) else trigger
+        keep(self, "_end", getattr(inside, "end_date", None) or END)
+        keep(self, "_filter", trigger if isinstance(trigger, FilteredTrigger) else None)
         keep(self, "_key", int.from_bytes(blake2b((seed or "").encode(), digest_size=BITS // 8).digest()))
 
     @property
@@ -68,9 +73,7 @@ class JitteredTrigger:
     def next_after(self, instant: datetime) -> datetime | None:
         if instant.tzinfo is None:
             raise naive_instant(instant)
-        # The fire time before the instant may come later than it; no earlier one can.
-        since = instant - self.jitter if instant - BEGINNING > self.jitter else BEGINNING
-        named = self.trigger.next_after(since)
+        named = self.trigger.next_after(self._before(instant))
         if named is None:
             return None
         following = self.trigger.next_after(named)
@@ -92,7 +95,7 @@ class JitteredTrigger:
     def ticks(self, after: datetime) -> Iterator[Tick]:
         """See `ticks.ticks`."""
         later: Tick | None = None
-        for tick in ticks(self.trigger, after - self.jitter if after - BEGINNING > self.jitter else BEGINNING):
+        for tick in ticks(self.trigger, self._before(after)):
             if later is not None and later.at <= tick.at:
                 yield later
                 later = None
@@ -104,6 +107,13 @@ class JitteredTrigger:
                 yield tick
         if later is not None:
             yield later
+
+    def _before(self, instant: datetime) -> datetime:
+        """The last fire time before the instant may come later than it; what comes before this cannot."""
+        try:
+            return instant - self.jitter
+        except OverflowError:
+            return BEGINNING
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.kind, "trigger": self.trigger.to_json(), **self._options()}
@@ -121,14 +131,10 @@ class JitteredTrigger:
 
     def _share(self, named: datetime, following: datetime | None) -> timedelta:
         """What is added to the fire time *named*: a share of the jitter, or of the time there is if that is less."""
-        room = self.jitter if following is None else min(self.jitter, following - named)
-        if isinstance(self.trigger, FilteredTrigger):
-            kept_until = self.trigger.kept_until(named)
-            room = room if kept_until is None else min(room, kept_until - named)
-            end = getattr(self.trigger.trigger, "end_date", None)
-        else:
-            end = getattr(self.trigger, "end_date", None)
-        room = min(room, (END if end is None else end) - named)
+        end = self._end if following is None else following
+        if self._filter is not None:
+            end = min(end, self._filter.kept_until(named) or end)
+        room = min(self.jitter, end - named)
         since = named - EPOCH
         micros = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
         return timedelta(0, 0, room // MICROSECOND * _mixed(self._key ^ micros & ALL_BITS) >> BITS)

@@ -25,6 +25,10 @@ MAX_SHIFT = 31
 """How many days a fire time is shifted at most."""
 MAX_TARGETS = 5_000
 """How many days one search looks at, and how many stretches that are left out it passes."""
+LONGEST_SEARCH = 100 * 366
+"""How many days ahead one search looks."""
+MAX_KNOWN = 1_000
+"""How many days are remembered as kept or left out."""
 MAX_IN_A_GAP = 1_000
 """How many fire times a preview looks at between two that are kept."""
 
@@ -39,13 +43,14 @@ class Found(NamedTuple):
 class Shifting:
     """The fire times of *trigger* as *rules* keep, shift or leave them out in *zone*."""
 
-    __slots__ = ("_days", "_hours", "_step", "_trigger", "_zone")
+    __slots__ = ("_days", "_hours", "_known", "_step", "_trigger", "_zone")
 
     def __init__(self, trigger: Trigger, rules: Rules, zone: Zone, shift: Shift) -> None:
         self._trigger = trigger
         self._zone = zone
         self._days = rules.of_days()
         self._hours = rules.of_hours()
+        self._known: dict[int, bool] = {}  # days that were judged before
         self._step = 1 if shift == "next" else -1
 
     def next_after(self, instant: datetime) -> datetime | None:
@@ -68,13 +73,19 @@ class Shifting:
         yield from self._left_out(after, None)
 
     def _first_after(self, instant: datetime) -> Found | None:
-        day: int | None = self._day(floor_second(instant))
-        for _ in range(MAX_TARGETS):
-            if day is None:
+        day = self._day(floor_second(instant))
+        if self._keeps(day) and (found := self._first_on(day, instant)):
+            return found
+        target = self._next_target(day)
+        horizon = NEVER
+        for step in range(MAX_TARGETS):
+            if target is None or target > horizon:
                 return None
-            if self._keeps(day) and (found := self._first_on(day, instant)):
+            if step == 1:  # the first may be long before the trigger begins
+                horizon = target + LONGEST_SEARCH
+            if found := self._first_on(target, instant):
                 return found
-            day = self._next_target(day)
+            target = self._next_target(target)
         return None
 
     def _first_on(self, target: int, instant: datetime) -> Found | None:
@@ -140,7 +151,11 @@ class Shifting:
             target = self._target(fire_time)
             if target is not None:
                 return target
-            begin = self._day(floor_second(fire_time)) + 1
+            day = self._day(floor_second(fire_time))
+            kept = self._next_kept(day)
+            if kept is None:
+                return None
+            begin = max(day + 1, kept - MAX_SHIFT if self._step > 0 else kept)
         return None
 
     def _target(self, fire_time: datetime) -> int | None:
@@ -162,7 +177,12 @@ class Shifting:
         return None
 
     def _keeps(self, day: int) -> bool:
-        return self._days.judge(day * DAY)[0] is None
+        kept = self._known.get(day)
+        if kept is None:
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            kept = self._known[day] = self._days.judge(day * DAY)[0] is None
+        return kept
 
     def _stretches(self, day: int) -> Iterator[tuple[int, int, int]]:
         """The stretches of one offset (begin, end, offset) in which the clock shows *day*: one, or two at a change."""
