@@ -34,6 +34,7 @@ from tickwork.executors.threads import ThreadExecutor
 from tickwork.run import RunState
 from tickwork.stores.memory import MemoryStore
 from tickwork.stores.sqlite import SQLiteStore
+from tickwork.triggers import FilteredTrigger, JitteredTrigger
 
 HOUR = timedelta(hours=1)
 MakeScheduler = Callable[..., BackgroundScheduler]
@@ -279,10 +280,17 @@ def test_a_job_can_be_modified(scheduler: BackgroundScheduler) -> None:
 
 def test_jitter_and_calendars_are_options_of_every_trigger(scheduler: BackgroundScheduler) -> None:
     weekdays = scheduler.add_job(
-        nothing, "cron", hour=9, exclude=["sat-sun", "2999-12-25"], shift="next", jitter=30, timezone="Asia/Seoul", id="job"
+        deeds.nothing,
+        "cron",
+        hour=9,
+        exclude=["sat-sun", "2999-12-25"],
+        shift="next",
+        jitter=30,
+        timezone="Asia/Seoul",
+        id="job",
     )
-    around = scheduler.add_job(nothing, IntervalTrigger(minutes=10), only="09:00-18:00", id="around")
-    once = scheduler.add_job(nothing, "date", run_date="2999-01-01", jitter=5, timezone="UTC", id="once")
+    around = scheduler.add_job(deeds.nothing, IntervalTrigger(minutes=10), only="09:00-18:00", id="around")
+    once = scheduler.add_job(deeds.nothing, "date", run_date="2999-01-01", jitter=5, timezone="UTC", id="once")
 
     assert isinstance(weekdays.trigger, JitteredTrigger)
     assert weekdays.trigger.seed == "job"
@@ -295,10 +303,10 @@ def test_jitter_and_calendars_are_options_of_every_trigger(scheduler: Background
 def test_a_one_off_with_jitter_that_lies_in_the_past_runs_at_once(scheduler: BackgroundScheduler) -> None:
     ledger = Ledger(scheduler)
 
-    job = scheduler.add_job(nothing, "date", run_date="2020-01-01", timezone="UTC", jitter=5)
+    job = scheduler.add_job(deeds.nothing, "date", run_date="2020-01-01", timezone="UTC", jitter=5)
 
     assert ledger.next().job_id == job.id
-    assert job.id != "tests.test_scheduler:nothing"  # it got a random id, as any one-off
+    assert job.id != "tests.deeds:nothing"  # it got a random id, as any one-off
 
 
 def test_a_job_can_be_rescheduled_and_stays_paused(scheduler: BackgroundScheduler) -> None:

@@ -74,9 +74,17 @@ def test_a_job_s_id_is_its_seed_once() -> None:
 
     anchored = open_one.anchored(START, "refresh")
 
-    assert anchored == JitteredTrigger(TEN_MINUTES, 30, "refresh")
+    assert anchored == JitteredTrigger(TEN_MINUTES, 30, "refresh", after=START)
     assert anchored.anchored(START, "other") is anchored
     assert JitteredTrigger(TEN_MINUTES, 30, "mine").anchored(START, "refresh").seed == "mine"
+
+
+def test_an_open_interval_fires_first_one_interval_after_its_job_is_added() -> None:
+    """And not at once, with the jitter of its start."""
+    first = JitteredTrigger(IntervalTrigger(minutes=10), 30).anchored(START, "refresh").next_after(START)
+
+    assert first is not None
+    assert timedelta(minutes=10) <= first - START < timedelta(minutes=10, seconds=30)
 
 
 def test_a_date_is_jittered() -> None:

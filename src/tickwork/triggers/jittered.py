@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, ClassVar, Self
 
 from tickwork.clock import EPOCH, MICROSECOND
 from tickwork.errors import TriggerError
-from tickwork.triggers.base import Trigger, check_part
+from tickwork.triggers.base import Trigger, check_part, innermost
+from tickwork.triggers.date import DateTrigger
 from tickwork.triggers.filtered import FilteredTrigger
-from tickwork.triggers.instants import BEGINNING, END, naive_instant
+from tickwork.triggers.instants import BEGINNING, END, naive_instant, read_instant
 from tickwork.triggers.ticks import Tick, latest_fire_time, ticks
 
 LONGEST = timedelta(days=366)
@@ -31,7 +32,8 @@ class JitteredTrigger:
     fire time, the end of the trigger or what its calendars leave out comes sooner, it is spread until there.
 
     The *seed* decides who gets which share: a job's id, with which a job anchors it. Until then it
-    previews the shares of no job.
+    previews the shares of no job. Fire times of *trigger* up to *after* do not count: an open interval
+    is anchored so, that it fires first one interval after its job is added, and not with the jitter of its start.
     """
 
     kind: ClassVar[str] = "jittered"
@@ -39,32 +41,40 @@ class JitteredTrigger:
     trigger: Trigger
     jitter: timedelta
     seed: str | None
+    after: datetime | None
     _key: int = field(compare=False)
     _end: datetime = field(compare=False)
     _filter: FilteredTrigger | None = field(compare=False)
 
-    def __init__(self, trigger: Trigger, jitter: timedelta | float, seed: str | None = None) -> None:
+    def __init__(
+        self,
+        trigger: Trigger,
+        jitter: timedelta | float,
+        seed: str | None = None,
+        after: datetime | str | None = None,
+    ) -> None:
         check_part(trigger, "jittered")
         if seed is not None and not isinstance(seed, str):
             raise TriggerError(f"seed: expected text such as a job's id, got {seed!r}")
-        self._set(trigger, _read_jitter(jitter), seed)
+        self._set(trigger, _read_jitter(jitter), seed, None if after is None else read_instant(after, "after", None))
 
     @classmethod
-    def of(cls, trigger: Trigger, jitter: timedelta, seed: str) -> Self:
+    def of(cls, trigger: Trigger, jitter: timedelta, seed: str, after: datetime | None) -> Self:
         """The trigger of these values, which were checked before."""
         made = object.__new__(cls)
-        made._set(trigger, jitter, seed)
+        made._set(trigger, jitter, seed, after)
         return made
 
-    def _set(self, trigger: Trigger, jitter: timedelta, seed: str | None) -> None:
+    def _set(self, trigger: Trigger, jitter: timedelta, seed: str | None, after: datetime | None) -> None:
         keep = object.__setattr__
         keep(self, "trigger", trigger)
         keep(self, "jitter", jitter)
         keep(self, "seed", seed)
+        keep(self, "after", after)
         inside = trigger.trigger if isinstance(trigger, FilteredTrigger) else trigger
         keep(self, "_end", getattr(inside, "end_date", None) or END)
         keep(self, "_filter", trigger if isinstance(trigger, FilteredTrigger) else None)
-        keep(self, "_key", int.from_bytes(blake2b((seed or "").encode(), digest_size=BITS // 8).digest()))
+        keep(self, "_key", int.from_bytes(blake2b((seed or "").encode(errors="surrogatepass"), digest_size=BITS // 8).digest()))
 
     @property
     def parts(self) -> tuple[Trigger, ...]:
@@ -90,7 +100,10 @@ class JitteredTrigger:
         trigger = self.trigger.anchored(at, seed)
         if trigger is self.trigger and self.seed is not None:
             return self
-        return type(self).of(trigger, self.jitter, seed if self.seed is None else self.seed)
+        after = self.after
+        if trigger is not self.trigger and not isinstance(innermost(trigger), DateTrigger):
+            after = at.astimezone(UTC)
+        return type(self).of(trigger, self.jitter, seed if self.seed is None else self.seed, after)
 
     def ticks(self, after: datetime) -> Iterator[Tick]:
         """See `ticks.ticks`."""
@@ -111,9 +124,10 @@ class JitteredTrigger:
     def _before(self, instant: datetime) -> datetime:
         """The last fire time before the instant may come later than it; what comes before this cannot."""
         try:
-            return instant - self.jitter
+            since = instant - self.jitter
         except OverflowError:
-            return BEGINNING
+            since = BEGINNING
+        return since if self.after is None or self.after < since else self.after
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.kind, "trigger": self.trigger.to_json(), **self._options()}
@@ -122,12 +136,16 @@ class JitteredTrigger:
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         from tickwork.triggers import trigger_from_json  # noqa: PLC0415  (it knows all kinds, and this is one)
 
-        return cls(trigger_from_json(value["trigger"]), value["jitter"], value.get("seed"))
+        return cls(trigger_from_json(value["trigger"]), value["jitter"], value.get("seed"), value.get("after"))
 
     def _options(self) -> dict[str, Any]:
         seconds = self.jitter.total_seconds()
         written: dict[str, Any] = {"jitter": int(seconds) if seconds.is_integer() else seconds}
-        return written if self.seed is None else {**written, "seed": self.seed}
+        if self.seed is not None:
+            written["seed"] = self.seed
+        if self.after is not None:
+            written["after"] = self.after.isoformat()
+        return written
 
     def _share(self, named: datetime, following: datetime | None) -> timedelta:
         """What is added to the fire time *named*: a share of the jitter, or of the time there is if that is less."""
