@@ -812,7 +812,7 @@ NAIVE = datetime(2999, 1, 1)
         (("date", {"run_date": NAIVE}), TriggerError, "run_date: expected a time with a time zone, got the naive '2999-01-01 00:00:00'"),
         ((5,), TriggerError, "trigger: expected a trigger or its word, got 5"),
         ((DateTrigger(), {"hours": 1}), TriggerError, "trigger: expected exclude, .*jitter or nothing beside a finished trigger, got hours"),
-        ((None, {"hours": 1}), InvalidJobError, r"trigger: expected 'date', 'interval' or 'cron' before its options, got only \['hours'\]"),
+        ((None, {"hours": 1}), InvalidJobError, r"trigger: expected its word, such as 'interval' or 'cron', before its options, got only \['hours'\]"),
         (("interval", {"hours": 1, "executor": "thread"}), InvalidJobError, r"executor: expected one of this scheduler's, got 'thread' \(did you mean 'threads'\?\)"),
         (("interval", {"hours": 1, "max_instances": 0}), InvalidJobError, "max_instances: expected a whole number from 1 to 10000, got 0"),
         (("interval", {"hours": 1, "max_instances": None}), InvalidJobError, "max_instances: expected a whole number"),

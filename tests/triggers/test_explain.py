@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from tests.triggers.test_laws import triggers
 
+from tickwork.codec import UnreadableTrigger
 from tickwork.errors import TriggerError
 from tickwork.triggers import (
     AllOf,
@@ -177,6 +178,12 @@ def test_other_triggers(trigger: Trigger, in_english: str, in_korean: str) -> No
 def test_every_trigger_has_a_sentence(trigger: Trigger) -> None:
     for language in ("en", "ko"):
         assert explain(trigger, language).isprintable()
+
+
+def test_a_trigger_of_another_kind_is_shown_as_it_is_written() -> None:
+    unreadable = UnreadableTrigger({"kind": "lunar"}, "expected a kind")
+
+    assert explain(AnyOf([unreadable]), "ko") == 'unreadable for this version: {"kind":"lunar"}'
 
 
 def test_an_unknown_language_is_refused() -> None:

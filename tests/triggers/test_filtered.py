@@ -192,6 +192,31 @@ def test_a_day_without_a_near_one_that_counts_is_left_out() -> None:
     assert kept.at == datetime(2028, 2, 1, tzinfo=UTC)
 
 
+def test_a_shift_across_a_long_stretch_that_is_left_out_is_found_by_a_leap() -> None:
+    every_second = FilteredTrigger(CronTrigger(second="*"), exclude="2027-01-01/2090-12-31", shift="next")
+
+    assert every_second.next_after(datetime(2026, 12, 31, 23, 59, 59, tzinfo=UTC)) == datetime(2091, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize("shift", ["next", "previous"])
+def test_what_is_shifted_ends_with_its_trigger_and_with_its_calendars(shift: Any) -> None:
+    ending = FilteredTrigger(CronTrigger(hour=9, end_date="2026-09-27 12:00"), exclude="sat", shift=shift)
+    closed = FilteredTrigger(CronTrigger(hour=9), exclude="2026-09-25/", shift=shift)
+    always = datetime(2026, 9, 24, 12, 0, tzinfo=UTC)
+
+    assert [at.day for at in fire_times(ending, always)] == [25, 27]
+    assert list(fire_times(closed, always)) == []
+    assert ending.next_after(datetime.max.replace(tzinfo=UTC)) is None
+
+
+def test_an_hour_that_is_left_out_on_a_day_that_counts_is_leapt_over() -> None:
+    trigger = FilteredTrigger(CronTrigger("*/10 * * * *"), exclude=["sat-sun", "00:00-08:55"], shift="next")
+
+    assert trigger.next_after(datetime(2026, 9, 20, 12, 0, tzinfo=UTC)) == datetime(2026, 9, 21, 9, 0, tzinfo=UTC)
+    left_out = next(ticks(trigger, datetime(2026, 9, 21, 23, 55, tzinfo=UTC)))
+    assert left_out.excluded == "within 00:00-08:55"
+
+
 def test_what_will_never_fire_again_says_so_within_a_millisecond() -> None:
     trigger = FilteredTrigger(CronTrigger("* * * * *"), only=["2026-09-21"])
     last = datetime(2026, 9, 21, 23, 59, tzinfo=UTC)

@@ -74,7 +74,11 @@ class JitteredTrigger:
         inside = trigger.trigger if isinstance(trigger, FilteredTrigger) else trigger
         keep(self, "_end", getattr(inside, "end_date", None) or END)
         keep(self, "_filter", trigger if isinstance(trigger, FilteredTrigger) else None)
-        keep(self, "_key", int.from_bytes(blake2b((seed or "").encode(errors="surrogatepass"), digest_size=BITS // 8).digest()))
+        keep(
+            self,
+            "_key",
+            int.from_bytes(blake2b((seed or "").encode(errors="surrogatepass"), digest_size=BITS // 8).digest()),
+        )
 
     @property
     def parts(self) -> tuple[Trigger, ...]:
