@@ -23,8 +23,7 @@ from tickwork.triggers import (
     make_trigger,
 )
 from tickwork.triggers.explain import explain
-from tickwork.triggers.fields import CronFields
-from tickwork.triggers.said import read_said
+from tickwork.triggers.said import UnsaidError, read_said
 
 SEOUL = "Asia/Seoul"
 
@@ -89,7 +88,15 @@ def test_named_fields(fields: dict[str, Any], in_english: str, in_korean: str) -
         ({"crontab": "0 9 * * 1#2"}, "on the second Monday of every month at 09:00", "매월 둘째 월요일 09:00"),
         ({"crontab": "0 9 * * fri#1"}, "on the first Friday of every month at 09:00", "매월 첫째 금요일 09:00"),
         ({"crontab": "0 9 * * 5l"}, "on the last Friday of every month at 09:00", "매월 마지막 금요일 09:00"),
-        ({"crontab": "0 9 ? * 5"}, "every Friday at 09:00", "매주 금요일 09:00"),
+        ({"crontab": "0 9 L * *"}, "on the last day of every month at 09:00", "매월 마지막 날 09:00"),
+        ({"crontab": "0 0 9 ? * 6", "dialect": "quartz"}, "every Friday at 09:00", "매주 금요일 09:00"),
+        ({"crontab": "30 0 9 ? * fri 2027", "dialect": "quartz"}, "every Friday at 09:00:30 in 2027", "2027년 매주 금요일 09:00:30"),
+        ({"crontab": "0 9 * * 4", "dialect": "apscheduler"}, "every Friday at 09:00", "매주 금요일 09:00"),
+        ({"crontab": "0 9 13 * 5", "dialect": "celery"}, "on the 13th of every month if it is a Friday at 09:00", "매월 13일이면서 금요일인 날 09:00"),
+        ({"crontab": "30 0 9 * * *", "seconds": "first"}, "every day at 09:00:30", "매일 09:00:30"),
+        ({"crontab": "0 9 * * * 30", "seconds": "last"}, "every day at 09:00:30", "매일 09:00:30"),
+        ({"crontab": "*/5 * * * * *", "seconds": "first"}, "every 5 seconds", "5초마다"),
+        ({"crontab": "0 9 */10 * fri"}, "on the 1st, the 11th, the 21st and the 31st of every month if it is a Friday at 09:00", "매월 1일, 11일, 21일, 31일이면서 금요일인 날 09:00"),
         ({"crontab": "0 22-3 * * fri-mon"}, "every hour from 22:00 to 03:00 on Mondays, Fridays, Saturdays and Sundays", "매주 월·금·토·일요일 22:00~03:00 1시간마다"),
         ({"crontab": "h h * * *"}, "every day at a time from 00:00 to 23:59 that the job's id decides", "매일 00:00~23:59 중 작업 ID로 정해지는 시각"),
         ({"crontab": "h * * * *"}, "every hour at a minute that the job's id decides", "매시간 작업 ID로 정해지는 분"),
@@ -100,10 +107,27 @@ def test_named_fields(fields: dict[str, Any], in_english: str, in_korean: str) -
     ],
 )  # fmt: skip
 def test_elements_of_other_dialects(written: dict[str, str], in_english: str, in_korean: str) -> None:
-    said = read_said(CronFields(tuple(written.items()), None, fixed=True))  # type: ignore[arg-type]
+    said = read_said(written)
 
     assert english.cron(said) == in_english
     assert korean.cron(said) == in_korean
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"crontab": "0 9 * * 5", "dialect": "lunar"},
+        {"crontab": "0 9 * * *", "moon": "full"},
+        {"crontab": "0 0 9 * * *"},
+        {"crontab": "0 9 l-3 * *"},
+        {"crontab": "h(0-7) * * * *"},
+        {"crontab": "0 9 13 * 1#2", "dialect": "celery"},
+        {"moon": "full"},
+    ],
+)
+def test_what_is_not_understood_is_not_said(written: dict[str, str]) -> None:
+    with pytest.raises((UnsaidError, ValueError)):
+        read_said(written)
 
 
 @pytest.mark.parametrize("cron", ["*/7 * * * *", "15,45 8-18/2 * 1,7 *", "0 9 * * */2", "0 0-23/5 * * *"])

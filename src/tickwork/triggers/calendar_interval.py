@@ -6,6 +6,7 @@ n times the years and months after it, and then n times the weeks and days.
 
 from __future__ import annotations
 
+from calendar import monthrange
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, tzinfo
@@ -14,7 +15,7 @@ from typing import Any, ClassVar, Literal, Self, TypeAlias
 from tickwork.clock import EPOCH
 from tickwork.errors import TriggerError
 from tickwork.triggers.instants import floor_second, naive_instant, read_bounds, say_bounds, write_bounds
-from tickwork.triggers.pattern import DAY_ZERO, month_lengths
+from tickwork.triggers.pattern import DAY_ZERO
 from tickwork.triggers.zones import DAY, Zone, find_zone
 
 ShortMonth: TypeAlias = Literal["skip", "last"]
@@ -133,7 +134,7 @@ class CalendarIntervalTrigger:
             year, month = month // 12, month % 12
             if year > LAST_YEAR:
                 return
-            last = month_lengths(year)[month]
+            _, last = monthrange(year, month + 1)
             if first.day <= last or self.short_month == "last":
                 found = date(year, month + 1, min(first.day, last)).toordinal() + number * self.days
                 if found >= date.max.toordinal():

@@ -24,11 +24,11 @@ from operator import or_
 from typing import NamedTuple, Protocol, TypeAlias
 
 from tickwork.errors import TriggerError, did_you_mean
-from tickwork.triggers.fields import WEEKDAYS
-from tickwork.triggers.pattern import DAY_ZERO, NEVER, bits
+from tickwork.triggers.pattern import DAY_ZERO, NEVER
 from tickwork.triggers.zones import DAY
 
 WALL_ZERO = datetime(1970, 1, 1)  # noqa: DTZ001  (walls have no zone)
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 FULL_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MAX_DATES = 10_000
 TIME = r"\d{1,2}:\d\d(?::\d\d)?"
@@ -119,7 +119,7 @@ class Weekdays:
         return Stretch(bool(self.weekdays >> weekday & 1), f"a {FULL_NAMES[weekday]}", (day + 1) * DAY)
 
     def __str__(self) -> str:
-        return say_runs(bits(self.weekdays), WEEKDAYS)
+        return _say_runs(day for day in range(7) if self.weekdays >> day & 1)
 
     def __repr__(self) -> str:
         return f"Weekdays({str(self)!r})"
@@ -253,17 +253,6 @@ def read_calendar(text: str) -> Calendar:
     raise TriggerError(f"calendar: expected {FORMS}, got {text!r}")
 
 
-def say_runs(numbers: Iterable[int], names: tuple[str, ...]) -> str:
-    """Numbers by their names, those that follow each other as a range: 'mon-fri,sun'."""
-    runs: list[list[int]] = []
-    for number in numbers:
-        if runs and number == runs[-1][-1] + 1:
-            runs[-1].append(number)
-        else:
-            runs.append([number])
-    return ",".join(names[run[0]] if len(run) == 1 else f"{names[run[0]]}-{names[run[-1]]}" for run in runs)
-
-
 def _read_one(written: object, name: str) -> Calendar:
     if isinstance(written, str):
         return read_calendar(written)
@@ -330,6 +319,17 @@ def _as_text(written: object, name: str) -> str:
     if not isinstance(written, str):
         raise TriggerError(f"{name}: expected text, got {written!r}")
     return written
+
+
+def _say_runs(weekdays: Iterable[int]) -> str:
+    """Weekdays by their names, those that follow each other as a range: 'mon-fri,sun'."""
+    runs: list[list[int]] = []
+    for day in weekdays:
+        if runs and day == runs[-1][-1] + 1:
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    return ",".join("-".join(WEEKDAYS[day] for day in dict.fromkeys((run[0], run[-1]))) for run in runs)
 
 
 def _say_time(seconds: int) -> str:

@@ -74,7 +74,7 @@ def _explain(trigger: Trigger, words: Words) -> str:
 
 def _cron(trigger: CronTrigger, words: Words) -> str:
     try:
-        sentence = words.cron(read_said(trigger.fields))
+        sentence = words.cron(read_said(dict(trigger.fields.written)))
     except (UnsaidError, ValueError, KeyError, IndexError):  # an element that this file does not know
         return str(trigger)
     return f"{sentence}, {trigger.timezone}{_bounds(trigger.start_date, trigger.end_date, words)}"

@@ -189,8 +189,11 @@ class FilteredTrigger:
 
     def _judge(self, at: int) -> tuple[str | None, int]:
         """Why the instant *at* is left out, and until when that holds at least."""
-        _, end, offset, _ = self._zone.segment(at)
-        reason, until = self.rules.judge(at + offset)
+        segment = self._zone.segment(at)
+        reason, until = self.rules.judge(at + segment.offset)
         if until < NEVER:
-            return reason, min(until - offset, end)
-        return reason, end if end - at < LONGEST_LEAP else NEVER  # a clock set back may show it once more
+            return reason, min(until - segment.offset, segment.end)
+        return (
+            reason,
+            segment.end if segment.end - at < LONGEST_LEAP else NEVER,
+        )  # a clock set back may show it once more

@@ -10,12 +10,25 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from tickwork.triggers.fields import MONTHS, NICKNAMES, WEEKDAYS, CronFields
+from tickwork.triggers.calendars import WEEKDAYS
 
 MAX_TIMES = 6
 """More times of the day than these are no sentence."""
 FIELDS = ("year", "month", "day", "week", "day_of_week", "hour", "minute", "second")
-CRONTAB_FIELDS = ("minute", "hour", "day", "month", "day_of_week")
+FIVE = ("minute", "hour", "day", "month", "day_of_week")
+QUARTZ = ("second", *FIVE, "year")
+MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+NICKNAMES = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * sun",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+MONDAYS = {"debian": 1, "celery": 1, "apscheduler": 0, "quartz": 2}
+"""What number each dialect gives to Monday."""
 LAST = -1
 NTH = re.compile(r"(?:(\d)(?:st|nd|rd|th)|(last))\s+(\w{3})")
 NAMES = {
@@ -86,37 +99,56 @@ class Said:
     years: str
 
 
-def read_said(fields: CronFields) -> Said:
-    """The parts of a cron, or an UnsaidError."""
-    texts, crontab = _texts(dict(fields.written))
+def read_said(written: Mapping[str, str]) -> Said:
+    """The parts of a cron that is written so (`CronFields.written`), or an UnsaidError."""
+    options = {name: text.lower() for name, text in written.items()}
+    dialect = options.pop("dialect", "debian")
+    monday = MONDAYS.get(dialect) if "crontab" in options else 0
+    if monday is None:
+        raise UnsaidError
+    texts = _texts_of_string(options, dialect) if "crontab" in options else _texts_of_fields(options)
     days, nth = _read_days(texts["day"])
-    weekdays, nth_of_week = _read_weekdays(texts["day_of_week"], crontab=crontab)
+    weekdays, nth_of_week = _read_weekdays(texts["day_of_week"], monday)
+    either = "crontab" in options and dialect == "debian" and "*" not in (texts["day"][0], texts["day_of_week"][0])
+    if nth_of_week and (days or nth) and not either:
+        raise UnsaidError
     return Said(
         times=_read_times(texts["hour"], texts["minute"], texts["second"]),
         days=(*days, *nth, *nth_of_week),
         weekdays=weekdays,
-        either=crontab,
+        either=either,
         months=() if texts["month"] == "*" else tuple(sorted(_numbers(texts["month"], 1, 12))),
         weeks=_plain(texts["week"]),
         years=_plain(texts["year"]),
     )
 
 
-def _texts(written: Mapping[str, str]) -> tuple[dict[str, str], bool]:
-    """The text of each field, and whether they come from a crontab."""
-    if written.keys() <= set(FIELDS):
-        least = max(FIELDS.index(name) for name in written)
-        defaults = {"month": "1", "day": "1", "hour": "0", "minute": "0", "second": "0"}
-        return {
-            name: written.get(name, "*" if index <= least else defaults.get(name, "*"))
-            for index, name in enumerate(FIELDS)
-        }, False
-    crontab = NICKNAMES.get(written.get("crontab", ""), written.get("crontab", "")).split()
-    others = [text for name, text in written.items() if name != "crontab"]
-    texts = dict.fromkeys(FIELDS, "*")
-    if len(crontab) == len(CRONTAB_FIELDS) and not others:
-        return {**texts, "second": "0", **dict(zip(CRONTAB_FIELDS, crontab, strict=True))}, True
-    raise UnsaidError
+def _texts_of_string(options: Mapping[str, str], dialect: str) -> dict[str, str]:
+    """The text of each field of a cron string."""
+    seconds = options.get("seconds")
+    if not options.keys() <= {"crontab", "seconds"}:
+        raise UnsaidError
+    texts = {**dict.fromkeys(FIELDS, "*"), "second": "0"}
+    if options["crontab"] in NICKNAMES:
+        return texts | dict(zip(FIVE, NICKNAMES[options["crontab"]].split(), strict=True))
+    names: tuple[str, ...] = QUARTZ if dialect == "quartz" else FIVE
+    if seconds is not None:
+        names = ("second", *FIVE) if seconds == "first" else (*FIVE, "second")
+    words = options["crontab"].split()
+    if len(words) != len(names) and not (dialect == "quartz" and len(words) == len(names) - 1):
+        raise UnsaidError
+    return texts | dict(zip(names, words, strict=False))
+
+
+def _texts_of_fields(options: Mapping[str, str]) -> dict[str, str]:
+    """The text of each named field, with defaults."""
+    if not options or not options.keys() <= set(FIELDS):
+        raise UnsaidError
+    least = max(FIELDS.index(name) for name in options)
+    lowest = {"month": "1", "day": "1", "hour": "0", "minute": "0", "second": "0"}
+    return {
+        name: options.get(name, "*" if place <= least else lowest.get(name, "*")) for place, name in enumerate(FIELDS)
+    }
 
 
 def _read_times(hour: str, minute: str, second: str) -> Times:
@@ -170,13 +202,13 @@ def _read_days(text: str) -> tuple[list[DayOfMonth], list[DayOfMonth]]:
         elif part[-1:] == "w" and part[:-1].isdigit():
             others.append(NearestWeekday(int(part[:-1])))
         elif nth := NTH.fullmatch(part):
-            others.append(NthWeekday(LAST if nth[2] else int(nth[1]), _weekday(nth[3], crontab=False)))
+            others.append(NthWeekday(LAST if nth[2] else int(nth[1]), _weekday(nth[3], 0)))
         else:
             numbers |= _numbers(part, 1, 31)
     return [MonthDay(number) for number in sorted(numbers)], others
 
 
-def _read_weekdays(text: str, *, crontab: bool) -> tuple[tuple[int, ...], list[DayOfMonth]]:
+def _read_weekdays(text: str, monday: int) -> tuple[tuple[int, ...], list[DayOfMonth]]:
     if text in ("*", "?"):
         return (), []
     weekdays: set[int] = set()
@@ -184,32 +216,32 @@ def _read_weekdays(text: str, *, crontab: bool) -> tuple[tuple[int, ...], list[D
     for part in text.split(","):
         name, mark, number = part.partition("#")
         if mark and number.isdigit():
-            nth.append(NthWeekday(int(number), _weekday(name, crontab=crontab)))
+            nth.append(NthWeekday(int(number), _weekday(name, monday)))
         elif len(part) > 1 and part.endswith("l") and "-" not in part:
-            nth.append(NthWeekday(LAST, _weekday(part[:-1], crontab=crontab)))
+            nth.append(NthWeekday(LAST, _weekday(part[:-1], monday)))
         else:
-            weekdays |= _weekday_span(part, crontab=crontab)
+            weekdays |= _weekday_span(part, monday)
     if weekdays and nth:
         raise UnsaidError
     return tuple(sorted(weekdays)), nth
 
 
-def _weekday_span(part: str, *, crontab: bool) -> set[int]:
+def _weekday_span(part: str, monday: int) -> set[int]:
     if "/" in part or part == "*":
         raise UnsaidError
     first, dash, last = part.partition("-")
-    low = _weekday(first, crontab=crontab)
-    high = _weekday(last, crontab=crontab) if dash else low
+    low = _weekday(first, monday)
+    high = _weekday(last, monday) if dash else low
     return {(low + day) % 7 for day in range((high - low) % 7 + 1)} if (first, last) != ("0", "7") else set(range(7))
 
 
-def _weekday(text: str, *, crontab: bool) -> int:
+def _weekday(text: str, monday: int) -> int:
     """Monday is 0."""
     if text in WEEKDAYS:
         return WEEKDAYS.index(text)
     if not text.isdigit():
         raise UnsaidError
-    return (int(text) - 1) % 7 if crontab else int(text)
+    return (int(text) - monday) % 7
 
 
 def _numbers(text: str, lowest: int, highest: int) -> set[int]:

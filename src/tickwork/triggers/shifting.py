@@ -97,8 +97,10 @@ class Shifting:
         """The first fire time after *instant* of those that move from the day *source* to *target*."""
         moved = (target - source) * DAY
         at = floor_second(instant)
-        _, _, offset, reached = self._zone.segment(at)
-        shown = max(at + offset, reached)  # earlier walls of the target day were shown before the instant
+        segment = self._zone.segment(at)
+        shown = max(
+            at + segment.offset, segment.reached
+        )  # earlier walls of the target day were shown before the instant
         first: Found | None = None
         for begin, end, add in self._stretches(source):
             least = shown - moved - add if moved else at
@@ -188,12 +190,12 @@ class Shifting:
         """The stretches of one offset (begin, end, offset) in which the clock shows *day*: one, or two at a change."""
         at = self._zone.first_showing(day * DAY)
         while True:
-            _, end, offset, _ = self._zone.segment(at)
-            until = min(end, (day + 1) * DAY - offset)
+            segment = self._zone.segment(at)
+            until = min(segment.end, (day + 1) * DAY - segment.offset)
             if until <= at:
                 return
-            yield at, until, offset
-            at = end
+            yield at, until, segment.offset
+            at = segment.end
 
     def _wall(self, at: int) -> int:
         return at + self._zone.segment(at).offset
