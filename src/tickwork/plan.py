@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple, assert_never
 
-from tickwork.clock import MICROSECOND
+from tickwork.clock import BEGINNING, MICROSECOND
 from tickwork.errors import InvalidJobError, TriggerError, did_you_mean
 from tickwork.job import DEFINITION, Job, Retry, check_job
 from tickwork.run import (
@@ -30,7 +30,6 @@ from tickwork.run import (
 )
 from tickwork.triggers import DateTrigger, Trigger
 from tickwork.triggers.base import innermost
-from tickwork.triggers.instants import BEGINNING
 from tickwork.triggers.ticks import latest_fire_time
 
 MAX_CATCH_UP = 100

@@ -14,10 +14,10 @@ from math import gcd
 from operator import attrgetter
 from typing import Any, ClassVar, Self
 
-from tickwork.clock import MICROSECOND, from_micros, to_micros
+from tickwork.clock import BEGINNING, END, MICROSECOND, from_micros, to_micros
 from tickwork.errors import TriggerError
 from tickwork.triggers.base import Trigger, check_part, is_open
-from tickwork.triggers.instants import BEGINNING, END, naive_instant
+from tickwork.triggers.instants import naive_instant
 from tickwork.triggers.interval import IntervalTrigger
 from tickwork.triggers.ticks import Tick, ticks
 

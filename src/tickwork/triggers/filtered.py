@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta, tzinfo
 from typing import Any, ClassVar, Self
 
-from tickwork.clock import EPOCH, MICROSECOND
+from tickwork.clock import BEGINNING, END, EPOCH, MICROSECOND
 from tickwork.errors import TriggerError
 from tickwork.triggers.base import Trigger, check_part, first_from, is_open, zone_of
 from tickwork.triggers.calendars import CalendarLike, read_calendars
-from tickwork.triggers.instants import BEGINNING, END, floor_second
+from tickwork.triggers.instants import floor_second
 from tickwork.triggers.pattern import NEVER
 from tickwork.triggers.rules import Rules, Shift, check_rules
 from tickwork.triggers.shifting import Shifting

@@ -13,8 +13,6 @@ from tickwork.triggers.zones import DAY, Zone, find_zone
 
 NAIVE_EPOCH = EPOCH.replace(tzinfo=None)
 SECOND = timedelta(seconds=1)
-BEGINNING = datetime.min.replace(tzinfo=UTC)
-END = datetime.max.replace(tzinfo=UTC)
 
 
 def read_instant(written: datetime | date | str, name: str, timezone: str | tzinfo | None) -> datetime:

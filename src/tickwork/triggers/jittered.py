@@ -12,12 +12,12 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, ClassVar, Self
 
-from tickwork.clock import EPOCH, MICROSECOND
+from tickwork.clock import BEGINNING, END, EPOCH, MICROSECOND
 from tickwork.errors import TriggerError
 from tickwork.triggers.base import Trigger, check_part, innermost
 from tickwork.triggers.date import DateTrigger
 from tickwork.triggers.filtered import FilteredTrigger
-from tickwork.triggers.instants import BEGINNING, END, naive_instant, read_instant
+from tickwork.triggers.instants import naive_instant, read_instant
 from tickwork.triggers.ticks import Tick, latest_fire_time, ticks
 
 LONGEST = timedelta(days=366)
