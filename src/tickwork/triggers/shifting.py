@@ -19,8 +19,9 @@ from tickwork.triggers.instants import floor_second
 from tickwork.triggers.pattern import NEVER
 from tickwork.triggers.rules import Rules, Shift
 from tickwork.triggers.ticks import Tick, ticks
-from tickwork.triggers.zones import DAY, Zone
+from tickwork.triggers.zones import DAY, LAST_SECOND, Zone
 
+LAST_DAY = LAST_SECOND // DAY
 MAX_SHIFT = 31
 """How many days a fire time is shifted at most."""
 MAX_TARGETS = 5_000
@@ -146,6 +147,8 @@ class Shifting:
         if kept is None or (self._step > 0 and not self._keeps(day)):
             return kept  # the fire times of *day* itself belong there
         begin = day + 1 if self._step > 0 else kept
+        if begin >= LAST_DAY:
+            return None
         for _ in range(MAX_TARGETS):
             fire_time = first_from(self._trigger, self._zone.first_showing(begin * DAY))
             if fire_time is None:
@@ -158,6 +161,8 @@ class Shifting:
             if kept is None:
                 return None
             begin = max(day + 1, kept - MAX_SHIFT if self._step > 0 else kept)
+            if begin >= LAST_DAY:
+                return None
         return None
 
     def _target(self, fire_time: datetime) -> int | None:
@@ -170,6 +175,8 @@ class Shifting:
     def _next_kept(self, day: int) -> int | None:
         wall = (day + 1) * DAY
         for _ in range(MAX_TARGETS):
+            if wall // DAY >= LAST_DAY:
+                return None
             reason, until = self._days.judge(wall)
             if reason is None:
                 return wall // DAY
@@ -179,6 +186,8 @@ class Shifting:
         return None
 
     def _keeps(self, day: int) -> bool:
+        if day >= LAST_DAY:  # zones know no later years
+            return False
         kept = self._known.get(day)
         if kept is None:
             if len(self._known) >= MAX_KNOWN:
@@ -188,6 +197,8 @@ class Shifting:
 
     def _stretches(self, day: int) -> Iterator[tuple[int, int, int]]:
         """The stretches of one offset (begin, end, offset) in which the clock shows *day*: one, or two at a change."""
+        if day >= LAST_DAY:
+            return
         at = self._zone.first_showing(day * DAY)
         while True:
             segment = self._zone.segment(at)
