@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import signal
 import socket
 import sqlite3
@@ -341,7 +342,9 @@ def test_next_shows_both_sides_of_a_clock_change(tickwork):
 
 
 def test_next_shows_an_interval_from_now_on(tickwork):
-    times = json.loads(tickwork("next", "every 1h 30m", "--after", "2030-01-01T00:00Z", "-n", "2", "--json").out)
+    times = json.loads(tickwork("next", "every 1h 30m", "--after", "2030-01-01T00:00Z", "-n", "2", "--json").out)[
+        "fire_times"
+    ]
 
     assert times == ["2030-01-01T01:30:00+00:00", "2030-01-01T03:00:00+00:00"]
 
@@ -361,6 +364,156 @@ def test_next_says_that_a_job_is_paused(ledger, tickwork):
     assert tickwork("next", ledger, "--job", "tick").err == (
         "tickwork: job 'tick' is paused, and does not fire until it is resumed\n"
     )
+
+
+def test_next_shows_what_is_left_out_shifted_and_jittered_and_why(tickwork):
+    left_out = tickwork(
+        "next",
+        "0 9 * * *",
+        "--tz",
+        "Asia/Seoul",
+        "--exclude",
+        "sat-sun",
+        "--exclude",
+        "holidays KR",
+        "-n",
+        "2",
+        "--after",
+        "2026-09-23",
+    ).out.splitlines()
+    shifted = tickwork(
+        "next",
+        "0 9 25 * *",
+        "--tz",
+        "Asia/Seoul",
+        "--only",
+        "business days KR",
+        "--shift",
+        "previous",
+        "-n",
+        "1",
+        "--after",
+        "2026-09-01",
+    ).out
+    jittered = tickwork(
+        "next", "0 9 * * *", "--jitter", "30", "--seed", "refresh", "-n", "1", "--after", "2026-09-23"
+    ).out
+
+    assert left_out[0].endswith("NOTE")
+    assert left_out[1].startswith("2026-09-23 09:00:00 +09:00")
+    assert left_out[2].endswith("left out: The day preceding Chuseok (KR)")
+    assert left_out[-1].startswith("2026-09-28 09:00:00 +09:00")
+    assert "shifted from 2026-09-25 09:00:00 +09:00: Chuseok (KR)" in shifted
+    assert re.search(r"2026-09-23 09:00:\d\d\.\d{3} \+00:00 .* jitter [\d.]+ s", jittered)
+
+
+def test_next_says_what_is_left_out_in_a_row_in_one_line(tickwork):
+    shown = tickwork("next", "* * * * *", "--exclude", "22:00-06:00", "-n", "1", "--after", "2026-09-23T22:00Z").out
+    ended = tickwork("next", "0 9 * * *", "--exclude", "2026-09-24/", "-n", "2", "--after", "2026-09-23").out
+
+    assert "left out through 2026-09-24 05:59:00 +00:00: within 22:00-06:00" in shown
+    assert "left out from then on: within 2026-09-24/" in ended
+
+
+def test_next_shows_a_day(tickwork):
+    shown = tickwork("next", "0 */6 * * *", "--tz", "Asia/Seoul", "--day", "2026-09-23").out.splitlines()
+
+    assert [line[11:16] for line in shown[1:]] == ["00:00", "06:00", "12:00", "18:00"]
+
+
+def test_next_explains_in_english_and_korean(tickwork):
+    english = tickwork("next", "0 9 * * 1-5", "--tz", "Asia/Seoul", "--explain").out.splitlines()
+    korean = tickwork("next", "0 9 * * 1-5", "--tz", "Asia/Seoul", "--explain", "ko").out.splitlines()
+
+    assert english[0] == "every weekday at 09:00, Asia/Seoul"
+    assert korean[0] == "평일 매일 09:00, Asia/Seoul"
+    assert english[1].startswith("FIRE TIME")
+
+
+def test_next_warns_of_clock_changes(tickwork):
+    warned = tickwork(
+        "next", "30 2 * * *", "--tz", "Europe/Berlin", "-n", "1", "--after", "2026-01-01"
+    ).err.splitlines()
+
+    assert warned == [
+        "tickwork: 2026-03-29 Europe/Berlin: the clock goes from 02:00 to 03:00, so 02:30 does not exist: it fires at 03:00",
+        "tickwork: 2026-10-25 Europe/Berlin: the clock goes from 03:00 to 02:00, so 02:30 comes twice: it fires the first time",
+    ]
+
+
+def test_next_compares_two_triggers(tickwork):
+    arguments = ["next", "0 9 * * *", "--compare", "30 8 * * mon-fri", "--days", "4", "--after", "2026-12-03"]
+
+    shown = [line.split("  ") for line in tickwork(*arguments).out.splitlines()]
+    record = json.loads(tickwork(*arguments, "--json").out)
+    alike = tickwork("next", "0 9 * * *", "--compare", '{"kind": "cron", "hour": 9}', "--days", "4").out
+
+    assert [(line[0][:10], line[-1]) for line in shown[1:]] == [
+        ("2026-12-03", "moved to 2026-12-03 08:30:00 +00:00"),
+        ("2026-12-04", "moved to 2026-12-04 08:30:00 +00:00"),
+        ("2026-12-05", "gone"),
+        ("2026-12-06", "gone"),
+    ]
+    assert record["only_first"] == ["2026-12-05T09:00:00+00:00", "2026-12-06T09:00:00+00:00"]
+    assert record["moved"][0] == ["2026-12-03T09:00:00+00:00", "2026-12-03T08:30:00+00:00"]
+    assert alike == "no difference in 4 days: 4 fire times\n"
+
+
+def test_next_writes_all_of_it_as_json(tickwork):
+    record = json.loads(
+        tickwork(
+            "next",
+            "30 2 * * *",
+            "--tz",
+            "Europe/Berlin",
+            "--exclude",
+            "sat",
+            "--explain",
+            "ko",
+            "-n",
+            "2",
+            "--after",
+            "2026-03-27 12:00",
+            "--json",
+        ).out
+    )
+
+    assert record["trigger"]["kind"] == "filtered"
+    assert record["explanation"] == "매일 02:30, Europe/Berlin, 토요일 제외"
+    assert record["fire_times"] == ["2026-03-29T01:00:00+00:00", "2026-03-30T00:30:00+00:00"]
+    assert record["ticks"][0] == {
+        "at": "2026-03-28T01:30:00+00:00",
+        "excluded": "a Saturday",
+        "through": None,
+        "shifted_from": None,
+        "why": None,
+        "jitter": 0.0,
+    }
+    assert record["clock_changes"][0]["outcome"] == "moved"
+
+
+def test_next_takes_any_trigger_as_json(tickwork):
+    trigger = {
+        "kind": "any-of",
+        "triggers": [{"kind": "cron", "hour": 9}, {"kind": "calendarinterval", "days": 1, "hour": 8}],
+    }
+
+    shown = tickwork("next", json.dumps(trigger), "-n", "2", "--after", "2026-09-23").out.splitlines()
+
+    assert [line[11:16] for line in shown[1:]] == ["08:00", "09:00"]
+
+
+def test_next_shows_the_calendar_of_a_job(folder, tickwork):
+    scheduler = ManualScheduler("sqlite:///ledger.db", start=START)
+    scheduler.add_job("made_app:tick", "cron", hour=9, exclude="sat-sun", jitter=30, id="tick", timezone="Asia/Seoul")
+    scheduler.start()
+    scheduler.shutdown()
+
+    shown = tickwork("next", "sqlite:///ledger.db", "--job", "tick", "-n", "3").out.splitlines()
+
+    assert [line[:10] for line in shown[1:]] == ["2026-01-01", "2026-01-02", "2026-01-03", "2026-01-04", "2026-01-05"]
+    assert "jitter" in shown[1]
+    assert shown[3].endswith("left out: a Saturday")
 
 
 # what goes wrong
@@ -395,6 +548,16 @@ def test_next_says_that_a_job_is_paused(ledger, tickwork):
         (["next", "0 3 * * *", "--after", "tomorrow"], "--after: expected a time such as"),
         (["next", "every 10 fortnights"], "'every 10m' or 'every 1h 30m', got 'every 10 fortnights'"),
         (["next", "every 0s"], "interval: expected one millisecond or more"),
+        (["next", "0 9 * * *", "--exclude", "full moons"], "calendar: expected '2026-12-25', 'sat-sun', "),
+        (["next", "0 9 * * *", "--exclude", "holidays XX"], "holidays: expected a country or an exchange"),
+        (["next", "0 9 * * *", "--jitter", "0"], "jitter: expected seconds or a timedelta, above zero"),
+        (["next", "0 9 * * *", "--shift", "next"], "filtered: expected exclude or only, got neither"),
+        (["next", "0 9 * * *", "--day", "tomorrow"], "--day: expected a date such as 2026-12-24, got 'tomorrow'"),
+        (["next", "0 9 * * *", "--explain", "fr"], "--explain: invalid choice: 'fr' (choose from"),
+        (["next", "{"], "expected a trigger as JSON, got '{'"),
+        (["next", '{"kind": "lunar"}'], "trigger: expected a kind in JSON, got 'lunar'"),
+        (["next", '{"kind": "any-of"}'], "expected a trigger as JSON, got"),
+        (["next", "sqlite:///ledger.db", "--job", "tick", "--jitter", "5"], "expected a job as it is stored, got --jitter"),
         (["serve", "made_app:blocking"], "got a BlockingScheduler: use `tickwork run`"),
         (["serve", "made_app:memory", "--workers", "2"], "expected a store that 2 workers share, got memory"),
         (["serve", "made_app:scheduler", "--host", "0.0.0.0"], "expected a secret in TICKWORK_TOKEN"),

@@ -28,6 +28,7 @@ from tickwork.codec import (
 from tickwork.errors import InvalidJobError, TriggerError
 from tickwork.job import DEFINITION, Job
 from tickwork.run import Progress
+from tickwork.triggers import AnyOf, JitteredTrigger
 
 SURROGATE = b"\xff".decode(errors="surrogateescape")
 
@@ -157,7 +158,21 @@ def test_progress_survives(progress: Progress | None) -> None:
 
 
 @pytest.mark.parametrize(
-    "written", [{"kind": "lunar", "phase": "full"}, {"kind": "interval", "eons": 1}, {"kind": "cron", "hour": "25"}]
+    "written",
+    [
+        {"kind": "lunar", "phase": "full"},
+        {"kind": "interval", "eons": 1},
+        {"kind": "cron", "hour": "25"},
+        {"kind": "any-of", "triggers": [{"kind": "interval", "minutes": 1}, {"kind": "lunar", "phase": "full"}]},
+        {"kind": "any-of", "triggers": 3},
+        {"kind": "any-of"},
+        {"kind": "jittered", "jitter": 5, "trigger": {"kind": "lunar"}},
+        {"kind": "jittered", "jitter": 5, "trigger": None},
+        {"kind": "jittered", "jitter": 5, "shape": "bell", "trigger": {"kind": "interval", "minutes": 1}},
+        {"kind": "filtered", "trigger": {"kind": "interval", "minutes": 1}, "exclude": ["full moons"]},
+        {"kind": "filtered", "trigger": {"kind": "interval", "minutes": 1}, "exclude": ["holidays Atlantis"]},
+        {"kind": "filtered", "trigger": {"kind": "filtered", "trigger": {"kind": "lunar"}}, "exclude": ["sat"]},
+    ],
 )
 def test_a_trigger_of_a_newer_version_does_not_hide_its_job(written: dict[str, Any]) -> None:
     """It cannot say when, and goes back into the store as it was."""
@@ -172,15 +187,25 @@ def test_a_trigger_of_a_newer_version_does_not_hide_its_job(written: dict[str, A
         job.trigger.next_after(NOW)
 
 
-def test_a_trigger_that_no_process_could_read_is_not_written() -> None:
-    class Own:
-        kind = "own"
+class Own:
+    """A trigger of a user's own."""
 
-        def __repr__(self) -> str:
-            return "Own()"
+    kind = "own"
 
+    def next_after(self, instant: datetime) -> datetime | None:
+        return None
+
+    def anchored(self, at: datetime, seed: str = "") -> Own:
+        return self
+
+    def __repr__(self) -> str:
+        return "Own()"
+
+
+@pytest.mark.parametrize("trigger", [Own(), AnyOf([Own()]), JitteredTrigger(AnyOf([Own()]), 5)])  # type: ignore[list-item]
+def test_a_trigger_that_no_process_could_read_is_not_written(trigger: Any) -> None:
     with pytest.raises(
         InvalidJobError,
         match=r"trigger: expected one that every process can read \(date, interval, cron.*\), got Own\(\)",
     ):
-        write_definition(make_job(trigger=Own()))
+        write_definition(make_job(trigger=trigger))

@@ -33,6 +33,7 @@ from tickwork.run import (
     TimedOut,
 )
 from tickwork.triggers import CronTrigger, DateTrigger, IntervalTrigger, Trigger
+from tickwork.triggers.ticks import first_of_latest
 
 HOUR = timedelta(hours=1)
 MICROSECOND = timedelta(microseconds=1)
@@ -576,7 +577,7 @@ def test_the_first_of_the_latest_is_where_a_walk_would_find_it(
     ):
         walked.append(following)
 
-    found = plan.first_of_latest(trigger, first, walked[-1], count)
+    found = first_of_latest(trigger, first, walked[-1], count)
 
     assert found == walked[-count:][0]
 

@@ -36,6 +36,7 @@ from tickwork.policies import Overlap
 from tickwork.run import RunState
 from tickwork.stores.memory import MemoryStore
 from tickwork.stores.sqlite import SQLiteStore
+from tickwork.triggers import FilteredTrigger, JitteredTrigger
 
 HOUR = timedelta(hours=1)
 MakeScheduler = Callable[..., BackgroundScheduler]
@@ -352,6 +353,37 @@ def test_a_job_can_be_modified(scheduler: BackgroundScheduler) -> None:
     assert (job.func, job.kwargs, job.executor) == ("tests.deeds:fail", {"message": "x"}, "threads")
     assert job.next_fire_time == now + HOUR / 2
     assert scheduler.get_job("job") == job
+
+
+def test_jitter_and_calendars_are_options_of_every_trigger(scheduler: BackgroundScheduler) -> None:
+    weekdays = scheduler.add_job(
+        deeds.nothing,
+        "cron",
+        hour=9,
+        exclude=["sat-sun", "2999-12-25"],
+        shift="next",
+        jitter=30,
+        timezone="Asia/Seoul",
+        id="job",
+    )
+    around = scheduler.add_job(deeds.nothing, IntervalTrigger(minutes=10), only="09:00-18:00", id="around")
+    once = scheduler.add_job(deeds.nothing, "date", run_date="2999-01-01", jitter=5, timezone="UTC", id="once")
+
+    assert isinstance(weekdays.trigger, JitteredTrigger)
+    assert weekdays.trigger.seed == "job"
+    assert scheduler.get_job("job") == weekdays
+    assert isinstance(around.trigger, FilteredTrigger)
+    assert once.next_fire_time is not None
+    assert once.next_fire_time.year == 2999
+
+
+def test_a_one_off_with_jitter_that_lies_in_the_past_runs_at_once(scheduler: BackgroundScheduler) -> None:
+    ledger = Ledger(scheduler)
+
+    job = scheduler.add_job(deeds.nothing, "date", run_date="2020-01-01", timezone="UTC", jitter=5)
+
+    assert ledger.next().job_id == job.id
+    assert job.id != "tests.deeds:nothing"  # it got a random id, as any one-off
 
 
 def test_a_job_can_be_rescheduled_and_stays_paused(scheduler: BackgroundScheduler) -> None:
@@ -856,8 +888,8 @@ NAIVE = datetime(2999, 1, 1)
         (("date", {"run_date": "tomorrow"}), TriggerError, "run_date: expected a time such as .*, got 'tomorrow'"),
         (("date", {"run_date": NAIVE}), TriggerError, "run_date: expected a time with a time zone, got the naive '2999-01-01 00:00:00'"),
         ((5,), TriggerError, "trigger: expected a trigger or its word, got 5"),
-        ((DateTrigger(), {"hours": 1}), TriggerError, "trigger: expected no options beside a finished trigger, got hours"),
-        ((None, {"hours": 1}), InvalidJobError, r"trigger: expected 'date', 'interval' or 'cron' before its options, got only \['hours'\]"),
+        ((DateTrigger(), {"hours": 1}), TriggerError, "trigger: expected exclude, .*jitter or nothing beside a finished trigger, got hours"),
+        ((None, {"hours": 1}), InvalidJobError, r"trigger: expected its word, such as 'interval' or 'cron', before its options, got only \['hours'\]"),
         (("interval", {"hours": 1, "executor": "thread"}), InvalidJobError, r"executor: expected one of this scheduler's, got 'thread' \(did you mean 'threads'\?\)"),
         (("interval", {"hours": 1, "max_instances": 0}), InvalidJobError, "max_instances: expected a whole number from 1 to 10000, got 0"),
         (("interval", {"hours": 1, "max_instances": None}), InvalidJobError, "max_instances: expected a whole number"),

@@ -39,15 +39,18 @@ from tickwork.job import Job
 from tickwork.policies import Overlap, Retry
 from tickwork.run import Progress, Run, RunState
 from tickwork.scheduler import BackgroundScheduler, BlockingScheduler
-from tickwork.triggers import CronTrigger, DateTrigger, IntervalTrigger, Trigger
+from tickwork.triggers import AllOf, AnyOf, CalendarIntervalTrigger, CronTrigger, DateTrigger, IntervalTrigger, Trigger
 
 if TYPE_CHECKING:
     from tickwork.asyncio import AsyncIOScheduler
 
 __all__ = [
+    "AllOf",
+    "AnyOf",
     "AsyncIOScheduler",
     "BackgroundScheduler",
     "BlockingScheduler",
+    "CalendarIntervalTrigger",
     "ConflictError",
     "CronTrigger",
     "DateTrigger",

@@ -19,6 +19,7 @@ from tickwork.job import DEFINITION, Job
 from tickwork.policies import ONCE, RETRY_FIELDS, Overlap, Retry
 from tickwork.run import Progress
 from tickwork.triggers import TRIGGERS, Trigger, trigger_from_json
+from tickwork.triggers.base import parts
 
 MAX_ARGUMENTS_LENGTH = 256 * 1024
 MAX_RESULT_LENGTH = 16 * 1024
@@ -125,6 +126,8 @@ def _read_trigger(written: Mapping[str, Any]) -> Trigger:
 
 
 def _check_readable(trigger: Trigger) -> None:
+    for part in parts(trigger):
+        _check_readable(part)
     if TRIGGERS.get(trigger.kind) is not type(trigger) and not isinstance(trigger, UnreadableTrigger):
         raise InvalidJobError(
             f"trigger: expected one that every process can read ({', '.join(TRIGGERS)}), got {trigger!r}: "

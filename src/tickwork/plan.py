@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, assert_never
 
-from tickwork.clock import MICROSECOND
+from tickwork.clock import BEGINNING, MICROSECOND
 from tickwork.errors import InvalidJobError, TriggerError, did_you_mean
 from tickwork.job import DEFINITION, Job, check_job
 from tickwork.policies import Overlap, Retry
@@ -30,6 +30,8 @@ from tickwork.run import (
     TimedOut,
 )
 from tickwork.triggers import DateTrigger, Trigger
+from tickwork.triggers.base import innermost
+from tickwork.triggers.ticks import first_of_latest, latest_fire_time
 
 MAX_CATCH_UP = 100
 """How many runs of a job may wait at once, when it does not coalesce what it missed."""
@@ -73,7 +75,7 @@ def first_fire_time(trigger: Trigger, now: datetime) -> datetime | None:
 
     A date that has passed is fired at once: late is better than never.
     """
-    return trigger.run_date if isinstance(trigger, DateTrigger) else trigger.next_after(now)
+    return trigger.next_after(BEGINNING if isinstance(innermost(trigger), DateTrigger) else now)
 
 
 def check_fires(trigger: Trigger, now: datetime) -> None:
@@ -153,48 +155,6 @@ def _catch_up(
         born.append(_born(job, following, hold if startable else None))
         following = job.trigger.next_after(following)
     return _advance(job, born[-1].fire_time, following, *missed, *born) if born else None
-
-
-def latest_fire_time(trigger: Trigger, first: datetime, until: datetime) -> tuple[datetime, datetime | None]:
-    """The last fire time that is not after *until* (or *first*, if that is), and the one that follows it.
-
-    Found by bisection on `next_after`: some forty questions for a year of missed seconds.
-    """
-    latest, bound = first, until
-    while True:
-        following = trigger.next_after(latest)
-        if following is None or following > until:
-            return latest, following
-        if following <= latest:
-            raise TriggerError(f"expected a fire time after {latest}, got {following} from {trigger!r}")
-        latest = following
-        middle = latest + (bound - latest) / 2
-        probe = trigger.next_after(middle) if middle > latest else None
-        if probe is not None and probe <= until:
-            latest = probe
-        else:
-            bound = middle
-
-
-def first_of_latest(trigger: Trigger, first: datetime, last: datetime, count: int) -> datetime:
-    """The earliest of the latest *count* fire times from *first* through *last*, which are fire times both."""
-    earliest = last
-    for _ in range(count - 1):
-        if earliest <= first:
-            break
-        earliest = _fire_time_before(trigger, earliest, first)
-    return earliest
-
-
-def _fire_time_before(trigger: Trigger, later: datetime, first: datetime) -> datetime:
-    """The last fire time before *later*, found by looking back twice as far each time; at the earliest *first*."""
-    reach = timedelta(seconds=1)
-    while (since := later - reach) > first:
-        found = trigger.next_after(since)
-        if found is not None and found < later:
-            return latest_fire_time(trigger, found, later - MICROSECOND)[0]
-        reach *= 2
-    return latest_fire_time(trigger, first, later - MICROSECOND)[0]
 
 
 def settle(

@@ -53,6 +53,7 @@ from tickwork.run import Cancelled, Outcome, Released, Run, RunState, Skipped
 from tickwork.stores import make_store
 from tickwork.stores.base import Store
 from tickwork.triggers import OPTIONS, CronTrigger, DateTrigger, Trigger, make_trigger
+from tickwork.triggers.base import innermost
 
 MILLISECONDS_BEFORE_2020 = 1_577_836_800_000
 MAX_TRIES = 100
@@ -235,9 +236,10 @@ class Scheduler:
     ) -> Job:
         """Add a job: *func*, or its `module:qualname`, at the fire times of *trigger*.
 
-        *trigger* is a trigger, or its word (`date`, `interval`, `cron`) with its options in
-        *trigger_args*; None runs the function once, now. *next_run_time* sets the first fire time, or
-        adds the job paused if it is None.
+        *trigger* is a trigger, or its word (`date`, `interval`, `cron`, `calendarinterval`, ...) with its
+        options in *trigger_args*; None runs the function once, now. With any trigger go `jitter`, and the
+        calendars `exclude`, `only`, `include` with `shift` (docs/triggers.md). *next_run_time* sets the first
+        fire time, or adds the job paused if it is None.
 
         Before `start` this declares the job: at start it is stored if it is new and brought up to date
         if it differs; an unchanged one keeps its phase, its pause and its history. Afterwards an id that
@@ -414,7 +416,8 @@ class Scheduler:
         ref = sys.intern(ref)  # many jobs may share it
         if trigger is None and trigger_args:
             raise InvalidJobError(
-                f"trigger: expected 'date', 'interval' or 'cron' before its options, got only {sorted(trigger_args)}"
+                "trigger: expected its word, such as 'interval' or 'cron', before its options, "
+                f"got only {sorted(trigger_args)}"
             )
         self._check_options(trigger_args)
         chosen = make_trigger(DateTrigger() if trigger is None else trigger, trigger_args, timezone=self._timezone)
@@ -448,7 +451,7 @@ class Scheduler:
         return aware_utc(time, name)  # type: ignore[arg-type]  # it checks what it is given
 
     def _default_id(self, ref: str, trigger: Trigger) -> str:
-        return secrets.token_hex(8) if self._stores_at_once() and isinstance(trigger, DateTrigger) else ref
+        return secrets.token_hex(8) if self._stores_at_once() and isinstance(innermost(trigger), DateTrigger) else ref
 
     def _check_options(self, trigger_args: Mapping[str, Any]) -> None:
         """InvalidJobError for an option of the trigger that was meant as one of the job."""

@@ -11,13 +11,28 @@ import tickwork.triggers
 from tickwork.errors import TriggerError
 from tickwork.triggers import CronTrigger, DateTrigger, IntervalTrigger, Trigger, make_trigger, trigger_from_json
 
+WORDS = "(there are: 'all-of', 'any-of', 'calendarinterval', 'cron', 'date', 'interval')"
+KINDS = "(there are: 'all-of', 'any-of', 'calendarinterval', 'cron', 'date', 'filtered', 'interval', 'jittered')"
+
 
 def test_the_public_names() -> None:
     assert tickwork.triggers.__all__ == [
+        "AllOf",
+        "AnyOf",
+        "BusinessDays",
+        "Calendar",
+        "CalendarIntervalTrigger",
         "CronTrigger",
         "DateTrigger",
+        "Dates",
+        "FilteredTrigger",
+        "Holidays",
+        "Hours",
         "IntervalTrigger",
+        "JitteredTrigger",
+        "Period",
         "Trigger",
+        "Weekdays",
         "make_trigger",
         "trigger_from_json",
     ]
@@ -66,8 +81,8 @@ def test_options_are_not_changed() -> None:
     ("trigger", "options", "message"),
     [
         ("corn", {}, "trigger: expected a trigger or its word, got 'corn' (did you mean 'cron'?)"),
-        ("x", {}, "trigger: expected a trigger or its word, got 'x' (there are: 'cron', 'date', 'interval')"),
-        (None, {}, "trigger: expected a trigger or its word, got None (there are: 'cron', 'date', 'interval')"),
+        ("x", {}, "trigger: expected a trigger or its word, got 'x' " + WORDS),
+        (None, {}, "trigger: expected a trigger or its word, got None " + WORDS),
         (
             "interval",
             {"minute": 10},
@@ -78,7 +93,8 @@ def test_options_are_not_changed() -> None:
             IntervalTrigger(minutes=10),
             {"minutes": 5, "jitter": 3},
             (
-                "trigger: expected no options beside a finished trigger, got jitter, minutes: "
+                "trigger: expected exclude, only, include, shift, jitter or nothing beside a finished trigger, "
+                "got minutes: "
                 "put them into IntervalTrigger(minutes=10)"
             ),
         ),
@@ -94,7 +110,8 @@ def test_what_makes_no_trigger_is_refused(trigger: Any, options: dict[str, Any],
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({}, "trigger: expected a kind in JSON, got None (there are: 'cron', 'date', 'interval')"),
+        ({}, f"trigger: expected a kind in JSON, got None {KINDS}"),
+        ([], f"trigger: expected a kind in JSON, got None {KINDS}"),
         ({"kind": "crons"}, "trigger: expected a kind in JSON, got 'crons' (did you mean 'cron'?)"),
         ({"kind": ["cron"]}, "trigger: expected a kind in JSON, got ['cron'] (did you mean 'cron'?)"),
         (

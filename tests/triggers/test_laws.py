@@ -3,13 +3,34 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tickwork.errors import TriggerError
-from tickwork.triggers import CronTrigger, DateTrigger, IntervalTrigger, Trigger, trigger_from_json
+from tickwork.triggers import (
+    AllOf,
+    AnyOf,
+    BusinessDays,
+    Calendar,
+    CalendarIntervalTrigger,
+    CronTrigger,
+    Dates,
+    DateTrigger,
+    FilteredTrigger,
+    Holidays,
+    Hours,
+    IntervalTrigger,
+    JitteredTrigger,
+    Period,
+    Trigger,
+    Weekdays,
+    trigger_from_json,
+)
+from tickwork.triggers.base import is_open
+from tickwork.triggers.ticks import ticks
 
 HARD_ZONES = [
     "UTC",
@@ -73,7 +94,102 @@ def intervals(draw: st.DrawFn) -> IntervalTrigger:
     )
 
 
-triggers = st.one_of(instants.map(DateTrigger), intervals(), crons())
+@st.composite
+def calendar_intervals(draw: st.DrawFn) -> CalendarIntervalTrigger:
+    units = draw(
+        st.fixed_dictionaries(
+            {},
+            optional={
+                "years": st.integers(0, 5),
+                "months": st.integers(0, 30),
+                "weeks": st.integers(0, 6),
+                "days": st.integers(0, 40),
+            },
+        ).filter(lambda units: any(units.values()))
+    )
+    time = {"hour": draw(st.integers(0, 23)), "minute": draw(st.integers(0, 59)), "second": draw(st.integers(0, 59))}
+    return CalendarIntervalTrigger(
+        **units,
+        **time,
+        short_month=draw(st.sampled_from(["skip", "last"])),
+        start_date=draw(optional_instants),
+        timezone=draw(zones),
+    )
+
+
+walls = st.datetimes(datetime(1960, 1, 1), datetime(2100, 1, 1)).map(lambda wall: wall.replace(microsecond=0))
+dates = st.dates(date(2020, 1, 1), date(2030, 1, 1))
+times = st.times().map(lambda time: time.replace(microsecond=0, second=0))
+
+
+@st.composite
+def periods(draw: st.DrawFn) -> Period:
+    start = draw(walls)
+    return Period(start, start + timedelta(seconds=draw(st.integers(1, 60 * 86_400))))
+
+
+day_calendars: st.SearchStrategy[Calendar] = st.one_of(
+    st.lists(dates, min_size=1, max_size=20).map(lambda some: Dates(*some)),
+    st.sets(st.sampled_from(["mon", "tue", "wed", "thu", "fri", "sat", "sun"]), min_size=1, max_size=3).map(
+        lambda names: Weekdays(*names)
+    ),
+    st.sampled_from([Holidays("KR"), Holidays("DE", "BY"), Holidays("XNYS")]),
+    st.tuples(dates, st.integers(0, 50)).map(lambda pair: Period(pair[0], pair[0] + timedelta(days=pair[1]))),
+)
+calendars: st.SearchStrategy[Calendar] = st.one_of(
+    day_calendars,
+    st.tuples(times, times).filter(lambda pair: pair[0] != pair[1] and pair[1].hour > 0).map(lambda pair: Hours(*pair)),
+    periods(),
+)
+plain_triggers: st.SearchStrategy[Trigger] = st.one_of(intervals(), crons(), calendar_intervals())
+
+
+@st.composite
+def filtered(draw: st.DrawFn) -> Trigger:
+    trigger = draw(plain_triggers)
+    shift = draw(st.none() | st.sampled_from(["next", "previous"]))
+    exclude = [draw(day_calendars), *draw(st.lists(calendars, max_size=2))]
+    only = draw(st.lists(st.sampled_from([BusinessDays(), BusinessDays("KR"), Weekdays("mon-sat")]), max_size=1))
+    include = draw(st.lists(calendars.filter(lambda calendar: calendar not in exclude), max_size=1))
+    try:
+        return FilteredTrigger(
+            trigger, exclude=exclude, only=only, include=include, shift=shift, timezone=draw(st.none() | zones)
+        )
+    except TriggerError:
+        return FilteredTrigger(CronTrigger(hour=3, timezone=draw(zones)), exclude="sat-sun", shift=shift)
+
+
+@st.composite
+def meeting_intervals(draw: st.DrawFn) -> AllOf:
+    start = draw(instants)
+    every = draw(st.lists(st.integers(1, 10_000), min_size=1, max_size=4))
+    before = draw(st.lists(st.integers(0, 1000), min_size=len(every), max_size=len(every)))
+    members = [
+        IntervalTrigger(seconds=length, start_date=start - timedelta(seconds=length * count))
+        for length, count in zip(every, before, strict=True)
+    ]
+    return AllOf(members)
+
+
+@st.composite
+def meetings(draw: st.DrawFn) -> Trigger:
+    try:
+        return AllOf(draw(st.lists(plain_triggers, min_size=1, max_size=3)))
+    except TriggerError:
+        return draw(meeting_intervals())
+
+
+unjittered: st.SearchStrategy[Trigger] = st.one_of(
+    instants.map(DateTrigger),
+    plain_triggers,
+    filtered(),
+    meetings(),
+    meeting_intervals(),
+    st.lists(plain_triggers | filtered(), min_size=1, max_size=3).map(AnyOf),
+)
+jitters = st.floats(0.001, 100_000) | st.timedeltas(timedelta(milliseconds=1), timedelta(days=3))
+jittered = st.tuples(unjittered, jitters, st.none() | st.text(max_size=5)).map(lambda args: JitteredTrigger(*args))
+triggers = unjittered | jittered
 
 
 @given(triggers, instants)
@@ -123,9 +239,30 @@ def test_the_repr_makes_the_same_trigger(trigger: Trigger) -> None:
 
 @given(triggers, instants, instants)
 def test_an_anchored_trigger_is_not_moved_by_another_anchor(trigger: Trigger, at: datetime, later: datetime) -> None:
-    anchored = trigger.anchored(at)
+    try:
+        anchored = trigger.anchored(at, "job")
+    except TriggerError:  # its members do not meet on the grid that begins there
+        return
 
-    assert anchored.anchored(later) is anchored
+    assert anchored.anchored(later, "another job") is anchored
+    assert trigger_from_json(anchored.to_json()) == anchored
+
+
+@given(triggers, instants)
+def test_a_preview_shows_what_fires(trigger: Trigger, instant: datetime) -> None:
+    shown = [tick.at for tick in islice(ticks(trigger, instant), 30) if tick.excluded is None]
+
+    for at in shown:
+        assert trigger.next_after(instant) == at
+        instant = at
+
+
+@given(triggers, instants)
+def test_a_preview_is_in_order_and_after_its_instant(trigger: Trigger, instant: datetime) -> None:
+    shown = [tick.at for tick in islice(ticks(trigger, instant), 30)]
+
+    assert shown == sorted(shown)
+    assert all(at > instant for at in shown)
 
 
 @given(triggers)
@@ -133,5 +270,5 @@ def test_an_anchored_trigger_is_not_moved_by_another_anchor(trigger: Trigger, at
 def test_the_ends_of_all_years_are_no_trouble(trigger: Trigger) -> None:
     first = trigger.next_after(datetime.min.replace(tzinfo=UTC))
 
-    assert first is not None
+    assert first is not None or is_open(trigger)
     assert trigger.next_after(datetime.max.replace(tzinfo=UTC)) is None

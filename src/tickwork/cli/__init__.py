@@ -15,9 +15,10 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from tickwork import __version__
-from tickwork.cli.arguments import STATES, Parser, check_command, check_text, seconds, state, whole
+from tickwork.cli.arguments import STATES, Parser, check_command, check_text, day, seconds, state, whole
 from tickwork.cli.changing import cancel, pause, remove, resume, run_now
-from tickwork.cli.reading import show_jobs, show_next, show_runs
+from tickwork.cli.previewing import show_next
+from tickwork.cli.reading import show_jobs, show_runs
 from tickwork.cli.running import run
 from tickwork.cli.serving import serve
 from tickwork.cli.tables import plain_text
@@ -96,11 +97,23 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     option("--utc", action="store_true", help="times in UTC, not in the local zone")
     option("--json", action="store_true", help="for programs; times in UTC, durations in seconds")
 
-    option = command("next", show_next, ("when", "WHEN", "'0 3 * * 1-5', 'every 10m', or with --job a STORE"))
+    option = command("next", show_next, ("when", "WHEN", "'0 3 * * 1-5', 'every 10m', JSON, or with --job a STORE"))
     option("--job", metavar="ID", help="the fire times of this job in the STORE")
     option("--tz", default=None, metavar="ZONE", help="the zone of the cron, such as Asia/Seoul (default UTC)")
     option("-n", dest="count", type=partial(whole, least=1, most=MAX_ROWS), default=5, metavar="N", help="default 5")
     option("--after", metavar="TIME", help="such as '2026-12-24 18:00' (in --tz); default now")
+    option("--day", type=day, metavar="DATE", help="all fire times of this day instead")
+    option(
+        "--explain", nargs="?", const="en", choices=("en", "ko"), metavar="LANGUAGE", help="a sentence first: en, ko"
+    )
+    option("--compare", metavar="WHEN", help="how another trigger would differ instead")
+    option("--days", type=partial(whole, least=1, most=3660), default=30, metavar="N", help="compared; default 30")
+    option("--exclude", action="append", default=[], metavar="WHAT", help="leave these out")
+    option("--only", action="append", default=[], metavar="WHAT", help="leave all others out")
+    option("--include", action="append", default=[], metavar="WHAT", help="but never leave these out")
+    option("--shift", choices=("next", "previous"), help="move a day that is left out to this one that is kept")
+    option("--jitter", type=seconds, metavar="SECONDS", help="up to so much later")
+    option("--seed", default="", metavar="ID", help="the job's id, which decides its jitter")
     option("--json", action="store_true", help="for programs")
 
     option = command("pause", pause, store, job)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 from collections.abc import Collection, Sequence
 from contextlib import suppress
+from datetime import date
 from typing import Any, NoReturn
 
 from tickwork.errors import TickworkError, did_you_mean
 from tickwork.run import RunState
-from tickwork.triggers import CronTrigger, IntervalTrigger, Trigger
+from tickwork.triggers import CronTrigger, IntervalTrigger, Trigger, trigger_from_json
 
 MAX_SECONDS = 86_400
 STATES = ", ".join(RunState)
@@ -67,6 +69,12 @@ def whole(written: str, *, least: int, most: int) -> int:
     raise argparse.ArgumentTypeError(f"expected a whole number from {least} to {most}, got {written!r}")
 
 
+def day(written: str) -> date:
+    with suppress(ValueError):
+        return date.fromisoformat(written)
+    raise argparse.ArgumentTypeError(f"expected a date such as 2026-12-24, got {written!r}")
+
+
 def state(written: str) -> RunState:
     with suppress(ValueError):
         return RunState(written)
@@ -77,7 +85,9 @@ def state(written: str) -> RunState:
 
 
 def read_trigger(written: str, timezone: str | None) -> Trigger:
-    """The trigger that someone typed: a cron, or 'every 10m'. Raises UsageError, TriggerError."""
+    """The trigger that someone typed: a cron, 'every 10m', or JSON. Raises UsageError, TriggerError."""
+    if written.startswith("{"):
+        return _from_json(written)
     if not written.startswith("every"):
         return CronTrigger(written, timezone=timezone)
     if not (interval := INTERVAL.fullmatch(written)):
@@ -88,3 +98,12 @@ def read_trigger(written: str, timezone: str | None) -> Trigger:
     for number, unit in UNIT.findall(interval[1]):
         units[UNITS[unit]] += float(number)
     return IntervalTrigger(**units)
+
+
+def _from_json(written: str) -> Trigger:
+    try:
+        return trigger_from_json(json.loads(written))
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        if isinstance(error, TickworkError):
+            raise
+        raise UsageError(f"expected a trigger as JSON, got {written!r}: {type(error).__name__} {error}") from None

@@ -1,24 +1,17 @@
-"""The commands that read: `jobs`, `runs` and `next`; they start nothing and make no file."""
+"""The commands that read: `jobs` and `runs`; they start nothing and make no file."""
 
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from itertools import islice
 
-from tickwork.cli.arguments import read_trigger
-from tickwork.cli.records import iso, job_record, print_json, run_record
+from tickwork.cli.records import job_record, print_json, run_record
 from tickwork.cli.tables import print_table
 from tickwork.cli.targets import open_store
-from tickwork.cli.words import in_zone, say_distance, say_duration, say_ending, say_note, say_state, say_time, say_took
+from tickwork.cli.words import say_duration, say_ending, say_note, say_state, say_time, say_took
 from tickwork.errors import JobNotFoundError
 from tickwork.job import Job
 from tickwork.scheduler import Scheduler
-from tickwork.triggers import CronTrigger, Trigger
-from tickwork.triggers.instants import read_instant
-from tickwork.triggers.zones import find_zone
 
 
 def show_jobs(options: argparse.Namespace) -> int:
@@ -39,7 +32,7 @@ def show_runs(options: argparse.Namespace) -> int:
     with open_store(options.store) as scheduler:
         runs = scheduler.get_runs(options.job, states=options.state, limit=options.limit)
         if not runs and options.job is not None:
-            _find_job(scheduler, options.job)  # a typing error is more likely than a job that never fired
+            find_job(scheduler, options.job)  # a typing error is more likely than a job that never fired
     if options.json:
         return print_json([run_record(run) for run in runs])
     zone, now = "UTC" if options.utc else None, datetime.now(UTC)
@@ -55,40 +48,8 @@ def show_runs(options: argparse.Namespace) -> int:
     )  # fmt: skip
 
 
-def show_next(options: argparse.Namespace) -> int:
-    """Show the next fire times of a cron, of an interval, or of a job in a store.
-
-    They are shown in the zone of the cron, and others in the local zone, unless --tz names one.
-    """
-    now = datetime.now(UTC).replace(microsecond=0)
-    zone = None if options.tz is None else find_zone(options.tz).key
-    after = now if options.after is None else read_instant(options.after, "--after", zone or "UTC")
-    if options.job is None:
-        trigger = read_trigger(options.when, zone).anchored(after)
-        first = trigger.next_after(after)
-    else:
-        with open_store(options.when) as scheduler:
-            job = _find_job(scheduler, options.job)
-        trigger, first = job.trigger, job.next_fire_time if options.after is None else job.trigger.next_after(after)
-        if job.paused:
-            print(f"tickwork: job {job.id!r} is paused, and does not fire until it is resumed", file=sys.stderr)
-    times = [*islice(_fire_times(trigger, first), options.count)]
-    if options.json:
-        return print_json([iso(at) for at in times])
-    shown_in = zone or (trigger.timezone if isinstance(trigger, CronTrigger) else None)
-    return print_table(
-        ("FIRE TIME", "DAY", "FROM NOW"),
-        [(say_time(at, shown_in), f"{in_zone(at, shown_in):%a}", say_distance(at - now)) for at in times],
-    )
-
-
-def _fire_times(trigger: Trigger, first: datetime | None) -> Iterator[datetime]:
-    while first is not None:
-        yield first
-        first = trigger.next_after(first)
-
-
-def _find_job(scheduler: Scheduler, job_id: str) -> Job:
+def find_job(scheduler: Scheduler, job_id: str) -> Job:
+    """The job of that id; JobNotFoundError if there is none."""
     job = scheduler.get_job(job_id)
     if job is None:
         raise JobNotFoundError(job_id, (known.id for known in scheduler.get_jobs()))

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from tickwork.job import Job
 from tickwork.policies import Retry
 from tickwork.run import Run
+from tickwork.triggers.clock_changes import ClockChange
+from tickwork.triggers.ticks import Tick
 
 
-def print_json(records: Sequence[object]) -> int:
+def print_json(records: Sequence[object] | Mapping[str, object]) -> int:
     written = json.dumps(records, indent=2, ensure_ascii=False)
     print("".join(letter if letter.isprintable() or letter == "\n" else _escape(letter) for letter in written))
     return 0
@@ -49,6 +51,22 @@ def _retry_record(retry: Retry) -> dict[str, Any]:
         "max_attempts": retry.max_attempts, "delay": _in_seconds(retry.delay), "backoff": retry.backoff,
         "max_delay": _in_seconds(retry.max_delay), "jitter": retry.jitter,
         "on": [*retry.on], "give_up_on": [*retry.give_up_on],
+    }  # fmt: skip
+
+
+def tick_record(tick: Tick) -> dict[str, Any]:
+    """A fire time that is to come, or one that is left out."""
+    return {
+        "at": iso(tick.at), "excluded": tick.excluded, "through": iso(tick.through),
+        "shifted_from": iso(tick.shifted_from), "why": tick.why, "jitter": _in_seconds(tick.jitter),
+    }  # fmt: skip
+
+
+def change_record(change: ClockChange) -> dict[str, Any]:
+    """A clock change that touches a fire time; what the wall shows is without an offset."""
+    return {
+        "at": iso(change.at), "timezone": change.timezone, "before": iso(change.before), "after": iso(change.after),
+        "time": iso(change.time), "outcome": change.outcome,
     }  # fmt: skip
 
 

@@ -8,6 +8,10 @@ from zoneinfo import ZoneInfo
 
 from tickwork.job import Job
 from tickwork.run import Run, RunState
+from tickwork.triggers.clock_changes import ClockChange
+from tickwork.triggers.ticks import Tick
+
+LAST_YEAR = 9999
 
 
 def say_state(job: Job) -> str:
@@ -48,6 +52,34 @@ def say_time(instant: datetime | None, zone: str | None = None) -> str:
     offset = f"{local:%z}"
     fraction = f".{local.microsecond // 1000:03}" if local.microsecond else ""
     return f"{local:%Y-%m-%d %H:%M:%S}{fraction} {offset[:3]}:{offset[3:5]}"
+
+
+def say_tick(tick: Tick, zone: str | None) -> str:
+    """Why it is left out, or from where it was moved: nothing for most."""
+    if tick.excluded is not None:
+        through = "" if tick.through is None else f" through {say_time(tick.through, zone)}"
+        through = " from then on" if tick.through is not None and tick.through.year == LAST_YEAR else through
+        return f"left out{through}: {tick.excluded}"
+    shifted = f"shifted from {say_time(tick.shifted_from, zone)}: {tick.why}" if tick.shifted_from is not None else ""
+    jitter = f"jitter {say_duration(tick.jitter)}" if tick.jitter else ""
+    return "; ".join(filter(None, (shifted, jitter)))
+
+
+def say_clock_change(change: ClockChange) -> str:
+    """'2027-03-28 Europe/Berlin: the clock goes from 02:00 to 03:00, so 02:30 does not exist: it fires at 03:00'."""
+    touched = "comes twice" if change.repeats else "does not exist"
+    outcome = {
+        "moved": f"it fires at {change.after:%H:%M}",
+        "left out": "it does not fire",
+        "first": "it fires the first time",
+        "second": "it fires the second time",
+        "both": "it fires both times",
+    }[change.outcome]
+    return (
+        f"{change.before:%Y-%m-%d} {change.timezone}: "
+        f"the clock goes from {change.before:%H:%M} to {change.after:%H:%M}, "
+        f"so {change.time:%H:%M} {touched}: {outcome}"
+    )
 
 
 def in_zone(instant: datetime, zone: str | None) -> datetime:

@@ -7,8 +7,15 @@ the clock, never remembers an answer, and never moves because it was asked.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Protocol, Self
+
+from tickwork.clock import EPOCH, MICROSECOND
+from tickwork.errors import TriggerError
+from tickwork.triggers.zones import FIRST_SECOND, LAST_SECOND
+
+MAX_DEPTH = 10
+"""How deep triggers may lie in each other."""
 
 
 class Trigger(Protocol):
@@ -41,3 +48,48 @@ class Trigger(Protocol):
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """The trigger that `to_json` wrote down."""
         ...
+
+
+def parts(trigger: Trigger) -> tuple[Trigger, ...]:
+    """The triggers that *trigger* is made of; none if it is a plain one."""
+    made_of: tuple[Trigger, ...] = getattr(trigger, "parts", ())
+    return made_of
+
+
+def innermost(trigger: Trigger) -> Trigger:
+    """The trigger that names the fire times, below what filters and shifts and spreads them."""
+    while len(inside := parts(trigger)) == 1:
+        trigger = inside[0]
+    return trigger
+
+
+def zone_of(trigger: Trigger) -> str | None:
+    """The zone whose clock it speaks of, if there is one."""
+    timezone: str | None = getattr(trigger, "timezone", None)
+    zones = {zone_of(part) for part in parts(trigger)} if timezone is None else {timezone}
+    return zones.pop() if len(zones) == 1 else None
+
+
+def is_open(trigger: Trigger) -> bool:
+    """Whether it names no fire times of its own before `anchored` fixes what it leaves open."""
+    inside = parts(trigger)
+    return any(map(is_open, inside)) if inside else trigger.anchored(EPOCH) is not trigger
+
+
+def first_from(trigger: Trigger, second: int) -> datetime | None:
+    """The first fire time at or after a second, counted from 1970."""
+    if second > LAST_SECOND:
+        return None
+    return trigger.next_after(EPOCH + timedelta(0, max(second, FIRST_SECOND + 1)) - MICROSECOND)
+
+
+def check_part(trigger: object, owner: str) -> None:
+    """TriggerError unless *trigger* is one that another can be made of."""
+    if isinstance(trigger, str) or not callable(getattr(trigger, "next_after", None)):
+        raise TriggerError(f"{owner}: expected a trigger, got {trigger!r}: make one, such as CronTrigger(hour=9)")
+    if _depth(trigger) >= MAX_DEPTH:  # type: ignore[arg-type]  # it was just seen to be one
+        raise TriggerError(f"{owner}: expected at most {MAX_DEPTH} triggers within each other, got more: combine fewer")
+
+
+def _depth(trigger: Trigger) -> int:
+    return 1 + max(map(_depth, parts(trigger)), default=0)

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 
 from tickwork.clock import EPOCH
 from tickwork.errors import TriggerError
-from tickwork.triggers.zones import Zone, find_zone
+from tickwork.triggers.zones import DAY, Zone, find_zone
 
 NAIVE_EPOCH = EPOCH.replace(tzinfo=None)
 SECOND = timedelta(seconds=1)
@@ -68,6 +68,12 @@ def write_bounds(start: datetime | None, end: datetime | None) -> dict[str, str]
     """The options that `read_bounds` reads."""
     written = {"start_date": start, "end_date": end}
     return {name: instant.isoformat() for name, instant in written.items() if instant is not None}
+
+
+def floor_second(instant: datetime) -> int:
+    """Whole seconds from 1970 to *instant*, which is aware."""
+    since = instant - EPOCH
+    return since.days * DAY + since.seconds
 
 
 def naive_instant(instant: datetime) -> TriggerError:

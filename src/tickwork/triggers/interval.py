@@ -50,10 +50,19 @@ class IntervalTrigger:
         timezone: str | tzinfo | None = None,
     ) -> None:
         every = _read_every(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
-        start, end = read_bounds(start_date, end_date, timezone)
+        self._set(every, *read_bounds(start_date, end_date, timezone))
+
+    @classmethod
+    def of(cls, every: timedelta, start_date: datetime | None, end_date: datetime | None) -> Self:
+        """The interval of these values, as they are: aware and in UTC."""
+        made = object.__new__(cls)
+        made._set(every, start_date, end_date)
+        return made
+
+    def _set(self, every: timedelta, start_date: datetime | None, end_date: datetime | None) -> None:
         object.__setattr__(self, "every", every)
-        object.__setattr__(self, "start_date", start)
-        object.__setattr__(self, "end_date", end)
+        object.__setattr__(self, "start_date", start_date)
+        object.__setattr__(self, "end_date", end_date)
 
     def next_after(self, instant: datetime) -> datetime | None:
         if instant.tzinfo is None:
@@ -70,11 +79,7 @@ class IntervalTrigger:
             return self
         if at.tzinfo is None:
             raise naive_instant(at)
-        anchored = object.__new__(type(self))
-        object.__setattr__(anchored, "every", self.every)
-        object.__setattr__(anchored, "start_date", at.astimezone(UTC))
-        object.__setattr__(anchored, "end_date", self.end_date)
-        return anchored
+        return type(self).of(self.every, at.astimezone(UTC), self.end_date)
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.kind, **_units(self.every), **write_bounds(self.start_date, self.end_date)}

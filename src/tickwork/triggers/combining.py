@@ -1,0 +1,214 @@
+"""Combinations: when any of several triggers fires, or when all of them do at the same instant.
+
+The rule: nothing here searches without end. Intervals that are to meet are one interval, found by
+arithmetic; other triggers ask each other in turn, MAX_STEPS times at most and not beyond LONGEST_SEARCH.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from math import gcd
+from operator import attrgetter
+from typing import Any, ClassVar, Self
+
+from tickwork.clock import BEGINNING, END, MICROSECOND, from_micros, to_micros
+from tickwork.errors import TriggerError
+from tickwork.triggers.base import Trigger, check_part, is_open
+from tickwork.triggers.instants import naive_instant
+from tickwork.triggers.interval import IntervalTrigger
+from tickwork.triggers.ticks import Tick, ticks
+
+MAX_TRIGGERS = 100
+MAX_STEPS = 10_000
+"""How often a search for a common instant asks: 27 years of days."""
+LONGEST_SEARCH = timedelta(days=100 * 366)
+"""How far ahead it looks; a 29 February that is a Monday may be forty years away."""
+
+
+@dataclass(frozen=True, slots=True, init=False, repr=False)
+class AnyOf:
+    """Fires whenever one of *triggers* does; when several do at one instant, once.
+
+    AnyOf([CronTrigger(hour=9, timezone="Asia/Seoul"), CronTrigger(hour=9, timezone="Europe/Berlin")])
+    """
+
+    kind: ClassVar[str] = "any-of"
+
+    triggers: tuple[Trigger, ...]
+
+    def __init__(self, triggers: Iterable[Trigger]) -> None:
+        object.__setattr__(self, "triggers", _read_triggers(triggers, self.kind))
+
+    @property
+    def parts(self) -> tuple[Trigger, ...]:
+        return self.triggers
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        first = None
+        for trigger in self.triggers:
+            fire_time = trigger.next_after(instant)
+            if fire_time is not None and (first is None or fire_time < first):
+                first = fire_time
+        return first
+
+    def anchored(self, at: datetime, seed: str = "") -> Self:
+        anchored = tuple(trigger.anchored(at, seed) for trigger in self.triggers)
+        return self if all(map(_is, anchored, self.triggers)) else type(self)(anchored)
+
+    def ticks(self, after: datetime) -> Iterator[Tick]:
+        """See `ticks.ticks`."""
+        last: datetime | None = None
+        for tick in heapq.merge(*(ticks(trigger, after) for trigger in self.triggers), key=attrgetter("at")):
+            if tick.excluded is None and tick.at == last:
+                continue
+            last = tick.at if tick.excluded is None else last
+            yield tick
+
+    def to_json(self) -> dict[str, Any]:
+        return _write(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        return cls(_read_members(value))
+
+    def __str__(self) -> str:
+        return f"any of ({'; '.join(map(str, self.triggers))})"
+
+    def __repr__(self) -> str:
+        return f"AnyOf([{', '.join(map(repr, self.triggers))}])"
+
+
+@dataclass(frozen=True, slots=True, init=False, repr=False)
+class AllOf:
+    """Fires when all of *triggers* do, at the very same instant.
+
+        AllOf([CronTrigger("0 9 * * fri"), CronTrigger("0 9 13 * *")])
+
+    An interval meets a cron only if its `start_date` lies on one of the cron's times. To keep any trigger
+    to certain days or hours, `only` and `exclude` are what you want (FilteredTrigger).
+    """
+
+    kind: ClassVar[str] = "all-of"
+
+    triggers: tuple[Trigger, ...]
+    _asked: tuple[Trigger, ...] = field(compare=False)  # with one interval in the place of all
+
+    def __init__(self, triggers: Iterable[Trigger]) -> None:
+        object.__setattr__(self, "triggers", _read_triggers(triggers, self.kind))
+        object.__setattr__(self, "_asked", self.triggers)
+        if any(map(is_open, self.triggers)):
+            return  # whether they meet is known when they are anchored
+        object.__setattr__(self, "_asked", _with_one_interval(self.triggers))
+        if self.next_after(BEGINNING) is None:
+            raise TriggerError(
+                f"all-of: expected triggers that fire at the same instant, got none in {MAX_STEPS} steps or 100 years, "
+                f"{str(self)!r}: give an interval a start_date that the others meet; "
+                "to keep to days or hours, use only= or exclude="
+            )
+
+    @property
+    def parts(self) -> tuple[Trigger, ...]:
+        return self.triggers
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        if instant.tzinfo is None:
+            raise naive_instant(instant)
+        asked = self._asked
+        candidate = asked[0].next_after(instant)
+        agreeing, index = 1, 0
+        horizon = END
+        for step in range(MAX_STEPS):
+            if candidate is None or agreeing == len(asked):
+                return candidate
+            if step == len(asked):  # all of them have begun
+                horizon = candidate + min(LONGEST_SEARCH, END - candidate)
+            if candidate > horizon:
+                return None
+            index = (index + 1) % len(asked)
+            fire_time = asked[index].next_after(candidate - MICROSECOND)
+            agreeing = agreeing + 1 if fire_time == candidate else 1
+            candidate = fire_time
+        return None
+
+    def anchored(self, at: datetime, seed: str = "") -> Self:
+        anchored = tuple(trigger.anchored(at, seed) for trigger in self.triggers)
+        return self if all(map(_is, anchored, self.triggers)) else type(self)(anchored)
+
+    def to_json(self) -> dict[str, Any]:
+        return _write(self)
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        return cls(_read_members(value))
+
+    def __str__(self) -> str:
+        return f"all of ({'; '.join(map(str, self.triggers))})"
+
+    def __repr__(self) -> str:
+        return f"AllOf([{', '.join(map(repr, self.triggers))}])"
+
+
+def _with_one_interval(triggers: tuple[Trigger, ...]) -> tuple[Trigger, ...]:
+    intervals = [trigger for trigger in triggers if isinstance(trigger, IntervalTrigger)]
+    others = tuple(trigger for trigger in triggers if not isinstance(trigger, IntervalTrigger))
+    if not intervals:
+        return others
+    met = intervals[0]
+    for interval in intervals[1:]:
+        met = _meet(met, interval)
+    return (*others, met)
+
+
+def _meet(one: IntervalTrigger, other: IntervalTrigger) -> IntervalTrigger:
+    """The interval of the instants at which both fire, by the Chinese remainder theorem; or a TriggerError."""
+    assert one.start_date is not None
+    assert other.start_date is not None
+    start, every = to_micros(one.start_date), one.every // MICROSECOND
+    beside, often = to_micros(other.start_date), other.every // MICROSECOND
+    common = gcd(every, often)
+    apart, odd = divmod(beside - start, common)
+    if odd:
+        raise TriggerError(
+            f"all-of: expected intervals that meet, got '{one}' and '{other}', which never do: "
+            f"their starts differ by {timedelta(microseconds=odd)} more than a multiple of {common * MICROSECOND}"
+        )
+    period = every // common * often
+    meeting = start + apart * pow(every // common, -1, often // common) % (often // common) * every
+    first = meeting + -((meeting - max(start, beside)) // period) * period  # the first after both starts
+    ends = [trigger.end_date for trigger in (one, other) if trigger.end_date is not None]
+    try:  # a period of more than all years is met once
+        return IntervalTrigger.of(
+            min(period, timedelta.max // MICROSECOND) * MICROSECOND, from_micros(first), min(ends, default=None)
+        )
+    except OverflowError:
+        raise TriggerError(
+            f"all-of: expected intervals that meet before the year 9999, got '{one}' and '{other}'"
+        ) from None
+
+
+def _read_triggers(triggers: object, kind: str) -> tuple[Trigger, ...]:
+    if not isinstance(triggers, Iterable) or isinstance(triggers, str):
+        raise TriggerError(f"{kind}: expected a list of triggers, got {triggers!r}")
+    read = tuple(triggers)
+    if not 0 < len(read) <= MAX_TRIGGERS:
+        raise TriggerError(f"{kind}: expected 1 to {MAX_TRIGGERS} triggers, got {len(read)}")
+    for trigger in read:
+        check_part(trigger, kind)
+    return read
+
+
+def _read_members(value: Mapping[str, Any]) -> list[Trigger]:
+    from tickwork.triggers import trigger_from_json  # noqa: PLC0415  (it knows all kinds, and this is one)
+
+    return [trigger_from_json(written) for written in value["triggers"]]
+
+
+def _write(combination: AnyOf | AllOf) -> dict[str, Any]:
+    return {"kind": combination.kind, "triggers": [trigger.to_json() for trigger in combination.triggers]}
+
+
+def _is(one: object, other: object) -> bool:
+    return one is other

@@ -1,0 +1,190 @@
+"""The jittered trigger: another trigger, each of whose fire times is a little later.
+
+The rule: how much later is a stable function of the job and the fire time, so every node and every preview
+agrees. It is less than the time to the next fire time, so they keep their order and none is lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from typing import Any, ClassVar, Self
+
+from tickwork.clock import BEGINNING, END, EPOCH, MICROSECOND
+from tickwork.errors import TriggerError
+from tickwork.triggers.base import Trigger, check_part, innermost
+from tickwork.triggers.date import DateTrigger
+from tickwork.triggers.filtered import FilteredTrigger
+from tickwork.triggers.instants import naive_instant, read_instant
+from tickwork.triggers.ticks import Tick, latest_fire_time, ticks
+
+LONGEST = timedelta(days=366)
+BITS = 64
+
+
+@dataclass(frozen=True, slots=True, init=False, repr=False)
+class JitteredTrigger:
+    """Fires up to *jitter* (seconds, or a timedelta) after each fire time of *trigger*, never before it.
+
+    `JitteredTrigger(IntervalTrigger(minutes=10), 30)`. All of the jitter is used evenly. Where the next
+    fire time, the end of the trigger or what its calendars leave out comes sooner, it is spread until there.
+
+    The *seed* decides who gets which share: a job's id, with which a job anchors it. Until then it
+    previews the shares of no job. Fire times of *trigger* up to *after* do not count: an open interval
+    is anchored so, that it fires first one interval after its job is added, and not with the jitter of its start.
+    """
+
+    kind: ClassVar[str] = "jittered"
+
+    trigger: Trigger
+    jitter: timedelta
+    seed: str | None
+    after: datetime | None
+    _key: int = field(compare=False)
+    _end: datetime = field(compare=False)
+    _filter: FilteredTrigger | None = field(compare=False)
+
+    def __init__(
+        self,
+        trigger: Trigger,
+        jitter: timedelta | float,
+        seed: str | None = None,
+        after: datetime | str | None = None,
+    ) -> None:
+        check_part(trigger, "jittered")
+        if seed is not None and not isinstance(seed, str):
+            raise TriggerError(f"seed: expected text such as a job's id, got {seed!r}")
+        self._set(trigger, _read_jitter(jitter), seed, None if after is None else read_instant(after, "after", None))
+
+    @classmethod
+    def of(cls, trigger: Trigger, jitter: timedelta, seed: str, after: datetime | None) -> Self:
+        """The trigger of these values, which were checked before."""
+        made = object.__new__(cls)
+        made._set(trigger, jitter, seed, after)
+        return made
+
+    def _set(self, trigger: Trigger, jitter: timedelta, seed: str | None, after: datetime | None) -> None:
+        keep = object.__setattr__
+        keep(self, "trigger", trigger)
+        keep(self, "jitter", jitter)
+        keep(self, "seed", seed)
+        keep(self, "after", after)
+        inside = trigger.trigger if isinstance(trigger, FilteredTrigger) else trigger
+        keep(self, "_end", getattr(inside, "end_date", None) or END)
+        keep(self, "_filter", trigger if isinstance(trigger, FilteredTrigger) else None)
+        keep(
+            self,
+            "_key",
+            int.from_bytes(blake2b((seed or "").encode(errors="surrogatepass"), digest_size=BITS // 8).digest()),
+        )
+
+    @property
+    def parts(self) -> tuple[Trigger, ...]:
+        return (self.trigger,)
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        if instant.tzinfo is None:
+            raise naive_instant(instant)
+        named = self.trigger.next_after(self._before(instant))
+        if named is None:
+            return None
+        following = self.trigger.next_after(named)
+        if following is not None and following <= instant:
+            named, following = latest_fire_time(self.trigger, following, instant)
+        fire_time = named + self._share(named, following)
+        if fire_time > instant:
+            return fire_time
+        if following is None:
+            return None
+        return following + self._share(following, self.trigger.next_after(following))
+
+    def anchored(self, at: datetime, seed: str = "") -> Self:
+        trigger = self.trigger.anchored(at, seed)
+        if trigger is self.trigger and self.seed is not None:
+            return self
+        after = self.after
+        if trigger is not self.trigger and not isinstance(innermost(trigger), DateTrigger):
+            after = at.astimezone(UTC)
+        return type(self).of(trigger, self.jitter, seed if self.seed is None else self.seed, after)
+
+    def ticks(self, after: datetime) -> Iterator[Tick]:
+        """See `ticks.ticks`."""
+        later: Tick | None = None
+        for tick in ticks(self.trigger, self._before(after)):
+            if later is not None and later.at <= tick.at:
+                yield later
+                later = None
+            if tick.excluded is None:
+                share = self._share(tick.at, self.trigger.next_after(tick.at))
+                tick = tick._replace(at=tick.at + share, jitter=share)  # noqa: PLW2901  (the same one, moved)
+                later = tick if tick.at > after else None
+            elif tick.at > after:
+                yield tick
+        if later is not None:
+            yield later
+
+    def _before(self, instant: datetime) -> datetime:
+        """The last fire time before the instant may come later than it; what comes before this cannot."""
+        try:
+            since = instant - self.jitter
+        except OverflowError:
+            since = BEGINNING
+        return since if self.after is None or self.after < since else self.after
+
+    def to_json(self) -> dict[str, Any]:
+        return {"kind": self.kind, "trigger": self.trigger.to_json(), **self._options()}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Self:
+        from tickwork.triggers import trigger_from_json  # noqa: PLC0415  (it knows all kinds, and this is one)
+
+        return cls(trigger_from_json(value["trigger"]), value["jitter"], value.get("seed"), value.get("after"))
+
+    def _options(self) -> dict[str, Any]:
+        seconds = self.jitter.total_seconds()
+        written: dict[str, Any] = {"jitter": int(seconds) if seconds.is_integer() else seconds}
+        if self.seed is not None:
+            written["seed"] = self.seed
+        if self.after is not None:
+            written["after"] = self.after.isoformat()
+        return written
+
+    def _share(self, named: datetime, following: datetime | None) -> timedelta:
+        """What is added to the fire time *named*: a share of the jitter, or of the time there is if that is less."""
+        end = self._end if following is None else following
+        if self._filter is not None:
+            end = min(end, self._filter.kept_until(named) or end)
+        room = min(self.jitter, end - named)
+        since = named - EPOCH
+        micros = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
+        return timedelta(0, 0, room // MICROSECOND * _mixed(self._key ^ micros & ALL_BITS) >> BITS)
+
+    def __str__(self) -> str:
+        return f"{self.trigger}, up to {self.jitter.total_seconds():g} s later"
+
+    def __repr__(self) -> str:
+        options = ", ".join(f"{name}={option!r}" for name, option in self._options().items())
+        return f"JitteredTrigger({self.trigger!r}, {options})"
+
+
+ALL_BITS = (1 << BITS) - 1
+
+
+def _mixed(number: int) -> int:
+    """The last step of SplitMix64: each bit of the answer depends on each bit of *number*."""
+    number = (number ^ number >> 30) * 0xBF58476D1CE4E5B9 & ALL_BITS
+    number = (number ^ number >> 27) * 0x94D049BB133111EB & ALL_BITS
+    return number ^ number >> 31
+
+
+def _read_jitter(jitter: object) -> timedelta:
+    if isinstance(jitter, int | float) and not isinstance(jitter, bool) and 0 < jitter <= LONGEST.total_seconds():
+        jitter = timedelta(seconds=jitter)
+    if isinstance(jitter, timedelta) and MICROSECOND <= jitter <= LONGEST:
+        return jitter
+    raise TriggerError(
+        f"jitter: expected seconds or a timedelta, above zero and at most {LONGEST.days} days, got {jitter!r}: "
+        "write jitter=30, or leave it out"
+    )

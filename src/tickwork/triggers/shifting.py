@@ -1,0 +1,232 @@
+"""Shifting: the fire times of days that are left out, moved to the next or previous day that is kept.
+
+The rule: a day that is kept fires at its own times and at those of the days beside it that are left out,
+at the same time on the wall: what the clock leaves out is right after the gap, what it repeats the first time.
+So the least fire time after an instant is looked for on one target day after the other, and on the few
+days that move to it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import NamedTuple
+
+from tickwork.clock import EPOCH
+from tickwork.triggers.base import Trigger, first_from
+from tickwork.triggers.instants import floor_second
+from tickwork.triggers.pattern import NEVER
+from tickwork.triggers.rules import Rules, Shift
+from tickwork.triggers.ticks import Tick, ticks
+from tickwork.triggers.zones import DAY, LAST_SECOND, Zone
+
+LAST_DAY = LAST_SECOND // DAY
+MAX_SHIFT = 31
+"""How many days a fire time is shifted at most."""
+MAX_TARGETS = 5_000
+"""How many days one search looks at, and how many stretches that are left out it passes."""
+LONGEST_SEARCH = 100 * 366
+"""How many days ahead one search looks."""
+MAX_KNOWN = 1_000
+"""How many days are remembered as kept or left out."""
+MAX_IN_A_GAP = 1_000
+"""How many fire times a preview looks at between two that are kept."""
+
+
+class Found(NamedTuple):
+    """A fire time, and the one of the trigger itself that was moved there, or is the same."""
+
+    at: datetime
+    named: datetime
+
+
+class Shifting:
+    """The fire times of *trigger* as *rules* keep, shift or leave them out in *zone*."""
+
+    __slots__ = ("_days", "_hours", "_known", "_step", "_trigger", "_zone")
+
+    def __init__(self, trigger: Trigger, rules: Rules, zone: Zone, shift: Shift) -> None:
+        self._trigger = trigger
+        self._zone = zone
+        self._days = rules.of_days()
+        self._hours = rules.of_hours()
+        self._known: dict[int, bool] = {}  # days that were judged before
+        self._step = 1 if shift == "next" else -1
+
+    def next_after(self, instant: datetime) -> datetime | None:
+        try:
+            found = self._first_after(instant)
+        except OverflowError:  # beyond the year 9999
+            return None
+        return None if found is None else found.at
+
+    def ticks(self, after: datetime) -> Iterator[Tick]:
+        """See `ticks.ticks`."""
+        found = self._first_after(after)
+        while found is not None:
+            yield from self._left_out(after, found.at)
+            after = found.at
+            shifted = self._target(found.named) not in (None, self._day(floor_second(found.named)))
+            why = self._days.judge(self._wall(floor_second(found.named)))[0] if shifted else None
+            yield Tick(found.at, shifted_from=found.named if shifted else None, why=why)
+            found = self._first_after(after)
+        yield from self._left_out(after, None)
+
+    def _first_after(self, instant: datetime) -> Found | None:
+        day = self._day(floor_second(instant))
+        if self._keeps(day) and (found := self._first_on(day, instant)):
+            return found
+        target = self._next_target(day)
+        horizon = NEVER
+        for step in range(MAX_TARGETS):
+            if target is None or target > horizon:
+                return None
+            if step == 1:  # the first may be long before the trigger begins
+                horizon = target + LONGEST_SEARCH
+            if found := self._first_on(target, instant):
+                return found
+            target = self._next_target(target)
+        return None
+
+    def _first_on(self, target: int, instant: datetime) -> Found | None:
+        """The first fire time after *instant* of those that belong to the day *target*."""
+        found = [self._first_moved(source, target, instant) for source in self._sources(target)]
+        return min((one for one in found if one is not None), default=None)
+
+    def _first_moved(self, source: int, target: int, instant: datetime) -> Found | None:
+        """The first fire time after *instant* of those that move from the day *source* to *target*."""
+        moved = (target - source) * DAY
+        at = floor_second(instant)
+        segment = self._zone.segment(at)
+        shown = max(
+            at + segment.offset, segment.reached
+        )  # earlier walls of the target day were shown before the instant
+        first: Found | None = None
+        for begin, end, add in self._stretches(source):
+            least = shown - moved - add if moved else at
+            found = self._first_in(max(begin, least), end, add, moved, instant)
+            first = min(first, found) if first and found else first or found
+        return first
+
+    def _first_in(self, begin: int, end: int, offset: int, moved: int, instant: datetime) -> Found | None:
+        """The first of those that lie in a stretch of one offset, and are moved by so many seconds of the wall."""
+        for _ in range(MAX_TARGETS):
+            if begin >= end:
+                return None
+            named = first_from(self._trigger, begin)
+            while named is not None and self._moved(named, offset, moved) <= instant:
+                named = self._trigger.next_after(named)
+            if named is None or floor_second(named) >= end:
+                return None
+            at = self._moved(named, offset, moved)
+            reason, until = self._hours.judge(self._wall(floor_second(at)))
+            if reason is None:
+                return Found(at, named)
+            begin = max(floor_second(named) + 1, until - offset - moved)
+        return None
+
+    def _moved(self, named: datetime, offset: int, moved: int) -> datetime:
+        """The fire time *named* so many seconds of the wall later; unmoved it stays in its pass of a repeated hour."""
+        if moved == 0:
+            return named
+        second = self._zone.first_showing(floor_second(named) + offset + moved)
+        return EPOCH + timedelta(0, second, named.microsecond)
+
+    def _sources(self, target: int) -> Iterator[int]:
+        """The days whose fire times belong to *target*: itself, and those beside it that are left out."""
+        yield target
+        for source in range(target - self._step, target - self._step * (MAX_SHIFT + 1), -self._step):
+            if self._keeps(source):
+                return
+            yield source
+
+    def _next_target(self, day: int) -> int | None:
+        """The next kept day after *day* to which a fire time belongs."""
+        kept = self._next_kept(day)
+        if kept is None or (self._step > 0 and not self._keeps(day)):
+            return kept  # the fire times of *day* itself belong there
+        begin = day + 1 if self._step > 0 else kept
+        if begin >= LAST_DAY:
+            return None
+        for _ in range(MAX_TARGETS):
+            fire_time = first_from(self._trigger, self._zone.first_showing(begin * DAY))
+            if fire_time is None:
+                return None
+            target = self._target(fire_time)
+            if target is not None:
+                return target
+            day = self._day(floor_second(fire_time))
+            kept = self._next_kept(day)
+            if kept is None:
+                return None
+            begin = max(day + 1, kept - MAX_SHIFT if self._step > 0 else kept)
+            if begin >= LAST_DAY:
+                return None
+        return None
+
+    def _target(self, fire_time: datetime) -> int | None:
+        """The day to which a fire time of the trigger itself belongs, if there is one near enough."""
+        day = self._day(floor_second(fire_time))
+        return next(
+            (near for near in range(day, day + self._step * (MAX_SHIFT + 1), self._step) if self._keeps(near)), None
+        )
+
+    def _next_kept(self, day: int) -> int | None:
+        wall = (day + 1) * DAY
+        for _ in range(MAX_TARGETS):
+            if wall // DAY >= LAST_DAY:
+                return None
+            reason, until = self._days.judge(wall)
+            if reason is None:
+                return wall // DAY
+            if until == NEVER:
+                return None
+            wall = until
+        return None
+
+    def _keeps(self, day: int) -> bool:
+        if day >= LAST_DAY:  # zones know no later years
+            return False
+        kept = self._known.get(day)
+        if kept is None:
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            kept = self._known[day] = self._days.judge(day * DAY)[0] is None
+        return kept
+
+    def _stretches(self, day: int) -> Iterator[tuple[int, int, int]]:
+        """The stretches of one offset (begin, end, offset) in which the clock shows *day*: one, or two at a change."""
+        if day >= LAST_DAY:
+            return
+        at = self._zone.first_showing(day * DAY)
+        while True:
+            segment = self._zone.segment(at)
+            until = min(segment.end, (day + 1) * DAY - segment.offset)
+            if until <= at:
+                return
+            yield at, until, segment.offset
+            at = segment.end
+
+    def _wall(self, at: int) -> int:
+        return at + self._zone.segment(at).offset
+
+    def _day(self, at: int) -> int:
+        return self._wall(at) // DAY
+
+    def _left_out(self, after: datetime, before: datetime | None) -> Iterator[Tick]:
+        """What is left out between two fire times, and not shifted either."""
+        for tick in islice(ticks(self._trigger, after), MAX_IN_A_GAP):
+            if before is not None and tick.at >= before:
+                return
+            reason = tick.excluded or self._why_left_out(tick.at)
+            if reason is not None:
+                yield tick._replace(excluded=reason)
+
+    def _why_left_out(self, fire_time: datetime) -> str | None:
+        wall = self._wall(floor_second(fire_time))
+        target = self._target(fire_time)
+        if target is None:
+            return f"{self._days.judge(wall)[0]}, and no day to shift to within {MAX_SHIFT} days"
+        at = self._zone.first_showing(target * DAY + wall % DAY)
+        return self._hours.judge(self._wall(at))[0]
