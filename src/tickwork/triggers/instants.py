@@ -9,10 +9,13 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 
 from tickwork.clock import EPOCH
 from tickwork.errors import TriggerError
-from tickwork.triggers.zones import Zone, find_zone
+from tickwork.triggers.zones import DAY, Zone, find_zone
 
 NAIVE_EPOCH = EPOCH.replace(tzinfo=None)
 SECOND = timedelta(seconds=1)
+MINUTES = [timedelta(minutes=minute) for minute in range(DAY // 60)]
+MAX_MIDNIGHTS = 4096
+_midnights: dict[int, datetime] = {}
 
 
 def read_instant(written: datetime | date | str, name: str, timezone: str | tzinfo | None) -> datetime:
@@ -50,6 +53,20 @@ def read_bounds(
             "exchange them, or leave one out"
         )
     return start, end
+
+
+def as_datetime(second: int) -> datetime:
+    """The instant that lies *second* seconds after 1970. From tables: each timedelta made anew costs 0.2 us."""
+    day, second = divmod(second, DAY)
+    try:
+        midnight = _midnights[day]
+    except KeyError:
+        if len(_midnights) >= MAX_MIDNIGHTS:
+            _midnights.clear()
+        _midnights[day] = midnight = EPOCH + timedelta(day)
+    if second % 60:
+        return midnight + timedelta(0, second)
+    return midnight + MINUTES[second // 60]
 
 
 def say_instant(instant: datetime) -> str:
