@@ -19,7 +19,15 @@ from tickwork.errors import TriggerError
 from tickwork.triggers.changes import DEBIAN_RULE, ClockRule, find_rule
 from tickwork.triggers.dialects import NAMED_FIELDS
 from tickwork.triggers.fields import CronFields, read_crontab, read_named_fields
-from tickwork.triggers.instants import as_datetime, naive_instant, read_bounds, say_bounds, write_bounds
+from tickwork.triggers.instants import (
+    MIDNIGHTS,
+    MINUTES,
+    as_datetime,
+    naive_instant,
+    read_bounds,
+    say_bounds,
+    write_bounds,
+)
 from tickwork.triggers.pattern import NEVER
 from tickwork.triggers.zones import AREA, DAY, LAST_SECOND, LONGEST_LEAP, Zone, find_zone
 
@@ -176,7 +184,10 @@ class CronTrigger:
                         begin, _, offset, reached, until = near
                         fire = wall - offset if wall >= reached else begin
                 if begin < fire < until and fire <= self._last:
-                    return as_datetime(fire)
+                    midnight = MIDNIGHTS.get(fire // DAY)
+                    if midnight is None or fire % 60:
+                        return as_datetime(fire)
+                    return midnight + MINUTES[fire % DAY // 60]
         found = self._fire_from(max(at, self._first))
         return None if found is None else as_datetime(found)
 
