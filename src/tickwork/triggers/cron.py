@@ -28,7 +28,6 @@ from tickwork.triggers.instants import (
     say_bounds,
     write_bounds,
 )
-from tickwork.triggers.pattern import NEVER
 from tickwork.triggers.zones import AREA, DAY, LAST_SECOND, LONGEST_LEAP, Zone, find_zone
 
 MAX_SEGMENTS = 400
@@ -80,7 +79,7 @@ class CronTrigger:
     _zone: Zone = field(compare=False)
     _first: int = field(compare=False)
     _last: int = field(compare=False)
-    _first_match: Callable[[int, int], int] = field(compare=False)
+    _first_match: Callable[[int, int], tuple[int, int]] = field(compare=False)
     _dead_from: int = field(compare=False)
     """From here on every match falls into a gap, as a search has found: see `_fire_from`."""
 
@@ -128,7 +127,7 @@ class CronTrigger:
         keep(self, "_first", zone.first if start is None else max(zone.first, -_seconds(EPOCH - start)))
         keep(self, "_last", LAST_SECOND if end is None else _seconds(end - EPOCH))
         keep(self, "_first_match", fields.pattern.first_from)
-        keep(self, "_dead_from", NEVER)
+        keep(self, "_dead_from", LAST_SECOND + 1)
         # Without ends no search is needed for days that always come again: no zone has kept one rule since 1970, so
         # what falls into gaps now did not always.
         sure = start is None and end is None and fields.pattern.surely_comes()
@@ -172,22 +171,27 @@ class CronTrigger:
         at = day * DAY + second
         near = self._zone.near.get(at // AREA)
         if near is not None and at >= self._first:
-            begin, end, offset, reached, until = near
-            if begin < at < until and at + offset >= reached:
+            quiet_since, quiet_until, offset = near
+            if quiet_since <= at < quiet_until:
                 # No change of the clock is near, as in nearly every call: what `_fire_from` would find, but sooner.
-                wall = self._first_match(day, second + offset)
-                fire = wall - offset
-                if fire >= until and at < end - LONGEST_LEAP:
+                day, second = self._first_match(day, second + offset)
+                second -= offset
+                fire = day * DAY + second
+                if fire >= quiet_until and at < quiet_until - LONGEST_LEAP:
                     # The clock is set before it shows this wall. Where it shows it once, that is the fire time.
                     near = self._zone.near.get(fire // AREA)
                     if near is not None:
-                        begin, _, offset, reached, until = near
-                        fire = wall - offset if wall >= reached else begin
-                if begin < fire < until and fire <= self._last:
-                    midnight = MIDNIGHTS.get(fire // DAY)
-                    if midnight is None or fire % 60:
+                        second += offset - near[2]
+                        fire = day * DAY + second
+                        quiet_since, quiet_until, _ = near
+                if quiet_since <= fire < quiet_until and fire <= self._last:
+                    if not 0 <= second < DAY:
+                        day += second // DAY
+                        second %= DAY
+                    midnight = MIDNIGHTS.get(day)
+                    if midnight is None or second % 60:
                         return as_datetime(fire)
-                    return midnight + MINUTES[fire % DAY // 60]
+                    return midnight + MINUTES[second // 60]
         found = self._fire_from(max(at, self._first))
         return None if found is None else as_datetime(found)
 
@@ -204,7 +208,8 @@ class CronTrigger:
                     wall = reached  # the clock comes here for the second time
             elif after_gap and at == begin:
                 wall = reached  # and what lies between this wall and that of `begin` fires at `begin`
-            fire = max(self._first_match(0, wall) - offset, begin)
+            day, of_day = self._first_match(0, wall)
+            fire = max(day * DAY + of_day - offset, begin)
             if fire < (end if first else until):
                 return fire if fire <= self._last else None
             # The next segment may repeat walls that lie before `at`, if `at` is near the end of this one.

@@ -14,7 +14,6 @@ from tickwork.triggers.days import (
     EVERY_WEEK,
     EVERY_YEAR,
     Calendar,
-    bits,
     kind_of,
     lowest,
     matching_days,
@@ -22,11 +21,12 @@ from tickwork.triggers.days import (
 )
 from tickwork.triggers.zones import DAY
 
-NEVER = 1 << 62
-"""A wall that no clock will ever show."""
+NEVER = 1 << 40
+"""A day that no clock will ever show."""
 
 NONE = 255
 """In a table: no match is left."""
+IN_ORDER = bytes(range(60))
 MAX_UPCOMING = 4096
 
 DAY_ZERO = date(1970, 1, 1).toordinal()
@@ -58,9 +58,9 @@ class Pattern:
             return False
         return bool(days.numbers & DAYS_OF_EVERY_MONTH and weekdays.weekdays)
 
-    def first_from(self, day: int, second: int) -> int:
-        """The first match at or after this second of this day (or of one before or after it), in seconds from 1970;
-        NEVER if there is none."""
+    def first_from(self, day: int, second: int) -> tuple[int, int]:
+        """The first match at or after this second of this day (or of one before or after it): its day from 1970, and
+        its second of that day. On the day NEVER if there is none."""
         if not 0 <= second < DAY:
             day += second // DAY
             second %= DAY
@@ -68,7 +68,7 @@ class Pattern:
         if days is None or not days >> day % BLOCK & 1:
             found = self._day_from(day)
             if found != day:
-                return NEVER if found < 0 else found * DAY + self._first_of_day
+                return found, self._first_of_day
 
         hours, minutes = self._hours, self._minutes
         minute = second // 60
@@ -78,20 +78,19 @@ class Pattern:
             if minutes[minute] == minute:
                 found = self._seconds[second % 60]
                 if found != NONE:
-                    return day * DAY + (second - second % 60 + found)
+                    return day, second - second % 60 + found
                 minute += 1
             found = minutes[minute]
             if found != NONE:
-                return day * DAY + (hour * 3600 + found * 60 + self._seconds[0])
+                return day, hour * 3600 + found * 60 + self._seconds[0]
             hour += 1
         found = hours[hour]
         if found != NONE:
-            return day * DAY + (found * 3600 + self._first_of_hour)
-        found = self._day_from(day + 1)
-        return NEVER if found < 0 else found * DAY + self._first_of_day
+            return day, found * 3600 + self._first_of_hour
+        return self._day_from(day + 1), self._first_of_day
 
     def _day_from(self, day: int) -> int:
-        """The first matching day at or after *day*, or -1."""
+        """The first matching day at or after *day*, or NEVER."""
         block, within = divmod(day, BLOCK)
         while block <= LAST_BLOCK:
             days = self._blocks.get(block)
@@ -105,9 +104,9 @@ class Pattern:
                 year = _year_of(block * BLOCK)
                 years = self._years >> year
                 if not years:
-                    return -1
+                    return NEVER
                 block = max(block, _first_block_of(year + lowest(years)))
-        return -1
+        return NEVER
 
     def _fill(self, block: int) -> int:
         """The matching days of that block, put together from those of its years."""
@@ -137,6 +136,10 @@ def _first_block_of(year: int) -> int:
 def upcoming(numbers: int, count: int) -> bytes:
     """Entry n, for n from 0 to *count*: the first of the *numbers* (bits) at or after n, or NONE."""
     table = b""
-    for number in bits(numbers):
-        table += bytes((number,)) * (number + 1 - len(table))
+    while numbers:
+        first = lowest(numbers)
+        run = numbers >> first
+        length = lowest(run + 1)
+        table += bytes((first,)) * (first - len(table)) + IN_ORDER[first : first + length]
+        numbers = run >> length << first + length
     return table.ljust(count + 1, bytes((NONE,)))

@@ -62,8 +62,9 @@ class Zone:
         self.key = key
         self._tables: dict[int, Table] = {}
         self._first: int | None = None
-        self.near: dict[int, Segment] = {}
-        """The segment that answered last for an instant of each AREA: look at it before you ask for one."""
+        self.near: dict[int, tuple[int, int, int]] = {}
+        """For each AREA that somebody asked about: since when and until when no change of the clock matters, of the
+        segment that answered last, and its offset. In between each wall is shown once. Look here before you ask."""
 
     def segment(self, at: int) -> Segment:
         """The segment in which the instant *at* lies."""
@@ -78,7 +79,8 @@ class Zone:
             found = table.segments[bisect_right(table.begins, at) - 1]
         if len(self.near) >= MAX_AREAS:
             self.near.clear()
-        self.near[at // AREA] = found
+        begin, _, offset, reached, until = found
+        self.near[at // AREA] = max(begin + 1, reached - offset), until, offset
         return found
 
     def changes(self, since: int, until: int) -> Iterator[Segment]:
