@@ -8,7 +8,7 @@ PORT   ?= 8000
 WORKERS ?= 4
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types floors format coverage benchmark clean
+.PHONY: help run test lint types floors format coverage oracle benchmark clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -33,6 +33,9 @@ format: $(VENV)/dev  ## Format the code and mend what can be mended
 coverage: $(VENV)/dev  ## Run the tests and show which lines and branches they miss
 	$(BIN)/coverage run -m pytest $(ARGS)
 	$(BIN)/coverage report
+
+oracle: $(VENV)/dev  ## Compare every cron rule at every clock change of every zone, 1970-2050 (a quarter of an hour)
+	$(BIN)/python -m tests.triggers.oracle $(ARGS)
 
 benchmark: $(VENV)/benchmark  ## Measure beside APScheduler, in one run (minutes)
 	$(BIN)/python -m benchmarks $(ARGS)

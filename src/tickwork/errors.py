@@ -36,6 +36,11 @@ class TickworkError(Exception):
 class TriggerError(TickworkError, ValueError):
     """A trigger cannot be made from these options, or would never fire."""
 
+    expression: str | None = None
+    """What was to be read, where one of its characters is to blame."""
+    position: int | None = None
+    """The character of `expression` to blame, from 0: where a caret would stand."""
+
 
 class JobError(TickworkError):
     """Something is wrong with a job, or with the id or function that names it."""

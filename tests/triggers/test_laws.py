@@ -59,12 +59,35 @@ def numbers(lowest: int, highest: int) -> st.SearchStrategy[str]:
     return st.just("*") | st.lists(part, min_size=1, max_size=3).map(",".join)
 
 
-crontabs = st.tuples(numbers(0, 59), numbers(0, 23), numbers(1, 31), numbers(1, 12), numbers(0, 7)).map(" ".join)
+plain_crontabs = st.tuples(numbers(0, 59), numbers(0, 23), numbers(1, 31), numbers(1, 12), numbers(0, 7)).map(" ".join)
+days = numbers(1, 31) | st.sampled_from(["L", "L-3", "LW", "15W", "1W,31W", "L-2W", "28-3", "H", "H/9", "1,L"])
+weekdays = numbers(0, 7) | st.sampled_from(["fri#2", "5L", "sunl", "fri-mon", "6-2", "mon#1,wed#3", "H", "7"])
+hours = numbers(0, 23) | st.sampled_from(["22-3", "H", "H(0-7)", "23-1/2", "H/5"])
+minutes = numbers(0, 59) | st.sampled_from(["H", "H/15", "H(10-40)/7", "58-2"])
+full_crontabs = st.tuples(minutes, hours, days, numbers(1, 12) | st.just("oct-mar"), weekdays).map(" ".join)
+crontabs = plain_crontabs | full_crontabs
+RULES = ["debian", "first", "second", "both", "skip", "skip second", "skip both"]
+strings = st.one_of(
+    crontabs.map(lambda crontab: {"crontab": crontab}),
+    st.sampled_from(["@daily", "@hourly", "@weekly", "@monthly", "@yearly"]).map(lambda name: {"crontab": name}),
+    st.tuples(numbers(0, 59), crontabs).map(lambda both: {"crontab": " ".join(both), "seconds": "first"}),
+    st.tuples(crontabs, numbers(0, 59)).map(lambda both: {"crontab": " ".join(both), "seconds": "last"}),
+    st.tuples(minutes, hours, days, numbers(1, 12), numbers(0, 6))
+    .map(" ".join)
+    .flatmap(
+        lambda crontab: st.sampled_from(["apscheduler", "celery"]).map(
+            lambda dialect: {"crontab": crontab, "dialect": dialect}
+        )
+    ),
+    st.tuples(numbers(0, 59), minutes, hours, days, numbers(1, 12)).map(
+        lambda fields: {"crontab": " ".join([*fields, "?"]), "dialect": "quartz"}
+    ),
+)
 named_fields = st.fixed_dictionaries(
     {"minute": numbers(0, 59)},
     optional={
         "month": numbers(1, 12),
-        "day": numbers(1, 31),
+        "day": days | st.sampled_from(["last", "2nd fri", "last sun, 1st mon", "5th wed"]),
         "week": numbers(1, 53),
         "day_of_week": numbers(0, 6),
         "hour": numbers(0, 23),
@@ -73,12 +96,18 @@ named_fields = st.fixed_dictionaries(
 )
 
 
+instant_zero = datetime(2026, 1, 1, tzinfo=UTC)
+
+
 @st.composite
 def crons(draw: st.DrawFn) -> CronTrigger:
-    fields = draw(named_fields | crontabs.map(lambda crontab: {"crontab": crontab}))
+    fields = draw(named_fields | strings)
     start, end = draw(optional_instants), draw(optional_instants)
     try:
-        return CronTrigger(**fields, start_date=start, end_date=end, timezone=draw(zones))
+        trigger = CronTrigger(
+            **fields, start_date=start, end_date=end, timezone=draw(zones), clock_changes=draw(st.sampled_from(RULES))
+        )
+        return trigger.anchored(instant_zero, draw(st.sampled_from(["", "nightly", 'a "job", seed']) | st.text()))
     except TriggerError:
         return CronTrigger(hour=3, timezone=draw(zones))
 
@@ -235,6 +264,34 @@ def test_json_and_back_is_the_same_trigger(trigger: Trigger) -> None:
 @given(triggers)
 def test_the_repr_makes_the_same_trigger(trigger: Trigger) -> None:
     assert eval(repr(trigger)) == trigger
+
+
+@given(crons())
+def test_a_cron_is_read_back_from_its_text(trigger: CronTrigger) -> None:
+    again = CronTrigger.from_text(str(trigger))
+
+    assert again == trigger
+    assert str(again) == str(trigger)
+
+
+@given(crons(), instants)
+def test_nothing_happens_within_a_second(trigger: CronTrigger, instant: datetime) -> None:
+    """The answer is that of the whole second below, which is the next whole second's if nothing fires there."""
+    below = instant.replace(microsecond=0)
+
+    assert trigger.next_after(instant) == trigger.next_after(below)
+
+
+@given(crons(), instants)
+@settings(max_examples=200)
+def test_an_answer_does_not_depend_on_what_was_asked_before(trigger: CronTrigger, instant: datetime) -> None:
+    """Tables and shortcuts are only that: a search without them finds the same."""
+    second = int((instant.replace(microsecond=0) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
+    searched = trigger._fire_from(max(second + 1, trigger._first))
+
+    for _ in range(2):
+        fire_time = trigger.next_after(instant)
+        assert (None if fire_time is None else int(fire_time.timestamp())) == searched
 
 
 @given(triggers, instants, instants)

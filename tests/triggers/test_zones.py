@@ -18,7 +18,7 @@ def test_a_segment_has_the_offset_that_zoneinfo_has_everywhere_in_it(key: str) -
     zone, info = find_zone(key), ZoneInfo(key)
 
     for second in range(0, 2**32, 100_003):
-        begin, end, offset, _ = zone.segment(second)
+        begin, end, offset, _, _ = zone.segment(second)
         assert begin <= second < end
         assert timedelta(seconds=offset) == datetime.fromtimestamp(second, info).utcoffset()
 
@@ -30,7 +30,7 @@ def test_segments_follow_each_other_without_a_hole(key: str) -> None:
 
     while at < 2**32:
         segment = zone.segment(at)
-        assert segment.begin == at
+        assert segment.begin <= at if at == 0 else segment.begin == at
         assert zone.segment(segment.end - 1) == segment
         at = segment.end
 
@@ -48,7 +48,7 @@ def test_a_segment_knows_what_the_clock_had_reached_before() -> None:
 
 @pytest.mark.parametrize("key", ZONES)
 def test_the_last_second_of_all_has_an_offset(key: str) -> None:
-    begin, end, _, _ = find_zone(key).segment(LAST_SECOND)
+    begin, end, _, _, _ = find_zone(key).segment(LAST_SECOND)
 
     assert begin <= LAST_SECOND < end
 

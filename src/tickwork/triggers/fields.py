@@ -1,63 +1,41 @@
-"""The grammar of cron: fields as text, and the numbers that each one matches.
+"""The fields of a cron: read from a string of some dialect, or from options of their own.
 
-    field   = part ("," part)*
-    part    = "*" | "*/" step | value | value "-" value | value "-" value "/" step | value "/" step
-    value   = number | name
-
-There are two dialects. Named fields (`hour=3`) are all of them conditions, and Monday is 0. A crontab
-("0 3 * * mon-fri") has five fields and Debian's rules: Sunday is 0 and 7, and if day of month and day
-of week are both restricted, either one will do. Nothing is ever ignored: what cannot be read is refused.
+Named fields (`hour=3`) are all of them conditions, and Monday is 0. In a cron string what the fields mean
+is the dialect's to say: Debian's, unless another is named. What was written stays with what it means.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from types import MappingProxyType
-from typing import NamedTuple
 
 from tickwork.errors import TriggerError, did_you_mean
-from tickwork.triggers.pattern import Pattern, ones
+from tickwork.triggers.days import EVERY_DAY, Calendar
+from tickwork.triggers.dialects import (
+    DAY,
+    NAMED,
+    NAMED_FIELDS,
+    NICKNAMES,
+    WEEK,
+    YEAR,
+    DayRule,
+    Dialect,
+    Field,
+    find_dialect,
+)
+from tickwork.triggers.grammar import UnreadableError, read_days, read_numbers
+from tickwork.triggers.pattern import Pattern
 
 MAX_LENGTH = 1000  # characters in one cron; every minute of an hour, written out, is 169
 MAX_PARSED = 4096
 
-MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-NICKNAMES = {
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-    "@monthly": "0 0 1 * *",
-    "@weekly": "0 0 * * 0",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@hourly": "0 * * * *",
-}
-
-
-class Field(NamedTuple):
-    """One field of a cron: its range, and the names that stand for numbers in it."""
-
-    name: str
-    lowest: int
-    highest: int
-    names: Mapping[str, int] = MappingProxyType({})
-
-
-YEAR = Field("year", 1970, 9999)
-MONTH = Field("month", 1, 12, {name: number for number, name in enumerate(MONTHS, start=1)})
-DAY = Field("day", 1, 31)
-WEEK = Field("week", 1, 53)
-DAY_OF_WEEK = Field("day_of_week", 0, 6, {name: number for number, name in enumerate(WEEKDAYS)})
-HOUR = Field("hour", 0, 23)
-MINUTE = Field("minute", 0, 59)
-SECOND = Field("second", 0, 59)
-
-NAMED_FIELDS = (YEAR, MONTH, DAY, WEEK, DAY_OF_WEEK, HOUR, MINUTE, SECOND)
-
-CRONTAB_DAY_OF_WEEK = Field("day_of_week", 0, 7, {name: number % 7 for number, name in enumerate(WEEKDAYS, start=1)})
-CRONTAB_FIELDS = (MINUTE, HOUR, DAY, MONTH, CRONTAB_DAY_OF_WEEK)
+FIVE = ("minute", "hour", "day", "month", "day_of_week")
+WORD = re.compile(r"\S+")
+HASH = re.compile(r"(?<![a-z])h(?![a-z])")
+CAPITALS = re.compile(r"(?<![a-z])(?:h|lw?|w)(?![a-z])|(?<=[a-z]{3})l(?![a-z])")
+"""The signs H, L, LW and W, which are shown as capitals, among names, which are not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,170 +44,170 @@ class CronFields:
 
     written: tuple[tuple[str, str], ...]
     """The options that make it: (("crontab", "0 3 * * mon-fri"),) or (("hour", "3"), ("minute", "0"))."""
+    seed: str | None
+    """What `H` is chosen by; None where nothing is, or was not yet."""
     pattern: Pattern = field(compare=False, repr=False)
     fixed: bool = field(compare=False, repr=False)
     """Whether it names times (hour and minute do not begin with a star), or follows the clock as it elapses."""
+    hashed: bool = field(compare=False, repr=False)
+    """Whether it has an `H`."""
+    day_rule: DayRule = field(compare=False, repr=False)
+    """How its days of the month and of the week go together."""
+    parts: Mapping[str, str] = field(compare=False, repr=False)
+    """The text of each field by its name, as it counts: with defaults, without nicknames."""
 
     def __str__(self) -> str:
-        if self.written[0][0] == "crontab":
-            return self.written[0][1]
-        return " ".join(f"{name}={text}" for name, text in self.written)
+        options = dict(self.written)
+        if "crontab" not in options:
+            return " ".join(f"{name}={text}" for name, text in self.written)
+        crontab = options.pop("crontab")
+        return f"{crontab} ({', '.join(_say_option(*option) for option in options.items())})" if options else crontab
+
+
+def _say_option(name: str, value: str) -> str:
+    return value if name == "dialect" else f"{name} {value}"
 
 
 @lru_cache(maxsize=MAX_PARSED)
-def read_crontab(crontab: str) -> CronFields:
-    """The fields of a crontab's expression: minute, hour, day of month, month, day of week."""
-    expression = f'"{crontab}"'
+def read_crontab(crontab: str, dialect_name: str | None, seconds: str | None, seed: str | None) -> CronFields:
+    """The fields of a cron string."""
+    dialect = find_dialect(dialect_name, seconds)
     _check_length(crontab)
-    texts = crontab.split()
-    if len(texts) != len(CRONTAB_FIELDS):
-        raise TriggerError(_not_five_fields(texts, expression))
-    minute, hour, day, _, day_of_week = texts
-    minutes, hours, days, months, weekdays = (
-        _read_numbers(known, text, expression) for known, text in zip(CRONTAB_FIELDS, texts, strict=True)
-    )
-    return CronFields(
-        written=(("crontab", " ".join(texts).lower()),),
-        pattern=Pattern(
-            years=_every(YEAR),
-            months=months,
-            days=days,
-            weeks=_every(WEEK),
-            weekdays=_from_monday(weekdays),
-            hours=hours,
-            minutes=minutes,
-            seconds=ones(1),
-            either_day=not day.startswith("*") and not day_of_week.startswith("*"),
-        ),
-        fixed=not minute.startswith("*") and not hour.startswith("*"),
-    )
+    words = crontab.split()
+    written: tuple[tuple[str, str], ...] = (("crontab", _with_capitals(" ".join(words))),)
+    if dialect_name is not None and dialect_name != "debian":
+        written += (("dialect", dialect_name),)
+    if seconds is not None:
+        written += (("seconds", seconds),)
+    if words and words[0][0] == "@":
+        return _read_nickname(crontab, dialect, seed, written)
+    count = len(words)
+    if not len(dialect.fields) - dialect.optional <= count <= len(dialect.fields):
+        raise TriggerError(_not_the_fields(count, dialect, crontab))
+    return _read_fields(dialect, words, crontab, seed, written)
 
 
-def read_named_fields(given: Mapping[str, int | str]) -> CronFields:
+def _read_nickname(
+    crontab: str, dialect: Dialect, seed: str | None, written: tuple[tuple[str, str], ...]
+) -> CronFields:
+    nickname = crontab.strip()
+    texts: dict[str, str] = dict(zip(FIVE, NICKNAMES.get(nickname.lower(), "").split(), strict=False))
+    if not texts:
+        raise TriggerError(f"cron: expected a nickname, got {nickname!r}{did_you_mean(nickname.lower(), NICKNAMES)}")
+    if dialect.day_rule == "one":
+        raise TriggerError(f"cron: expected no nickname in a cron of {dialect.name}, got {nickname!r}: write it out")
+    return _read_fields(dialect, [texts.get(known.name, "0") for known in dialect.fields], crontab, seed, written)
+
+
+def read_named_fields(given: Mapping[str, int | str], seed: str | None) -> CronFields:
     """The named fields. What is above the least one given is `*`, what is below is at its minimum."""
     expression = ", ".join(f"{name}={value}" for name, value in given.items())
     _check_length(expression)
-    texts = {name: _as_text(name, value, expression) for name, value in given.items()}
-    return _read_texts(_with_defaults(texts), expression)
+    for name, value in given.items():
+        if isinstance(value, bool) or not isinstance(value, int | str):
+            raise TriggerError(f"cron field {name!r}: expected an integer or a string, got {value!r} (in {expression})")
+    return _read_named(tuple((name, str(value)) for name, value in given.items()), expression, seed)
 
 
 @lru_cache(maxsize=MAX_PARSED)
-def _read_texts(texts: tuple[str, ...], expression: str) -> CronFields:
-    years, months, days, weeks, weekdays, hours, minutes, seconds = (
-        _read_numbers(known, text, expression) for known, text in zip(NAMED_FIELDS, texts, strict=True)
-    )
-    hour, minute, _ = texts[-3:]
+def _read_named(given: tuple[tuple[str, str], ...], expression: str, seed: str | None) -> CronFields:
+    texts = _with_defaults(dict(given))
+    return _read_fields(NAMED, list(texts.values()), expression, seed, _without_defaults(texts))
+
+
+def _read_fields(
+    dialect: Dialect, texts: list[str], expression: str, seed: str | None, written: tuple[tuple[str, str], ...]
+) -> CronFields:
+    """What the fields mean that stand in *expression*."""
+    if dialect.day_rule == "one":
+        texts = _without_question_mark(dialect, texts)
+    weekday_field = dialect.weekday_field
+    numbers = {"second": 1, "week": WEEK.every, "year": YEAR.every}
+    days = weekdays = EVERY_DAY
+    hashed = ("h" in expression or "H" in expression) and any(HASH.search(text.lower()) for text in texts)
+    if seed is not None and not hashed:
+        raise TriggerError(f"seed: expected a cron with an H to choose for, got {expression!r}: leave the seed out")
+    hash_seed = seed if seed is not None else ""
+    parts = {}
+    for known, text in zip(dialect.fields, texts):  # noqa: B905  (a year may lack)
+        parts[known.name] = text
+        try:
+            if known is DAY:
+                days = read_days(known, text, hash_seed, weekday_field)
+            elif known is weekday_field:
+                weekdays = read_days(known, text, hash_seed, known, dialect.last_is_saturday)
+            else:
+                numbers[known.name] = read_numbers(known, text, hash_seed)
+        except UnreadableError as error:
+            raise _field_error(dialect, known, error, expression) from None
+
+    either_day = dialect.day_rule == "or" and parts["day"][0] != "*" and parts["day_of_week"][0] != "*"
+    if not either_day and days.never_in(numbers["month"]):
+        reason = f"expected a day that one of these months has, got {parts['day']!r} in month {parts['month']!r}"
+        raise _field_error(dialect, DAY, UnreadableError(reason, 0), expression)
+    hour, minute = parts["hour"], parts["minute"]
+    calendar = Calendar(numbers["month"], numbers["week"], days, weekdays, either_day)
     return CronFields(
-        written=_without_defaults(texts),
-        pattern=Pattern(
-            years=years,
-            months=months,
-            days=days,
-            weeks=weeks,
-            weekdays=weekdays,
-            hours=hours,
-            minutes=minutes,
-            seconds=seconds,
-            either_day=False,
-        ),
-        fixed=not minute.startswith("*") and not hour.startswith("*"),
+        written,
+        seed,
+        Pattern(numbers["year"], calendar, numbers["hour"], numbers["minute"], numbers["second"]),
+        minute.lstrip()[0] != "*" and hour.lstrip()[0] != "*",
+        hashed,
+        dialect.day_rule,
+        parts,
     )
 
 
-def _read_numbers(known: Field, text: str, expression: str) -> int:
-    """The numbers that *text* matches, as bits; or the error that names field, value, range and expression."""
-    numbers = 0
-    try:
-        for part in text.split(","):
-            numbers |= _read_part(known, part)
-    except _UnreadableError as error:
-        raise TriggerError(f"cron field {known.name!r}: {error} (in {expression})") from None
-    return numbers
-
-
-class _UnreadableError(Exception):
-    """Why a field cannot be read."""
-
-
-def _read_part(known: Field, part: str) -> int:
-    if part == "*":
-        return _every(known)
-    span, slash, step = part.partition("/")
-    first, dash, last = span.partition("-")
-    if span == "*":
-        low, high = known.lowest, known.highest
-    else:
-        low = _read_value(known, first)
-        high = _read_value(known, last) if dash else known.highest if slash else low
-        if last.lower() == "sun" and known is CRONTAB_DAY_OF_WEEK and low > 0:
-            high = 7  # fri-sun: the Sunday that ends the week, not the one that begins it
-    if low > high:
-        raise _UnreadableError(
-            f"expected a range from low to high, got {span!r}: write {low}-{known.highest},{known.lowest}-{high}"
+def _without_question_mark(dialect: Dialect, texts: list[str]) -> list[str]:
+    """The texts with a star for the one `?`, which Quartz wants in exactly one of the two day fields."""
+    places = [place for place, known in enumerate(dialect.fields) if known is DAY or known is dialect.weekday_field]
+    given = [texts[place] for place in places]
+    if given.count("?") != 1:
+        raise TriggerError(
+            f"cron: expected a ? in exactly one of day and day_of_week, got {given[0]!r} and {given[1]!r}: "
+            "write ? in the one that does not count"
         )
-    every = _read_step(known, part, step) if slash else 1
-    return sum(1 << number for number in range(low, high + 1, every))
+    return ["*" if text == "?" and place in places else text for place, text in enumerate(texts)]
 
 
-def _read_value(known: Field, text: str) -> int:
-    if text.lower() in known.names:
-        return known.names[text.lower()]
-    if not (text.isascii() and text.isdigit()):
-        raise _UnreadableError(f"expected {_say_values(known)}, got {text!r}{_hint(known, text.lower())}")
-    number = int(text)
-    if not known.lowest <= number <= known.highest:
-        raise _UnreadableError(f"{number} is not in {known.lowest}-{known.highest}")
-    return number
+def _field_error(dialect: Dialect, known: Field, error: UnreadableError, expression: str) -> TriggerError:
+    """The error that names field, value, range and place."""
+    if dialect is NAMED:
+        said = expression
+        at = (", " + expression).index(f", {known.name}=") + len(known.name) + 1
+    else:
+        said = f'"{expression}"'
+        at = [match.start() for match in WORD.finditer(expression)][dialect.fields.index(known)]
+    at += error.at
+    refused = TriggerError(f"cron field {known.name!r}: {error} (in {said}, character {at + 1})")
+    refused.expression, refused.position = expression, at
+    return refused
 
 
-def _read_step(known: Field, part: str, step: str) -> int:
-    if not (step.isascii() and step.isdigit()) or int(step) == 0:
-        raise _UnreadableError(f"expected a step of 1 or more after '/', got {part!r}")
-    if int(step) > known.highest - known.lowest + 1:
-        raise _UnreadableError(f"expected a step that fits into {known.lowest}-{known.highest}, got {part!r}")
-    return int(step)
+def _with_capitals(written: str) -> str:
+    written = written.lower()
+    if "h" in written or "l" in written or "w" in written:
+        return CAPITALS.sub(lambda match: match[0].upper(), written)
+    return written
 
 
-def _say_values(known: Field) -> str:
-    names = list(known.names)
-    return f"a number in {known.lowest}-{known.highest}" + (f" or a name {names[0]}-{names[-1]}" if names else "")
-
-
-def _hint(known: Field, text: str) -> str:
-    if text.endswith(("l", "w", "?")) or "#" in text:
-        return " (L, W, # and ? are not understood)"
-    return did_you_mean(text, known.names) if text else ""
-
-
-def _every(known: Field) -> int:
-    return ones(known.highest + 1) ^ ones(known.lowest)
-
-
-def _from_monday(weekdays: int) -> int:
-    """Bits with Sunday at 0 and 7, as bits with Monday at 0."""
-    return weekdays >> 1 & ones(7) | (weekdays & 1) << 6
-
-
-def _as_text(name: str, value: int | str, expression: str) -> str:
-    if isinstance(value, bool) or not isinstance(value, int | str):
-        raise TriggerError(f"cron field {name!r}: expected an integer or a string, got {value!r} (in {expression})")
-    return ",".join(part.strip() for part in str(value).split(","))
-
-
-def _with_defaults(texts: Mapping[str, str]) -> tuple[str, ...]:
-    filled: list[str] = []
+def _with_defaults(texts: Mapping[str, str]) -> dict[str, str]:
+    filled: dict[str, str] = {}
     default = None
     for known in reversed(NAMED_FIELDS):
         if known.name in texts:
             default = "*"
-        minimum = "*" if known in (WEEK, DAY_OF_WEEK) else str(known.lowest)
-        filled.append(texts.get(known.name, default or minimum))
-    return tuple(reversed(filled))
+        minimum = "*" if known is WEEK or known.monday is not None else str(known.lowest)
+        filled[known.name] = texts.get(known.name, default or minimum)
+    return {known.name: filled[known.name] for known in NAMED_FIELDS}
 
 
-def _without_defaults(texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+def _without_defaults(texts: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
     """One way to write what `_with_defaults` made: no stars, and no second 0, but always a least field."""
-    written = {known.name: text.lower() for known, text in zip(NAMED_FIELDS, texts, strict=True)}
+    written = {
+        name: ",".join(_with_capitals(" ".join(part.split())) for part in text.split(","))
+        for name, text in texts.items()
+    }
     if written["second"] == "0":
         del written["second"]
     least = "second" if "second" in written else "minute"
@@ -243,10 +221,15 @@ def _check_length(expression: str) -> None:
         )
 
 
-def _not_five_fields(texts: list[str], expression: str) -> str:
-    if len(texts) == 1 and texts[0] in NICKNAMES:
-        return f'cron: expected five fields, got the nickname {expression}: write "{NICKNAMES[texts[0]]}"'
-    expected = f"cron: expected the five fields minute hour day month day_of_week, got {len(texts)} in {expression}"
-    if len(texts) == 6:
-        return f"{expected}: give seconds or years as named fields, second= or year="
-    return expected
+COUNTS = {5: "five", 6: "six", 7: "seven"}
+
+
+def _not_the_fields(count: int, dialect: Dialect, crontab: str) -> str:
+    names = " ".join(known.name for known in dialect.fields)
+    expected = COUNTS[len(dialect.fields)]
+    if dialect.optional:
+        expected = f"{COUNTS[len(dialect.fields) - 1]} or {expected}"
+    said = f'cron: expected the {expected} fields {names}, got {count} in "{crontab}"'
+    if count == 6 and len(dialect.fields) == 5:
+        return f"{said}: say where the seconds stand, seconds='first' or seconds='last'"
+    return said

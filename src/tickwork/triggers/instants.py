@@ -13,6 +13,10 @@ from tickwork.triggers.zones import DAY, Zone, find_zone
 
 NAIVE_EPOCH = EPOCH.replace(tzinfo=None)
 SECOND = timedelta(seconds=1)
+MINUTES = [timedelta(minutes=minute) for minute in range(DAY // 60)]
+MAX_MIDNIGHTS = 4096
+MIDNIGHTS: dict[int, datetime] = {}
+"""Days from 1970, as far as somebody asked for one: see `as_datetime`."""
 
 
 def read_instant(written: datetime | date | str, name: str, timezone: str | tzinfo | None) -> datetime:
@@ -50,6 +54,20 @@ def read_bounds(
             "exchange them, or leave one out"
         )
     return start, end
+
+
+def as_datetime(second: int) -> datetime:
+    """The instant that lies *second* seconds after 1970. From tables: each timedelta made anew costs 0.2 us."""
+    day, second = divmod(second, DAY)
+    try:
+        midnight = MIDNIGHTS[day]
+    except KeyError:
+        if len(MIDNIGHTS) >= MAX_MIDNIGHTS:
+            MIDNIGHTS.clear()
+        MIDNIGHTS[day] = midnight = EPOCH + timedelta(day)
+    if second % 60:
+        return midnight + timedelta(0, second)
+    return midnight + MINUTES[second // 60]
 
 
 def say_instant(instant: datetime) -> str:

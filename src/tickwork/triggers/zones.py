@@ -11,7 +11,6 @@ from bisect import bisect_right
 from collections.abc import Iterator
 from datetime import UTC, timedelta, tzinfo
 from functools import lru_cache
-from operator import attrgetter
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -24,8 +23,11 @@ LAST_SECOND = 253_402_300_799  # 9999-12-31 23:59:59 UTC
 
 LONGEST_LEAP = 2 * DAY  # no clock was ever set by more than a day (Apia left out 30 December 2011)
 LONGEST_LOOK = 4 * DAY  # no zone ever kept an offset for less than six days (Recife, October 2000)
+YEARLY_RULES = 4_102_444_800  # 2100: no zone lists its changes one by one so far; a rule has two a year
 TABLE_SPAN = 1 << 28  # seconds in one table: eight and a half years
-MAX_TABLES = 1024  # a table is about 4 KiB
+MAX_TABLES = 64  # of one zone: five centuries, at about 4 KiB each
+AREA = 1 << 20  # seconds: 12 days, so that few areas have a change of the clock within
+MAX_AREAS = 4096
 MAX_ZONES = 1024
 
 
@@ -37,25 +39,65 @@ class Segment(NamedTuple):
     offset: int
     reached: int
     """The wall up to which the clock had been before *begin*. A gap begins behind it, a repeated hour before it."""
+    until: int
+    """From this instant until *end* the clock shows what it will show again right after *end*."""
+
+
+ALL_OF_UTC = Segment(FIRST_SECOND - DAY, LAST_SECOND + DAY, 0, FIRST_SECOND - DAY, LAST_SECOND + DAY)
+
+
+class Table(NamedTuple):
+    """The segments of a zone in some years."""
+
+    begins: list[int]
+    segments: list[Segment]
 
 
 class Zone:
     """One time zone. There is one of each, shared by all triggers: get it from `find_zone`."""
 
-    __slots__ = ("_latest", "key")
+    __slots__ = ("_first", "_tables", "key", "near")
 
     def __init__(self, key: str) -> None:
         self.key = key
-        self._latest = Segment(0, 0, 0, 0)
+        self._tables: dict[int, Table] = {}
+        self._first: int | None = None
+        self.near: dict[int, tuple[int, int, int]] = {}
+        """For each AREA that somebody asked about: since when and until when no change of the clock matters, of the
+        segment that answered last, and its offset. In between each wall is shown once. Look here before you ask."""
 
     def segment(self, at: int) -> Segment:
         """The segment in which the instant *at* lies."""
-        latest = self._latest  # read once: another thread may put another in its place
-        if latest.begin <= at < latest.end:
-            return latest
-        table = _segments(self.key, at // TABLE_SPAN)
-        self._latest = found = table[bisect_right(table, at, key=_begin) - 1]
+        if self.key == "UTC":
+            found = ALL_OF_UTC
+        else:
+            table = self._tables.get(at // TABLE_SPAN)
+            if table is None:
+                if len(self._tables) >= MAX_TABLES:
+                    self._tables.clear()
+                self._tables[at // TABLE_SPAN] = table = _segments(self.key, at // TABLE_SPAN)
+            found = table.segments[bisect_right(table.begins, at) - 1]
+        if len(self.near) >= MAX_AREAS:
+            self.near.clear()
+        begin, _, offset, reached, until = found
+        self.near[at // AREA] = max(begin + 1, reached - offset), until, offset
         return found
+
+    def changes(self, since: int, until: int) -> Iterator[Segment]:
+        """The segments that begin with a change of the clock, of those that begin in this time."""
+        at = since
+        while at < until:
+            segment = self.segment(at)
+            if since <= segment.begin and segment.begin + segment.offset != segment.reached:
+                yield segment
+            at = segment.end
+
+    @property
+    def first(self) -> int:
+        """The instant at which 1970 began on the wall: no cron reaches further back."""
+        if self._first is None:
+            self._first = self.first_showing(0)
+        return self._first
 
     def first_showing(self, wall: int) -> int:
         """The first instant at which the clock had come to *wall*.
@@ -64,7 +106,7 @@ class Zone:
         """
         at = wall - LONGEST_LEAP
         while True:
-            begin, end, offset, _ = self.segment(at)
+            begin, end, offset, _, _ = self.segment(at)
             shown = max(wall - offset, begin)
             if shown < end:
                 return shown
@@ -93,20 +135,17 @@ def _zone(key: str) -> Zone:
     return Zone(key)
 
 
-_begin = attrgetter("begin")
-
-
-@lru_cache(maxsize=MAX_TABLES)
-def _segments(key: str, number: int) -> tuple[Segment, ...]:
+def _segments(key: str, number: int) -> Table:
     """Table *number* of a zone: the segments from number * TABLE_SPAN until the next table."""
     zone = ZoneInfo(key)
     begin, end = number * TABLE_SPAN, (number + 1) * TABLE_SPAN
     reached = max(until + offset for _, until, offset in _steady(zone, begin - LONGEST_LEAP, begin))
     segments = []
     for since, until, offset in _steady(zone, begin, end):
-        segments.append(Segment(since, until, offset, reached))
+        back = max(offset - _offset(zone, until), 0)
+        segments.append(Segment(since, until, offset, reached, max(until - back, since)))
         reached = max(reached, until + offset)
-    return tuple(segments)
+    return Table([segment.begin for segment in segments], segments)
 
 
 def _steady(zone: ZoneInfo, begin: int, end: int) -> Iterator[tuple[int, int, int]]:
@@ -115,11 +154,15 @@ def _steady(zone: ZoneInfo, begin: int, end: int) -> Iterator[tuple[int, int, in
     while since < end:
         offset = _offset(zone, since)
         known = ahead = since
-        while known < end and _offset(zone, ahead := min(known + LONGEST_LOOK, end)) == offset:
+        while known < end and _offset(zone, ahead := min(known + _look(known), end)) == offset:
             known = ahead
         until = end if known == end else _first_change(zone, known, ahead, offset)
         yield since, until, offset
         since = until
+
+
+def _look(known: int) -> int:
+    return LONGEST_LOOK if known < YEARLY_RULES else 7 * LONGEST_LOOK
 
 
 def _first_change(zone: ZoneInfo, known: int, ahead: int, offset: int) -> int:
