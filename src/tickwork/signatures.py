@@ -25,9 +25,13 @@ def signature(func: Function) -> Signature:
         found = inspect.signature(func)
     except (TypeError, ValueError):
         return ANYTHING
-    return found.replace(parameters=[
-        parameter.replace(annotation=evaluated(parameter.annotation, func)) for parameter in found.parameters.values()
-    ])  # fmt: skip
+    return found.replace(
+        parameters=[
+            parameter.replace(annotation=evaluated(parameter.annotation, func))
+            for parameter in found.parameters.values()
+        ],
+        return_annotation=evaluated(found.return_annotation, func),
+    )
 
 
 def evaluated(annotation: Any, func: Function) -> Any:
@@ -49,8 +53,10 @@ def split(annotation: Any) -> tuple[Any, tuple[Any, ...]]:
 
 
 def name_of(func: Function) -> str:
-    """A function's name as an error shows it."""
-    return getattr(func, "__qualname__", None) or repr(func)
+    """A function's name as an error shows it; that of its class if it is an object that can be called."""
+    if isinstance(func, functools.partial):
+        return name_of(func.func)
+    return getattr(func, "__qualname__", None) or type(func).__name__
 
 
 def described(annotation: Any) -> str:

@@ -271,8 +271,16 @@ def check_arguments(func: Function, args: tuple[Any, ...], kwargs: Mapping[str, 
         own = [each for each in signature(func).parameters.values() if each.name not in filled]
         raise InvalidJobError(
             f"args, kwargs: expected what {name_of(func)}{signature(func).replace(parameters=own)} takes, "
-            f"got args={args!r} kwargs={dict(kwargs)!r}: {error}"
+            f"got args={args!r} kwargs={dict(kwargs)!r}: {error}{_unread(own)}"
         ) from None
+
+
+def _unread(parameters: Sequence[inspect.Parameter]) -> str:
+    """What more to say of parameters that miss a value, if one of them may be meant to be filled in by tickwork."""
+    for each in parameters:
+        if isinstance(each.annotation, str):
+            return f"; the annotation {each.annotation!r} cannot be evaluated: import its names not under TYPE_CHECKING"
+    return ""
 
 
 def _completed(result: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
@@ -83,6 +83,8 @@ class OnThread:
         deadline = None if limit is None else monotonic() + limit
         while not concurrent.futures.wait([running], GLANCE if limit is None else min(GLANCE, limit)).done:
             if loop.is_closed():
+                with suppress(RuntimeError):
+                    coroutine.close()
                 raise RuntimeError("expected the event loop to end what was begun in it, got it closed")
             if deadline is not None and monotonic() >= deadline:
                 running.cancel()

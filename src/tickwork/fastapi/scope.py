@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Generator, Iterator, 
 from contextlib import asynccontextmanager, contextmanager, suppress
 from functools import partial
 from inspect import iscoroutine
+from types import AsyncGeneratorType
 from typing import Any, NamedTuple, TypeAlias, TypeVar, assert_never
 
 from starlette.datastructures import State
@@ -184,6 +185,8 @@ def end(name: str, generator: Generator[Any, Any, Any], error: BaseException | N
 
 
 async def end_async(name: str, generator: AsyncGenerator[Any, Any], error: BaseException | None) -> None:
+    if isinstance(generator, AsyncGeneratorType) and generator.ag_frame is None:
+        return  # it ended before its `yield`, and would swallow what is thrown into it now
     with _passing_on(error):
         try:
             if error is None:
