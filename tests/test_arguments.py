@@ -160,6 +160,7 @@ def given(annotation: Any, written: Any) -> Any:
         (set[str], {"b", "a"}, ["a", "b"]),
         (Annotated[int, Field(gt=0)], 1, 1),
         ("date", DAY, "2026-03-01"),
+        (list["Span"], [Span(DAY, DAY)], [{"first": "2026-03-01", "last": "2026-03-01"}]),
     ],
 )  # fmt: skip
 def test_what_is_given_comes_back_as_it_was(annotation: Any, value: Any, written: Any) -> None:

@@ -9,7 +9,8 @@ import sys
 from collections.abc import Mapping
 from functools import lru_cache
 from inspect import Parameter, Signature
-from typing import Annotated, Any, get_args, get_origin
+from types import NoneType, SimpleNamespace
+from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from tickwork.checks import shown
 from tickwork.refs import Function
@@ -35,13 +36,13 @@ def signature(func: Function) -> Signature:
 
 
 def evaluated(annotation: Any, func: Function) -> Any:
-    """What *annotation* means, if it is text that has a meaning where *func* was written; otherwise itself."""
-    if not isinstance(annotation, str):
-        return annotation
+    """What *annotation* means where *func* was written: text in it is evaluated, if it has a meaning there."""
+    holder = SimpleNamespace(__annotations__={"it": annotation})
     try:
-        return eval(annotation, {**vars(builtins), **_names_around(func)})  # noqa: S307  Python's own annotations
+        found = get_type_hints(holder, globalns=dict(_names_around(func)), include_extras=True)["it"]
     except Exception:  # noqa: BLE001  a name that is imported for type checkers alone, or any other expression
         return annotation
+    return None if found is NoneType else found
 
 
 def split(annotation: Any) -> tuple[Any, tuple[Any, ...]]:

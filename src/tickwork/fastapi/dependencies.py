@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from enum import Enum
 from functools import lru_cache
 from inspect import Parameter
-from typing import Any, TypeAlias, get_args
+from types import UnionType
+from typing import Any, TypeAlias, Union, get_args, get_origin
 
 from fastapi.params import Body, Depends, Param
 from fastapi.security import SecurityScopes
@@ -195,7 +196,8 @@ def _is_optional(parameter: Parameter) -> bool:
 def _classes_in(parameter: Parameter) -> Collection[type]:
     """The classes that an annotation names: one, or those of a union."""
     kind, _ = split(parameter.annotation)
-    return [part for part in (kind, *get_args(kind)) if inspect.isclass(part) and type(part) is not type(list[int])]
+    parts = get_args(kind) if get_origin(kind) in (Union, UnionType) else (kind,)
+    return [part for part in parts if inspect.isclass(part) and get_origin(part) is None]
 
 
 def _shown_parameter(parameter: Parameter) -> str:
