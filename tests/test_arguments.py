@@ -15,6 +15,7 @@ from uuid import UUID
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
+from tests.samples import make_job
 from typing_extensions import TypedDict
 
 from tickwork import BackgroundScheduler, InvalidJobError, RunContext
@@ -272,11 +273,11 @@ def test_arguments_that_fit_are_remembered_for_so_many_jobs() -> None:
     arguments = Arguments(taking(int), ())
 
     for number in range(MAX_REMEMBERED + 1):
-        arguments.check_once(number, [], {"value": number})
+        arguments.check_again(make_job(kwargs={"value": 5}, uid=number, revision=3))
 
-    assert len(arguments._fitting) == 1
+    assert arguments.fitting == {MAX_REMEMBERED: 3}
     with pytest.raises(InvalidJobError, match="expected int, got 'x'"):
-        arguments.check_once(-1, [], {"value": "x"})
+        arguments.check_again(make_job(kwargs={"value": "x"}))
 
 
 # with a scheduler

@@ -6,7 +6,7 @@ for any other annotation `tickwork.pydantic` is asked, which is imported when th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, MutableMapping, MutableSequence, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, MutableMapping, MutableSequence, Sequence
 from functools import cached_property
 from inspect import Parameter
 from types import NoneType, UnionType
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, NewType, TypeAlias, TypeVar, Uni
 from tickwork.checks import shown
 from tickwork.codec import plain_arguments, write_json
 from tickwork.errors import InvalidJobError
+from tickwork.job import Job
 from tickwork.refs import Function
 from tickwork.signatures import described, name_of, signature, split
 
@@ -56,7 +57,8 @@ class Arguments:
         """Whether a call receives them as the job keeps them."""
         self.unchecked = all(argument.fits is anything for argument in everything)
         """Whether any will do."""
-        self._fitting: set[Hashable] = set()
+        self.fitting: dict[int, int] = {}
+        """Jobs whose arguments are known to fit, by uid, and in which revision: no code changes meanwhile."""
 
     def keep(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
         """What the job keeps of these, as plain JSON. InvalidJobError for what cannot be kept, and its place."""
@@ -72,13 +74,12 @@ class Arguments:
         for name, value in kwargs.items():
             self._named(name).check(value)
 
-    def check_once(self, of: Hashable, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
-        """The same, once in this process for the arguments *of* something: between two of its calls no code changes."""
-        if of not in self._fitting:
-            self.check(args, kwargs)
-            if len(self._fitting) >= MAX_REMEMBERED:
-                self._fitting.clear()
-            self._fitting.add(of)
+    def check_again(self, job: Job) -> None:
+        """InvalidJobError if what a job keeps does not fit any more; asked once for each of its revisions."""
+        self.check(job.args, job.kwargs)
+        if len(self.fitting) >= MAX_REMEMBERED:
+            self.fitting.clear()
+        self.fitting[job.uid] = job.revision
 
     def give(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[Sequence[Any], dict[str, Any]]:
         """What the function receives. InvalidJobError if what the job keeps does not fit its annotation any more."""

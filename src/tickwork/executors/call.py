@@ -175,11 +175,10 @@ def invoke(call: Call) -> Outcome:
 def given(call: Call, wants: Wants, context: RunContext) -> tuple[Sequence[Any], Mapping[str, Any]]:
     """What the function receives, but for what an integration fills. InvalidJobError for an argument that misfits."""
     arguments, args, kwargs = wants.arguments, call.args, call.kwargs
-    if args or kwargs:
-        if not arguments.as_kept:
-            args, kwargs = arguments.give(args, kwargs)
-        elif not arguments.unchecked:
-            arguments.check_once((call.job.uid, call.job.revision), args, kwargs)
+    if not arguments.as_kept:
+        args, kwargs = arguments.give(args, kwargs)
+    elif not arguments.unchecked and arguments.fitting.get(call.job.uid) != call.job.revision:
+        arguments.check_again(call.job)
     return args, kwargs if wants.context is None else {**kwargs, wants.context: context}
 
 
