@@ -598,6 +598,84 @@ def test_a_timeout_of_a_dependency_is_its_own(make: Make) -> None:
     assert outcome.reason == "TimeoutError: the database said so"
 
 
+def closes_slowly(session: Session) -> Iterator[None]:
+    yield
+    begun.set()
+    assert go.wait(PATIENCE)
+    story.append("closed slowly")
+
+
+async def ends_slowly(slow: Annotated[None, Depends(closes_slowly)]) -> None: ...
+
+
+def test_a_cancellation_while_a_thread_cleans_up_waits_for_it_before_the_next_one_cleans_up() -> None:
+    async def main() -> None:
+        begun.clear()
+        go.clear()
+        task = asyncio.create_task(invoke_async(make_call(ends_slowly)))
+        assert await asyncio.to_thread(begun.wait, PATIENCE)
+        task.cancel()
+        await asyncio.sleep(0)
+        go.set()
+        await task
+
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(main())
+
+    assert story[2:] == ["closed slowly", "session rolled back: CancelledError", "session closed"]
+
+
+def fails_when_told() -> Iterator[None]:
+    begun.set()
+    assert go.wait(PATIENCE)
+    raise OSError("disk full")
+    yield
+
+
+async def never_runs(failing: Annotated[None, Depends(fails_when_told)]) -> None: ...
+
+
+def test_what_fails_on_a_thread_after_a_cancellation_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        begun.clear()
+        go.clear()
+        task = asyncio.create_task(invoke_async(make_call(never_runs)))
+        assert await asyncio.to_thread(begun.wait, PATIENCE)
+        task.cancel()
+        await asyncio.sleep(0)
+        go.set()
+        await task
+
+    with caplog.at_level(logging.WARNING), pytest.raises(asyncio.CancelledError):
+        asyncio.run(main())
+
+    assert "OSError: disk full" in caplog.text
+
+
+connections = threading.BoundedSemaphore(2)
+
+
+def connection() -> Iterator[None]:
+    assert connections.acquire(timeout=PATIENCE)
+    try:
+        yield
+    finally:
+        connections.release()
+
+
+async def uses_connection(connection: Annotated[None, Depends(connection)]) -> None:
+    await asyncio.sleep(0)
+
+
+def test_a_pool_that_many_wait_for_gets_back_what_others_have_done_with() -> None:
+    """All threads of FastAPI's pool may wait for a connection: what gives one back must not wait for a thread."""
+
+    async def main() -> list[Outcome]:
+        return await asyncio.gather(*(invoke_async(make_call(uses_connection)) for _ in range(100)))
+
+    assert {*map(type, asyncio.run(main()))} == {Succeeded}
+
+
 # the app
 
 

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import logging
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from time import monotonic
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar
 
-from fastapi.concurrency import run_in_threadpool
+import anyio
+import anyio.to_thread
 
 from tickwork.executors.asyncio import OwnLoop
 from tickwork.executors.injection import Surroundings
@@ -23,6 +25,8 @@ GLANCE = 1.0
 """Seconds between two looks whether the event loop that is waited for still exists."""
 
 T = TypeVar("T")
+
+log = logging.getLogger("tickwork.run")
 
 
 class OverdueError(Exception):
@@ -42,13 +46,12 @@ class Caller(Protocol):
 
 
 class InLoop:
-    """In the running event loop; functions go to FastAPI's own pool of threads."""
+    """In the running event loop; functions go to FastAPI's pool of threads."""
 
     async def call(self, func: Callable[[], T], *, limit: float | None = None) -> T:
-        if limit is None:
-            return await _uninterrupted(run_in_threadpool(func))
-        async with _no_longer_than(limit):
-            return await run_in_threadpool(func)
+        # What cleans up has a thread beside the pool: those in it may all wait for what it gives back.
+        limiter = None if limit is None else anyio.CapacityLimiter(1)
+        return await _uninterrupted(anyio.to_thread.run_sync(func, limiter=limiter), limit)
 
     async def wait(self, coroutine: Coroutine[Any, Any, T], *, limit: float | None = None) -> T:
         async with _no_longer_than(limit):
@@ -112,16 +115,21 @@ class OnThread:
         return self._loop
 
 
-async def _uninterrupted(coroutine: Coroutine[Any, Any, T]) -> T:
+async def _uninterrupted(coroutine: Coroutine[Any, Any, T], limit: float | None) -> T:
     """Await what a thread does; a cancellation waits for it, since what it began can be cleaned up only after it."""
     working = asyncio.ensure_future(coroutine)
     try:
-        return await asyncio.shield(working)
+        await asyncio.wait([working], timeout=limit)
     except asyncio.CancelledError:
-        await asyncio.wait([working])
-        if not working.cancelled():
-            working.exception()  # the cancellation is told instead of it
+        await asyncio.wait([working], timeout=limit)
+        if working.done() and not working.cancelled() and (error := working.exception()) is not None:
+            log.warning("what was cancelled failed besides", exc_info=error)
         raise
+    finally:
+        working.cancel()  # nothing, if it is done
+    if not working.done():
+        raise OverdueError
+    return working.result()
 
 
 @asynccontextmanager
