@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from queue import Queue
 from typing import Any
 
@@ -75,6 +76,15 @@ def hold(stage: str) -> str:
     STAGES[stage].begun.set()
     assert STAGES[stage].go.wait(PATIENCE)
     STAGES[stage].seen.put("went on")
+    return "went on"
+
+
+def hold_until_cancelled(stage: str, run: RunContext) -> str:
+    """Notices that it is to end, and goes on until it is told to."""
+    while not run.cancelled:
+        time.sleep(0.001)
+    STAGES[stage].seen.put("cancelled")
+    assert STAGES[stage].go.wait(PATIENCE)
     return "went on"
 
 

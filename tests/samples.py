@@ -8,8 +8,9 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tickwork.job import DEFINITION, Job, Retry
+from tickwork.job import DEFINITION, Job
 from tickwork.plan import Change, Hold
+from tickwork.policies import Overlap, Retry
 from tickwork.run import Origin, Progress, Run, RunState
 from tickwork.triggers import CronTrigger, DateTrigger, IntervalTrigger
 
@@ -79,7 +80,10 @@ triggers = st.one_of(
         timezone=st.sampled_from(["UTC", "Asia/Seoul", "Europe/Berlin", "America/New_York"]),
     ),
 )
-retries = st.builds(Retry, st.integers(1, 1000), st.timedeltas(timedelta(0), timedelta(days=365)))
+retries = st.builds(
+    Retry, st.integers(1, 1000), st.timedeltas(timedelta(0), timedelta(days=365)), st.floats(1, 100),
+    st.timedeltas(timedelta(0), timedelta(days=365)), st.floats(0, 1), st.lists(names, max_size=3), st.lists(names, max_size=3),
+)  # fmt: skip
 
 jobs = st.builds(
     Job,
@@ -91,9 +95,14 @@ jobs = st.builds(
     name=names,
     executor=names,
     coalesce=st.booleans(),
+    catch_up=st.none() | st.integers(0, 1000),
     misfire_grace_time=st.none() | durations,
     max_instances=st.integers(1, 10_000),
+    overlap=st.sampled_from(Overlap),
+    max_waiting=st.integers(1, 1000),
+    timeout=st.none() | durations,
     retry=retries,
+    pause_after=st.none() | st.integers(1, 100),
     uid=st.builds(new_uid),
     version=st.integers(1, 2**40),
     revision=st.integers(1, 2**40),
@@ -133,4 +142,5 @@ def runs_of(job: Job) -> st.SearchStrategy[Run]:
         error=st.none() | texts,
         result=json_values,
         progress=st.none() | progresses,
+        cancel_reason=st.none() | texts,
     )

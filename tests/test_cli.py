@@ -313,6 +313,15 @@ def test_a_job_is_run_now_and_removed(ledger, tickwork):
     ]  # fmt: skip
 
 
+def test_a_run_is_cancelled(ledger, tickwork):
+    run = tickwork("run-now", ledger, "tick").out.split()[-1]
+
+    assert tickwork("cancel", ledger, run, "--reason", "no need").out == f"{run} of tick is cancelled\n"
+    assert tickwork("cancel", ledger, run).err == (
+        f"tickwork: cancel_run: expected a run that has not ended, got {run}, which ended as cancelled\n"
+    )
+
+
 # fire times
 
 

@@ -19,13 +19,14 @@ from tests.samples import EVERY_MINUTE, HOUR, MINUTE, NOW, SECOND, make_job, mak
 from tickwork import plan
 from tickwork.events import JobFired, RunSettled, RunStarted, StoreLost, StoreRecovered
 from tickwork.executors.call import RunContext
-from tickwork.job import Job, Retry
-from tickwork.run import Cancelled, Failed, Origin, Progress, Released, Run, RunState, Skipped, Succeeded
+from tickwork.job import Job
+from tickwork.policies import Overlap, Retry
+from tickwork.run import Cancelled, Failed, Lost, Origin, Progress, Released, Run, RunState, Skipped, Succeeded
 from tickwork.stores.base import Store
 from tickwork.stores.memory import MemoryStore
 from tickwork.stores.sqlite import SQLiteStore
 from tickwork.testing import VirtualClock
-from tickwork.triggers import IntervalTrigger
+from tickwork.triggers import DateTrigger, IntervalTrigger
 
 OpenStore: TypeAlias = Callable[[], Store]
 
@@ -420,6 +421,165 @@ def test_a_run_that_was_given_to_a_node_that_was_not_told_so_is_run_once_all_the
 
     assert node.fire_times() == [NOW + SECOND]
     assert [(run.attempt, run.state) for run in store.runs()] == [(1, RunState.SUCCEEDED)]
+
+
+# timeouts and cancellation
+
+
+def test_a_call_that_takes_too_long_is_asked_to_end_and_has_timed_out(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job(trigger=DateTrigger(NOW), timeout=3 * SECOND, retry=Retry(2, delay=MINUTE))])
+    node = Node(store)
+    node.tick()
+    (call,) = node.executor.started
+
+    advance(clock, 3 * SECOND - MICROSECOND, node)
+    in_time = [*node.executor.cancelled]
+    advance(clock, MICROSECOND, node)
+    too_long = [*node.executor.cancelled]
+    advance(clock, SECOND, node)
+    goes_on = store.run(call.run.id)
+    node.executor.end(Lost("its task was cancelled before it ended"), call=call)
+    advance(clock, SECOND, node)
+
+    assert (in_time, too_long) == ([], [call])
+    assert (goes_on.state, goes_on.reason) == (RunState.RUNNING, "it took longer than its timeout of 0:00:03")
+    second, first = store.runs()
+    assert (first.state, first.reason) == (RunState.TIMED_OUT, "it took longer than its timeout of 0:00:03")
+    assert (second.attempt, second.available_at) == (2, first.ended_at and first.ended_at + MINUTE)
+
+
+def test_a_timeout_counts_from_the_beginning_of_the_call(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job(trigger=DateTrigger(NOW), timeout=SECOND)])
+    node = Node(store, stuck=True)
+    advance(clock, SECOND / 2, node)
+    (call,) = node.executor.waiting
+    node.executor.waiting.clear()
+    call.started_at = clock.now()
+
+    advance(clock, SECOND - MICROSECOND, node)
+    in_time = [*node.executor.cancelled]
+    advance(clock, 2 * MICROSECOND, node)
+
+    assert in_time == []
+    assert node.executor.cancelled == [call]
+
+
+def test_a_call_that_ends_in_time_is_not_asked_to(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job(timeout=30 * SECOND)])
+    node = Node(store, takes=29 * SECOND)
+
+    advance(clock, 5 * MINUTE, node)
+
+    assert node.executor.cancelled == []
+    assert {run.state for run in store.runs() if run.fire_time < clock.now()} == {RunState.SUCCEEDED}
+
+
+def test_a_call_is_ended_in_time_while_the_store_is_away(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job(trigger=DateTrigger(NOW), timeout=3 * SECOND)])
+    flaky: Any = FlakyStore(store)
+    node = Node(flaky)
+    node.tick()
+    flaky.down = "before"
+
+    advance(clock, 3 * SECOND, node)
+
+    assert node.executor.cancelled == node.executor.started
+
+
+def test_a_run_is_cancelled_from_any_node(open_store: OpenStore, clock: VirtualClock) -> None:
+    store = open_store()
+    store.add([make_job(trigger=DateTrigger(NOW), retry=Retry(5))])
+    node = Node(open_store())
+    node.tick()
+    (call,) = node.executor.started
+
+    store.cancel([plan.cancel(store.run(call.run.id), "no need", clock.now())])
+    advance(clock, SECOND, node)
+    node.executor.end(Lost("its task was cancelled before it ended"), call=call)
+    advance(clock, SECOND, node)
+
+    assert node.executor.cancelled == [call]
+    assert [(run.state, run.reason) for run in store.runs()] == [(RunState.CANCELLED, "no need")]
+
+
+def test_a_run_that_was_claimed_ahead_and_is_cancelled_never_begins(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job(next_fire_time=NOW + SECOND, trigger=DateTrigger(NOW + SECOND))])
+    node = Node(store)
+    clock.move_to(NOW + SECOND - AHEAD)
+    node.tick()
+    (run,) = store.runs()
+
+    store.cancel([plan.cancel(run, "no need", clock.now())])
+    node.loop.wake()
+    advance(clock, SECOND, node)
+
+    assert node.executor.started == []
+    assert [(run.state, run.reason) for run in store.runs()] == [(RunState.CANCELLED, "no need")]
+
+
+def test_a_run_that_was_to_end_and_whose_node_died_is_cancelled_and_not_tried_again(
+    open_store: OpenStore, clock: VirtualClock
+) -> None:
+    store = open_store()
+    store.add([make_job(trigger=DateTrigger(NOW), retry=Retry(5))])
+    dead, alive = Node(open_store(), "dead"), Node(open_store(), "alive")
+    dead.tick()
+    store.cancel([plan.cancel(store.runs()[0], "no need", clock.now())])
+
+    advance(clock, LEASE + 2 * SECOND, alive)
+
+    assert [(run.state, run.reason) for run in store.runs()] == [(RunState.CANCELLED, "no need")]
+
+
+def test_a_fire_time_takes_the_place_of_the_run_that_goes_on(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job(overlap=Overlap.CANCEL)])
+    node = Node(store)
+    node.tick()
+    (old,) = node.executor.started
+
+    advance(clock, MINUTE + SECOND, node)
+    asked, running = [*node.executor.cancelled], len(node.executor.running)
+    node.executor.end(Lost("its task was cancelled before it ended"), call=old)
+    advance(clock, SECOND, node)
+
+    assert (asked, running) == ([old], 1), "the new one waits for the old one to end"
+    assert node.fire_times() == [NOW, NOW + MINUTE]
+    assert [(run.fire_time, run.state) for run in store.runs()] == [
+        (NOW + MINUTE, RunState.RUNNING), (NOW, RunState.CANCELLED)
+    ]  # fmt: skip
+
+
+def test_a_fire_time_that_waits_begins_when_the_run_before_it_ends(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job(overlap=Overlap.QUEUE, max_waiting=2)])
+    node = Node(store, takes=2 * MINUTE + 30 * SECOND)
+
+    advance(clock, 10 * MINUTE, node)
+
+    begun = [call.started_at for call in node.executor.started]
+    assert [at and round((at - NOW) / SECOND) for at in begun] == [0, 150, 300, 450]
+    skipped = [run for run in store.runs() if run.state is RunState.SKIPPED]
+    assert skipped
+    assert all(run.reason and run.reason.startswith("max_waiting is 2, and run ") for run in skipped)
+    check_ledger(store)
+
+
+def test_a_job_that_fails_too_often_is_paused_with_the_reason(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job(pause_after=3, retry=Retry(2))])
+    node = Node(store)
+    endings = iter(
+        [Failed("a"), Failed("b"), Failed("c"), Succeeded(), *[Failed(f"broken {n}") for n in range(6)], Succeeded()]
+    )
+
+    for _ in range(20):
+        advance(clock, 30 * SECOND, node)
+        while node.executor.running:
+            node.executor.end(next(endings))
+            advance(clock, SECOND, node)
+
+    job = store.get("job")
+    assert job.pause_reason == "it failed 3 times in a row, the last time with: broken 5"
+    assert [run.state for run in store.runs(limit=8)][:6] == [RunState.FAILED] * 6
+    assert next(endings) == Succeeded(), "it did not run again"
 
 
 # outages of the store

@@ -14,8 +14,9 @@ from tests.samples import EVERY_MINUTE, MINUTE, NOW, SECOND, held_run, make_hold
 
 from tickwork import plan
 from tickwork.errors import InvalidJobError, TriggerError
-from tickwork.job import Job, Retry
+from tickwork.job import Job
 from tickwork.plan import MAX_CATCH_UP, Change
+from tickwork.policies import Overlap, Retry
 from tickwork.run import (
     TRANSITIONS,
     Cancelled,
@@ -53,6 +54,235 @@ def told(change: Change | None) -> list[tuple[str, float, float]]:
         (run.state.value, (run.fire_time - NOW) / MINUTE, ((run.through or run.fire_time) - NOW) / MINUTE)
         for run in change.runs
     ]  # fmt: skip
+
+
+# fire: what was missed together
+
+
+@pytest.mark.parametrize(
+    ("policies", "active", "now", "rows"),
+    [
+        pytest.param({"catch_up": 2}, [], 0, [("running", 0, 0)], id="on time"),
+        pytest.param(
+            {"catch_up": 2}, [], 5, [("missed", 0, 3), ("running", 4, 4), ("pending", 5, 5)], id="the latest two of six"
+        ),
+        pytest.param({"catch_up": 9}, [], 1, [("running", 0, 0), ("pending", 1, 1)], id="fewer than allowed"),
+        pytest.param(
+            {"catch_up": 2}, ["running"], 5, [("missed", 0, 3), ("pending", 4, 4), ("pending", 5, 5)], id="both wait"
+        ),
+        pytest.param({"catch_up": 1}, [], 5, [("skipped", 0, 4), ("running", 5, 5)], id="one is coalescing"),
+        pytest.param(
+            {"catch_up": 1, "coalesce": False},
+            [],
+            5,
+            [("skipped", 0, 4), ("running", 5, 5)],
+            id="whatever coalesce says",
+        ),
+        pytest.param({"catch_up": 0}, [], 0.5, [("running", 0, 0)], id="none, but it was not missed"),
+        pytest.param(
+            {"catch_up": 0}, [], 5.5, [("missed", 0, 4), ("running", 5, 5)], id="none, and the latest was not missed"
+        ),
+        pytest.param(
+            {"catch_up": 0, "misfire_grace_time": 10 * SECOND},
+            [],
+            5.5,
+            [("missed", 0, 5)],
+            id="none, and all were missed",
+        ),
+        pytest.param(
+            {"catch_up": 3, "misfire_grace_time": 90 * SECOND},
+            [],
+            5,
+            [("missed", 0, 3), ("running", 4, 4), ("pending", 5, 5)],
+            id="within a window",
+        ),
+    ],
+)
+def test_of_what_was_missed_together_the_latest_so_many_are_run(
+    policies: dict[str, Any], active: list[str], now: float, rows: list[tuple[str, float, float]]
+) -> None:
+    job = make_job(**policies)
+
+    change = plan.fire(job, some_active(job, active), at(now), HOLD)
+
+    assert told(change) == rows
+    assert change is not None
+    check_answers(job, change)
+
+
+def test_what_is_not_made_up_says_so() -> None:
+    change = plan.fire(make_job(catch_up=2), [], at(5), HOLD)
+
+    assert change is not None
+    assert change.runs[0].reason == "catch_up is 2, and so many later ones are run"
+
+
+# fire: while too many runs are active
+
+
+def cancelled(change: Change | None) -> list[tuple[str, float, str | None]]:
+    """The runs that a change cancels: what they become, their minute, and why."""
+    assert change is not None
+    return [(run.state.value, (run.fire_time - NOW) / MINUTE, run.cancel_reason) for run in change.cancelled]
+
+
+@pytest.mark.parametrize(
+    ("policies", "active", "now", "rows"),
+    [
+        pytest.param({"overlap": Overlap.QUEUE}, ["running"], 0, [("pending", 0, 0)], id="one waits"),
+        pytest.param(
+            {"overlap": Overlap.QUEUE}, ["running", "pending"], 0, [("skipped", 0, 0)], id="no second one waits"
+        ),
+        pytest.param(
+            {"overlap": Overlap.QUEUE, "max_waiting": 2},
+            ["running", "pending"],
+            0,
+            [("pending", 0, 0)],
+            id="a second may",
+        ),
+        pytest.param(
+            {"overlap": Overlap.QUEUE},
+            ["running"],
+            2,
+            [("skipped", 0, 1), ("pending", 2, 2)],
+            id="the latest of several waits",
+        ),
+        pytest.param({"overlap": Overlap.QUEUE}, [], 0, [("running", 0, 0)], id="nothing in the way"),
+        pytest.param({"overlap": Overlap.CANCEL}, ["running"], 0, [("pending", 0, 0)], id="it takes the place"),
+        pytest.param(
+            {"overlap": Overlap.CANCEL},
+            ["running"],
+            2,
+            [("skipped", 0, 1), ("pending", 2, 2)],
+            id="the latest takes the place",
+        ),
+        pytest.param(
+            {"overlap": Overlap.CANCEL, "misfire_grace_time": 90 * SECOND},
+            ["running"],
+            2.9,
+            [("missed", 0, 1), ("pending", 2, 2)],
+            id="only what is not too late",
+        ),
+    ],
+)
+def test_overlapping_fire_times_are_skipped_wait_or_take_over(
+    policies: dict[str, Any], active: list[str], now: float, rows: list[tuple[str, float, float]]
+) -> None:
+    job = make_job(**policies)
+
+    change = plan.fire(job, some_active(job, active), at(now), HOLD)
+
+    assert told(change) == rows
+    assert change is not None
+    check_answers(job, change)
+
+
+def test_what_makes_way_is_closed_if_it_waits_and_asked_to_end_if_it_runs() -> None:
+    job = make_job(overlap=Overlap.CANCEL, max_instances=2)
+    running, waiting = held_run(job, at(-1)), make_run(job, at(-2))
+
+    change = plan.fire(job, [running, waiting], at(0), HOLD)
+
+    why = "the fire time 2026-01-01T00:00:00Z took its place"
+    assert cancelled(change) == [("running", -1, why), ("cancelled", -2, why)]
+    assert change is not None
+    assert [run.version for run in change.cancelled] == [2, 2]
+
+
+def test_what_was_asked_to_end_is_not_asked_again() -> None:
+    job = make_job(overlap=Overlap.CANCEL)
+    ending = plan.cancel(held_run(job, at(-1)), "asked", NOW)
+
+    change = plan.fire(job, [ending], at(0), HOLD)
+
+    assert cancelled(change) == []
+    assert told(change) == [("pending", 0, 0)]
+
+
+@pytest.mark.parametrize("overlap", Overlap)
+def test_ahead_of_its_time_a_fire_time_waits_whatever_becomes_of_it(overlap: Overlap) -> None:
+    job = make_job(overlap=overlap)
+
+    assert plan.fire(job, [held_run(job, at(-1))], at(-0.01), HOLD) is None
+
+
+# ending a call early
+
+
+@pytest.mark.parametrize(
+    ("asked", "outcome", "ending"),
+    [
+        (None, Succeeded(1), Succeeded(1)),
+        (TimedOut("slow"), Succeeded(1), TimedOut("slow")),
+        (TimedOut("slow"), Lost("its task was cancelled"), TimedOut("slow")),
+        (TimedOut("slow"), Failed("broken"), TimedOut("slow")),
+        (Cancelled("asked"), Lost("its task was cancelled"), Cancelled("asked")),
+        (Cancelled("asked"), Failed("broken"), Cancelled("asked")),
+        (Cancelled("asked"), Succeeded(1), Succeeded(1)),
+        (Cancelled("asked"), Released(), Cancelled("asked")),
+    ],
+)
+def test_what_a_call_that_was_asked_to_end_has_come_to(asked: Any, outcome: Outcome, ending: Outcome) -> None:
+    assert plan.ending(asked, outcome) == ending
+
+
+def test_cancelling_closes_what_waits_and_marks_what_runs() -> None:
+    job = make_job()
+    waiting, running = make_run(job), held_run(job)
+
+    closed, marked = plan.cancel(waiting, "no need", at(1)), plan.cancel(running, "no need", at(1))
+
+    assert (closed.state, closed.ended_at, closed.reason, closed.version) == (RunState.CANCELLED, at(1), "no need", 2)
+    assert marked == running._replace(cancel_reason="no need", version=2)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "policies", "again"),
+    [
+        (Failed("broken", raised=("ValueError", "Exception")), {"on": ["ValueError"]}, True),
+        (Failed("broken", raised=("ValueError", "Exception")), {"on": ["KeyError"]}, False),
+        (Failed("broken", raised=("ValueError", "Exception")), {"give_up_on": ["Exception"]}, False),
+        (TimedOut("slow"), {}, True),
+        (TimedOut("slow"), {"give_up_on": [TimeoutError]}, False),
+        (TimedOut("slow"), {"on": [KeyError]}, False),
+        (Lost("silent"), {"on": [KeyError], "give_up_on": [BaseException]}, True),
+        (Cancelled("asked"), {}, False),
+    ],
+)
+def test_which_endings_are_tried_again(outcome: Outcome, policies: dict[str, Any], again: bool) -> None:
+    run = held_run(make_job())
+
+    settlement = plan.settle(run, Retry(2, delay=30, backoff=2, **policies), outcome, at(1))
+
+    assert (settlement.attempt is not None) is again
+    if settlement.attempt is not None:
+        assert settlement.attempt.available_at == at(1.5)
+
+
+FAILED, TIMED_OUT, LOST, DID = RunState.FAILED, RunState.TIMED_OUT, RunState.LOST, RunState.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    ("pause_after", "newest", "too_often"),
+    [
+        (None, [(3, FAILED), (2, FAILED)], False),
+        (2, [(3, FAILED), (2, FAILED), (1, DID)], True),
+        (2, [(3, FAILED), (2, DID), (1, FAILED)], False),
+        (3, [(3, FAILED), (2, FAILED)], False),
+        (2, [(3, TIMED_OUT), (2, LOST), (1, DID)], True),
+        (1, [(3, FAILED)], True),
+        (2, [(3, FAILED), (3, FAILED), (2, DID)], False),
+        (2, [(3, FAILED), (3, FAILED), (2, FAILED), (2, FAILED)], True),
+        (2, [(3, DID), (3, FAILED), (2, FAILED)], False),
+    ],
+)
+def test_a_job_fails_too_often_when_its_last_fire_times_all_did(
+    pause_after: int | None, newest: list[tuple[float, RunState]], too_often: bool
+) -> None:
+    """Counted by fire times: of each, the last attempt decides."""
+    job = make_job(pause_after=pause_after)
+
+    assert plan.fails_too_often(job, [make_run(job, at(minute), state=state) for minute, state in newest]) is too_often
 
 
 # fire: a job that fires each minute from minute 0 on
@@ -237,7 +467,8 @@ def due_jobs(draw: st.DrawFn) -> Job:
     assume(first is not None)
     return make_job(
         trigger=trigger, next_fire_time=first, coalesce=draw(st.booleans()), misfire_grace_time=draw(graces),
-        max_instances=draw(st.integers(1, 5)),
+        catch_up=draw(st.none() | st.integers(0, 5)),
+        max_instances=draw(st.integers(1, 5)), overlap=draw(st.sampled_from(Overlap)), max_waiting=draw(st.integers(1, 3)),
     )  # fmt: skip
 
 
@@ -288,13 +519,14 @@ def test_no_more_runs_are_startable_than_max_instances(job: Job, late: timedelta
     if change is not None:
         held = sum(run.state is RunState.RUNNING for run in change.runs)
         assert held == 0 or len(active) + held <= job.max_instances
-        if job.coalesce:
+        if job.made_up in (0, 1):
             assert sum(not run.state.closed for run in change.runs) <= 1
         assert sum(run.state is RunState.PENDING for run in change.runs) <= MAX_CATCH_UP
 
 
 @given(due_jobs(), lateness)
 def test_without_a_grace_time_nothing_is_missed_and_with_one_nothing_late_runs(job: Job, late: timedelta) -> None:
+    job = job._replace(catch_up=None)
     assert job.next_fire_time is not None
     now = job.next_fire_time + late
 
@@ -322,11 +554,31 @@ def test_a_run_is_born_for_the_latest_fire_time_when_coalescing_and_for_each_whe
 
     assert change is not None
     born = [run.fire_time for run in change.runs if not run.state.closed]
-    if job.coalesce:
+    if job.made_up in (0, 1):
         assert born in ([latest], [])
-        assert born or job.misfire_grace_time is not None
+        assert born or job.misfire_grace_time is not None or job.made_up == 0
     else:
+        assert job.made_up is None or len(born) <= job.made_up
         assert all(job.trigger.next_after(a) == b for a, b in pairwise(born))
+
+
+@settings(max_examples=60)
+@given(some_triggers, starts, st.timedeltas(timedelta(0), timedelta(hours=3)), st.integers(1, 20))
+def test_the_first_of_the_latest_is_where_a_walk_would_find_it(
+    trigger: Trigger, since: datetime, span: timedelta, count: int
+) -> None:
+    first = trigger.next_after(since)
+    assume(first is not None)
+    assert first is not None
+    walked = [first]
+    while (
+        (following := trigger.next_after(walked[-1])) is not None and following <= first + span and len(walked) < 5000
+    ):
+        walked.append(following)
+
+    found = plan.first_of_latest(trigger, first, walked[-1], count)
+
+    assert found == walked[-count:][0]
 
 
 @given(some_triggers, starts, st.timedeltas(timedelta(seconds=-10), timedelta(hours=30)))

@@ -23,6 +23,7 @@ from tickwork.errors import (
     InvalidJobError,
     JobExistsError,
     JobNotFoundError,
+    RunClosedError,
     RunNotFoundError,
     SchedulerAlreadyRunningError,
     SchedulerNotRunningError,
@@ -31,6 +32,7 @@ from tickwork.errors import (
 )
 from tickwork.events import JobAdded, JobChanged, JobRemoved, SchedulerStarted, SchedulerStopped
 from tickwork.executors.threads import ThreadExecutor
+from tickwork.policies import Overlap
 from tickwork.run import RunState
 from tickwork.stores.memory import MemoryStore
 from tickwork.stores.sqlite import SQLiteStore
@@ -115,6 +117,81 @@ def test_a_parameter_with_the_annotation_receives_the_run(scheduler: BackgroundS
     seen = stage.see()
     run = ledger.next()
     assert seen == (run.id, run.key, job.id, run.fire_time, 1)
+
+
+@pytest.mark.parametrize("end", ["timeout", "cancel"])
+def test_a_coroutine_that_is_to_end_is_cancelled_where_it_waits(
+    scheduler: BackgroundScheduler, stage: Stage, end: str
+) -> None:
+    ledger = Ledger(scheduler)
+    job = scheduler.add_job(deeds.hold_async, args=[stage.name], timeout=0.05 if end == "timeout" else None)
+    assert stage.begun.wait(PATIENCE)
+
+    if end == "cancel":
+        (run,) = scheduler.get_runs(job.id)
+        scheduler.cancel_run(run.id, reason="no need")
+
+    assert stage.see() == "cleaned up"
+    run = ledger.next()
+    expected = (RunState.TIMED_OUT, "it took longer than its timeout of 0:00:00.050000")
+    assert (run.state, run.reason) == (expected if end == "timeout" else (RunState.CANCELLED, "no need"))
+
+
+def test_a_function_on_a_thread_that_has_timed_out_keeps_its_place_until_it_returns(
+    scheduler: BackgroundScheduler, stage: Stage
+) -> None:
+    ledger = Ledger(scheduler)
+    job = scheduler.add_job(deeds.hold_until_cancelled, args=[stage.name], timeout=0.05)
+
+    assert stage.see() == "cancelled"
+    (goes_on,) = scheduler.get_runs(job.id)
+    stage.go.set()
+    run = ledger.next()
+
+    assert goes_on.state is RunState.RUNNING
+    assert (run.state, run.result) == (RunState.TIMED_OUT, None)
+
+
+def test_a_run_that_has_ended_or_never_was_cannot_be_cancelled(scheduler: BackgroundScheduler) -> None:
+    ledger = Ledger(scheduler)
+    scheduler.add_job(deeds.nothing)
+    run = ledger.next()
+
+    with pytest.raises(
+        RunClosedError, match=f"expected a run that has not ended, got {run.id}, which ended as succeeded"
+    ):
+        scheduler.cancel_run(run.id)
+    with pytest.raises(RunNotFoundError):
+        scheduler.cancel_run("7-1-1")
+    with pytest.raises(InvalidJobError, match="reason: expected 1 to 500 printable characters"):
+        scheduler.cancel_run(run.id, reason="")
+
+
+@pytest.mark.parametrize(
+    ("policies", "message"),
+    [
+        ({"overlap": "wait"}, "overlap: expected skip, queue, cancel, got 'wait'"),
+        ({"max_waiting": 0}, "max_waiting: expected a whole number from 1 to 1000, got 0"),
+        ({"timeout": 0}, "timeout: expected a timedelta from 0:00:00.001000 to"),
+        ({"timeout": -1}, "timeout: expected seconds, a timedelta or None, got -1"),
+        ({"timeout": "soon"}, "timeout: expected seconds, a timedelta or None, got 'soon'"),
+        ({"pause_after": 0}, "pause_after: expected a whole number from 1 to 100, got 0"),
+        ({"retry": 3}, "retry: expected a tickwork.Retry, got 3"),
+    ],
+)
+def test_an_impossible_policy_is_refused(policies: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidJobError) as caught:
+        memory_scheduler().add_job(deeds.nothing, **policies)
+
+    assert str(caught.value).startswith(message)
+
+
+def test_policies_have_defaults_that_a_scheduler_may_change(make_scheduler: MakeScheduler) -> None:
+    scheduler = make_scheduler(job_defaults={"timeout": 30, "overlap": "queue", "pause_after": 3})
+
+    job = scheduler.add_job(deeds.nothing, "interval", hours=1, timeout=None)
+
+    assert (job.timeout, job.overlap, job.pause_after) == (None, Overlap.QUEUE, 3)
 
 
 def test_a_job_that_raises_has_failed_and_is_tried_again(scheduler: BackgroundScheduler) -> None:

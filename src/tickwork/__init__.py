@@ -22,6 +22,7 @@ from tickwork.errors import (
     JobError,
     JobExistsError,
     JobNotFoundError,
+    RunClosedError,
     RunNotFoundError,
     SchedulerAlreadyRunningError,
     SchedulerError,
@@ -35,7 +36,8 @@ from tickwork.errors import (
     TriggerError,
 )
 from tickwork.executors.call import RunContext, current_run
-from tickwork.job import Job, Retry
+from tickwork.job import Job
+from tickwork.policies import Overlap, Retry
 from tickwork.run import Progress, Run, RunState
 from tickwork.scheduler import BackgroundScheduler, BlockingScheduler
 from tickwork.triggers import CronTrigger, DateTrigger, IntervalTrigger, Trigger
@@ -59,9 +61,11 @@ __all__ = [
     "JobError",
     "JobExistsError",
     "JobNotFoundError",
+    "Overlap",
     "Progress",
     "Retry",
     "Run",
+    "RunClosedError",
     "RunContext",
     "RunNotFoundError",
     "RunState",

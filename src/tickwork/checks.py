@@ -22,6 +22,12 @@ def check_whole(name: str, number: object, *, most: int) -> None:
         raise InvalidJobError(f"{name}: expected a whole number from 1 to {most}, got {shown(number)}")
 
 
+def check_fraction(name: str, number: object, *, least: float, most: float) -> None:
+    """InvalidJobError unless *number* is a number from *least* to *most*."""
+    if not isinstance(number, int | float) or isinstance(number, bool) or not least <= number <= most:
+        raise InvalidJobError(f"{name}: expected a number from {least} to {most}, got {shown(number)}")
+
+
 def check_duration(name: str, duration: object, *, least: timedelta, most: timedelta = LONGEST) -> None:
     """InvalidJobError unless *duration* is a timedelta from *least* to *most*."""
     if not isinstance(duration, timedelta) or not least <= duration <= most:

@@ -15,7 +15,8 @@ from typing import Any, ClassVar, Self
 
 from tickwork.clock import MICROSECOND, from_micros, to_micros
 from tickwork.errors import InvalidJobError, TriggerError
-from tickwork.job import DEFINITION, Job, Retry
+from tickwork.job import DEFINITION, Job
+from tickwork.policies import ONCE, RETRY_FIELDS, Overlap, Retry
 from tickwork.run import Progress
 from tickwork.triggers import TRIGGERS, Trigger, trigger_from_json
 
@@ -44,9 +45,14 @@ def write_definition(job: Job) -> str:
         "name": job.name,
         "executor": job.executor,
         "coalesce": job.coalesce,
+        "catch_up": job.catch_up,
         "misfire_grace_time": None if grace is None else grace // MICROSECOND,
         "max_instances": job.max_instances,
-        "retry": {"max_attempts": job.retry.max_attempts, "delay": job.retry.delay // MICROSECOND},
+        "overlap": job.overlap,
+        "max_waiting": job.max_waiting,
+        "timeout": None if job.timeout is None else job.timeout // MICROSECOND,
+        "retry": _write_retry(job.retry),
+        "pause_after": job.pause_after,
     })  # fmt: skip
 
 
@@ -59,11 +65,30 @@ def read_definition(text: str) -> dict[str, Any]:
     fields = {name: written[name] for name in DEFINITION if name in written}  # a newer version may write more
     fields["trigger"] = _read_trigger(fields["trigger"])
     fields["args"] = tuple(fields["args"])
-    if fields["misfire_grace_time"] is not None:
-        fields["misfire_grace_time"] = timedelta(microseconds=fields["misfire_grace_time"])
-    retry = fields["retry"]
-    fields["retry"] = Retry(retry["max_attempts"], timedelta(microseconds=retry["delay"]))
+    for name in ("misfire_grace_time", "timeout"):
+        if fields.get(name) is not None:
+            fields[name] = timedelta(microseconds=fields[name])
+    fields["overlap"] = Overlap(fields.get("overlap", Overlap.SKIP))
+    fields["retry"] = _read_retry(fields["retry"])
     return fields
+
+
+def _write_retry(retry: Retry) -> dict[str, Any]:
+    written = {name: getattr(retry, name) for name in RETRY_FIELDS}
+    return {
+        name: value // MICROSECOND if isinstance(value, timedelta) else value
+        for name, value in written.items()
+        if value != getattr(ONCE, name)
+    }
+
+
+def _read_retry(written: Mapping[str, Any]) -> Retry:
+    """What `_write_retry` wrote; a newer version may have written more."""
+    fields = {name: written[name] for name in RETRY_FIELDS if name in written}
+    for name in ("delay", "max_delay"):
+        if name in fields:
+            fields[name] = timedelta(microseconds=fields[name])
+    return Retry(**fields)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ TickworkError
 │   ├── JobExistsError (ValueError)       an id that is taken
 │   └── JobNotFoundError (LookupError)    an id that nothing has
 ├── RunNotFoundError (LookupError)
+├── RunClosedError                        a run that has ended, and was to be changed
 ├── SchedulerError
 │   ├── SchedulerAlreadyRunningError
 │   ├── SchedulerNotRunningError
@@ -77,6 +78,10 @@ class RunNotFoundError(TickworkError, LookupError):
     def __init__(self, run_id: str) -> None:
         super().__init__(f"expected the id of a run, got {run_id!r}: it never was, or it has been pruned")
         self.run_id = run_id
+
+
+class RunClosedError(TickworkError):
+    """A run has ended, and what has ended stays as it is."""
 
 
 class SchedulerError(TickworkError):

@@ -3,40 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from tickwork.checks import check_duration, check_text, check_whole, seconds
-from tickwork.errors import InvalidJobError
+from tickwork.checks import check_duration, check_text, check_whole
+from tickwork.errors import InvalidJobError, did_you_mean
+from tickwork.policies import ONCE, Overlap, Retry
 from tickwork.triggers import Trigger
 
 MAX_ID_LENGTH = 200
 MAX_INSTANCES = 10_000
-MAX_ATTEMPTS = 1_000
+MAX_WAITING = 1_000
+MAX_CATCH_UP = 1_000
+MAX_FAILURES = 100
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
-    """How often a run that failed, timed out or was lost is tried again.
-
-    With one attempt, the default, a job runs at most once for each fire time. With more, it runs at
-    least once: a run whose process died may have done its work before.
-    """
-
-    max_attempts: int = 1
-    """All attempts counted, the first one included."""
-    delay: timedelta = timedelta(0)
-    """How long the next attempt waits after the last one ended; a number means seconds."""
-
-    def __post_init__(self) -> None:
-        if isinstance(self.delay, int | float) and not isinstance(self.delay, bool):
-            object.__setattr__(self, "delay", seconds("Retry delay", self.delay))
-        check_whole("Retry max_attempts", self.max_attempts, most=MAX_ATTEMPTS)
-        check_duration("Retry delay", self.delay, least=timedelta(0))
-
-
-ONCE = Retry()
 NO_ARGUMENTS: Mapping[str, Any] = {}
 
 
@@ -58,11 +39,21 @@ class Job(NamedTuple):
     """The executor that calls the function."""
     coalesce: bool = True
     """Whether fire times missed together become one run, for the latest of them."""
+    catch_up: int | None = None
+    """How many of the fire times missed together are run: the latest so many, or none. None: as `coalesce` says."""
     misfire_grace_time: timedelta | None = None
     """How late a fire time may be fired; one that is later is recorded as missed. None: any."""
     max_instances: int = 1
     """How many of its runs may be active at once, on all nodes together."""
+    overlap: Overlap = Overlap.SKIP
+    """What becomes of a fire time while so many are active."""
+    max_waiting: int = 1
+    """How many fire times may wait then, with Overlap.QUEUE."""
+    timeout: timedelta | None = None
+    """How long a call may take. None: as long as it likes."""
     retry: Retry = ONCE
+    pause_after: int | None = None
+    """After how many failures in a row the job is paused. None: it goes on."""
 
     uid: int = 0
     """New each time a job is added: an id that is removed and added again is another job."""
@@ -92,6 +83,11 @@ class Job(NamedTuple):
         return None if self.paused else self.next_fire_time
 
     @property
+    def made_up(self) -> int | None:
+        """How many of the fire times missed together are run: the latest so many. None: all of them."""
+        return self.catch_up if self.catch_up is not None else 1 if self.coalesce else None
+
+    @property
     def paused(self) -> bool:
         return self.paused_at is not None
 
@@ -106,7 +102,8 @@ _STANDING = Job._fields.index("version")
 
 DEFINITION = (
     "func", "trigger", "args", "kwargs", "name", "executor",
-    "coalesce", "misfire_grace_time", "max_instances", "retry",
+    "coalesce", "catch_up", "misfire_grace_time", "max_instances", "overlap", "max_waiting", "timeout", "retry",
+    "pause_after",
 )  # fmt: skip
 """The fields that a declaration in code sets; the others tell where the schedule stands."""
 
@@ -120,9 +117,21 @@ def check_job(job: Job) -> Job:
     check_text("executor", job.executor, most=MAX_ID_LENGTH)
     if not isinstance(job.coalesce, bool):
         raise InvalidJobError(f"coalesce: expected True or False, got {job.coalesce!r}")
+    if job.catch_up is not None and job.catch_up != 0:
+        check_whole("catch_up", job.catch_up, most=MAX_CATCH_UP)
     if job.misfire_grace_time is not None:
         check_duration("misfire_grace_time", job.misfire_grace_time, least=timedelta(microseconds=1))
     check_whole("max_instances", job.max_instances, most=MAX_INSTANCES)
+    if not isinstance(job.overlap, Overlap):
+        known = ", ".join(Overlap)
+        raise InvalidJobError(
+            f"overlap: expected {known}, got {job.overlap!r}{did_you_mean(str(job.overlap), Overlap)}"
+        )
+    check_whole("max_waiting", job.max_waiting, most=MAX_WAITING)
+    if job.timeout is not None:
+        check_duration("timeout", job.timeout, least=timedelta(milliseconds=1))
+    if job.pause_after is not None:
+        check_whole("pause_after", job.pause_after, most=MAX_FAILURES)
     if not isinstance(job.retry, Retry):
         raise InvalidJobError(f"retry: expected a tickwork.Retry, got {job.retry!r}: write Retry(max_attempts=3)")
     return job

@@ -16,17 +16,21 @@ from typing import TypeGuard
 
 from tickwork import plan
 from tickwork.errors import RunNotFoundError, StoreError
-from tickwork.events import Event, JobFired, Listeners, RunSettled, RunStarted, StoreLost, StoreRecovered
+from tickwork.events import Event, JobChanged, JobFired, Listeners, RunSettled, RunStarted, StoreLost, StoreRecovered
 from tickwork.executors.base import Executor
 from tickwork.executors.call import NOWHERE, Call
 from tickwork.executors.injection import Surroundings
 from tickwork.held import HeldCalls
-from tickwork.job import ONCE, Job, Retry
+from tickwork.job import Job
 from tickwork.plan import Change, Hold, Settlement
+from tickwork.policies import ONCE, Retry
 from tickwork.refs import Function, find_function
-from tickwork.run import Failed, Lost, Outcome, Released, Run, RunState
+from tickwork.run import Cancelled, Failed, Lost, Outcome, Released, Run, RunState, TimedOut
 from tickwork.stores.base import Store
 
+RAN = (RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT, RunState.LOST)
+MOST_FAILURES = 1_000
+"""How many rows are read to see whether a job fails too often."""
 FAR_OFF = datetime.max.replace(tzinfo=UTC)
 
 log = logging.getLogger("tickwork.loop")
@@ -85,6 +89,8 @@ class Loop:
         self._wake = wake
         self._surroundings = surroundings
         self._calls: set[Call] = set()
+        self._timed: set[Call] = set()
+        """Those that have begun and may take only so long."""
         self._held = HeldCalls()
         self._round = Round()
         self._reports: deque[tuple[Call, Outcome, datetime]] = deque()
@@ -108,6 +114,7 @@ class Loop:
         """Do everything that is due now; return when to look again."""
         now = self._now()
         self.start_due_runs(now)
+        self.end_overdue_calls(now)
         if not self._is_time_for_a_round(now):
             return self.next_tick()
         try:
@@ -128,6 +135,7 @@ class Loop:
         with self.store.together():
             for step in (
                 self.settle_reported,
+                self.heed_cancellations,
                 self.renew_leases,
                 self.reap_lost_runs,
                 self.fire_due_jobs,
@@ -147,6 +155,7 @@ class Loop:
             calls = [call for call in due if self._still_holds(call, now)]
             for call in calls:
                 call.submitted_at = now
+            self._timed.update(call for call in calls if call.job.timeout is not None)
             self.executors[executor].submit(calls)
             if self._listeners:
                 for call in calls:
@@ -157,6 +166,13 @@ class Loop:
         while self._withdrawn:
             uid, outcome = self._withdrawn.popleft()
             self._let_go(self._held.of_job(uid), outcome, now)
+
+    def end_overdue_calls(self, now: datetime) -> None:
+        """Ask those to end that have gone on for longer than they may."""
+        for call in [*self._timed]:
+            if call.deadline is not None and call.deadline <= now:
+                self._timed.discard(call)
+                self._ask_to_end(call, TimedOut(f"it took longer than its timeout of {call.job.timeout}"))
 
     def settle_reported(self, now: datetime) -> None:
         """Close the runs whose calls have ended."""
@@ -169,6 +185,20 @@ class Loop:
             for call, outcome, at in reported:
                 self._settle_alone(call, outcome, at)
         self._round.settled = len(reported)
+
+    def heed_cancellations(self, now: datetime) -> None:
+        """Ask those to end that somebody, on whatever node, wants to end."""
+        cancelling = self.store.cancelling(self.node)
+        calls = {call.run.id: call for call in self._calls} if cancelling else {}
+        for run in cancelling:
+            call = calls.get(run.id)
+            if call is not None and call.asked is None:
+                call.run = run
+                why = Cancelled(run.cancel_reason or "")
+                if call.submitted_at is None:
+                    self._let_go([call], why, now)
+                else:
+                    self._ask_to_end(call, why)
 
     def renew_leases(self, now: datetime) -> None:
         """Tell the store, a third of a lease at a time, that our runs go on; and how far they have come."""
@@ -210,9 +240,14 @@ class Loop:
             return
         for executor, room in self._room().items():
             fired = self._fire(executor, room, now)
-            self._take(executor, [(job, run) for job, runs in fired for run in runs if run.state is RunState.RUNNING])
+            self._take(
+                executor, [(job, run) for job, runs, _ in fired for run in runs if run.state is RunState.RUNNING]
+            )
             if self._listeners:
-                self._round.events += [JobFired(job, runs) for job, runs in fired]
+                self._round.events += [JobFired(job, runs) for job, runs, _ in fired]
+                self._round.events += [
+                    RunSettled(run) for change in fired for run in change.cancelled if run.state.closed
+                ]
 
     def claim_waiting_runs(self, now: datetime) -> None:
         """Take runs that wait: retries, runs that someone asked for, what another node had no room for."""
@@ -234,6 +269,7 @@ class Loop:
             self._reports.popleft()
         self._calls.difference_update(done.ended)
         self._progressed.difference_update(done.ended)
+        self._timed.difference_update(done.ended)
         if self._aside:
             for call in done.ended:
                 self._aside.pop(call.job.uid, None)  # it may have waited for this one to end
@@ -287,8 +323,10 @@ class Loop:
     def next_tick(self) -> datetime:
         """When the next run starts or the next round is due, whichever is first."""
         look_at = self._rest_until if self._news else max(self._look_at, self._rest_until)
-        first_at = self._held.first_at
-        return look_at if first_at is None else min(look_at, first_at)
+        wishes = [look_at, *self._deadlines()]
+        if self._held.first_at is not None:
+            wishes.append(self._held.first_at)
+        return min(wishes)
 
     # called from any thread
 
@@ -328,6 +366,22 @@ class Loop:
         self.wake()
 
     # thin actions
+
+    def _deadlines(self) -> Iterable[datetime]:
+        """When calls may have taken too long. Of one that has not begun: at the earliest."""
+        now = self.clock.now()
+        return (call.deadline or now + call.job.timeout for call in self._timed if call.job.timeout is not None)
+
+    def _ask_to_end(self, call: Call, why: TimedOut | Cancelled) -> None:
+        """A call is to end, and does so as soon as its executor can make it; meanwhile its row says so."""
+        call.asked = why
+        if not self.executors[call.job.executor].cancel(call):
+            log.warning(
+                "run %s of job %r goes on until its function returns, which cannot be stopped: %s",
+                call.run.id, call.job.id, why.reason,
+            )  # fmt: skip
+        self._progressed.add(call)
+        self._news = True
 
     def _rest(self, more_now: bool) -> timedelta:
         """How long to let news gather before the next round. None where there is work to do meanwhile."""
@@ -476,6 +530,8 @@ class Loop:
         return False
 
     def _ending(self, call: Call, outcome: Outcome, at: datetime) -> Settlement:
+        if call.asked is not None:
+            outcome = plan.ending(call.asked, outcome)
         return plan.settle(
             call.run, call.job.retry, outcome, at, started_at=call.started_at, progress=call.progress
         )  # fmt: skip
@@ -498,6 +554,12 @@ class Loop:
         won = self.store.settle([settlement for _, settlement in ending])
         if self._listeners:
             self._round.events += [RunSettled(settlement.run) for settlement in won]
+        failing = {
+            call.job.id: call.job for call, settlement in ending
+            if call.job.pause_after is not None and _failed_for_good(settlement)
+        }  # fmt: skip
+        for job in failing.values():
+            self._pause_if_it_fails_too_often(job)
         if len(won) < len(ending):
             written = {id(settlement) for settlement in won}
             self._settle([
@@ -505,6 +567,17 @@ class Loop:
                 if id(refused) not in written and (again := self._settle_again(call, refused)) is not None
             ])  # fmt: skip
         self._round.ended += [call for call, _ in ending]
+
+    def _pause_if_it_fails_too_often(self, job: Job) -> None:
+        assert job.pause_after is not None
+        most = min(job.pause_after * job.retry.max_attempts, MOST_FAILURES)
+        newest = self.store.runs(job_id=job.id, states=RAN, limit=most)
+        current = [one for one in self.store.jobs(ids=[job.id]) if one.uid == job.uid and not one.paused]
+        if current and plan.fails_too_often(job, newest):
+            reason = f"it failed {job.pause_after} times in a row, the last time with: {newest[0].reason}"
+            log.warning("job %r is paused: %s", job.id, reason)
+            for change in self.store.save([plan.pause(current[0], self.clock.now(), reason)]):
+                self._round.events.append(JobChanged(change.job))
 
     def _settle_again(self, call: Call, refused: Settlement) -> Settlement | None:
         """What to write instead of an ending that was refused: it was decided on an older version of the run.
@@ -514,7 +587,8 @@ class Loop:
         """
         current = self._current(call)
         if self._is_ours(current):
-            return Settlement(refused.run._replace(version=current.version + 1), refused.attempt)
+            as_ours = refused.run._replace(version=current.version + 1, cancel_reason=current.cancel_reason)
+            return Settlement(as_ours, refused.attempt)
         written = current is not None and current.version == refused.run.version and current.state is refused.run.state
         if not written:
             log.warning(
@@ -592,12 +666,14 @@ class Loop:
             )  # fmt: skip
         self.finished = True
 
-    def _lost(self, run: Run) -> Lost | Released:
+    def _lost(self, run: Run) -> Lost | Released | Cancelled:
         """What becomes of a run whose lease has ended. If it is ours and there is no call of it, it never began:
         we were not told that it was given to us.
         """
         if run.node == self.node and run.id not in {call.run.id for call in self._calls}:
             return Released()
+        if run.cancel_reason is not None:
+            return Cancelled(run.cancel_reason)
         return Lost(f"node {run.node} did not renew its lease, which ended at {run.lease_until:%Y-%m-%dT%H:%M:%SZ}")
 
     def _retry_of(self, run: Run) -> Retry:
@@ -607,4 +683,10 @@ class Loop:
 
 def _as_it_stands(call: Call) -> Run:
     """The call's run with what only this process knows so far."""
-    return call.run._replace(started_at=call.started_at, progress=call.progress)
+    reason = None if call.asked is None else call.asked.reason
+    return call.run._replace(started_at=call.started_at, progress=call.progress, reason=reason)
+
+
+def _failed_for_good(settlement: Settlement) -> bool:
+    """Whether a fire time has failed, and is not tried again."""
+    return settlement.attempt is None and settlement.run.state in plan.FAILURES

@@ -7,12 +7,13 @@ what a job becomes and which runs are born with it, and the store writes both or
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, assert_never
 
 from tickwork.clock import MICROSECOND
 from tickwork.errors import InvalidJobError, TriggerError, did_you_mean
-from tickwork.job import DEFINITION, Job, Retry, check_job
+from tickwork.job import DEFINITION, Job, check_job
+from tickwork.policies import Overlap, Retry
 from tickwork.run import (
     TRANSITIONS,
     Cancelled,
@@ -32,6 +33,10 @@ from tickwork.triggers import DateTrigger, Trigger
 
 MAX_CATCH_UP = 100
 """How many runs of a job may wait at once, when it does not coalesce what it missed."""
+ON_TIME = timedelta(minutes=1)
+"""With catch_up=0 and without a misfire_grace_time: what is fired within it was not missed."""
+
+FAILURES = frozenset({RunState.FAILED, RunState.TIMED_OUT, RunState.LOST})
 
 COALESCED = "coalesced: several fire times were due at once, and the latest of them was run"
 
@@ -39,10 +44,14 @@ MODIFIABLE = (*DEFINITION, "next_fire_time")
 
 
 class Change(NamedTuple):
-    """A job as it becomes, and the runs born with that. Its version is one above the one that was read."""
+    """A job as it becomes, the runs born with that, and those that must make way for them.
+
+    The version of each is one above the one that was read.
+    """
 
     job: Job
     runs: tuple[Run, ...] = ()
+    cancelled: tuple[Run, ...] = ()
 
 
 class Settlement(NamedTuple):
@@ -91,20 +100,39 @@ def fire(
     if full and first > now:
         return None
     last, following = latest_fire_time(job.trigger, first, now)
-    grace = job.misfire_grace_time
+    most = job.made_up
+    grace = ON_TIME if most == 0 and job.misfire_grace_time is None else job.misfire_grace_time
     if grace is None and last is first and not full:  # as nearly always: one fire time, and nothing in its way
         return _advance(job, first, following, _born(job, first, hold))
     on_time = first if grace is None else _first_since(job.trigger, first, now - grace)
     if on_time is None or on_time > last:
-        return _advance(job, last, following, _not_run(job, now, RunState.MISSED, _late(job, now, first), first, last))
-    missed = _before(job, now, RunState.MISSED, _late(job, now, first), first, on_time) if on_time > first else ()
-    if full and (job.coalesce or not _catches_up(active, on_time, last)):
-        skipped = _not_run(job, now, RunState.SKIPPED, _in_the_way(job, active), on_time, last)
-        return _advance(job, last, following, *missed, skipped)
-    if job.coalesce:
-        coalesced = _before(job, now, RunState.SKIPPED, COALESCED, on_time, last)
-        return _advance(job, last, following, *missed, *coalesced, _born(job, last, hold))
-    return _catch_up(job, active, hold, room, missed, on_time, last)
+        late = _late(now - first, grace)
+        return _advance(job, last, following, _not_run(job, now, RunState.MISSED, late, first, last))
+    missed = _before(job, now, RunState.MISSED, _late(now - first, grace), first, on_time) if on_time > first else ()
+    at_most_one = most is not None and most <= 1
+    if full and (at_most_one or not _catches_up(active, on_time, last)):
+        return _overlap(job, active, now, last, following, missed, on_time)
+    if at_most_one:
+        return _advance(job, last, following, *missed, *_coalesced(job, now, on_time, last), _born(job, last, hold))
+    kept = on_time if most is None else first_of_latest(job.trigger, on_time, last, most)
+    too_many = _before(job, now, RunState.MISSED, f"catch_up is {most}, and so many later ones are run", on_time, kept)
+    return _catch_up(job, active, hold, room, (*missed, *too_many), kept, last)
+
+
+def _overlap(
+    job: Job, active: Sequence[Run], now: datetime, last: datetime, following: datetime | None,
+    missed: Sequence[Run], first: datetime,
+) -> Change:  # fmt: skip
+    """What becomes of the fire times from *first* through *last* while too many runs are active."""
+    waiting = [run for run in active if run.state is RunState.PENDING]
+    if job.overlap is Overlap.SKIP or (job.overlap is Overlap.QUEUE and len(waiting) >= job.max_waiting):
+        why = _in_the_way(job, active) if job.overlap is Overlap.SKIP else _no_room_to_wait(job, waiting)
+        return _advance(job, last, following, *missed, _not_run(job, now, RunState.SKIPPED, why, first, last))
+    change = _advance(job, last, following, *missed, *_coalesced(job, now, first, last), _born(job, last, None))
+    if job.overlap is Overlap.QUEUE:
+        return change
+    why = f"the fire time {last:%Y-%m-%dT%H:%M:%SZ} took its place"
+    return change._replace(cancelled=tuple(cancel(run, why, now) for run in active if run.cancel_reason is None))
 
 
 def _catches_up(active: Sequence[Run], first: datetime, last: datetime) -> bool:
@@ -148,6 +176,27 @@ def latest_fire_time(trigger: Trigger, first: datetime, until: datetime) -> tupl
             bound = middle
 
 
+def first_of_latest(trigger: Trigger, first: datetime, last: datetime, count: int) -> datetime:
+    """The earliest of the latest *count* fire times from *first* through *last*, which are fire times both."""
+    earliest = last
+    for _ in range(count - 1):
+        if earliest <= first:
+            break
+        earliest = _fire_time_before(trigger, earliest, first)
+    return earliest
+
+
+def _fire_time_before(trigger: Trigger, later: datetime, first: datetime) -> datetime:
+    """The last fire time before *later*, found by looking back twice as far each time; at the earliest *first*."""
+    reach = timedelta(seconds=1)
+    while (since := later - reach) > first:
+        found = trigger.next_after(since)
+        if found is not None and found < later:
+            return latest_fire_time(trigger, found, later - MICROSECOND)[0]
+        reach *= 2
+    return latest_fire_time(trigger, first, later - MICROSECOND)[0]
+
+
 def settle(
     run: Run, retry: Retry, outcome: Outcome, now: datetime, *,
     started_at: datetime | None = None, progress: Progress | None = None,
@@ -163,10 +212,49 @@ def settle(
     match outcome:
         case Succeeded() | Cancelled() | Skipped():
             return Settlement(ended)
-        case Failed() | TimedOut() | Lost():
-            return Settlement(ended, _next_attempt(run, retry, now))
+        case Failed() | TimedOut():
+            return Settlement(ended, _next_attempt(run, retry, outcome.raised, now))
+        case Lost():
+            return Settlement(ended, _next_attempt(run, retry, None, now))
         case _:
             assert_never(outcome)
+
+
+def ending(asked: TimedOut | Cancelled | None, outcome: Outcome) -> Outcome:
+    """What a call has come to that reports *outcome*, after it was *asked* to end.
+
+    One that timed out has, whatever it did with the time that it took beyond; one that was to be cancelled and
+    succeeded all the same has succeeded.
+    """
+    match asked:
+        case None:
+            return outcome
+        case TimedOut():
+            return asked
+        case Cancelled():
+            return outcome if isinstance(outcome, Succeeded) else asked
+        case _:
+            assert_never(asked)
+
+
+def cancel(run: Run, reason: str, now: datetime) -> Run:
+    """A run that waits is closed; one that runs is asked to end, which its node sees to."""
+    assert not run.state.closed, f"{run.id} has ended"
+    asked = run._replace(cancel_reason=reason)
+    if run.state is RunState.PENDING:
+        return asked.ended_with(Cancelled(reason), now, None, None)
+    return asked._replace(version=run.version + 1)
+
+
+def fails_too_often(job: Job, newest: Sequence[Run]) -> bool:
+    """Whether the last `pause_after` fire times of *job* all failed; *newest* are its rows that ran, newest first."""
+    if job.pause_after is None:
+        return False
+    last_attempts: dict[str, Run] = {}
+    for run in newest:
+        last_attempts.setdefault(run.key, run)
+    verdicts = [*last_attempts.values()][: job.pause_after]
+    return len(verdicts) == job.pause_after and all(run.state in FAILURES for run in verdicts)
 
 
 def pause(job: Job, now: datetime, reason: str | None) -> Change:
@@ -307,19 +395,27 @@ def _first_since(trigger: Trigger, first: datetime, since: datetime) -> datetime
     return first if first >= since else trigger.next_after(since - MICROSECOND)
 
 
-def _next_attempt(run: Run, retry: Retry, now: datetime) -> Run | None:
-    if run.attempt >= retry.max_attempts:
+def _next_attempt(run: Run, retry: Retry, raised: Sequence[str] | None, now: datetime) -> Run | None:
+    if not retry.allows(run.attempt, raised):
         return None
     return Run(
         job_id=run.job_id, job_uid=run.job_uid, fire_time=run.fire_time, origin=run.origin,
-        attempt=run.attempt + 1, available_at=now + retry.delay,
+        attempt=run.attempt + 1, available_at=now + retry.wait_after(run.attempt, run.key),
     )  # fmt: skip
 
 
-def _late(job: Job, now: datetime, first: datetime) -> str:
-    return f"fired {now - first} late, and misfire_grace_time is {job.misfire_grace_time}"
+def _coalesced(job: Job, now: datetime, first: datetime, last: datetime) -> tuple[Run, ...]:
+    return _before(job, now, RunState.SKIPPED, COALESCED, first, last)
+
+
+def _late(late: timedelta, grace: timedelta | None) -> str:
+    return f"fired {late} late, and misfire_grace_time is {grace}"
 
 
 def _in_the_way(job: Job, active: Sequence[Run]) -> str:
     verb = "running" if active[0].state is RunState.RUNNING else "waiting"
     return f"max_instances is {job.max_instances}, and run {active[0].id} was still {verb}"
+
+
+def _no_room_to_wait(job: Job, waiting: Sequence[Run]) -> str:
+    return f"max_waiting is {job.max_waiting}, and run {waiting[0].id} was still waiting"

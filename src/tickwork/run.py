@@ -13,6 +13,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from tickwork.clock import from_micros, to_micros
 from tickwork.errors import RunNotFoundError
+from tickwork.policies import exception_names
 
 
 class RunState(StrEnum):
@@ -105,6 +106,8 @@ class Run(NamedTuple):
     result: Any = None
     """What the function returned, if that was small and plain JSON."""
     progress: Progress | None = None
+    cancel_reason: str | None = None
+    """Why someone asked that it end. None: nobody did."""
 
     def __hash__(self) -> int:
         return hash((self.job_uid, self.fire_time, self.attempt, self.version))
@@ -116,6 +119,7 @@ class Run(NamedTuple):
         return _new(Run, (
             *self[:_STANDING], outcome.state, self.version + 1, self.node, None,
             started_at or self.started_at, at, outcome.reason, outcome.error, outcome.result, progress or self.progress,
+            self.cancel_reason,
         ))  # fmt: skip
 
     def released(self) -> Run:
@@ -192,6 +196,8 @@ class Failed:
 
     reason: str
     error: str | None = None
+    raised: tuple[str, ...] = ()
+    """The names of the exception's class and of those it is derived from; see `Retry.on`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,6 +213,7 @@ class Unfinished:
 class TimedOut(Unfinished):
     __slots__ = ()
     state: ClassVar = RunState.TIMED_OUT
+    raised: ClassVar = exception_names(TimeoutError())
 
 
 class Cancelled(Unfinished):

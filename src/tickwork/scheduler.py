@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar, final
 
 from tickwork import plan
-from tickwork.checks import check_duration, seconds
+from tickwork.checks import check_duration, check_text, seconds
 from tickwork.clock import MICROSECOND, Clock, aware_utc
 from tickwork.driver import Driver
 from tickwork.errors import (
@@ -25,6 +25,7 @@ from tickwork.errors import (
     InvalidJobError,
     JobExistsError,
     JobNotFoundError,
+    RunClosedError,
     SchedulerAlreadyRunningError,
     SchedulerNotRunningError,
     did_you_mean,
@@ -35,16 +36,18 @@ from tickwork.events import (
     JobRemoved,
     Listener,
     Listeners,
+    RunSettled,
     SchedulerStarted,
     SchedulerStopped,
 )
 from tickwork.executors.base import Executor
-from tickwork.executors.call import inside_run, keep_arguments
+from tickwork.executors.call import MAX_REASON_LENGTH, inside_run, keep_arguments
 from tickwork.executors.injection import Surroundings
 from tickwork.executors.threads import ThreadExecutor
-from tickwork.job import NO_ARGUMENTS, ONCE, Job, Retry, check_job
+from tickwork.job import NO_ARGUMENTS, Job, check_job
 from tickwork.loop import Loop, Timing
 from tickwork.plan import Change
+from tickwork.policies import ONCE, Overlap, Retry
 from tickwork.refs import Function, find_function, name_function
 from tickwork.run import Cancelled, Outcome, Released, Run, RunState, Skipped
 from tickwork.stores import make_store
@@ -57,7 +60,10 @@ MAX_TRIES = 100
 DEFAULT_TIMING = Timing()
 PATIENCE = 5.0
 """Seconds that `start` waits for the runs of a shutdown that goes on in the background."""
-JOB_DEFAULTS = ("coalesce", "misfire_grace_time", "max_instances", "retry", "executor")
+JOB_DEFAULTS = (
+    "coalesce", "catch_up", "misfire_grace_time", "max_instances", "overlap", "max_waiting", "timeout", "retry",
+    "pause_after", "executor",
+)  # fmt: skip
 
 F = TypeVar("F", bound=Function)
 
@@ -94,7 +100,8 @@ class Scheduler:
 
     *store* is a URL (`sqlite:///jobs.db`), a store, or None for memory. *executors* adds to or replaces
     `threads` and `asyncio`. *timezone* is that of triggers that name none. *job_defaults* are the policies
-    of jobs that choose none: `coalesce`, `misfire_grace_time`, `max_instances`, `retry`, `executor`.
+    of jobs that choose none: `coalesce`, `catch_up`, `misfire_grace_time`, `max_instances`, `overlap`, `max_waiting`,
+    `timeout`, `retry`, `pause_after`, `executor`.
     *lease* is how long a run is believed to go on after its node was last heard of, *poll* the
     longest time until news is noticed when no bell rings.
 
@@ -216,9 +223,14 @@ class Scheduler:
         name: str | None = None,
         executor: str | Unset | None = UNSET,
         coalesce: bool | Unset = UNSET,
+        catch_up: int | Unset | None = UNSET,
         misfire_grace_time: timedelta | float | Unset | None = UNSET,
         max_instances: int | Unset = UNSET,
+        overlap: Overlap | str | Unset = UNSET,
+        max_waiting: int | Unset = UNSET,
+        timeout: timedelta | float | Unset | None = UNSET,
         retry: Retry | Unset | None = UNSET,
+        pause_after: int | Unset | None = UNSET,
         next_run_time: datetime | Unset | None = UNSET,
         replace_existing: bool = False,
         **trigger_args: Any,
@@ -243,7 +255,8 @@ class Scheduler:
         """
         job = self._make_job(
             func, trigger, args=args, kwargs=kwargs, id=id, name=name, executor=executor, coalesce=coalesce,
-            misfire_grace_time=misfire_grace_time, max_instances=max_instances, retry=retry,
+            catch_up=catch_up, misfire_grace_time=misfire_grace_time, max_instances=max_instances, overlap=overlap,
+            max_waiting=max_waiting, timeout=timeout, retry=retry, pause_after=pause_after,
             next_run_time=next_run_time, trigger_args=trigger_args,
         )  # fmt: skip
         with self._lock:  # a start that goes on is waited for
@@ -320,6 +333,28 @@ class Scheduler:
     def resume_job(self, job_id: str) -> Job:
         """Fire this job again from now on; what fell into the pause is not made up. Raises JobNotFoundError."""
         return self._change(job_id, plan.resume)
+
+    def cancel_run(self, run_id: str, *, reason: str = "somebody asked for it") -> Run:
+        """Cancel a run on whatever node: one that waits is closed, one that goes on is asked to end.
+
+        A coroutine is cancelled, which the ledger shows when it has ended; a plain function may look at
+        `run.cancelled`, and otherwise goes on until it returns. Returns the run as it is now. Raises
+        RunNotFoundError, RunClosedError, StoreError.
+        """
+        check_text("reason", reason, most=MAX_REASON_LENGTH)
+        store = self._opened_store()
+        for _ in range(MAX_TRIES):
+            run = store.run(run_id)
+            if run.state.closed:
+                raise RunClosedError(
+                    f"cancel_run: expected a run that has not ended, got {run_id}, which ended as {run.state}"
+                )
+            for cancelled in store.cancel([plan.cancel(run, reason, store.clock.now())]):
+                self._ring()
+                if cancelled.state.closed:
+                    self._listeners.tell(RunSettled(cancelled))
+                return cancelled
+        raise _too_many_conflicts(f"run {run_id}")
 
     def remove_job(self, job_id: str) -> None:
         """Remove a job; its waiting runs are cancelled, running ones go on. Raises JobNotFoundError."""
@@ -432,9 +467,12 @@ class Scheduler:
         if not isinstance(executor, str) or executor not in self._executors:
             known = did_you_mean(str(executor), self._executors)
             raise InvalidJobError(f"executor: expected one of this scheduler's, got {executor!r}{known}")
-        if "misfire_grace_time" in read:
-            grace = _seconds("misfire_grace_time", read["misfire_grace_time"])
-            read["misfire_grace_time"] = None if grace is None else timedelta(seconds=grace)
+        for name in ("misfire_grace_time", "timeout"):
+            if name in read:
+                length = _seconds(name, read[name])
+                read[name] = None if length is None else timedelta(seconds=length)
+        if isinstance(read.get("overlap"), str) and read["overlap"] in [*Overlap]:
+            read["overlap"] = Overlap(read["overlap"])
         if "retry" in read and read["retry"] is None:
             read["retry"] = ONCE
         return read

@@ -6,7 +6,8 @@ import json
 from datetime import UTC, datetime, timedelta
 
 from tickwork.fastapi.models import HealthView, JobView, RunSummary, RunView
-from tickwork.job import Job, Retry
+from tickwork.job import Job
+from tickwork.policies import Overlap, Retry
 from tickwork.run import Origin, Progress, Run, RunState
 from tickwork.scheduler import Health
 from tickwork.triggers import CronTrigger, IntervalTrigger
@@ -17,7 +18,8 @@ SECOND = timedelta(seconds=1)
 JOB = Job(
     id="app.jobs:refresh", func="app.jobs:refresh", name="refresh", uid=7, anchored_at=SIX, next_fire_time=SIX,
     trigger=IntervalTrigger(minutes=10, start_date=SIX), kwargs={"password": "hunter2"},
-    misfire_grace_time=90 * SECOND, retry=Retry(max_attempts=3, delay=2.5 * SECOND),
+    misfire_grace_time=90 * SECOND, overlap=Overlap.QUEUE, max_waiting=2, timeout=30 * SECOND, pause_after=5,
+    retry=Retry(max_attempts=3, delay=2.5 * SECOND, backoff=2, jitter=0.5, on=ConnectionError),
 )  # fmt: skip
 RUN = Run(
     job_id="app.jobs:refresh", job_uid=7, fire_time=SIX, available_at=SIX, state=RunState.FAILED, node="n",
@@ -49,6 +51,7 @@ def test_a_run_in_full() -> None:
         "duration": 0.75,
         "reason": "ValueError: no",
         "progress": {"done": 3, "total": 4, "message": "pages"},
+        "cancel_reason": None,
         "has_error": True,
         "error": "Traceback ...",
         "result": None,
@@ -81,9 +84,22 @@ def test_a_job_in_full_but_for_its_arguments() -> None:
         "pause_reason": None,
         "ended": False,
         "coalesce": True,
+        "catch_up": None,
         "misfire_grace_time": 90,
         "max_instances": 1,
-        "retry": {"max_attempts": 3, "delay": 2.5},
+        "overlap": "queue",
+        "max_waiting": 2,
+        "timeout": 30,
+        "retry": {
+            "max_attempts": 3,
+            "delay": 2.5,
+            "backoff": 2,
+            "max_delay": 86400,
+            "jitter": 0.5,
+            "on": ["ConnectionError"],
+            "give_up_on": [],
+        },
+        "pause_after": 5,
     }
 
 

@@ -434,6 +434,7 @@ def test_dependencies_guard_every_route(scheduler: ManualScheduler) -> None:
             "/jobs", "/jobs/refresh", "/runs", "/runs/x",
         )),
         *(("POST", f"/tickwork/jobs/refresh/{verb}") for verb in ("pause", "resume", "run")),
+        ("POST", "/tickwork/runs/x/cancel"),
         ("DELETE", "/tickwork/jobs/refresh"),
     ]  # fmt: skip
 
@@ -554,6 +555,23 @@ def test_a_protected_router_answers_to_every_name(scheduler: ManualScheduler, cl
 # in an app
 
 
+def test_a_run_that_waits_is_cancelled_and_one_that_has_ended_is_not(
+    scheduler: ManualScheduler, client: Client
+) -> None:
+    run = client.post("/jobs/refresh/run", headers=JSON).json()
+
+    cancelled = client.post(f"/runs/{run['id']}/cancel", json={"reason": "no need"})
+    again = client.post(f"/runs/{run['id']}/cancel", headers=JSON)
+
+    assert cancelled.status_code == 202
+    assert (cancelled.json()["state"], cancelled.json()["reason"]) == ("cancelled", "no need")
+    assert (again.status_code, again.json()) == (409, {
+        "detail": f"cancel_run: expected a run that has not ended, got {run['id']}, which ended as cancelled"
+    })  # fmt: skip
+    assert client.post("/runs/7-1-1/cancel", headers=JSON).status_code == 404
+    assert client.post(f"/runs/{run['id']}/cancel", json={"reason": "two\nlines"}).status_code in (409, 422)
+
+
 def test_it_works_below_any_prefix_and_twice_in_one_app(scheduler: ManualScheduler) -> None:
     other = ManualScheduler()
     app = FastAPI()
@@ -571,7 +589,7 @@ def test_the_documentation_of_the_api_is_complete(scheduler: ManualScheduler) ->
 
     assert set(paths) == {
         "/jobs", "/jobs/{job_id}", "/jobs/{job_id}/pause", "/jobs/{job_id}/resume", "/jobs/{job_id}/run",
-        "/runs", "/runs/{run_id}", "/health", "/overview",
+        "/runs", "/runs/{run_id}", "/runs/{run_id}/cancel", "/health", "/overview",
     }  # fmt: skip
     body = paths["/jobs/{job_id}/pause"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert body["properties"].keys() == {"reason"}

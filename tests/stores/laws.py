@@ -28,8 +28,9 @@ from tests.samples import (
 )
 
 from tickwork.errors import JobExistsError, JobNotFoundError, RunNotFoundError
-from tickwork.job import Job, Retry
-from tickwork.plan import Change, Hold, Settlement, settle
+from tickwork.job import Job
+from tickwork.plan import Change, Hold, Settlement, cancel, settle
+from tickwork.policies import Retry
 from tickwork.run import Cancelled, Failed, Lost, Origin, Progress, Released, Run, RunState, Succeeded
 from tickwork.stores.base import Decide, Outlook, Store
 from tickwork.testing import VirtualClock
@@ -662,6 +663,64 @@ class StoreLaws:
         lost = store.lost(PLENTY)
 
         assert lost == []
+
+    # cancel
+
+    def test_cancelling_closes_what_waits_and_marks_what_runs(self, store: Store) -> None:
+        store.add([job := make_job()])
+        waiting, running, other = make_run(job, NOW + MINUTE), held_run(job), held_run(job, NOW + 2 * MINUTE, node="b")
+        store.save([next_version(job, waiting, running, other)])
+        asked = [cancel(run, "no need", NOW) for run in (waiting, running)]
+
+        won = store.cancel(asked)
+
+        assert won == asked
+        assert [store.run(run.id) for run in asked] == asked
+        assert store.cancelling("a") == [asked[1]]
+        assert store.cancelling("b") == []
+        assert claimed(store) == []
+
+    def test_what_is_closed_or_was_changed_meanwhile_is_not_cancelled(self, store: Store) -> None:
+        store.add([job := make_job()])
+        closed, renewed = held_run(job), held_run(job, NOW + MINUTE)
+        store.save([next_version(job, closed, renewed)])
+        asked = [cancel(run, "no need", NOW) for run in (closed, renewed)]
+        settled = settle(closed, job.retry, DONE, NOW)
+        store.settle([settled])
+        store.renew([renewed], NOW + MINUTE)
+
+        won = store.cancel(asked)
+
+        assert won == []
+        assert store.run(closed.id) == settled.run
+        assert store.cancelling("a") == []
+
+    def test_what_was_asked_to_end_is_renewed_and_settled_as_usual(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        (asked,) = store.cancel([cancel(run, "no need", NOW)])
+        (renewed,) = store.renew([asked._replace(reason="it goes on")], NOW + MINUTE)
+
+        again = store.cancelling("a")
+        store.settle([settlement := settle(renewed, job.retry, Cancelled("no need"), NOW)])
+
+        assert again == [renewed]
+        assert store.cancelling("a") == []
+        assert store.run(renewed.id) == settlement.run
+        assert settlement.run.cancel_reason == "no need"
+
+    def test_a_change_cancels_what_must_make_way(self, store: Store) -> None:
+        store.add([job := make_job()])
+        old, waiting = held_run(job, NOW - MINUTE), make_run(job, NOW - 2 * MINUTE)
+        store.save([next_version(job, old, waiting)])
+        make_way = tuple(cancel(run, "a newer one", NOW) for run in (old, waiting))
+        decide: Decide = lambda jobs, *_: [next_version(jobs[0], make_run(jobs[0]))._replace(cancelled=make_way)]  # noqa: E731
+
+        (fired,) = store.fire(decide, executor="threads", until=NOW, limit=1)
+
+        assert [store.run(run.id) for run in make_way] == [*make_way]
+        assert store.cancelling("a") == [make_way[0]]
+        assert [run.state for run in fired.runs] == [RunState.PENDING]
 
     # settle
 

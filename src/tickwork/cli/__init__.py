@@ -16,7 +16,7 @@ from functools import partial
 
 from tickwork import __version__
 from tickwork.cli.arguments import STATES, Parser, check_command, check_text, seconds, state, whole
-from tickwork.cli.changing import pause, remove, resume, run_now
+from tickwork.cli.changing import cancel, pause, remove, resume, run_now
 from tickwork.cli.reading import show_jobs, show_next, show_runs
 from tickwork.cli.running import run
 from tickwork.cli.serving import serve
@@ -107,6 +107,8 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     option("--reason", metavar="TEXT", help="kept with the job, for people")
     command("resume", resume, store, job)
     command("run-now", run_now, store, job)
+    option = command("cancel", cancel, store, ("run", "RUN", "the run's id, as `tickwork runs --json` shows it"))
+    option("--reason", metavar="TEXT", help="kept with the run, for people")
     command("remove", remove, store, job)
 
     check_text(arguments)

@@ -1,4 +1,4 @@
-"""The commands that change one job: `pause`, `resume`, `run-now` and `remove`."""
+"""The commands that change one job or run: `pause`, `resume`, `run-now`, `cancel` and `remove`."""
 
 from __future__ import annotations
 
@@ -29,6 +29,14 @@ def run_now(options: argparse.Namespace) -> int:
     with open_store(options.store) as scheduler:
         run = scheduler.run_job_now(options.job)
     print(f"{run.job_id} will run in the next process with room; the run is {run.id}")
+    return 0
+
+
+def cancel(options: argparse.Namespace) -> int:
+    """Cancel a run: one that waits is closed, one that goes on is asked to end, in whatever process."""
+    with open_store(options.store) as scheduler:
+        run = scheduler.cancel_run(options.run, **({} if options.reason is None else {"reason": options.reason}))
+    print(f"{run.id} of {run.job_id} is {'cancelled' if run.state.closed else 'asked to end'}")
     return 0
 
 

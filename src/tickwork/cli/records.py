@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tickwork.job import Job
+from tickwork.policies import Retry
 from tickwork.run import Run
 
 
@@ -24,9 +25,9 @@ def job_record(job: Job) -> dict[str, Any]:
         "trigger": str(job.trigger), "trigger_kind": job.trigger.kind, "executor": job.executor,
         "next_fire_time": iso(job.next_fire_time), "last_fire_time": iso(job.last_fire_time),
         "paused": job.paused, "paused_at": iso(job.paused_at), "pause_reason": job.pause_reason, "ended": job.ended,
-        "coalesce": job.coalesce, "misfire_grace_time": _in_seconds(job.misfire_grace_time),
-        "max_instances": job.max_instances,
-        "retry": {"max_attempts": job.retry.max_attempts, "delay": _in_seconds(job.retry.delay)},
+        "coalesce": job.coalesce, "catch_up": job.catch_up, "misfire_grace_time": _in_seconds(job.misfire_grace_time),
+        "max_instances": job.max_instances, "overlap": job.overlap, "max_waiting": job.max_waiting,
+        "timeout": _in_seconds(job.timeout), "retry": _retry_record(job.retry), "pause_after": job.pause_after,
     }  # fmt: skip
 
 
@@ -39,7 +40,15 @@ def run_record(run: Run) -> dict[str, Any]:
         "node": run.node, "started_at": iso(run.started_at), "ended_at": iso(run.ended_at),
         "lateness": _in_seconds(run.lateness), "duration": _in_seconds(run.duration), "reason": run.reason,
         "progress": progress and {"done": progress.done, "total": progress.total, "message": progress.message},
-        "error": run.error, "result": run.result,
+        "cancel_reason": run.cancel_reason, "error": run.error, "result": run.result,
+    }  # fmt: skip
+
+
+def _retry_record(retry: Retry) -> dict[str, Any]:
+    return {
+        "max_attempts": retry.max_attempts, "delay": _in_seconds(retry.delay), "backoff": retry.backoff,
+        "max_delay": _in_seconds(retry.max_delay), "jitter": retry.jitter,
+        "on": [*retry.on], "give_up_on": [*retry.give_up_on],
     }  # fmt: skip
 
 

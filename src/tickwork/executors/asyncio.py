@@ -139,6 +139,8 @@ def _stand_by() -> Generator[None]:
 
 async def invoke_async(call: Call) -> Outcome:
     """Make the call in this task; only a cancellation passes through."""
+    if call.asked is not None:
+        return Lost("it was asked to end before it began")
     _, context = begin(call)
     try:
         wants = wants_of(call.func)

@@ -22,8 +22,9 @@ from tickwork.codec import copied, plain_result
 from tickwork.errors import InvalidJobError
 from tickwork.executors.injection import Injector, Surroundings, find_injector
 from tickwork.job import Job
+from tickwork.policies import exception_names
 from tickwork.refs import Function
-from tickwork.run import DONE, Failed, Outcome, Progress, Run, Succeeded
+from tickwork.run import DONE, Cancelled, Failed, Lost, Outcome, Progress, Run, Succeeded, TimedOut
 from tickwork.signatures import name_of, signature
 
 MAX_ERROR_LENGTH = 16 * 1024
@@ -84,6 +85,14 @@ class RunContext:
         """1 for the first."""
         return self._call.run.attempt
 
+    @property
+    def cancelled(self) -> bool:
+        """Whether this run was asked to end: someone cancelled it, or it has timed out.
+
+        A coroutine is cancelled besides; a plain function, which cannot be, may look here now and then, and return.
+        """
+        return self._call.asked is not None
+
     def progress(self, done: float, total: float | None = None, message: str = "") -> None:
         """Tell how far the run has come; people see it within a second. Cheap enough for every step."""
         self._call.progress = Progress(
@@ -110,6 +119,7 @@ class Call:
 
     __slots__ = (
         "args",
+        "asked",
         "clock",
         "func",
         "job",
@@ -141,6 +151,14 @@ class Call:
         self.started_at: datetime | None = None
         self.progress: Progress | None = None
         """The latest that it told."""
+        self.asked: TimedOut | Cancelled | None = None
+        """Why it was asked to end. None: it was not."""
+
+    @property
+    def deadline(self) -> datetime | None:
+        """When it has taken too long. None: it may take its time, or has not begun."""
+        timeout, started_at = self.job.timeout, self.started_at
+        return None if timeout is None or started_at is None else started_at + timeout
 
 
 def begin(call: Call) -> tuple[Token[RunContext], RunContext]:
@@ -155,6 +173,8 @@ def begin(call: Call) -> tuple[Token[RunContext], RunContext]:
 
 def invoke(call: Call) -> Outcome:
     """Make the call on this thread. Never raises: whatever the function does is an outcome."""
+    if call.asked is not None:
+        return Lost("it was asked to end before it began")
     token, context = begin(call)
     try:
         wants = wants_of(call.func)
@@ -195,7 +215,7 @@ def failure(call: Call, error: BaseException) -> Failed:
     except BaseException as worse:  # noqa: BLE001  formatting calls the exception's own code
         text = f"its traceback cannot be written: {type(worse).__name__}"
     log.warning("run %s of job %r failed: %s", call.run.id, call.run.job_id, _one_line(error))
-    return Failed(_one_line(error), _writable(text)[-MAX_ERROR_LENGTH:])
+    return Failed(_one_line(error), _writable(text)[-MAX_ERROR_LENGTH:], exception_names(error))
 
 
 @lru_cache(10_000)

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, Field
 
 from tickwork.job import Job
+from tickwork.policies import Overlap, Retry
 from tickwork.run import Origin, Run, RunState
 from tickwork.scheduler import Health
 
@@ -22,6 +23,19 @@ MAX_REASON_LENGTH = 500
 class RetryView(BaseModel):
     max_attempts: int
     delay: float
+    backoff: float = Field(description="What the delay is multiplied with after each attempt.")
+    max_delay: float
+    jitter: float = Field(description="The share of the delay by which it is scattered.")
+    on: list[str] = Field(description="The exceptions that are tried again. Empty: all.")
+    give_up_on: list[str]
+
+    @classmethod
+    def of(cls, retry: Retry) -> Self:
+        return cls(
+            max_attempts=retry.max_attempts, delay=retry.delay.total_seconds(), backoff=retry.backoff,
+            max_delay=retry.max_delay.total_seconds(), jitter=retry.jitter,
+            on=[*retry.on], give_up_on=[*retry.give_up_on],
+        )  # fmt: skip
 
 
 class ProgressView(BaseModel):
@@ -48,6 +62,7 @@ class RunSummary(BaseModel):
     duration: float | None = Field(description="Seconds that the call took.")
     reason: str | None
     progress: ProgressView | None
+    cancel_reason: str | None = Field(description="Why someone asked that it end. None: nobody did.")
     has_error: bool = Field(description="Whether the run itself, asked for by its id, shows a traceback.")
 
     @classmethod
@@ -82,9 +97,14 @@ class JobView(BaseModel):
     pause_reason: str | None
     ended: bool
     coalesce: bool
+    catch_up: int | None = Field(description="How many fire times missed together are run. None: as coalesce says.")
     misfire_grace_time: float | None
     max_instances: int
+    overlap: Overlap
+    max_waiting: int
+    timeout: float | None = Field(description="Seconds that a call may take. None: as long as it likes.")
     retry: RetryView
+    pause_after: int | None = Field(description="After how many failures in a row it is paused.")
     last_run: RunSummary | None = Field(description="Its newest row in the ledger, manual runs included.")
 
     @classmethod
@@ -94,8 +114,10 @@ class JobView(BaseModel):
             trigger=str(job.trigger), trigger_kind=job.trigger.kind, executor=job.executor,
             next_fire_time=job.next_fire_time, last_fire_time=job.last_fire_time,
             paused=job.paused, paused_at=job.paused_at, pause_reason=job.pause_reason, ended=job.ended,
-            coalesce=job.coalesce, misfire_grace_time=_seconds(job.misfire_grace_time), max_instances=job.max_instances,
-            retry=RetryView(max_attempts=job.retry.max_attempts, delay=job.retry.delay.total_seconds()),
+            coalesce=job.coalesce, catch_up=job.catch_up, misfire_grace_time=_seconds(job.misfire_grace_time),
+            max_instances=job.max_instances,
+            overlap=job.overlap, max_waiting=job.max_waiting, timeout=_seconds(job.timeout),
+            retry=RetryView.of(job.retry), pause_after=job.pause_after,
             last_run=None if last_run is None else RunSummary.of(last_run),
         )  # fmt: skip
 
@@ -131,8 +153,8 @@ class Overview(BaseModel):
     runs: Sequence[RunSummary]
 
 
-class Pause(BaseModel):
-    """Why a job is to be paused."""
+class Reason(BaseModel):
+    """Why a job is to be paused, or a run to end."""
 
     reason: Annotated[str, Field(max_length=MAX_REASON_LENGTH)] | None = None
 
@@ -149,7 +171,8 @@ def _summary(run: Run) -> dict[str, Any]:
         "attempt": run.attempt, "origin": run.origin, "state": run.state, "available_at": run.available_at,
         "node": run.node, "started_at": run.started_at, "ended_at": run.ended_at,
         "lateness": _seconds(run.lateness), "duration": _seconds(run.duration),
-        "reason": run.reason, "progress": _progress(run), "has_error": run.error is not None,
+        "reason": run.reason, "progress": _progress(run), "cancel_reason": run.cancel_reason,
+        "has_error": run.error is not None,
     }  # fmt: skip
 
 

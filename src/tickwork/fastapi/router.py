@@ -23,6 +23,7 @@ from tickwork.errors import (
     InvalidJobError,
     JobExistsError,
     JobNotFoundError,
+    RunClosedError,
     RunNotFoundError,
     SchedulerAlreadyRunningError,
     SchedulerError,
@@ -32,7 +33,7 @@ from tickwork.errors import (
 )
 from tickwork.fastapi.dashboard import add_dashboard
 from tickwork.fastapi.guard import refuse_long_bodies, refuse_simple_requests, refuse_strangers
-from tickwork.fastapi.models import ErrorView, HealthView, JobView, Overview, Pause, RunSummary, RunView
+from tickwork.fastapi.models import ErrorView, HealthView, JobView, Overview, Reason, RunSummary, RunView
 from tickwork.job import Job
 from tickwork.run import Run, RunState
 from tickwork.scheduler import Scheduler
@@ -46,6 +47,7 @@ STATUS: Sequence[tuple[type[TickworkError], int]] = (
     (JobNotFoundError, 404),
     (RunNotFoundError, 404),
     (JobExistsError, 409),
+    (RunClosedError, 409),
     (ConflictError, 409),
     (SchedulerAlreadyRunningError, 409),
     (InvalidJobError, 422),
@@ -177,10 +179,10 @@ def add_overview(router: APIRouter, scheduler: Scheduler, *, read_only: bool) ->
 def add_changing_routes(router: APIRouter, scheduler: Scheduler) -> None:
     guard = [Depends(refuse_simple_requests)]
     errors = _errors(404, 409, 415)
-    body = {"requestBody": {"content": {"application/json": {"schema": Pause.model_json_schema()}}}}
+    body = {"requestBody": {"content": {"application/json": {"schema": Reason.model_json_schema()}}}}
 
     @router.post("/jobs/{job_id:path}/pause", dependencies=guard, responses=errors | _errors(413), openapi_extra=body)
-    def pause(job_id: str, how: Annotated[Pause, Depends(read_pause)]) -> JobView:
+    def pause(job_id: str, how: Annotated[Reason, Depends(read_reason)]) -> JobView:
         """Fire this job on no node until it is resumed; what runs goes on."""
         return _job_view(scheduler, scheduler.pause_job(job_id, reason=how.reason))
 
@@ -194,6 +196,14 @@ def add_changing_routes(router: APIRouter, scheduler: Scheduler) -> None:
         """Run this job once outside its schedule, paused or not; the answer is the run, which waits for a node."""
         return RunView.of(scheduler.run_job_now(job_id))
 
+    @router.post(
+        "/runs/{run_id}/cancel", status_code=202, dependencies=guard, responses=errors | _errors(413, 422),
+        openapi_extra=body,
+    )  # fmt: skip
+    def cancel(run_id: str, how: Annotated[Reason, Depends(read_reason)]) -> RunView:
+        """Cancel this run: one that waits is closed, one that goes on is asked to end, on whatever node."""
+        return RunView.of(scheduler.cancel_run(run_id, reason=how.reason or "cancelled over HTTP"))
+
     @router.delete(
         "/jobs/{job_id:path}", status_code=204, response_model=None, dependencies=guard, responses=_errors(404)
     )
@@ -202,16 +212,16 @@ def add_changing_routes(router: APIRouter, scheduler: Scheduler) -> None:
         scheduler.remove_job(job_id)
 
 
-async def read_pause(request: Request) -> Pause:
+async def read_reason(request: Request) -> Reason:
     """The body of the request. A dependency, as FastAPI reads what is declared as a body before it asks who is there.
 
     Pydantic reads the JSON, and not `json`, which takes lone surrogates and recurses with what it is given.
     """
     body = await request.body()
     if body.strip() in (b"", b"null"):
-        return Pause()
+        return Reason()
     try:
-        return Pause.model_validate_json(body)
+        return Reason.model_validate_json(body)
     except ValidationError as error:
         raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from None
 

@@ -130,6 +130,17 @@ class Store(Protocol):
         """
         ...
 
+    def cancel(self, runs: Sequence[Run]) -> Sequence[Run]:
+        """Write runs as `plan.cancel` made them, if they are open still and at the version below; return these.
+
+        The nodes that run them are woken.
+        """
+        ...
+
+    def cancelling(self, node: str) -> Sequence[Run]:
+        """The running runs of *node* that were asked to end."""
+        ...
+
     def outlook(self, executors: Collection[str], *, after: datetime, fire_after: datetime) -> Outlook:
         """What comes due next, strictly after these instants."""
         ...

@@ -37,7 +37,9 @@ class MemoryStore:
         self._active: dict[int, dict[Key, Run]] = {}
         self._due: dict[str, Agenda[int]] = {}
         self._pending = Agenda(self._available_at)
+        self._claimable: dict[str, Agenda[int]] = {}
         self._leases = Agenda(self._lease_until)
+        self._cancelling: set[Key] = set()
 
     def open(self, ring: Callable[[], None] | None = None) -> None:
         """Nothing to do: no other process can change it."""
@@ -105,23 +107,22 @@ class MemoryStore:
     def claim(self, hold: Hold, *, executor: str, limit: int, skip: Collection[int] = ()) -> Sequence[Claim]:
         with self._lock:
             claims: list[Claim] = []
-            left: list[Run] = []
-            for key in self._pending.take(self.clock.now()):
-                run = self._runs[key]
-                job = self._jobs[run.job_uid]
-                wanted = job.executor == executor and job.uid not in skip and self._startable(job, run)
-                if not wanted or len(claims) == limit:
-                    left.append(run)
-                else:
+            looked_at: list[int] = []
+            now = self.clock.now()
+            agenda = self._claims_for(executor)
+            while len(claims) < limit and (uid := next(agenda.take(now), None)) is not None:
+                looked_at.append(uid)
+                if uid in skip:
+                    continue
+                job = self._jobs[uid]
+                for run in self._startable(job, now)[: limit - len(claims)]:
                     held = run._replace(
                         version=run.version + 1, state=RunState.RUNNING, node=hold.node, lease_until=hold.lease_until
                     )
-                    self._put_run(key, held)
+                    self._put_run(_key(run), held)
                     claims.append(Claim(job, held))
-                if len(claims) == limit:
-                    break
-            for run in left:
-                self._put_run(_key(run), run)
+            for uid in looked_at:  # those that have more to claim, or were skipped
+                self._note_claim(uid)
             return claims
 
     def renew(self, runs: Sequence[Run], lease_until: datetime) -> Sequence[Run]:
@@ -143,12 +144,20 @@ class MemoryStore:
         with self._lock:
             return [settlement for settlement in settlements if self._settle(settlement)]
 
+    def cancel(self, runs: Sequence[Run]) -> Sequence[Run]:
+        with self._lock:
+            return [run for run in runs if self._cancel(run)]
+
+    def cancelling(self, node: str) -> Sequence[Run]:
+        with self._lock:
+            return [self._runs[key] for key in self._cancelling if self._runs[key].node == node]
+
     def outlook(self, executors: Collection[str], *, after: datetime, fire_after: datetime) -> Outlook:
         with self._lock:
             fires = [self._agenda(executor).next_after(fire_after) for executor in executors]
             return Outlook(
                 min((at for at in fires if at is not None), default=None),
-                self._pending.next_after(after),
+                self._pending.forget_until(after),
                 self._leases.next_after(after),
             )
 
@@ -190,8 +199,10 @@ class MemoryStore:
 
     def _write(self, change: Change) -> Change:
         """The change as it was written: without the runs that exist already."""
-        job, runs = change
+        job, runs, cancelled = change
         self._put_job(job)
+        for run in cancelled:
+            self._cancel(run)
         new = []
         for run in runs:
             key = _key(run)
@@ -219,6 +230,17 @@ class MemoryStore:
             self._put_run(key, attempt)
         return True
 
+    def _cancel(self, run: Run) -> bool:
+        """Write *run* as it was cancelled, if it is open still and at the version that was read."""
+        key = _key(run)
+        stored = self._runs.get(key)
+        if stored is None or stored.state.closed or stored.version != run.version - 1:
+            return False
+        self._put_run(key, run)
+        if run.state is RunState.RUNNING:
+            self._cancelling.add(key)
+        return True
+
     def _cancel_orphan(self, run: Run) -> None:
         """Close a run that waits for a job that was removed."""
         self._put_run(_key(run), run._replace(
@@ -238,9 +260,35 @@ class MemoryStore:
         self._put_jobs(skipped)
         return due
 
-    def _startable(self, job: Job, run: Run) -> bool:
-        running = sum(one.state is RunState.RUNNING for one in self._active[job.uid].values())
-        return running < job.max_instances and (not job.paused or run.origin is Origin.MANUAL)
+    def _startable(self, job: Job, now: datetime) -> Sequence[Run]:
+        """The waiting runs of a job that may start now together: those that became available first."""
+        waiting = [run for run in self._claimable_runs(job) if run.available_at <= now]
+        running = sum(run.state is RunState.RUNNING for run in self._active[job.uid].values())
+        return sorted(waiting, key=lambda run: run.available_at)[: max(0, job.max_instances - running)]
+
+    def _claimable_runs(self, job: Job) -> Sequence[Run]:
+        """The waiting runs of a job, as far as a pause lets them begin."""
+        return [
+            run
+            for run in self._active.get(job.uid, NO_RUNS).values()
+            if run.state is RunState.PENDING and (job.paused_at is None or run.origin is Origin.MANUAL)
+        ]
+
+    def _claim_at(self, uid: int) -> datetime | None:
+        """When the next run of a job may be claimed. None: it has none that may, or no room for it."""
+        job = self._jobs.get(uid)
+        if job is None:
+            return None
+        active = self._active.get(uid, NO_RUNS)
+        if sum(run.state is RunState.RUNNING for run in active.values()) >= job.max_instances:
+            return None
+        return min((run.available_at for run in self._claimable_runs(job)), default=None)
+
+    def _note_claim(self, uid: int) -> None:
+        """Whatever may have let a run of this job begin has changed."""
+        at = self._claim_at(uid)
+        if at is not None:
+            self._claims_for(self._jobs[uid].executor).put(uid, at)
 
     def _is_current(self, key: Key, version: int) -> bool:
         """Whether the stored row is running, and at the version that was read."""
@@ -253,6 +301,8 @@ class MemoryStore:
 
     def _put_job(self, job: Job) -> None:
         self._jobs[job.uid] = job
+        if job.uid in self._active:
+            self._note_claim(job.uid)
         if job.paused_at is None and job.next_fire_time is not None:
             self._agenda(job.executor).put(job.uid, job.next_fire_time)
 
@@ -261,19 +311,22 @@ class MemoryStore:
         if run.state is RunState.RUNNING:
             if run.lease_until is not None:
                 self._leases.put(key, run.lease_until)
-        elif run.state is RunState.PENDING:
-            self._pending.put(key, run.available_at)
-        else:
+        elif run.state is not RunState.PENDING:
             self._forget_active(key)
             return
         self._active.setdefault(run.job_uid, {})[key] = run
+        if run.state is RunState.PENDING:
+            self._pending.put(key, run.available_at)
+            self._note_claim(run.job_uid)
 
     def _forget_active(self, key: Key) -> None:
+        self._cancelling.discard(key)
         uid = key[0]
         active = self._active.get(uid, NO_RUNS)
         if key in active:
             if len(active) > 1:
                 del active[key]
+                self._note_claim(uid)
             else:
                 del self._active[uid]
 
@@ -289,6 +342,17 @@ class MemoryStore:
 
             self._due[executor] = Agenda(fire_time)
         return self._due[executor]
+
+    def _claims_for(self, executor: str) -> Agenda[int]:
+        """The jobs of one executor of which a run may be claimed."""
+        if executor not in self._claimable:
+
+            def claim_at(uid: int) -> datetime | None:
+                job = self._jobs.get(uid)
+                return None if job is None or job.executor != executor else self._claim_at(uid)
+
+            self._claimable[executor] = Agenda(claim_at)
+        return self._claimable[executor]
 
     def _available_at(self, key: Key) -> datetime | None:
         run = self._runs.get(key)
@@ -329,6 +393,13 @@ class Agenda(Generic[Name]):
             if current(entry[1]) == entry[0] and entry != last:
                 last = entry
                 yield entry[1]
+
+    def forget_until(self, instant: datetime) -> datetime | None:
+        """The first instant strictly after *instant*; nobody asks for those before it again."""
+        heap, current = self._heap, self._current
+        while heap and (heap[0][0] <= instant or current(heap[0][1]) != heap[0][0]):
+            heappop(heap)
+        return heap[0][0] if heap else None
 
     def next_after(self, instant: datetime) -> datetime | None:
         """The first instant strictly after *instant*."""

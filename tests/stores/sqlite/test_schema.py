@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.samples import make_job
+from tests.samples import make_hold, make_job
 
 from tickwork.errors import StoreSchemaError, StoreUnusableError
+from tickwork.policies import Overlap, Retry
+from tickwork.run import RunState
 from tickwork.stores.sqlite import SQLiteStore
-from tickwork.stores.sqlite.schema import SCRIPTS, upgrade
+from tickwork.stores.sqlite.schema import FOLDER, SCRIPTS, upgrade
 
 STEPS = [
     "-- Version 1; with a comment.\ncreate table a (x text);\ncreate trigger t after insert on a begin select 1; select 2; end;\n",
@@ -104,3 +106,32 @@ def test_what_is_no_database_is_refused(tmp_path: Path) -> None:
         SQLiteStore(tmp_path / "jobs.db").open()
 
     assert (tmp_path / "jobs.db").read_text().startswith("a letter")
+
+
+def test_a_file_of_the_first_version_keeps_its_jobs_and_their_open_runs(tmp_path: Path) -> None:
+    """As that version wrote them: without what later versions added."""
+    definition = (
+        '{"func":"tests.samples:work","trigger":{"kind":"date","run_date":"2026-01-01T00:00:00+00:00"},"args":[1],"kwargs":{},'
+        '"name":"job","executor":"threads","coalesce":true,"misfire_grace_time":null,"max_instances":2,'
+        '"retry":{"max_attempts":3,"delay":2500000}}'
+    )
+    connection = sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)
+    upgrade_in_a_transaction(connection, [(FOLDER / SCRIPTS[0]).read_text()])
+    connection.execute(
+        "insert into tickwork_jobs (uid, id, version, revision, executor, max_instances, anchored_at) values (7, 'job', 1, 1, 'threads', 2, 0)"
+    )
+    connection.execute("insert into tickwork_definitions (uid, definition) values (7, ?)", (definition,))
+    connection.execute(
+        "insert into tickwork_runs (job_id, job_uid, fire_time, available_at, attempt, origin, state, version)"
+        " values ('job', 7, 0, 0, 1, 'schedule', 'pending', 1)"
+    )
+    connection.close()
+    store = SQLiteStore(tmp_path / "jobs.db")
+
+    store.open()
+
+    job, (run,) = store.get("job"), store.runs()
+    assert (job.retry, job.overlap, job.timeout, job.pause_after) == (Retry(3, 2.5), Overlap.SKIP, None, None)
+    assert (run.state, run.cancel_reason) == (RunState.PENDING, None)
+    assert store.claim(make_hold(), executor="threads", limit=1)
+    store.close()

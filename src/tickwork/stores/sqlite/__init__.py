@@ -38,6 +38,7 @@ from tickwork.stores.sqlite.rows import (
     Row,
     advanced_job,
     birth,
+    cancelled_run,
     claimed_run,
     definition,
     ending,
@@ -164,7 +165,7 @@ class SQLiteStore:
             due = connection.execute(sql.SELECT_DUE, (executor, end, _listed(skip), limit)).fetchall()
             active = _active_runs(connection, [row[0] for row in due])
             written = _advance(connection, decide(self._due_jobs(connection, due), active, now))
-        if any(run.state is RunState.PENDING for change in written for run in change.runs):
+        if any(change.cancelled or any(run.state is RunState.PENDING for run in change.runs) for change in written):
             self._doorbell.ring_others()
         return written
 
@@ -208,6 +209,17 @@ class SQLiteStore:
         if released:
             self._doorbell.ring_others()
         return won
+
+    def cancel(self, runs: Sequence[Run]) -> Sequence[Run]:
+        with self._writing() as connection:
+            won = [*compress(runs, _change_rows(connection, [(sql.CANCEL_RUN, cancelled_run(run)) for run in runs]))]
+        if won:
+            self._doorbell.ring_others()
+        return won
+
+    def cancelling(self, node: str) -> Sequence[Run]:
+        with self._reading() as connection:
+            return [read_run(row) for row in connection.execute(sql.SELECT_CANCELLING, (node,)).fetchall()]
 
     def outlook(self, executors: Collection[str], *, after: datetime, fire_after: datetime) -> Outlook:
         now, ahead = to_micros(after), to_micros(fire_after)
@@ -328,6 +340,7 @@ def _save(connection: sqlite3.Connection, change: Change) -> bool:
         connection.execute(sql.INSERT_RUN, inserted_run(run)).rowcount for run in change.runs
     )
     if saved:
+        connection.executemany(sql.CANCEL_RUN, [cancelled_run(run) for run in change.cancelled])
         if before != (job.revision,):  # otherwise it stays as it was written, perhaps by a newer version
             uid, text = definition(job)
             connection.execute(sql.UPDATE_DEFINITION, (text, uid))
@@ -341,6 +354,7 @@ def _advance(connection: sqlite3.Connection, changes: Sequence[Change]) -> list[
     """Write what was decided in this very transaction; the changes as they were written."""
     moved = connection.executemany(sql.ADVANCE_JOB, [advanced_job(change.job) for change in changes]).rowcount
     assert moved == len(changes) or not changes, "a job changed under the write lock"
+    connection.executemany(sql.CANCEL_RUN, [cancelled_run(run) for change in changes for run in change.cancelled])
     born = _change_rows(connection, [birth(run) for change in changes for run in change.runs])
     if all(born):
         return [*changes]

@@ -73,7 +73,7 @@ def birth(run: Run) -> Change:
 def inserted_run(run: Run) -> Row:
     (
         job_id, job_uid, fire_time, available_at, through, attempt, origin, state, version, node, lease_until,
-        started_at, ended_at, reason, error, result, progress,
+        started_at, ended_at, reason, error, result, progress, cancel_reason,
     ) = run  # fmt: skip
     instant = to_micros(fire_time)
     return (
@@ -82,6 +82,14 @@ def inserted_run(run: Run) -> Row:
         None if lease_until is None else to_micros(lease_until), None if started_at is None else to_micros(started_at),
         None if ended_at is None else to_micros(ended_at), reason, error,
         None if result is None else write_json(result), None if progress is None else write_progress(progress),
+        cancel_reason,
+    )  # fmt: skip
+
+
+def cancelled_run(run: Run) -> Row:
+    return (
+        run.state._value_, run.version, write_instant(run.lease_until), write_instant(run.ended_at), run.reason,
+        run.cancel_reason, *run_key(run), run.version - 1,
     )  # fmt: skip
 
 
@@ -92,7 +100,7 @@ def claimed_run(run: Run) -> Row:
 def renewed_run(run: Run) -> Row:
     return (
         run.version, write_instant(run.lease_until), write_instant(run.started_at), write_progress(run.progress),
-        *run_key(run), run.version - 1,
+        run.reason, *run_key(run), run.version - 1,
     )  # fmt: skip
 
 
@@ -107,7 +115,7 @@ def ending(run: Run) -> Change:
 def settled_run(run: Run) -> Row:
     (
         _, job_uid, fire_time, _, _, attempt, origin, state, version, node, lease_until,
-        started_at, ended_at, reason, error, result, progress,
+        started_at, ended_at, reason, error, result, progress, _,
     ) = run  # fmt: skip
     return (
         state._value_, version, node, None if lease_until is None else to_micros(lease_until),
@@ -125,10 +133,11 @@ def run_key(run: Run) -> Row:
 def read_run(row: Row) -> Run:
     (
         job_id, job_uid, fire_time, available_at, through, attempt, origin, state, version, node, lease_until,
-        started_at, ended_at, reason, error, result, progress,
+        started_at, ended_at, reason, error, result, progress, cancel_reason,
     ) = row  # fmt: skip
     return Run(
         job_id, job_uid, from_micros(fire_time), from_micros(available_at), read_instant(through), attempt,
         Origin(origin), RunState(state), version, node, read_instant(lease_until), read_instant(started_at),
         read_instant(ended_at), reason, error, read_json(result), read_progress(progress),
+        cancel_reason,
     )  # fmt: skip

@@ -12,7 +12,7 @@ uid, id, version, revision, anchored_at, next_fire_time, last_fire_time, paused_
 JOBS = "tickwork_jobs join tickwork_definitions using (uid)"
 RUN = """
 job_id, job_uid, fire_time, available_at, through, attempt, origin, state, version, node, lease_until,
-started_at, ended_at, reason, error, result, progress
+started_at, ended_at, reason, error, result, progress, cancel_reason
 """
 
 # jobs
@@ -67,7 +67,7 @@ ADVANCE_JOB = """
 update tickwork_jobs set version = version + 1, next_fire_time = ?, last_fire_time = ? where uid = ? and version = ?
 """
 INSERT_RUN = f"""
-insert or ignore into tickwork_runs ({RUN}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+insert or ignore into tickwork_runs ({RUN}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 # The two that every run passes through, with no more parameters than they need: each costs as much as a column.
@@ -98,8 +98,15 @@ CLAIM_RUN = """
 update tickwork_runs set state = 'running', version = ?, node = ?, lease_until = ?
 where job_uid = ? and fire_time = ? and origin = ? and attempt = ? and version = ? and state = 'pending'
 """
+CANCEL_RUN = """
+update tickwork_runs set state = ?, version = ?, lease_until = ?, ended_at = ?, reason = ?, cancel_reason = ?
+where job_uid = ? and fire_time = ? and origin = ? and attempt = ? and version = ? and state in ('pending', 'running')
+"""
+SELECT_CANCELLING = f"""
+select {RUN} from tickwork_runs where node = ? and cancel_reason is not null and state = 'running'
+"""
 RENEW_RUN = """
-update tickwork_runs set version = ?, lease_until = ?, started_at = ?, progress = ?
+update tickwork_runs set version = ?, lease_until = ?, started_at = ?, progress = ?, reason = ?
 where job_uid = ? and fire_time = ? and origin = ? and attempt = ? and version = ? and state = 'running'
 """
 SETTLE_RUN = """
@@ -109,7 +116,7 @@ where job_uid = ? and fire_time = ? and origin = ? and attempt = ? and version =
 """
 INSERT_ATTEMPT = f"""
 insert or ignore into tickwork_runs ({RUN})
-select ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? where exists (select 1 from tickwork_jobs where uid = ?)
+select ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? where exists (select 1 from tickwork_jobs where uid = ?)
 """
 CANCEL_ORPHAN = """
 update tickwork_runs set state = 'cancelled', version = version + 1, ended_at = ?, reason = 'its job was removed'

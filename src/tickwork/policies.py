@@ -1,0 +1,146 @@
+"""The policies of a job that are values of their own: how it is retried, and what happens when it overlaps itself.
+
+The rule: a policy is plain data. Whatever it decides is a pure function of what it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from enum import StrEnum
+from hashlib import blake2b
+from typing import Any, TypeAlias
+
+from tickwork.checks import check_duration, check_fraction, check_whole, seconds, shown
+from tickwork.errors import InvalidJobError
+
+MAX_ATTEMPTS = 1_000
+MAX_BACKOFF = 100.0
+MAX_EXCEPTIONS = 50
+NO_TIME = timedelta(0)
+A_DAY = timedelta(days=1)
+
+Exceptions: TypeAlias = Collection[type[BaseException] | str] | type[BaseException] | str
+"""Classes of exceptions, or their names: `ConnectionError`, `app.errors:Busy`."""
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Retry:
+    """How often, and how soon, a run that failed, timed out or was lost is tried again.
+
+    With one attempt, the default, a job runs at most once for each fire time. With more, it runs at
+    least once: a run whose process died may have done its work before.
+
+    The next attempt waits for *delay*, the one after it for *delay* times *backoff*, and so on up to *max_delay*.
+    With *jitter* it waits for up to that share of it longer or shorter; how much depends on the run alone. A number
+    means seconds. The next attempt waits in the store: it survives restarts, and any node may take it.
+
+    With *on*, only failures by these exceptions (and their subclasses) are tried again; those in *give_up_on* never
+    are. A run that timed out counts as a TimeoutError. A run that was lost is always tried again.
+    """
+
+    max_attempts: int
+    """All attempts counted, the first one included."""
+    delay: timedelta
+    backoff: float
+    max_delay: timedelta
+    jitter: float
+    on: tuple[str, ...]
+    """The names of exceptions. Empty: all of them."""
+    give_up_on: tuple[str, ...]
+
+    def __init__(
+        self,
+        max_attempts: int = 1,
+        delay: timedelta | float = NO_TIME,
+        backoff: float = 1.0,
+        max_delay: timedelta | float = A_DAY,
+        jitter: float = 0.0,
+        on: Exceptions = (),
+        give_up_on: Exceptions = (),
+    ) -> None:
+        check_whole("Retry max_attempts", max_attempts, most=MAX_ATTEMPTS)
+        check_fraction("Retry backoff", backoff, least=1, most=MAX_BACKOFF)
+        check_fraction("Retry jitter", jitter, least=0, most=1)
+        keep = object.__setattr__
+        keep(self, "max_attempts", max_attempts)
+        keep(self, "delay", _length("Retry delay", delay))
+        keep(self, "backoff", float(backoff))
+        keep(self, "max_delay", _length("Retry max_delay", max_delay))
+        keep(self, "jitter", float(jitter))
+        keep(self, "on", _names("Retry on", on))
+        keep(self, "give_up_on", _names("Retry give_up_on", give_up_on))
+
+    def allows(self, attempt: int, raised: Collection[str] | None) -> bool:
+        """Whether another attempt follows this one, which raised an exception of these names. None: it was lost."""
+        if attempt >= self.max_attempts:
+            return False
+        if raised is None:
+            return True
+        wanted = not self.on or any(name in raised for name in self.on)
+        return wanted and not any(name in raised for name in self.give_up_on)
+
+    def wait_after(self, attempt: int, key: str) -> timedelta:
+        """How long the next attempt waits after this one ended; *key* is that of the run."""
+        try:
+            wait = min(self.delay * self.backoff ** (attempt - 1), self.max_delay)
+        except OverflowError:
+            wait = self.max_delay
+        return wait * (1 + self.jitter * (2 * _scatter(f"{key}-{attempt}") - 1)) if self.jitter else wait
+
+
+class Overlap(StrEnum):
+    """What becomes of a fire time while `max_instances` of the job's runs are active."""
+
+    SKIP = "skip"
+    """It is skipped, and the ledger says which run was in its way."""
+    QUEUE = "queue"
+    """Its run waits for one of them to end, up to `max_waiting` at once; further fire times are skipped."""
+    CANCEL = "cancel"
+    """It takes their place: those that wait are cancelled, those that run are asked to end; then it begins."""
+
+
+def exception_names(error: BaseException) -> tuple[str, ...]:
+    """The names of an exception's class and of those it is derived from, as `Retry` knows them."""
+    return tuple(_name(one) for one in type(error).__mro__ if one is not object)
+
+
+def _length(option: str, given: timedelta | float) -> timedelta:
+    """A duration from what a user may write: a number means seconds."""
+    is_number = isinstance(given, int | float) and not isinstance(given, bool)
+    duration = seconds(option, given) if is_number else given
+    check_duration(option, duration, least=NO_TIME)
+    assert isinstance(duration, timedelta)
+    return duration
+
+
+def _names(option: str, given: Any) -> tuple[str, ...]:
+    several = given if isinstance(given, list | tuple | set | frozenset) else (given,)
+    if len(several) > MAX_EXCEPTIONS:
+        raise InvalidJobError(f"{option}: expected at most {MAX_EXCEPTIONS} exceptions, got {len(several)}")
+    names = []
+    for one in several:
+        if isinstance(one, type) and issubclass(one, BaseException):
+            names.append(_name(one))
+        elif isinstance(one, str) and one.isprintable() and 0 < len(one) <= 200:
+            names.append(one)
+        else:
+            raise InvalidJobError(
+                f"{option}: expected exception classes or their names, got {shown(one)}: write (ConnectionError,)"
+            )
+    return tuple(names)
+
+
+def _name(exception: type) -> str:
+    module, name = exception.__module__, exception.__qualname__
+    return name if module == "builtins" else f"{module}:{name}"
+
+
+def _scatter(text: str) -> float:
+    """A number from 0 to 1 that is the same for the same text, in every process."""
+    return int.from_bytes(blake2b(text.encode(), digest_size=8).digest()) / 2**64
+
+
+ONCE = Retry()
+RETRY_FIELDS = tuple(one.name for one in fields(Retry))
