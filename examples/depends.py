@@ -1,10 +1,10 @@
-"""A job with the session that the routes use, an argument and a retry: `python examples/depends.py`."""
+"""A job with the session that the routes use, an argument, a retry and a timeout: `python examples/depends.py`."""
 
 import asyncio
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import date, timedelta
+from datetime import date
 from threading import Event
 from typing import Annotated
 
@@ -27,7 +27,9 @@ def get_session() -> Iterator[sqlite3.Connection]:
 Session = Annotated[sqlite3.Connection, Depends(get_session)]
 
 
-@scheduler.scheduled_job("cron", hour=3, id="order", kwargs={"day": date(2026, 3, 1)}, retry=Retry(3, timedelta(0)))
+@scheduler.scheduled_job(
+    "cron", hour=3, id="order", kwargs={"day": date(2026, 3, 1)}, retry=Retry(max_attempts=3), timeout=60
+)  # fmt: skip
 def order(run: RunContext, session: Session, day: date) -> str:
     session.execute("insert into orders values (?, ?)", (day.isoformat(), 5))
     if run.attempt == 1:

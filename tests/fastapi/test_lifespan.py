@@ -180,9 +180,11 @@ def test_a_scheduler_whose_start_does_not_return_is_refused() -> None:
 
 async def note_database(state: State) -> AsyncIterator[str]:
     story.append(f"session on {state.database}")
-    yield f"session on {state.database}"
-    ran_in.append(threading.current_thread())
-    story.append("session closed")
+    try:
+        yield f"session on {state.database}"
+    finally:
+        ran_in.append(threading.current_thread())
+        story.append("session given back")
 
 
 def use_the_app(app: FastAPI, session: Annotated[str, Depends(note_database)]) -> None:
@@ -209,7 +211,7 @@ def test_jobs_reach_the_app_and_the_state_of_its_lifespan() -> None:
 
     run_app(app, lambda: run_to_the_end(scheduler, "job"))
 
-    assert story == ["opened", "session on open", "shop uses session on open", "session closed", "closed"]
+    assert story == ["opened", "session on open", "shop uses session on open", "session given back", "closed"]
     assert ran_in == [threading.current_thread()]
     assert scheduler.get_runs("job")[0].state is RunState.SUCCEEDED
 
@@ -244,4 +246,25 @@ def test_what_a_job_depends_on_is_cleaned_up_when_the_shutdown_cancels_it() -> N
 
     run_app(FastAPI(lifespan=lifespan(scheduler, own_lifespan, timeout=0.1)), wait_until_began)
 
-    assert story == ["opened", "session on open", "job cancelled", "closed"]
+    assert story == ["opened", "session on open", "job cancelled", "session given back", "closed"]
+
+
+@pytest.mark.parametrize("end", ["timeout", "cancel_run"])
+def test_what_a_job_depends_on_is_cleaned_up_when_it_takes_too_long_or_someone_cancels_it(end: str) -> None:
+    scheduler = AsyncIOScheduler()
+    scheduler.add_job(hold_a_session, "interval", hours=1, id="job", timeout=0.05 if end == "timeout" else None)
+    settled = threading.Event()
+    scheduler.add_listener(lambda event: settled.set(), RunSettled)
+
+    async def end_it() -> None:
+        run = await scheduler.aio.run_job_now("job")
+        await wait_until_began()
+        if end == "cancel_run":
+            await scheduler.aio.cancel_run(run.id)
+        assert await asyncio.to_thread(settled.wait, DEADLINE)
+
+    run_app(FastAPI(lifespan=lifespan(scheduler, own_lifespan)), end_it)
+
+    assert story == ["opened", "session on open", "job cancelled", "session given back", "closed"]
+    state = RunState.TIMED_OUT if end == "timeout" else RunState.CANCELLED
+    assert scheduler.get_runs("job")[0].state is state
