@@ -234,6 +234,17 @@ def test_an_annotation_that_only_type_checkers_can_read_hides_its_dependency_and
         keep_arguments(for_type_checkers, [], {})
 
 
+def has_page() -> Response:
+    return Response()
+
+
+def shows_page(page: Annotated[Response, Depends(has_page)]) -> None: ...
+
+
+def test_what_no_run_has_may_come_from_a_dependency() -> None:
+    assert wishes_of(shows_page).keys() == {"page"}
+
+
 def allowed(token: str = Security(get_url, scopes=["a"])) -> None: ...
 
 

@@ -100,7 +100,6 @@ def wants_of(func: Function) -> Wants:
                 f"{_place(func, parameter)}: expected a plain default, got "
                 f"{shown(parameter.default)}, which only a request fills: write Annotated[..., Query()] = 10"
             )
-        _check_fillable(func, parameter)
         want = _want_of(func, parameter, path=())
         if want is not None:
             wants[parameter.name] = want
@@ -120,7 +119,6 @@ def _dependency(call: Function, path: tuple[Function, ...]) -> Dependency:
         raise InvalidJobError(f"Depends: expected a tree of dependencies, got a circle: {circle}: break it open")
     wants = {}
     for parameter in signature(call).parameters.values():
-        _check_fillable(call, parameter)
         want = _want_of(call, parameter, path=(*path, call))
         if want is not None:
             wants[parameter.name] = want
@@ -140,6 +138,7 @@ def _want_of(func: Function, parameter: Parameter, path: tuple[Function, ...]) -
         call = depends.dependency or split(parameter.annotation)[0]
         _check_usable(func, parameter, depends, call)
         return Use(_dependency(call, path), depends.use_cache)
+    _check_fillable(func, parameter)
     place, has_default = _place(func, parameter), parameter.default is not Parameter.empty
     if path and is_context(parameter.annotation):  # the job's own is given by the core
         return Known(Given.RUN, place, has_default)
