@@ -27,6 +27,7 @@ PROGRAMS = {
     "hello_background": ["hello at ", "succeeded"],
     "hello_asyncio": ["fetched", "succeeded 42 pages"],
     "retry": ["attempt 1: failed ConnectionError", "attempt 2: failed ConnectionError", "attempt 3: succeeded"],
+    "depends": ["attempt 1: failed ConnectionError", "attempt 2: succeeded ordered for Sunday", "[('2026-03-01', 5)]"],
     "manual_clock": ["31 reports, at [1, 2] in UTC"],
 }
 """The small programs, and what each of them prints."""

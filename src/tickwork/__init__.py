@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tickwork.errors import (
     ConflictError,
+    DependencyError,
     ForkedSchedulerError,
     FunctionReferenceError,
     InvalidJobError,
@@ -54,6 +55,7 @@ __all__ = [
     "ConflictError",
     "CronTrigger",
     "DateTrigger",
+    "DependencyError",
     "ForkedSchedulerError",
     "FunctionReferenceError",
     "IntervalTrigger",

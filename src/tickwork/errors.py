@@ -5,6 +5,7 @@ TickworkError
 ├── JobError
 │   ├── InvalidJobError (ValueError)      an option, an argument or a time that a job cannot have
 │   ├── FunctionReferenceError (ValueError)   a function that cannot be named, or a name without one
+│   ├── DependencyError                   what a run depends on cannot be had, or not be cleaned up
 │   ├── JobExistsError (ValueError)       an id that is taken
 │   └── JobNotFoundError (LookupError)    an id that nothing has
 ├── RunNotFoundError (LookupError)
@@ -52,6 +53,10 @@ class InvalidJobError(JobError, ValueError):
 
 class FunctionReferenceError(JobError, ValueError):
     """A function cannot be written as `module:qualname`, or nothing stands under that name."""
+
+
+class DependencyError(JobError):
+    """Something that a run depends on cannot be had in this process, or does not clean up after itself."""
 
 
 class JobExistsError(JobError, ValueError):

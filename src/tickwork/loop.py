@@ -18,7 +18,8 @@ from tickwork import plan
 from tickwork.errors import RunNotFoundError, StoreError
 from tickwork.events import Event, JobChanged, JobFired, Listeners, RunSettled, RunStarted, StoreLost, StoreRecovered
 from tickwork.executors.base import Executor
-from tickwork.executors.call import Call
+from tickwork.executors.call import NOWHERE, Call
+from tickwork.executors.injection import Surroundings
 from tickwork.held import HeldCalls
 from tickwork.job import Job
 from tickwork.plan import Change, Hold, Settlement
@@ -74,7 +75,7 @@ class Loop:
 
     def __init__(
         self, store: Store, executors: Mapping[str, Executor], *,
-        node: str, timing: Timing, listeners: Listeners, wake: Callable[[], None],
+        node: str, timing: Timing, listeners: Listeners, wake: Callable[[], None], surroundings: Surroundings = NOWHERE,
     ) -> None:  # fmt: skip
         self.store = store
         self.clock = store.clock
@@ -86,6 +87,7 @@ class Loop:
         self.finished = False
         self._listeners = listeners
         self._wake = wake
+        self._surroundings = surroundings
         self._calls: set[Call] = set()
         self._timed: set[Call] = set()
         """Those that have begun and may take only so long."""
@@ -512,7 +514,7 @@ class Loop:
         if func is None:
             return None
         try:
-            return Call(job, run, func, self.clock, self.progress)
+            return Call(job, run, func, self.clock, self.progress, self._surroundings)
         except Exception:
             log.exception("job %r cannot be called by this node, which gives its run back", job.id)
             self._foreign[job.uid] = self.clock.now() + self.timing.set_aside

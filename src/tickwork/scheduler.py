@@ -18,7 +18,6 @@ from typing import Any, TypeVar, final
 from tickwork import plan
 from tickwork.checks import check_duration, check_text, seconds
 from tickwork.clock import MICROSECOND, Clock, aware_utc
-from tickwork.codec import plain_arguments
 from tickwork.driver import Driver
 from tickwork.errors import (
     ConflictError,
@@ -42,7 +41,8 @@ from tickwork.events import (
     SchedulerStopped,
 )
 from tickwork.executors.base import Executor
-from tickwork.executors.call import MAX_REASON_LENGTH, check_arguments, inside_run
+from tickwork.executors.call import MAX_REASON_LENGTH, inside_run, keep_arguments
+from tickwork.executors.injection import Surroundings
 from tickwork.executors.threads import ThreadExecutor
 from tickwork.job import NO_ARGUMENTS, Job, check_job
 from tickwork.loop import Loop, Timing
@@ -122,6 +122,8 @@ class Scheduler:
     ) -> None:
         self._store = make_store(store, clock=clock)
         self._executors: dict[str, Executor] = {**self._own_executors(), **(executors or {})}
+        self.surroundings = Surroundings(getattr(self._executors.get("asyncio"), "event_loop", None))
+        """What its runs can reach in this process: the app, as `lifespan` tells it."""
         if timezone is not None:
             CronTrigger(minute=0, timezone=timezone)  # a zone that does not exist is refused here and not later
         self._timezone = timezone
@@ -421,8 +423,7 @@ class Scheduler:
             )
         self._check_options(trigger_args)
         chosen = make_trigger(DateTrigger() if trigger is None else trigger, trigger_args, timezone=self._timezone)
-        plain_args, plain_kwargs = plain_arguments(args, kwargs or {})
-        check_arguments(function, plain_args, plain_kwargs)
+        kept_args, kept_kwargs = keep_arguments(function, args, kwargs or {})
         now = self._store.clock.now()
         settings = {**self._defaults, **{key: value for key, value in policies.items() if value is not UNSET}}
         if settings.get("executor") is None:
@@ -436,7 +437,7 @@ class Scheduler:
             anchored_at = first = self._instant("next_run_time", next_run_time)
         return check_job(Job(
             id=job_id,
-            func=ref, trigger=chosen, args=plain_args, kwargs=plain_kwargs or NO_ARGUMENTS,
+            func=ref, trigger=chosen, args=kept_args, kwargs=kept_kwargs or NO_ARGUMENTS,
             name=name if name is not None else sys.intern(ref.rpartition(":")[2]),
             uid=_uids.new(), anchored_at=anchored_at, next_fire_time=first,
             paused_at=now if next_run_time is None else None,
@@ -497,8 +498,8 @@ class Scheduler:
         if "func" in read:
             read["func"], function = _named(read["func"])
         if read.keys() & {"func", "args", "kwargs"}:
-            args, kwargs = plain_arguments(read.get("args", job.args), read.get("kwargs", job.kwargs))
-            check_arguments(function or find_function(job.func), args, kwargs)
+            func = function or find_function(job.func)
+            args, kwargs = keep_arguments(func, read.get("args", job.args), read.get("kwargs", job.kwargs))
             read |= {name: value for name, value in (("args", args), ("kwargs", kwargs)) if name in read}
         if isinstance(read.get("trigger"), str):
             raise InvalidJobError(
@@ -600,7 +601,15 @@ class Scheduler:
         return Driver(make_loop, finished)
 
     def _make_loop(self, node: str, wake: Callable[[], None]) -> Loop:
-        return Loop(self._store, self._executors, node=node, timing=self._timing, listeners=self._listeners, wake=wake)
+        return Loop(
+            self._store,
+            self._executors,
+            node=node,
+            timing=self._timing,
+            listeners=self._listeners,
+            wake=wake,
+            surroundings=self.surroundings,
+        )
 
     def _opened_store(self) -> Store:
         self._store.open()

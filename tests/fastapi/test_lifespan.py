@@ -7,10 +7,11 @@ import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
+from starlette.datastructures import State
 
 from tickwork import AsyncIOScheduler, BackgroundScheduler, BlockingScheduler, SchedulerError
 from tickwork.events import RunSettled
@@ -172,3 +173,98 @@ def test_an_error_while_the_app_runs_still_shuts_the_scheduler_down() -> None:
 def test_a_scheduler_whose_start_does_not_return_is_refused() -> None:
     with pytest.raises(SchedulerError, match="expected a scheduler whose start returns, got a BlockingScheduler"):
         lifespan(BlockingScheduler())
+
+
+# what jobs reach
+
+
+async def note_database(state: State) -> AsyncIterator[str]:
+    story.append(f"session on {state.database}")
+    try:
+        yield f"session on {state.database}"
+    finally:
+        ran_in.append(threading.current_thread())
+        story.append("session given back")
+
+
+def use_the_app(app: FastAPI, session: Annotated[str, Depends(note_database)]) -> None:
+    story.append(f"{app.title} uses {session}")
+
+
+async def hold_a_session(session: Annotated[str, Depends(note_database)]) -> None:
+    await never_end()
+
+
+async def run_to_the_end(scheduler: Scheduler, job_id: str) -> None:
+    settled = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    scheduler.add_listener(lambda event: loop.call_soon_threadsafe(settled.set), RunSettled)
+    scheduler.run_job_now(job_id)
+    await asyncio.wait_for(settled.wait(), DEADLINE)
+
+
+def test_jobs_reach_the_app_and_the_state_of_its_lifespan() -> None:
+    """A plain function's coroutines run in the app's loop, where what the lifespan opened belongs."""
+    scheduler = AsyncIOScheduler()
+    scheduler.add_job(use_the_app, "interval", hours=1, id="job")
+    app = FastAPI(title="shop", lifespan=lifespan(scheduler, own_lifespan))
+
+    run_app(app, lambda: run_to_the_end(scheduler, "job"))
+
+    assert story == ["opened", "session on open", "shop uses session on open", "session given back", "closed"]
+    assert ran_in == [threading.current_thread()]
+    assert scheduler.get_runs("job")[0].state is RunState.SUCCEEDED
+
+
+def test_overrides_of_the_app_are_those_of_its_jobs() -> None:
+    scheduler = BackgroundScheduler()
+    scheduler.add_job(use_the_app, "interval", hours=1, id="job")
+    app = FastAPI(title="shop", lifespan=lifespan(scheduler))
+    app.dependency_overrides[note_database] = lambda: "a fake"
+
+    run_app(app, lambda: run_to_the_end(scheduler, "job"))
+
+    assert story == ["shop uses a fake"]
+
+
+def test_after_the_lifespan_the_app_is_not_reached_any_more() -> None:
+    scheduler = AsyncIOScheduler()
+    seen: list[Any] = []
+
+    async def look() -> None:
+        seen.append((scheduler.surroundings.app, scheduler.surroundings.state))
+
+    run_app(app := FastAPI(lifespan=lifespan(scheduler, own_lifespan)), look)
+    asyncio.run(look())
+
+    assert seen == [(app, {"database": "open"}), (None, None)]
+
+
+def test_what_a_job_depends_on_is_cleaned_up_when_the_shutdown_cancels_it() -> None:
+    scheduler = AsyncIOScheduler()
+    scheduler.add_job(hold_a_session)
+
+    run_app(FastAPI(lifespan=lifespan(scheduler, own_lifespan, timeout=0.1)), wait_until_began)
+
+    assert story == ["opened", "session on open", "job cancelled", "session given back", "closed"]
+
+
+@pytest.mark.parametrize("end", ["timeout", "cancel_run"])
+def test_what_a_job_depends_on_is_cleaned_up_when_it_takes_too_long_or_someone_cancels_it(end: str) -> None:
+    scheduler = AsyncIOScheduler()
+    scheduler.add_job(hold_a_session, "interval", hours=1, id="job", timeout=0.05 if end == "timeout" else None)
+    settled = threading.Event()
+    scheduler.add_listener(lambda event: settled.set(), RunSettled)
+
+    async def end_it() -> None:
+        run = await scheduler.aio.run_job_now("job")
+        await wait_until_began()
+        if end == "cancel_run":
+            await scheduler.aio.cancel_run(run.id)
+        assert await asyncio.to_thread(settled.wait, DEADLINE)
+
+    run_app(FastAPI(lifespan=lifespan(scheduler, own_lifespan)), end_it)
+
+    assert story == ["opened", "session on open", "job cancelled", "session given back", "closed"]
+    state = RunState.TIMED_OUT if end == "timeout" else RunState.CANCELLED
+    assert scheduler.get_runs("job")[0].state is state

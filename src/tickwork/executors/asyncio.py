@@ -16,7 +16,7 @@ from types import coroutine
 
 from tickwork.checks import check_whole
 from tickwork.executors.base import Report
-from tickwork.executors.call import Call, begin, failure, invoke, is_async, success
+from tickwork.executors.call import Call, begin, failure, given, invoke, is_async, success, wants_of
 from tickwork.run import Lost, Outcome
 
 MAX_TASKS = 100_000
@@ -36,6 +36,8 @@ class AsyncIOExecutor:
         self._given = loop
         self._loop: asyncio.AbstractEventLoop | None = None
         self._own: OwnLoop | None = None
+        self._stopped = True
+        self._lock = threading.Lock()
 
     def use(self, loop: asyncio.AbstractEventLoop) -> None:
         """Run what is submitted from the next start on in *loop*."""
@@ -48,8 +50,19 @@ class AsyncIOExecutor:
         except RuntimeError:
             return False
 
+    def event_loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that runs the coroutines, for what else belongs in it; from any thread. RuntimeError if stopped."""
+        with self._lock:
+            if self._stopped:
+                raise RuntimeError("expected an executor that runs coroutines, got one that has stopped")
+            if self._loop is None:
+                self._own = OwnLoop()
+                self._loop = self._own.loop
+            return self._loop
+
     def start(self, report: Report) -> None:
         self._report = report
+        self._stopped = False
         self._loop = self._given
         self._queue: deque[Call] = deque()
         self._tasks: dict[Call, asyncio.Task[None]] = {}
@@ -60,12 +73,9 @@ class AsyncIOExecutor:
         return self.max_tasks - len(self._queue) - len(self._tasks)
 
     def submit(self, calls: Sequence[Call]) -> None:
-        if self._loop is None:
-            self._own = OwnLoop()
-            self._loop = self._own.loop
         self._queue.extend(calls)
         with suppress(RuntimeError):  # the loop was closed: nothing begins any more, and `take_back` finds the calls
-            self._loop.call_soon_threadsafe(self._begin)
+            self.event_loop().call_soon_threadsafe(self._begin)
 
     def take_back(self) -> Sequence[Call]:
         calls: list[Call] = []
@@ -86,10 +96,12 @@ class AsyncIOExecutor:
         return True
 
     def stop(self) -> None:
-        if self._own is not None:
-            self._own.stop()
-            self._own = None
-        self._loop = None
+        with self._lock:
+            self._stopped = True
+            if self._own is not None:
+                self._own.stop()
+                self._own = None
+            self._loop = None
 
     def _begin(self) -> None:
         """In the loop: make a task of each call that waits."""
@@ -129,12 +141,16 @@ async def invoke_async(call: Call) -> Outcome:
     """Make the call in this task; only a cancellation passes through."""
     if call.asked is not None:
         return Lost("it was asked to end before it began")
-    _, kwargs = begin(call)
+    _, context = begin(call)
     try:
-        result = call.func(*call.args, **kwargs)
-        if result is not None and inspect.isawaitable(result):
-            result = await result
-        return success(result)
+        wants = wants_of(call.func)
+        args, kwargs = (call.args, call.kwargs) if wants.nothing else given(call, wants, context)
+        if wants.injector is None:
+            result = call.func(*args, **kwargs)
+            return success(await result if inspect.isawaitable(result) else result)
+        async with wants.injector.in_loop(context, call.surroundings) as values:
+            result = call.func(*args, **kwargs, **values)
+            return success(await result if inspect.isawaitable(result) else result)
     except asyncio.CancelledError:
         raise
     except BaseException as error:  # noqa: BLE001  whatever the function does is an outcome

@@ -7,23 +7,29 @@ import logging
 import math
 import time
 import traceback
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import AbstractAsyncContextManager
 from contextvars import ContextVar, Token
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any, TypeVar, get_args
 
+from tickwork.arguments import Arguments
 from tickwork.checks import shown
 from tickwork.clock import Clock
 from tickwork.codec import copied, plain_result
 from tickwork.errors import InvalidJobError
+from tickwork.executors.injection import Injector, Surroundings, find_injector
 from tickwork.job import Job
 from tickwork.policies import exception_names
 from tickwork.refs import Function
 from tickwork.run import DONE, Cancelled, Failed, Lost, Outcome, Progress, Run, Succeeded, TimedOut
+from tickwork.signatures import name_of, signature
 
 MAX_ERROR_LENGTH = 16 * 1024
 MAX_REASON_LENGTH = 500
+NOWHERE = Surroundings()
 PROGRESS_INTERVAL = 0.5
 """Seconds between two progress reports that leave the process; those in between stay in it."""
 
@@ -123,9 +129,16 @@ class Call:
         "run",
         "started_at",
         "submitted_at",
+        "surroundings",
     )
 
-    def __init__(self, job: Job, run: Run, func: Function, clock: Clock, progressed: Callable[[Call], None]) -> None:
+    args: Sequence[Any]
+    kwargs: Mapping[str, Any]
+
+    def __init__(
+        self, job: Job, run: Run, func: Function, clock: Clock, progressed: Callable[[Call], None],
+        surroundings: Surroundings = NOWHERE,
+    ) -> None:  # fmt: skip
         self.job = job
         self.run = run
         self.func = func
@@ -133,6 +146,7 @@ class Call:
         self.kwargs = {name: copied(value) for name, value in job.kwargs.items()} if job.kwargs else {}
         self.clock = clock
         self.progressed = progressed
+        self.surroundings = surroundings
         self.submitted_at: datetime | None = None
         self.started_at: datetime | None = None
         self.progress: Progress | None = None
@@ -147,31 +161,45 @@ class Call:
         return None if timeout is None or started_at is None else started_at + timeout
 
 
-def begin(call: Call) -> tuple[Token[RunContext], dict[str, Any]]:
-    """The call begins here and now: what ends its context, and its keyword arguments with the RunContext among them.
+def begin(call: Call) -> tuple[Token[RunContext], RunContext]:
+    """The call begins here and now: what ends its context, and the context.
 
     A call does not know its context, which knows the call: a circle for each run would be the collector's main work.
     """
     context = RunContext(call)
     call.started_at = call.clock.now()
-    parameter = context_parameter(call.func)
-    return _current.set(context), call.kwargs if parameter is None else {**call.kwargs, parameter: context}
+    return _current.set(context), context
 
 
 def invoke(call: Call) -> Outcome:
     """Make the call on this thread. Never raises: whatever the function does is an outcome."""
     if call.asked is not None:
         return Lost("it was asked to end before it began")
-    token, kwargs = begin(call)
+    token, context = begin(call)
     try:
-        result = call.func(*call.args, **kwargs)
-        if inspect.iscoroutine(result):  # an async function that was given to a thread on purpose
-            result = _run_coroutine(result)
-        return success(result)
+        wants = wants_of(call.func)
+        args, kwargs = (call.args, call.kwargs) if wants.nothing else given(call, wants, context)
+        if wants.injector is None:
+            return success(_completed(call.func(*args, **kwargs)))
+        if is_async(call.func):
+            within = wants.injector.in_loop(context, call.surroundings)
+            return success(_completed(_called_within(within, call.func, args, kwargs)))
+        with wants.injector.on_thread(context, call.surroundings) as values:
+            return success(call.func(*args, **kwargs, **values))
     except BaseException as error:  # noqa: BLE001  whatever the function does is an outcome
         return failure(call, error)
     finally:
         _current.reset(token)
+
+
+def given(call: Call, wants: Wants, context: RunContext) -> tuple[Sequence[Any], Mapping[str, Any]]:
+    """What the function receives, but for what an integration fills. InvalidJobError for an argument that misfits."""
+    arguments, args, kwargs = wants.arguments, call.args, call.kwargs
+    if not arguments.as_kept:
+        args, kwargs = arguments.give(args, kwargs)
+    elif not arguments.unchecked and arguments.fitting.get(call.job.uid) != call.job.revision:
+        arguments.check_again(call.job)
+    return args, kwargs if wants.context is None else {**kwargs, wants.context: context}
 
 
 def success(result: Any) -> Succeeded:
@@ -196,57 +224,101 @@ def is_async(func: Function) -> bool:
     return inspect.iscoroutinefunction(func)
 
 
+@dataclass(frozen=True, slots=True)
+class Wants:
+    """What a function is to be given."""
+
+    arguments: Arguments
+    """How those that the job keeps become what it receives."""
+    context: str | None
+    """The parameter that receives the RunContext."""
+    injector: Injector | None
+    """What fills others. None: nothing does."""
+    nothing: bool
+    """Whether it is given what the job keeps and no more, as most are."""
+
+
+@lru_cache(10_000)
+def wants_of(func: Function) -> Wants:
+    """What *func* is to be given, found in its signature once; InvalidJobError if it asks for what cannot be had."""
+    context, injector = context_parameter(func), find_injector(func)
+    arguments = Arguments(func, {name for name in (context, *(injector.names if injector else ())) if name})
+    return Wants(arguments, context, injector, arguments.unchecked and context is None and injector is None)
+
+
 @lru_cache(10_000)
 def context_parameter(func: Function) -> str | None:
     """The name of the parameter that receives the RunContext, or None if the function wants none."""
     for parameter in signature(func).parameters.values():
-        if _is_context(parameter.annotation):
+        if is_context(parameter.annotation):
             return parameter.name
     return None
 
 
-def _is_context(annotation: object) -> bool:
+def is_context(annotation: object) -> bool:
     """Whether an annotation says RunContext: itself, with None beside it, or as text in whatever module's name."""
     if isinstance(annotation, str):
         return any(part.strip().rpartition(".")[2] == "RunContext" for part in annotation.split("|"))
     return annotation is RunContext or RunContext in get_args(annotation)
 
 
+def keep_arguments(
+    func: Function, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[tuple[Any, ...], dict[str, Any]]:  # fmt: skip
+    """These arguments as a job of *func* keeps them: plain JSON, from which each call makes what it receives.
+
+    InvalidJobError if the function could not be called with them, or asks for what no job can be given.
+    """
+    arguments = wants_of(func).arguments
+    kept_args, kept_kwargs = arguments.keep(args, kwargs)
+    check_arguments(func, kept_args, kept_kwargs)
+    arguments.check(kept_args, kept_kwargs)
+    return kept_args, kept_kwargs
+
+
 def check_arguments(func: Function, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> None:
-    """InvalidJobError if *func* could not be called with these; a RunContext is given by tickwork."""
-    parameter = context_parameter(func)
-    given = dict(kwargs) if parameter is None else {**kwargs, parameter: None}
-    if parameter is not None and parameter in kwargs:
-        raise InvalidJobError(
-            f"kwargs: expected {parameter!r} to be left out, got a value: tickwork passes the RunContext"
-        )
+    """InvalidJobError if *func* could not be called with so many and such names; tickwork fills in the others."""
+    wants = wants_of(func)
+    filled = {} if wants.context is None else {wants.context: "tickwork passes the RunContext"}
+    if wants.injector is not None:
+        filled |= dict.fromkeys(wants.injector.names, "it is resolved anew for each run")
+    for name in filled.keys() & kwargs.keys():
+        raise InvalidJobError(f"kwargs: expected {name!r} to be left out, got a value: {filled[name]}")
     try:
-        signature(func).bind(*args, **given)
+        signature(func).bind(*args, **kwargs, **dict.fromkeys(filled))
     except TypeError as error:
-        name = getattr(func, "__qualname__", repr(func))
+        own = [each for each in signature(func).parameters.values() if each.name not in filled]
         raise InvalidJobError(
-            f"args, kwargs: expected what {name}{signature(func)} takes, "
-            f"got args={args!r} kwargs={dict(kwargs)!r}: {error}"
+            f"args, kwargs: expected what {name_of(func)}{signature(func).replace(parameters=own)} takes, "
+            f"got args={args!r} kwargs={dict(kwargs)!r}: {error}{_unread(own)}"
         ) from None
 
 
-@lru_cache(10_000)
-def signature(func: Function) -> inspect.Signature:
-    try:
-        return inspect.signature(func)
-    except (TypeError, ValueError):  # some functions written in C have none
-        return inspect.Signature(
-            [
-                inspect.Parameter("args", inspect.Parameter.VAR_POSITIONAL),
-                inspect.Parameter("kwargs", inspect.Parameter.VAR_KEYWORD),
-            ]
-        )
+def _unread(parameters: Sequence[inspect.Parameter]) -> str:
+    """What more to say of parameters that miss a value, if one of them may be meant to be filled in by tickwork."""
+    for each in parameters:
+        if isinstance(each.annotation, str):
+            return f"; the annotation {each.annotation!r} cannot be evaluated: import its names not under TYPE_CHECKING"
+    return ""
 
 
-def _run_coroutine(coroutine: Coroutine[Any, Any, Any]) -> Any:
+def _completed(result: Any) -> Any:
+    """What a call on a thread returned; the result of a coroutine, of a function that was given to it on purpose."""
+    if not inspect.iscoroutine(result):
+        return result
     import asyncio  # noqa: PLC0415  a third of what it would cost to import tickwork, for what few need
 
-    return asyncio.run(coroutine)
+    return asyncio.run(result)
+
+
+async def _called_within(
+    filling: AbstractAsyncContextManager[Mapping[str, Any]],
+    func: Function,
+    args: Sequence[Any],
+    kwargs: Mapping[str, Any],
+) -> Any:
+    async with filling as values:
+        return await func(*args, **kwargs, **values)
 
 
 def _one_line(error: BaseException) -> str:

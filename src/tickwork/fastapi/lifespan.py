@@ -29,6 +29,9 @@ def lifespan(
         app = FastAPI(lifespan=lifespan(scheduler))
         app = FastAPI(lifespan=lifespan(scheduler, open_database))
 
+    Meanwhile jobs and their dependencies reach the app: a parameter `app: FastAPI` receives it, and `state: State`
+    what *inner* yields, as `request.state` does.
+
     A BlockingScheduler, whose `start` does not return, is a SchedulerError here. The app may shut the scheduler down
     earlier, or fail to start: what was entered is left again, in the right order.
     """
@@ -41,11 +44,16 @@ def lifespan(
     @asynccontextmanager
     async def scheduled(app: Any) -> AsyncIterator[Mapping[str, Any] | None]:
         async with inner(app) if inner is not None else nullcontext() as state:
-            await _start(scheduler)
+            surroundings = scheduler.surroundings
+            surroundings.app, surroundings.state = app, state if state is not None else {}
             try:
-                yield state
+                await _start(scheduler)
+                try:
+                    yield state
+                finally:
+                    await asyncio.to_thread(_stop, scheduler, timeout)
             finally:
-                await asyncio.to_thread(_stop, scheduler, timeout)
+                surroundings.app = surroundings.state = None
 
     return scheduled
 

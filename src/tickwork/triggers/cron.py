@@ -2,7 +2,7 @@
 
 The rule: a zone is a row of segments in each of which the clock runs evenly, so a fire time is a match of the
 pattern (`pattern.py`) on the wall of one segment. Only at a segment's ends does the rule for clock changes
-(`changes.py`) have a say.
+(`clock_rule.py`) have a say.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from tickwork.clock import EPOCH
 from tickwork.errors import TriggerError
-from tickwork.triggers.changes import DEBIAN_RULE, ClockRule, find_rule
+from tickwork.triggers.clock_rule import DEBIAN_RULE, ClockRule, find_rule
 from tickwork.triggers.dialects import NAMED_FIELDS
 from tickwork.triggers.fields import CronFields, read_crontab, read_named_fields
 from tickwork.triggers.instants import (
