@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-pytest.importorskip("apscheduler", reason="the peers are not installed: `make benchmark` installs them")
-pytest.importorskip("sqlalchemy", reason="the peers are not installed: `make benchmark` installs them")
+for peer in ("apscheduler", "sqlalchemy", "croniter", "cronsim", "cron_converter"):
+    pytest.importorskip(peer, reason="the peers are not installed: `make benchmark` installs them")
 
 from benchmarks.rounds import find_tables, measure
 from benchmarks.tables import NAMES, Case, Metric, Table, as_text

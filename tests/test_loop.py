@@ -114,6 +114,18 @@ def test_an_hour_of_seconds_is_fired_without_drift_and_each_answered_once(store:
     check_ledger(store)
 
 
+def test_a_job_that_fires_more_often_than_runs_are_claimed_ahead_loses_nothing(
+    store: Store, clock: VirtualClock
+) -> None:
+    store.add([make_job(trigger=IntervalTrigger(seconds=0.01, start_date=NOW), max_instances=99)])
+    node = Node(store, takes=5 * MILLISECOND)
+
+    advance(clock, 3 * SECOND, node)
+
+    assert node.fire_times() == [NOW + number * 10 * MILLISECOND for number in range(301)]
+    assert all(call.started_at == call.run.fire_time for call in node.executor.started)
+
+
 def test_several_nodes_fire_each_time_once(open_store: OpenStore, clock: VirtualClock) -> None:
     stores = [open_store() for _ in range(3)]
     stores[0].add([

@@ -447,7 +447,8 @@ class Loop:
         until, limit = now + self.timing.ahead, min(room, self.timing.batch)
         aside = len(self._aside)
         changes = self.store.fire(decide, executor=executor, until=until, limit=limit, skip=self._aside)
-        if len(changes) + len(self._aside) - aside == limit:
+        again = any(job.next_fire_time is not None and job.next_fire_time <= until for job, _, _ in changes)
+        if again or len(changes) + len(self._aside) - aside == limit:
             self._more.add(executor)
         else:
             self._more.discard(executor)
