@@ -14,12 +14,14 @@ from benchmarks import machine, slow_disk
 from benchmarks.rounds import find_tables, measure
 from benchmarks.tables import NAMES, SIZES, as_json, as_text
 
+PEERS = ("apscheduler", "sqlalchemy", "croniter", "cronsim", "cron_converter")
+
 
 def main() -> None:
     options = read_options()
     if options.sync_time is not None:
         slow_disk.go_on_with(options.sync_time)
-    missing = [name for name in ("apscheduler", "sqlalchemy") if importlib.util.find_spec(name) is None]
+    missing = [name for name in PEERS if importlib.util.find_spec(name) is None]
     if missing:
         sys.exit(f"expected the peers to measure beside, got no {' and no '.join(missing)}: run `make benchmark`")
 

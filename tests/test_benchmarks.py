@@ -11,8 +11,11 @@ from pathlib import Path
 
 import pytest
 
-for peer in ("apscheduler", "sqlalchemy", "croniter", "cronsim", "cron_converter"):
-    pytest.importorskip(peer, reason="the peers are not installed: `make benchmark` installs them")
+pytest.importorskip("apscheduler", reason="the peers are not installed: `make benchmark` installs them")
+pytest.importorskip("sqlalchemy", reason="the peers are not installed: `make benchmark` installs them")
+pytest.importorskip("croniter", reason="the peers are not installed: `make benchmark` installs them")
+pytest.importorskip("cronsim", reason="the peers are not installed: `make benchmark` installs them")
+pytest.importorskip("cron_converter", reason="the peers are not installed: `make benchmark` installs them")
 
 from benchmarks.rounds import find_tables, measure
 from benchmarks.tables import NAMES, Case, Metric, Table, as_text

@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from tickwork.triggers.zones import LAST_SECOND, find_zone
+from tickwork.triggers.zones import DAY, LAST_SECOND, find_zone
 
 ZONES = ["UTC", "Europe/Berlin", "Asia/Gaza", "America/Recife", "Pacific/Apia", "Africa/Monrovia", "Antarctica/Troll"]
 
@@ -51,6 +51,26 @@ def test_the_last_second_of_all_has_an_offset(key: str) -> None:
     begin, end, _, _, _ = find_zone(key).segment(LAST_SECOND)
 
     assert begin <= LAST_SECOND < end
+
+
+@pytest.mark.parametrize("key", ZONES)
+def test_a_wall_beyond_the_last_year_is_shown_beyond_it_and_not_searched_for_ever(key: str) -> None:
+    assert find_zone(key).first_showing(LAST_SECOND + 10 * DAY) > LAST_SECOND
+
+
+@pytest.mark.parametrize("key", ZONES)
+def test_the_changes_of_a_zone_are_those_that_its_clock_shows(key: str) -> None:
+    """Also across the edges of the tables, where a segment may begin without a change."""
+    zone, info = find_zone(key), ZoneInfo(key)
+    listed = [change.begin for change in zone.changes(0, 2**32)]
+
+    def offset(second: int) -> timedelta | None:
+        return datetime.fromtimestamp(second, info).utcoffset()
+
+    assert all(offset(begin) != offset(begin - 1) for begin in listed)
+    for second in range(DAY, 2**32, 3 * DAY):
+        if offset(second) != offset(second - 3 * DAY):
+            assert any(second - 3 * DAY < begin <= second for begin in listed)
 
 
 def test_there_is_one_of_each_zone() -> None:

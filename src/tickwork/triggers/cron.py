@@ -28,7 +28,7 @@ from tickwork.triggers.instants import (
     say_bounds,
     write_bounds,
 )
-from tickwork.triggers.zones import AREA, DAY, LAST_SECOND, LONGEST_LEAP, Zone, find_zone
+from tickwork.triggers.zones import AREA_BITS, DAY, LAST_SECOND, LONGEST_LEAP, Zone, find_zone
 
 MAX_SEGMENTS = 400
 """How many segments one search looks at. In so many, each kind of year has met each rule of a zone: where every
@@ -169,7 +169,7 @@ class CronTrigger:
             raise naive_instant(instant) from None
         day, second = since.days, since.seconds + 1
         at = day * DAY + second
-        near = self._zone.near.get(at // AREA)
+        near = self._zone.near.get(day >> AREA_BITS)
         if near is not None and at >= self._first:
             quiet_since, quiet_until, offset = near
             if quiet_since <= at < quiet_until:
@@ -179,7 +179,7 @@ class CronTrigger:
                 fire = day * DAY + second
                 if fire >= quiet_until and at < quiet_until - LONGEST_LEAP:
                     # The clock is set before it shows this wall. Where it shows it once, that is the fire time.
-                    near = self._zone.near.get(fire // AREA)
+                    near = self._zone.near.get(day >> AREA_BITS)
                     if near is not None:
                         second += offset - near[2]
                         fire = day * DAY + second

@@ -31,7 +31,9 @@ MAX_UPCOMING = 4096
 
 DAY_ZERO = date(1970, 1, 1).toordinal()
 FIRST_DAY, LAST_DAY = date.min.toordinal() - DAY_ZERO, date.max.toordinal() - DAY_ZERO
-BLOCK = 1024  # days
+BLOCK_BITS = 10
+BLOCK = 1 << BLOCK_BITS  # days
+WITHIN_BLOCK = BLOCK - 1
 LAST_BLOCK = LAST_DAY // BLOCK
 MAX_BLOCKS = 64  # of one pattern: 180 years, at 200 bytes a block
 
@@ -64,9 +66,9 @@ class Pattern:
         if not 0 <= second < DAY:
             day += second // DAY
             second %= DAY
-        days = self._blocks.get(day // BLOCK)
-        if days is None or not days >> day % BLOCK & 1:
-            found = self._day_from(day)
+        days = self._blocks.get(day >> BLOCK_BITS, 0) >> (day & WITHIN_BLOCK)
+        if not days & 1:
+            found = day + (days & -days).bit_length() - 1 if days else self._day_from(day)
             if found != day:
                 return found, self._first_of_day
 

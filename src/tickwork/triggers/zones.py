@@ -26,7 +26,8 @@ LONGEST_LOOK = 4 * DAY  # no zone ever kept an offset for less than six days (Re
 YEARLY_RULES = 4_102_444_800  # 2100: no zone lists its changes one by one so far; a rule has two a year
 TABLE_SPAN = 1 << 28  # seconds in one table: eight and a half years
 MAX_TABLES = 64  # of one zone: five centuries, at about 4 KiB each
-AREA = 1 << 20  # seconds: 12 days, so that few areas have a change of the clock within
+AREA_BITS = 4
+AREA = DAY << AREA_BITS  # 16 days, so that few areas have a change of the clock within
 MAX_AREAS = 4096
 MAX_ZONES = 1024
 
@@ -108,7 +109,7 @@ class Zone:
         while True:
             begin, end, offset, _, _ = self.segment(at)
             shown = max(wall - offset, begin)
-            if shown < end:
+            if shown < end or end > LAST_SECOND:
                 return shown
             at = end
 
