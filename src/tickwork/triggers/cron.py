@@ -79,6 +79,8 @@ class CronTrigger:
     _zone: Zone = field(compare=False)
     _first: int = field(compare=False)
     _last: int = field(compare=False)
+    _first_day: int = field(compare=False)
+    _last_day: int = field(compare=False)
     _first_match: Callable[[int, int], tuple[int, int]] = field(compare=False)
     _dead_from: int = field(compare=False)
     """From here on every match falls into a gap, as a search has found: see `_fire_from`."""
@@ -126,6 +128,8 @@ class CronTrigger:
         keep(self, "_zone", zone)
         keep(self, "_first", zone.first if start is None else max(zone.first, -_seconds(EPOCH - start)))
         keep(self, "_last", LAST_SECOND if end is None else _seconds(end - EPOCH))
+        keep(self, "_first_day", self._first // DAY)
+        keep(self, "_last_day", self._last // DAY)
         keep(self, "_first_match", fields.pattern.first_from)
         keep(self, "_dead_from", LAST_SECOND + 1)
         # Without ends no search is needed for days that always come again: no zone has kept one rule since 1970, so
@@ -167,31 +171,31 @@ class CronTrigger:
             since = instant - EPOCH
         except TypeError:
             raise naive_instant(instant) from None
-        day, second = since.days, since.seconds + 1
-        at = day * DAY + second
-        near = self._zone.near.get(day >> AREA_BITS)
-        if near is not None and at >= self._first:
-            quiet_since, quiet_until, offset = near
-            if quiet_since <= at < quiet_until:
-                # No change of the clock is near, as in nearly every call: what `_fire_from` would find, but sooner.
-                day, second = self._first_match(day, second + offset)
-                second -= offset
-                fire = day * DAY + second
-                if fire >= quiet_until and at < quiet_until - LONGEST_LEAP:
-                    # The clock is set before it shows this wall. Where it shows it once, that is the fire time.
-                    near = self._zone.near.get(day >> AREA_BITS)
-                    if near is not None:
-                        second += offset - near[2]
-                        fire = day * DAY + second
-                        quiet_since, quiet_until, _ = near
-                if quiet_since <= fire < quiet_until and fire <= self._last:
-                    if not 0 <= second < DAY:
-                        day += second // DAY
-                        second %= DAY
-                    midnight = MIDNIGHTS.get(day)
-                    if midnight is None or second % 60:
-                        return as_datetime(fire)
-                    return midnight + MINUTES[second // 60]
+        today, second = since.days, since.seconds + 1
+        quiet = self._zone.quiet
+        offset = quiet.get(today >> AREA_BITS)
+        if offset is not None and today > self._first_day:
+            # The clock is not set today, nor on the day of the match, as in nearly every call: what `_fire_from`
+            # would find, but sooner. A wall that it shows on a quiet day is shown once.
+            day, second = self._first_match(today, second + offset)
+            second -= offset
+            if not 0 <= second < DAY:
+                day += second // DAY
+                second %= DAY
+            there = quiet.get(day >> AREA_BITS)
+            if there != offset and there is not None:  # the clock is set in between: that day shows the wall by another
+                second += offset - there
+                day += second // DAY
+                second %= DAY
+                if quiet.get(day >> AREA_BITS) != there:
+                    there = None
+            if there is not None and day < self._last_day:
+                midnight = MIDNIGHTS.get(day)
+                if midnight is None or second % 60:
+                    return as_datetime(day * DAY + second)
+                return midnight + MINUTES[second // 60]
+            self._zone.note(day)
+        at = today * DAY + since.seconds + 1
         found = self._fire_from(max(at, self._first))
         return None if found is None else as_datetime(found)
 

@@ -26,9 +26,9 @@ LONGEST_LOOK = 4 * DAY  # no zone ever kept an offset for less than six days (Re
 YEARLY_RULES = 4_102_444_800  # 2100: no zone lists its changes one by one so far; a rule has two a year
 TABLE_SPAN = 1 << 28  # seconds in one table: eight and a half years
 MAX_TABLES = 64  # of one zone: five centuries, at about 4 KiB each
-AREA_BITS = 4
-AREA = DAY << AREA_BITS  # 16 days, so that few areas have a change of the clock within
-MAX_AREAS = 4096
+AREA_BITS = 2
+AREA = DAY << AREA_BITS  # 4 days, so that few areas have a change of the clock within
+MAX_AREAS = 1 << 14
 MAX_ZONES = 1024
 
 
@@ -57,15 +57,15 @@ class Table(NamedTuple):
 class Zone:
     """One time zone. There is one of each, shared by all triggers: get it from `find_zone`."""
 
-    __slots__ = ("_first", "_tables", "key", "near")
+    __slots__ = ("_first", "_tables", "key", "quiet")
 
     def __init__(self, key: str) -> None:
         self.key = key
         self._tables: dict[int, Table] = {}
         self._first: int | None = None
-        self.near: dict[int, tuple[int, int, int]] = {}
-        """For each AREA that somebody asked about: since when and until when no change of the clock matters, of the
-        segment that answered last, and its offset. In between each wall is shown once. Look here before you ask."""
+        self.quiet: dict[int, int] = {}
+        """The offset in each AREA that somebody asked about, if it is the same throughout, and each wall that is shown
+        there is shown once. Look here before you ask."""
 
     def segment(self, at: int) -> Segment:
         """The segment in which the instant *at* lies."""
@@ -78,11 +78,18 @@ class Zone:
                     self._tables.clear()
                 self._tables[at // TABLE_SPAN] = table = _segments(self.key, at // TABLE_SPAN)
             found = table.segments[bisect_right(table.begins, at) - 1]
-        if len(self.near) >= MAX_AREAS:
-            self.near.clear()
-        begin, _, offset, reached, until = found
-        self.near[at // AREA] = max(begin + 1, reached - offset), until, offset
+        area = at // AREA
+        if area not in self.quiet:
+            begin, _, offset, reached, until = found
+            if max(begin + 1, reached - offset) <= area * AREA and (area + 1) * AREA <= until:
+                if len(self.quiet) >= MAX_AREAS:
+                    self.quiet.clear()
+                self.quiet[area] = offset
         return found
+
+    def note(self, day: int) -> None:
+        """Find out whether this day, counted from 1970, is `quiet`."""
+        self.segment(min(max(day * DAY, FIRST_SECOND), LAST_SECOND))
 
     def changes(self, since: int, until: int) -> Iterator[Segment]:
         """The segments that begin with a change of the clock, of those that begin in this time."""
