@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections.abc import AsyncIterator, Iterator
 from queue import Queue
 from typing import Any
 
@@ -86,6 +87,14 @@ def hold_until_cancelled(stage: str, run: RunContext) -> str:
     STAGES[stage].seen.put("cancelled")
     assert STAGES[stage].go.wait(PATIENCE)
     return "went on"
+
+
+def counted() -> Iterator[int]:
+    yield 1
+
+
+async def counted_async() -> AsyncIterator[int]:
+    yield 1
 
 
 async def hold_async(stage: str) -> None:

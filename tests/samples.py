@@ -80,9 +80,10 @@ triggers = st.one_of(
         timezone=st.sampled_from(["UTC", "Asia/Seoul", "Europe/Berlin", "America/New_York"]),
     ),
 )
+exceptions = st.lists(st.sampled_from(["ConnectionError", "TimeoutError"]) | names.map("app:{}".format), max_size=3)
 retries = st.builds(
     Retry, st.integers(1, 1000), st.timedeltas(timedelta(0), timedelta(days=365)), st.floats(1, 100),
-    st.timedeltas(timedelta(0), timedelta(days=365)), st.floats(0, 1), st.lists(names, max_size=3), st.lists(names, max_size=3),
+    st.timedeltas(timedelta(0), timedelta(days=365)), st.floats(0, 1), exceptions, exceptions,
 )  # fmt: skip
 
 jobs = st.builds(

@@ -69,6 +69,7 @@ def test_jitter_is_another_one_for_another_run_and_for_another_attempt() -> None
         (Retry(2), RAISED, True),
         (Retry(2, on=ConnectionError), RAISED, True),
         (Retry(2, on=(BusyError, KeyError)), RAISED, True),
+        (Retry(2, on="ConnectionError"), RAISED, True),
         (Retry(2, on="tests.test_policies:BusyError"), ("tests.test_policies:BusyError",), True),
         (Retry(2, on=KeyError), RAISED, False),
         (Retry(2, give_up_on=OSError), RAISED, False),
@@ -108,6 +109,8 @@ def test_exceptions_are_kept_as_names() -> None:
         ({"on": 7}, "Retry on: expected exception classes or their names, got 7: write (ConnectionError,)"),
         ({"on": int}, "Retry on: expected exception classes or their names, got <class 'int'>"),
         ({"give_up_on": [""]}, "Retry give_up_on: expected exception classes or their names, got ''"),
+        ({"on": "ConectionError"}, "Retry on: expected one of Python's own exceptions or 'module:qualname', got 'ConectionError' (did you mean 'ConnectionError'?)"),
+        ({"on": "Busy"}, "Retry on: expected one of Python's own exceptions or 'module:qualname', got 'Busy'"),
         ({"on": ["x"] * 51}, "Retry on: expected at most 50 exceptions, got 51"),
     ],
 )  # fmt: skip

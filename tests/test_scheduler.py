@@ -168,6 +168,15 @@ def test_a_run_that_has_ended_or_never_was_cannot_be_cancelled(scheduler: Backgr
         scheduler.cancel_run(run.id, reason="")
 
 
+@pytest.mark.parametrize("func", [deeds.counted, deeds.counted_async, "tests.deeds:counted"])
+def test_a_generator_function_whose_body_no_call_would_run_is_refused(func: Any) -> None:
+    with pytest.raises(
+        InvalidJobError,
+        match="func: expected a function that does its work when it is called, got the generator function 'tests.deeds:counted",
+    ):
+        memory_scheduler().add_job(func)
+
+
 @pytest.mark.parametrize(
     ("policies", "message"),
     [

@@ -10,6 +10,7 @@ TickworkError
 │   └── JobNotFoundError (LookupError)    an id that nothing has
 ├── RunNotFoundError (LookupError)
 ├── RunClosedError                        a run that has ended, and was to be changed
+├── RunCancelledError                     raised inside a run that was asked to end
 ├── SchedulerError
 │   ├── SchedulerAlreadyRunningError
 │   ├── SchedulerNotRunningError
@@ -89,6 +90,10 @@ class RunClosedError(TickworkError):
     """A run has ended, and what has ended stays as it is."""
 
 
+class RunCancelledError(TickworkError):
+    """The run that raised this was asked to end: someone cancelled it, or it has timed out."""
+
+
 class SchedulerError(TickworkError):
     """A scheduler was used in a state in which it cannot do what was asked."""
 
@@ -131,7 +136,7 @@ class ConflictError(StoreError):
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The tail of an error's sentence: the nearest known name, or all of them if they are few."""
-    names = sorted(known)
+    names = sorted(map(str, known))
     near = get_close_matches(name, names, n=1)
     if near:
         return f" (did you mean {near[0]!r}?)"

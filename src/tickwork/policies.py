@@ -5,6 +5,7 @@ The rule: a policy is plain data. Whatever it decides is a pure function of what
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Collection
 from dataclasses import dataclass, fields
 from datetime import timedelta
@@ -13,7 +14,7 @@ from hashlib import blake2b
 from typing import Any, TypeAlias
 
 from tickwork.checks import check_duration, check_fraction, check_whole, seconds, shown
-from tickwork.errors import InvalidJobError
+from tickwork.errors import InvalidJobError, did_you_mean
 
 MAX_ATTEMPTS = 1_000
 MAX_BACKOFF = 100.0
@@ -124,12 +125,24 @@ def _names(option: str, given: Any) -> tuple[str, ...]:
         if isinstance(one, type) and issubclass(one, BaseException):
             names.append(_name(one))
         elif isinstance(one, str) and one.isprintable() and 0 < len(one) <= 200:
-            names.append(one)
+            names.append(_known(option, one))
         else:
             raise InvalidJobError(
                 f"{option}: expected exception classes or their names, got {shown(one)}: write (ConnectionError,)"
             )
     return tuple(names)
+
+
+def _known(option: str, name: str) -> str:
+    """*name* itself, if it can be the name of an exception: one of Python's own, or `module:qualname`."""
+    own = getattr(builtins, name, None)
+    if ":" not in name and not (isinstance(own, type) and issubclass(own, BaseException)):
+        known = [each for each in vars(builtins) if each.endswith("Error")]
+        hint = did_you_mean(name, known)
+        raise InvalidJobError(
+            f"{option}: expected one of Python's own exceptions or 'module:qualname', got {name!r}{hint}"
+        )
+    return name
 
 
 def _name(exception: type) -> str:

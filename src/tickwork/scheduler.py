@@ -700,10 +700,19 @@ JOB_OPTIONS = inspect.signature(Scheduler.add_job).parameters.keys() - {"self", 
 def _named(func: Function | str) -> tuple[str, Function]:
     """A function and its name, from either."""
     if isinstance(func, str):
-        return func, find_function(func)
-    if not callable(func):
-        raise InvalidJobError(f"func: expected a function or 'module:qualname', got {func!r}")
-    return name_function(func), func
+        ref, function = func, find_function(func)
+    elif callable(func):
+        ref, function = name_function(func), func
+    else:
+        raise InvalidJobError(
+            f"func: expected a function or 'module:qualname', got {func!r}: pass it without calling it"
+        )
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise InvalidJobError(
+            f"func: expected a function that does its work when it is called, got the generator function {ref!r}: "
+            "return instead of yield, or loop over it in another function"
+        )
+    return ref, function
 
 
 class _Uids:

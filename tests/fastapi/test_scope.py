@@ -16,14 +16,14 @@ from tests.deeds import PATIENCE
 from tests.executors.laws import Reports
 from tests.samples import NOW, held_run, make_job
 
-from tickwork import RunContext, current_run
+from tickwork import RunContext, current_run, plan
 from tickwork.clock import SystemClock
 from tickwork.executors.asyncio import AsyncIOExecutor, invoke_async
 from tickwork.executors.call import Call, invoke
 from tickwork.executors.injection import Surroundings
 from tickwork.executors.threads import ThreadExecutor
 from tickwork.fastapi import callers, scope
-from tickwork.run import Failed, Lost, Outcome, Succeeded
+from tickwork.run import Cancelled, Failed, Lost, Outcome, Succeeded, TimedOut
 
 story: list[Any] = []
 
@@ -650,6 +650,39 @@ def test_what_fails_on_a_thread_after_a_cancellation_is_logged(caplog: pytest.Lo
         asyncio.run(main())
 
     assert "OSError: disk full" in caplog.text
+
+
+calls: list[Call] = []
+
+
+def takes_too_long(session: Session) -> str:
+    """While it works, its node asks it to end, which a function cannot be made to."""
+    calls[-1].asked = TimedOut("it took longer than its timeout")
+    story.append("worked")
+    return "done"
+
+
+def stops_half_way(run: RunContext, session: Session) -> None:
+    calls[-1].asked = Cancelled("no need")
+    run.raise_if_cancelled()
+    story.append("worked on")
+
+
+@pytest.mark.parametrize(("func", "worked"), [(takes_too_long, ["worked"]), (stops_half_way, [])])
+def test_what_a_function_wrote_that_was_asked_to_end_is_rolled_back(
+    func: Callable[..., Any], worked: list[str]
+) -> None:
+    calls.append(make_call(func))
+
+    outcome = invoke(calls[-1])
+
+    assert story == ["number", "session opened", *worked, "session rolled back: RunCancelledError", "session closed"]
+    assert isinstance(outcome, Failed)
+    assert plan.ending(calls[-1].asked, outcome) == calls[-1].asked, "in the ledger it has timed out, or was cancelled"
+
+
+def test_a_run_that_nobody_asked_to_end_goes_on() -> None:
+    RunContext(make_call(takes_too_long)).raise_if_cancelled()
 
 
 connections = threading.BoundedSemaphore(2)

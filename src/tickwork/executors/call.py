@@ -19,7 +19,7 @@ from tickwork.arguments import Arguments
 from tickwork.checks import shown
 from tickwork.clock import Clock
 from tickwork.codec import copied, plain_result
-from tickwork.errors import InvalidJobError
+from tickwork.errors import InvalidJobError, RunCancelledError
 from tickwork.executors.injection import Injector, Surroundings, find_injector
 from tickwork.job import Job
 from tickwork.policies import exception_names
@@ -89,9 +89,15 @@ class RunContext:
     def cancelled(self) -> bool:
         """Whether this run was asked to end: someone cancelled it, or it has timed out.
 
-        A coroutine is cancelled besides; a plain function, which cannot be, may look here now and then, and return.
+        A coroutine is cancelled besides; a plain function, which cannot be, may look here now and then and return, or
+        call `raise_if_cancelled`, so that what it has half done is not taken for done.
         """
         return self._call.asked is not None
+
+    def raise_if_cancelled(self) -> None:
+        """End this run here if it was asked to end: a RunCancelledError, which its dependencies see, too."""
+        if self._call.asked is not None:
+            raise RunCancelledError(self._call.asked.reason)
 
     def progress(self, done: float, total: float | None = None, message: str = "") -> None:
         """Tell how far the run has come; people see it within a second. Cheap enough for every step."""
@@ -185,11 +191,21 @@ def invoke(call: Call) -> Outcome:
             within = wants.injector.in_loop(context, call.surroundings)
             return success(_completed(_called_within(within, call.func, args, kwargs)))
         with wants.injector.on_thread(context, call.surroundings) as values:
-            return success(call.func(*args, **kwargs, **values))
+            result = call.func(*args, **kwargs, **values)
+            refuse_if_too_late(call)
+            return success(result)
     except BaseException as error:  # noqa: BLE001  whatever the function does is an outcome
         return failure(call, error)
     finally:
         _current.reset(token)
+
+
+def refuse_if_too_late(call: Call) -> None:
+    """Raise inside of what the call was lent, if the function took longer than it was allowed: its session is rolled
+    back, as the run has timed out whatever the function returned.
+    """
+    if isinstance(call.asked, TimedOut):
+        raise RunCancelledError(call.asked.reason)
 
 
 def given(call: Call, wants: Wants, context: RunContext) -> tuple[Sequence[Any], Mapping[str, Any]]:
@@ -290,8 +306,13 @@ def check_arguments(func: Function, args: tuple[Any, ...], kwargs: Mapping[str, 
         own = [each for each in signature(func).parameters.values() if each.name not in filled]
         raise InvalidJobError(
             f"args, kwargs: expected what {name_of(func)}{signature(func).replace(parameters=own)} takes, "
-            f"got args={args!r} kwargs={dict(kwargs)!r}: {error}{_unread(own)}"
+            f"got args={args!r} kwargs={dict(kwargs)!r}: {error}{_unread(own)}{_by_name(args, filled)}"
         ) from None
+
+
+def _by_name(args: Sequence[Any], filled: Mapping[str, str]) -> str:
+    """What more to say of positional arguments beside parameters that are filled in, which take part in their order."""
+    return f": pass them by name, kwargs={{...}}, beside {', '.join(filled)}" if args and filled else ""
 
 
 def _unread(parameters: Sequence[inspect.Parameter]) -> str:
