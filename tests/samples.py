@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tickwork.job import DEFINITION, Job, Retry
 from tickwork.plan import Change, Hold
+from tickwork.retention import Retention
 from tickwork.run import Origin, Progress, Run, RunState
 from tickwork.triggers import CronTrigger, DateTrigger, IntervalTrigger
 
@@ -79,6 +80,9 @@ triggers = st.one_of(
         timezone=st.sampled_from(["UTC", "Asia/Seoul", "Europe/Berlin", "America/New_York"]),
     ),
 )
+retentions = st.builds(
+    Retention, st.none() | st.timedeltas(timedelta(0), timedelta(days=10_000)), st.none() | st.integers(1, 10**9)
+)
 retries = st.builds(Retry, st.integers(1, 1000), st.timedeltas(timedelta(0), timedelta(days=365)))
 
 jobs = st.builds(
@@ -94,6 +98,7 @@ jobs = st.builds(
     misfire_grace_time=st.none() | durations,
     max_instances=st.integers(1, 10_000),
     retry=retries,
+    keep=st.none() | retentions,
     uid=st.builds(new_uid),
     version=st.integers(1, 2**40),
     revision=st.integers(1, 2**40),

@@ -35,14 +35,17 @@ from tickwork.errors import (
 )
 from tickwork.executors.call import RunContext, current_run
 from tickwork.job import Job, Retry
+from tickwork.retention import Retention
 from tickwork.run import Progress, Run, RunState
 from tickwork.scheduler import BackgroundScheduler, BlockingScheduler
 from tickwork.triggers import CronTrigger, DateTrigger, IntervalTrigger, Trigger
+from tickwork.why import Answer, Verdict
 
 if TYPE_CHECKING:
     from tickwork.asyncio import AsyncIOScheduler
 
 __all__ = [
+    "Answer",
     "AsyncIOScheduler",
     "BackgroundScheduler",
     "BlockingScheduler",
@@ -58,6 +61,7 @@ __all__ = [
     "JobExistsError",
     "JobNotFoundError",
     "Progress",
+    "Retention",
     "Retry",
     "Run",
     "RunContext",
@@ -74,6 +78,7 @@ __all__ = [
     "TickworkError",
     "Trigger",
     "TriggerError",
+    "Verdict",
     "current_run",
 ]
 

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Self
 from tickwork.clock import MICROSECOND, from_micros, to_micros
 from tickwork.errors import InvalidJobError, TriggerError
 from tickwork.job import DEFINITION, Job, Retry
+from tickwork.retention import Retention
 from tickwork.run import Progress
 from tickwork.triggers import TRIGGERS, Trigger, trigger_from_json
 
@@ -47,6 +48,8 @@ def write_definition(job: Job) -> str:
         "misfire_grace_time": None if grace is None else grace // MICROSECOND,
         "max_instances": job.max_instances,
         "retry": {"max_attempts": job.retry.max_attempts, "delay": job.retry.delay // MICROSECOND},
+        "keep": _retention_json(job.keep),
+        "disposable": job.disposable,
     })  # fmt: skip
 
 
@@ -63,6 +66,7 @@ def read_definition(text: str) -> dict[str, Any]:
         fields["misfire_grace_time"] = timedelta(microseconds=fields["misfire_grace_time"])
     retry = fields["retry"]
     fields["retry"] = Retry(retry["max_attempts"], timedelta(microseconds=retry["delay"]))
+    fields["keep"] = _retention(fields.get("keep"))
     return fields
 
 
@@ -97,6 +101,24 @@ def _read_trigger(written: Mapping[str, Any]) -> Trigger:
         return trigger_from_json(written)
     except (TriggerError, KeyError, TypeError, ValueError) as error:
         return UnreadableTrigger(written, str(error))
+
+
+def read_retention(text: str | None) -> Retention | None:
+    """The `keep` of a definition, from its JSON text alone."""
+    return _retention(read_json(text))
+
+
+def _retention_json(keep: Retention | None) -> dict[str, int | None] | None:
+    if keep is None:
+        return None
+    return {"age": None if keep.age is None else keep.age // MICROSECOND, "count": keep.count}
+
+
+def _retention(written: Mapping[str, int | None] | None) -> Retention | None:
+    if written is None:
+        return None
+    age = written["age"]
+    return Retention(None if age is None else timedelta(microseconds=age), written["count"])
 
 
 def _check_readable(trigger: Trigger) -> None:

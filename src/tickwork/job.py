@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from tickwork.checks import check_duration, check_text, check_whole, seconds
 from tickwork.errors import InvalidJobError
+from tickwork.retention import Retention
 from tickwork.triggers import Trigger
 
 MAX_ID_LENGTH = 200
@@ -63,6 +64,10 @@ class Job(NamedTuple):
     max_instances: int = 1
     """How many of its runs may be active at once, on all nodes together."""
     retry: Retry = ONCE
+    keep: Retention | None = None
+    """How long the ledger keeps its rows. None: as long as the scheduler says."""
+    disposable: bool = False
+    """Whether it is removed with its last row, once it has ended: its id was made up, so no code declares it again."""
 
     uid: int = 0
     """New each time a job is added: an id that is removed and added again is another job."""
@@ -106,7 +111,7 @@ _STANDING = Job._fields.index("version")
 
 DEFINITION = (
     "func", "trigger", "args", "kwargs", "name", "executor",
-    "coalesce", "misfire_grace_time", "max_instances", "retry",
+    "coalesce", "misfire_grace_time", "max_instances", "retry", "keep", "disposable",
 )  # fmt: skip
 """The fields that a declaration in code sets; the others tell where the schedule stands."""
 
@@ -125,4 +130,8 @@ def check_job(job: Job) -> Job:
     check_whole("max_instances", job.max_instances, most=MAX_INSTANCES)
     if not isinstance(job.retry, Retry):
         raise InvalidJobError(f"retry: expected a tickwork.Retry, got {job.retry!r}: write Retry(max_attempts=3)")
+    if job.keep is not None and not isinstance(job.keep, Retention):
+        raise InvalidJobError(
+            f"keep: expected a tickwork.Retention or None, got {job.keep!r}: write Retention(count=9)"
+        )
     return job

@@ -22,7 +22,9 @@ from tickwork.executors.call import Call
 from tickwork.held import HeldCalls
 from tickwork.job import ONCE, Job, Retry
 from tickwork.plan import Change, Hold, Settlement
+from tickwork.pruning import Pruning
 from tickwork.refs import Function, find_function
+from tickwork.retention import FOREVER, Retention
 from tickwork.run import Failed, Lost, Outcome, Released, Run, RunState
 from tickwork.stores.base import Store
 
@@ -51,6 +53,8 @@ class Timing:
     """How long cancelled coroutines have to clean up when the loop stops."""
     set_aside: timedelta = timedelta(seconds=30)
     """How long a job is left alone whose function or trigger this node cannot use."""
+    prune: timedelta = timedelta(minutes=10)
+    """How often a node goes through the ledger, to let go of what is kept no longer."""
 
 
 @dataclass(slots=True)
@@ -70,7 +74,7 @@ class Loop:
 
     def __init__(
         self, store: Store, executors: Mapping[str, Executor], *,
-        node: str, timing: Timing, listeners: Listeners, wake: Callable[[], None],
+        node: str, timing: Timing, listeners: Listeners, wake: Callable[[], None], keep: Retention = FOREVER,
     ) -> None:  # fmt: skip
         self.store = store
         self.clock = store.clock
@@ -101,14 +105,16 @@ class Loop:
         now = self.clock.now()
         self._ticked_at = self._look_at = self._rest_until = self._reap_at = self._spare_until = self._deferred_to = now
         self._renew_at = now + timing.lease / 3
+        self._pruning = Pruning(store, keep, node=node, every=timing.prune, now=now)
 
     def tick(self) -> datetime:
         """Do everything that is due now; return when to look again."""
         now = self._now()
         self.start_due_runs(now)
-        if not self._is_time_for_a_round(now):
-            return self.next_tick()
         try:
+            if not self._is_time_for_a_round(now):
+                self.prune_ledger(now)
+                return self.next_tick()
             self.do_a_round(now)
             if self.meet_strangers():  # whose jobs are due and could not be fired yet
                 self.do_a_round(now)
@@ -268,6 +274,11 @@ class Loop:
         self._look_at = now if more_now else self._next_look(now, room)
         self._rest_until = self.clock.now() + self._rest(more_now)
 
+    def prune_ledger(self, now: datetime) -> None:
+        """Let go of a few rows that are kept no longer: between two rounds, and not for long."""
+        if now >= self._pruning.look_at:
+            self._pruning.step(now, hurry=self._next_work() < now + 2 * self.timing.rest)
+
     def sit_out(self, error: StoreError, now: datetime) -> None:
         """The store failed: fire nothing, forget nothing, and try again soon."""
         if self.outage is None:
@@ -283,10 +294,8 @@ class Loop:
         self._spare_until = self._look_at + 2 * self.timing.poll  # by then the other nodes have tried again, too
 
     def next_tick(self) -> datetime:
-        """When the next run starts or the next round is due, whichever is first."""
-        look_at = self._rest_until if self._news else max(self._look_at, self._rest_until)
-        first_at = self._held.first_at
-        return look_at if first_at is None else min(look_at, first_at)
+        """When the next run starts, or the next round or step of pruning is due, whichever is first."""
+        return min(self._next_work(), self._pruning.look_at)
 
     # called from any thread
 
@@ -326,6 +335,12 @@ class Loop:
         self.wake()
 
     # thin actions
+
+    def _next_work(self) -> datetime:
+        """When the next run starts or the next round is due."""
+        look_at = self._rest_until if self._news else max(self._look_at, self._rest_until)
+        first_at = self._held.first_at
+        return look_at if first_at is None else min(look_at, first_at)
 
     def _rest(self, more_now: bool) -> timedelta:
         """How long to let news gather before the next round. None where there is work to do meanwhile."""

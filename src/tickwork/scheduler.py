@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar, final
 
 from tickwork import plan
-from tickwork.checks import check_duration, seconds
+from tickwork.checks import check_duration, seconds, shown
 from tickwork.clock import MICROSECOND, Clock, aware_utc
 from tickwork.codec import plain_arguments
 from tickwork.driver import Driver
@@ -46,15 +47,19 @@ from tickwork.job import NO_ARGUMENTS, ONCE, Job, Retry, check_job
 from tickwork.loop import Loop, Timing
 from tickwork.plan import Change
 from tickwork.refs import Function, find_function, name_function
+from tickwork.retention import Retention
 from tickwork.run import Cancelled, Outcome, Released, Run, RunState, Skipped
 from tickwork.stores import make_store
 from tickwork.stores.base import Store
 from tickwork.triggers import OPTIONS, CronTrigger, DateTrigger, Trigger, make_trigger
+from tickwork.triggers.instants import on_this_day, read_instant, say_instant
+from tickwork.why import Answer, Say, explain
 
 MILLISECONDS_BEFORE_2020 = 1_577_836_800_000
 MAX_TRIES = 100
 """How often a change is decided anew when other writers were faster."""
 DEFAULT_TIMING = Timing()
+DEFAULT_RETENTION = Retention()
 PATIENCE = 5.0
 """Seconds that `start` waits for the runs of a shutdown that goes on in the background."""
 JOB_DEFAULTS = ("coalesce", "misfire_grace_time", "max_instances", "retry", "executor")
@@ -96,7 +101,8 @@ class Scheduler:
     `threads` and `asyncio`. *timezone* is that of triggers that name none. *job_defaults* are the policies
     of jobs that choose none: `coalesce`, `misfire_grace_time`, `max_instances`, `retry`, `executor`.
     *lease* is how long a run is believed to go on after its node was last heard of, *poll* the
-    longest time until news is noticed when no bell rings.
+    longest time until news is noticed when no bell rings. *keep* is how long the ledger keeps what is closed, of
+    jobs that do not say so themselves: 30 days, and 10,000 rows a job; `Retention(age=None, count=None)` keeps all.
 
     Every verb is safe to call from any thread, and from inside a job or a listener.
     """
@@ -110,6 +116,7 @@ class Scheduler:
         job_defaults: Mapping[str, Any] | None = None,
         lease: timedelta = DEFAULT_TIMING.lease,
         poll: timedelta = DEFAULT_TIMING.poll,
+        keep: Retention = DEFAULT_RETENTION,
         clock: Clock | None = None,
     ) -> None:
         self._store = make_store(store, clock=clock)
@@ -124,6 +131,7 @@ class Scheduler:
                 )
         self._defaults = self._check_defaults(job_defaults or {})
         self._timing = _check_timing(lease, poll)
+        self._keep = _check_keep(keep)
         self._listeners = Listeners()
         self._declared: dict[str, Job] = {}
         self._driver: Driver | None = None
@@ -217,6 +225,7 @@ class Scheduler:
         misfire_grace_time: timedelta | float | Unset | None = UNSET,
         max_instances: int | Unset = UNSET,
         retry: Retry | Unset | None = UNSET,
+        keep: Retention | None = None,
         next_run_time: datetime | Unset | None = UNSET,
         replace_existing: bool = False,
         **trigger_args: Any,
@@ -232,7 +241,8 @@ class Scheduler:
         is taken raises JobExistsError, or with *replace_existing* is brought up to date likewise.
 
         Without an *id* a job is named after its function, so that every worker that adds it means the
-        same job; a one-off that is added to a running scheduler gets a random id.
+        same job; a one-off that is added to a running scheduler gets a random id, and leaves the store
+        with its last row in the ledger.
 
         A trigger that has ended is refused, unless the job is declared: then it is stored as ended, since
         what the code declares ends some day.
@@ -241,7 +251,7 @@ class Scheduler:
         """
         job = self._make_job(
             func, trigger, args=args, kwargs=kwargs, id=id, name=name, executor=executor, coalesce=coalesce,
-            misfire_grace_time=misfire_grace_time, max_instances=max_instances, retry=retry,
+            misfire_grace_time=misfire_grace_time, max_instances=max_instances, retry=retry, keep=keep,
             next_run_time=next_run_time, trigger_args=trigger_args,
         )  # fmt: skip
         with self._lock:  # a start that goes on is waited for
@@ -358,6 +368,34 @@ class Scheduler:
         """The run as it is now. Raises RunNotFoundError."""
         return self._opened_store().run(run_id)
 
+    def why(self, job_id: str, at: datetime | str, *, say: Say = say_instant) -> Answer:
+        """What became of a job at one instant, past or future, or what will: the one answer, and why.
+
+        *at* is a datetime or a string, such as "2026-12-24 18:00"; without a zone it is in the scheduler's, or else
+        in that of the job's cron. A time alone ("18:00") is today's, and one without a fraction of a second stands
+        for all of that second. *say* writes the instants of the sentence; the others are in UTC.
+
+        A job that was removed is answered for as long as the ledger has rows of it. Raises JobNotFoundError, and
+        InvalidJobError or TriggerError for what is no time.
+        """
+        store = self._opened_store()
+        now = store.clock.now()
+        instant = self._question(job_id, at, now)
+        return explain(store.evidence(job_id, instant), instant, now, say)
+
+    def prune(self, keep: Retention | None = None) -> int:
+        """Delete the closed rows of the ledger that are kept no longer; return how many they were.
+
+        It is done by itself all the time: this is for once, and for other limits than the scheduler's. A job's own
+        `keep` stands before either. It takes many short transactions, between which the schedule goes on.
+        """
+        prune_next = partial(self._opened_store().prune, self._keep if keep is None else keep, jobs=100, rows=500)
+        total, after = prune_next(after=-1)
+        while after is not None:
+            deleted, after = prune_next(after=after)
+            total += deleted
+        return total
+
     # events
 
     def add_listener(self, listener: Listener, *kinds: type) -> None:
@@ -389,7 +427,8 @@ class Scheduler:
         settings = {**self._defaults, **{key: value for key, value in policies.items() if value is not UNSET}}
         if settings.get("executor") is None:
             settings["executor"] = _usual_executor(function)
-        job_id = id if id is not None else self._default_id(ref, chosen)
+        made_up = id is None and self._stores_at_once() and isinstance(chosen, DateTrigger)
+        job_id = secrets.token_hex(8) if made_up else ref if id is None else id
         anchored = chosen.anchored(now, job_id)
         if self._stores_at_once():
             plan.check_fires(anchored, now)
@@ -402,7 +441,7 @@ class Scheduler:
             name=name if name is not None else sys.intern(ref.rpartition(":")[2]),
             uid=_uids.new(), anchored_at=anchored_at, next_fire_time=first,
             paused_at=now if next_run_time is None else None,
-            pause_reason="added with next_run_time=None" if next_run_time is None else None,
+            pause_reason="added with next_run_time=None" if next_run_time is None else None, disposable=made_up,
             **self._read_policies(settings),
         ))  # fmt: skip
 
@@ -412,8 +451,16 @@ class Scheduler:
             time = DateTrigger(time, timezone=self._timezone).run_date
         return aware_utc(time, name)  # type: ignore[arg-type]  # it checks what it is given
 
-    def _default_id(self, ref: str, trigger: Trigger) -> str:
-        return secrets.token_hex(8) if self._stores_at_once() and isinstance(trigger, DateTrigger) else ref
+    def _question(self, job_id: str, at: object, now: datetime) -> datetime:
+        """The instant that someone asks about; a time alone is that of today."""
+        zone = self._timezone
+        if zone is None and (job := self.get_job(job_id)) is not None and isinstance(job.trigger, CronTrigger):
+            zone = job.trigger.timezone
+        if isinstance(at, datetime) and zone is None:
+            return aware_utc(at, "at")
+        if not isinstance(at, datetime | str):
+            raise InvalidJobError(f"at: expected a datetime or a string such as '2026-12-24 18:00', got {shown(at)}")
+        return read_instant(on_this_day(at, now, zone) if isinstance(at, str) else at, "at", zone)
 
     def _check_options(self, trigger_args: Mapping[str, Any]) -> None:
         """InvalidJobError for an option of the trigger that was meant as one of the job."""
@@ -559,7 +606,10 @@ class Scheduler:
         return Driver(make_loop, finished)
 
     def _make_loop(self, node: str, wake: Callable[[], None]) -> Loop:
-        return Loop(self._store, self._executors, node=node, timing=self._timing, listeners=self._listeners, wake=wake)
+        return Loop(
+            self._store, self._executors,
+            node=node, timing=self._timing, listeners=self._listeners, wake=wake, keep=self._keep,
+        )  # fmt: skip
 
     def _opened_store(self) -> Store:
         self._store.open()
@@ -713,6 +763,15 @@ def _check_timing(lease: timedelta, poll: timedelta) -> Timing:
     check_duration("lease", lease, least=timedelta(seconds=1), most=timedelta(hours=1))
     check_duration("poll", poll, least=timedelta(milliseconds=10), most=timedelta(hours=1))
     return Timing(lease=lease, poll=poll)
+
+
+def _check_keep(keep: object) -> Retention:
+    if not isinstance(keep, Retention):
+        raise InvalidJobError(
+            f"keep: expected a tickwork.Retention, got {keep!r}: write Retention(age=timedelta(days=7)), "
+            f"or Retention(age=None, count=None) to keep all"
+        )
+    return keep
 
 
 def _too_many_conflicts(what: str) -> ConflictError:
