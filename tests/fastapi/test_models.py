@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 from tickwork.fastapi.models import HealthView, JobView, RunSummary, RunView
 from tickwork.job import Job, Retry
+from tickwork.retention import Retention
 from tickwork.run import Origin, Progress, Run, RunState
 from tickwork.scheduler import Health
 from tickwork.triggers import CronTrigger, IntervalTrigger
@@ -18,6 +19,7 @@ JOB = Job(
     id="app.jobs:refresh", func="app.jobs:refresh", name="refresh", uid=7, anchored_at=SIX, next_fire_time=SIX,
     trigger=IntervalTrigger(minutes=10, start_date=SIX), kwargs={"password": "hunter2"},
     misfire_grace_time=90 * SECOND, retry=Retry(max_attempts=3, delay=2.5 * SECOND),
+    keep=Retention(age=86_400 * SECOND, count=None),
 )  # fmt: skip
 RUN = Run(
     job_id="app.jobs:refresh", job_uid=7, fire_time=SIX, available_at=SIX, state=RunState.FAILED, node="n",
@@ -84,6 +86,7 @@ def test_a_job_in_full_but_for_its_arguments() -> None:
         "misfire_grace_time": 90,
         "max_instances": 1,
         "retry": {"max_attempts": 3, "delay": 2.5},
+        "keep": {"age": 86_400, "count": None},
     }
 
 

@@ -15,13 +15,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from tickwork import __version__
-from tickwork.cli.arguments import STATES, Parser, check_command, check_text, seconds, state, whole
-from tickwork.cli.changing import pause, remove, resume, run_now
-from tickwork.cli.reading import show_jobs, show_next, show_runs
+from tickwork.cli.arguments import STATES, Parser, check_command, check_text, duration, seconds, state, whole
+from tickwork.cli.changing import pause, prune, remove, resume, run_now
+from tickwork.cli.reading import show_jobs, show_next, show_runs, show_why
 from tickwork.cli.running import run
 from tickwork.cli.serving import serve
 from tickwork.cli.tables import plain_text
 from tickwork.errors import TickworkError
+from tickwork.retention import MAX_COUNT
 
 MAX_ROWS = 10_000
 
@@ -96,6 +97,10 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     option("--utc", action="store_true", help="times in UTC, not in the local zone")
     option("--json", action="store_true", help="for programs; times in UTC, durations in seconds")
 
+    option = command("why", show_why, store, job, ("time", "TIME", "such as '2026-12-24 18:00', or '18:00' for today"))
+    option("--tz", default=None, metavar="ZONE", help="the zone of times, such as Asia/Seoul")
+    option("--json", action="store_true", help="for programs; times in UTC, durations in seconds")
+
     option = command("next", show_next, ("when", "WHEN", "'0 3 * * 1-5', 'every 10m', or with --job a STORE"))
     option("--job", metavar="ID", help="the fire times of this job in the STORE")
     option("--tz", default=None, metavar="ZONE", help="the zone of the cron, such as Asia/Seoul (default UTC)")
@@ -108,6 +113,11 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     command("resume", resume, store, job)
     command("run-now", run_now, store, job)
     command("remove", remove, store, job)
+
+    option = command("prune", prune, store)
+    option("--age", type=duration, metavar="LENGTH", help="such as 30d, 12h or '1w 12h'")
+    count = partial(whole, least=1, most=MAX_COUNT)
+    option("--count", type=count, metavar="N", help="how many rows each job keeps")
 
     check_text(arguments)
     check_command(arguments, commands.choices)

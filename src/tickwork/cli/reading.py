@@ -1,23 +1,26 @@
-"""The commands that read: `jobs`, `runs` and `next`; they start nothing and make no file."""
+"""The commands that read: `jobs`, `runs`, `why` and `next`; they start nothing and make no file."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from itertools import islice
 
 from tickwork.cli.arguments import read_trigger
-from tickwork.cli.records import iso, job_record, print_json, run_record
-from tickwork.cli.tables import print_table
+from tickwork.cli.records import answer_record, iso, job_record, print_json, run_record
+from tickwork.cli.tables import plain_text, print_table
 from tickwork.cli.targets import open_store
 from tickwork.cli.words import in_zone, say_distance, say_duration, say_ending, say_note, say_state, say_time, say_took
 from tickwork.errors import JobNotFoundError
 from tickwork.job import Job
+from tickwork.run import Run
 from tickwork.scheduler import Scheduler
 from tickwork.triggers import CronTrigger, Trigger
-from tickwork.triggers.instants import read_instant
+from tickwork.triggers.instants import on_this_day, read_instant, say_instant
 from tickwork.triggers.zones import find_zone
 
 
@@ -42,17 +45,26 @@ def show_runs(options: argparse.Namespace) -> int:
             _find_job(scheduler, options.job)  # a typing error is more likely than a job that never fired
     if options.json:
         return print_json([run_record(run) for run in runs])
-    zone, now = "UTC" if options.utc else None, datetime.now(UTC)
-    return print_table(
-        ("FIRE TIME", "JOB", "STATE", "LATE", "TOOK", "NOTE"),
-        [
-            (
-                say_time(run.fire_time, zone), run.job_id, say_ending(run), say_duration(run.lateness),
-                say_took(run, now), say_note(run, zone),
-            )
-            for run in runs
-        ],
-    )  # fmt: skip
+    return _print_runs(runs, "UTC" if options.utc else None)
+
+
+def show_why(options: argparse.Namespace) -> int:
+    """Say what became of a job at one time, past or future, and why; or what will.
+
+    TIME is such as '2026-12-24 18:00', or '18:00' for today. It is read and shown in --tz, or else in the zone of the
+    job's cron, or else in the local one. A time without a fraction of a second stands for all of that second.
+    """
+    with open_store(options.store) as scheduler:
+        zone = _zone_of(scheduler.get_job(options.job), options.tz)
+        at = _read_time(options.time, zone)
+        answer = scheduler.why(options.job, at, say=say_instant if options.json else partial(say_time, zone=zone))
+    if options.json:
+        return print_json(answer_record(answer))
+    print(plain_text(f"{answer.job_id} at {say_time(answer.fire_time or at, zone)}: {answer.sentence}"))
+    if answer.runs:
+        print()
+        return _print_runs(answer.runs, zone)
+    return 0
 
 
 def show_next(options: argparse.Namespace) -> int:
@@ -80,6 +92,35 @@ def show_next(options: argparse.Namespace) -> int:
         ("FIRE TIME", "DAY", "FROM NOW"),
         [(say_time(at, shown_in), f"{in_zone(at, shown_in):%a}", say_distance(at - now)) for at in times],
     )
+
+
+def _print_runs(runs: Sequence[Run], zone: str | None) -> int:
+    now = datetime.now(UTC)
+    return print_table(
+        ("FIRE TIME", "JOB", "STATE", "LATE", "TOOK", "NOTE"),
+        [
+            (
+                say_time(run.fire_time, zone), run.job_id, say_ending(run), say_duration(run.lateness),
+                say_took(run, now), say_note(run, zone),
+            )
+            for run in runs
+        ],
+    )  # fmt: skip
+
+
+def _zone_of(job: Job | None, asked_for: str | None) -> str | None:
+    """The zone to speak in. None: the local one."""
+    if asked_for is not None:
+        return find_zone(asked_for).key
+    return job.trigger.timezone if job is not None and isinstance(job.trigger, CronTrigger) else None
+
+
+def _read_time(written: str, zone: str | None) -> datetime:
+    dated = on_this_day(written, datetime.now(UTC), zone)
+    if zone is None:
+        with suppress(ValueError, OverflowError):
+            return datetime.fromisoformat(dated.strip()).astimezone(UTC)
+    return read_instant(dated, "TIME", zone or "UTC")
 
 
 def _fire_times(trigger: Trigger, first: datetime | None) -> Iterator[datetime]:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
 from tickwork.job import Job
 from tickwork.run import Run
+from tickwork.why import Answer
 
 
-def print_json(records: Sequence[object]) -> int:
+def print_json(records: object) -> int:
     written = json.dumps(records, indent=2, ensure_ascii=False)
     print("".join(letter if letter.isprintable() or letter == "\n" else _escape(letter) for letter in written))
     return 0
@@ -27,6 +27,7 @@ def job_record(job: Job) -> dict[str, Any]:
         "coalesce": job.coalesce, "misfire_grace_time": _in_seconds(job.misfire_grace_time),
         "max_instances": job.max_instances,
         "retry": {"max_attempts": job.retry.max_attempts, "delay": _in_seconds(job.retry.delay)},
+        "keep": job.keep and {"age": _in_seconds(job.keep.age), "count": job.keep.count},
     }  # fmt: skip
 
 
@@ -40,6 +41,15 @@ def run_record(run: Run) -> dict[str, Any]:
         "lateness": _in_seconds(run.lateness), "duration": _in_seconds(run.duration), "reason": run.reason,
         "progress": progress and {"done": progress.done, "total": progress.total, "message": progress.message},
         "error": run.error, "result": run.result,
+    }  # fmt: skip
+
+
+def answer_record(answer: Answer) -> dict[str, Any]:
+    """An answer with the words of the HTTP API."""
+    return {
+        "job_id": answer.job_id, "instant": iso(answer.instant), "verdict": answer.verdict,
+        "sentence": answer.sentence, "fire_time": iso(answer.fire_time), "manual": answer.manual,
+        "before": iso(answer.before), "after": iso(answer.after), "runs": [run_record(run) for run in answer.runs],
     }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 from tickwork.job import Job
 from tickwork.run import Origin, Run, RunState
 from tickwork.scheduler import Health
+from tickwork.why import Answer, Verdict
 
 MAX_REASON_LENGTH = 500
 
@@ -22,6 +23,11 @@ MAX_REASON_LENGTH = 500
 class RetryView(BaseModel):
     max_attempts: int
     delay: float
+
+
+class RetentionView(BaseModel):
+    age: float | None
+    count: int | None
 
 
 class ProgressView(BaseModel):
@@ -85,6 +91,7 @@ class JobView(BaseModel):
     misfire_grace_time: float | None
     max_instances: int
     retry: RetryView
+    keep: RetentionView | None = Field(description="How long the ledger keeps its rows. None: as the scheduler says.")
     last_run: RunSummary | None = Field(description="Its newest row in the ledger, manual runs included.")
 
     @classmethod
@@ -96,7 +103,30 @@ class JobView(BaseModel):
             paused=job.paused, paused_at=job.paused_at, pause_reason=job.pause_reason, ended=job.ended,
             coalesce=job.coalesce, misfire_grace_time=_seconds(job.misfire_grace_time), max_instances=job.max_instances,
             retry=RetryView(max_attempts=job.retry.max_attempts, delay=job.retry.delay.total_seconds()),
+            keep=None if job.keep is None else RetentionView(age=_seconds(job.keep.age), count=job.keep.count),
             last_run=None if last_run is None else RunSummary.of(last_run),
+        )  # fmt: skip
+
+
+class AnswerView(BaseModel):
+    """What became of one instant of a job, or will."""
+
+    job_id: str
+    instant: datetime = Field(description="The one that was asked about.")
+    verdict: Verdict
+    sentence: str = Field(description="Why, for people; its times are in UTC.")
+    fire_time: datetime | None = Field(description="The fire time that the instant means, if there is one.")
+    manual: bool = Field(description="Whether the answer is a run that someone asked for.")
+    before: datetime | None = Field(description="The nearest fire time before it that is known.")
+    after: datetime | None = Field(description="The nearest fire time after it that is known.")
+    runs: Sequence[RunView] = Field(description="What the ledger has of it: the attempts in their order.")
+
+    @classmethod
+    def of(cls, answer: Answer) -> Self:
+        return cls(
+            job_id=answer.job_id, instant=answer.instant, verdict=answer.verdict, sentence=answer.sentence,
+            fire_time=answer.fire_time, manual=answer.manual, before=answer.before, after=answer.after,
+            runs=[RunView.of(run) for run in answer.runs],
         )  # fmt: skip
 
 

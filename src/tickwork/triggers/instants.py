@@ -41,14 +41,17 @@ def read_instant(written: datetime | date | str, name: str, timezone: str | tzin
 
 
 def on_this_day(written: str, now: datetime, timezone: str | None) -> str:
-    """*written* itself, or if it is a time alone ('18:00', '18:00+09:00') with the date of *now* where it is said."""
+    """*written* itself; or if it is a time alone ('18:00', '18:00+09:00'), with the date of *now* in its zone.
+
+    That is its own, or *timezone*, or the machine's.
+    """
     try:
         alone = time_of_day.fromisoformat(written.strip())
     except ValueError:
         return written
     if ":" not in written:  # '2026' is hardly meant as 20:26
         return written
-    zone = alone.tzinfo or (UTC if timezone is None else ZoneInfo(timezone))
+    zone = alone.tzinfo or (None if timezone is None else ZoneInfo(timezone))
     return f"{now.astimezone(zone):%Y-%m-%d}T{written.strip()}"
 
 
