@@ -65,7 +65,7 @@ def test_each_node_begins_at_a_moment_of_its_own() -> None:
 
 
 def test_a_walk_goes_on_after_a_rest_and_begins_again_at_its_time() -> None:
-    store = Asked(Pruned(500, 7), Pruned(0, 99), Pruned(3, None), Pruned(0, None))
+    store = Asked(Pruned(ROWS, 7), Pruned(0, 99), Pruned(3, None), Pruned(0, None))
     pruning = start_pruning(store)
 
     looks: list[datetime] = []

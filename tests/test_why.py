@@ -534,6 +534,21 @@ def test_the_readme_way(tmp_path: Path) -> None:
 # laws
 
 
+def test_every_state_of_a_run_is_a_verdict() -> None:
+    assert {state.value for state in RunState} < {verdict.value for verdict in Verdict}
+
+
+@pytest.mark.parametrize("state", RunState)
+def test_every_state_of_a_run_has_its_words(state: RunState) -> None:
+    node = "a" if state is RunState.RUNNING else None
+    row = make_run(make_job(), state=state, node=node, ended_at=at(1) if state.closed else None)
+
+    answer = explain(Evidence("job", make_job(), before=[row]), NOW, at(2))
+
+    assert answer.verdict == state
+    assert "None" not in answer.sentence
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> list[tuple[str, int]]:
     deeds = st.sampled_from(["wait", "wait", "node", "pause", "resume", "reschedule", "move", "run", "prune", "again"])
@@ -588,7 +603,9 @@ def check_answer(scheduler: Scheduler, store: Store, instant: datetime) -> None:
     rows = [run for run in store.runs(limit=10_000) if run.fire_time == instant and run.origin is Origin.SCHEDULE]
 
     if rows:
-        assert {run.id for run in rows} >= {run.id for run in answer.runs if run.fire_time == instant} != set()
+        scheduled = {run.id for run in answer.runs if run.origin is Origin.SCHEDULE}
+        assert scheduled
+        assert scheduled <= {run.id for run in rows}
         assert answer.verdict in {run.state.value for run in rows}
     assert bool(answer.runs) or answer.verdict not in set(RunState)
     assert answer.verdict in set(RunState) or all(run.origin is Origin.MANUAL for run in answer.runs)

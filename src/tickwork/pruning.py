@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 from tickwork.retention import Retention
 from tickwork.stores.base import Store
 
-REST = timedelta(milliseconds=20)
+REST = timedelta(milliseconds=50)
 """The shortest time between two steps."""
 JOBS = 10
 """How many jobs one step looks at."""
-ROWS = 500
+ROWS = 200
 """How many rows one step deletes."""
 FEW_ROWS = 50
 """The same when something else is due soon."""

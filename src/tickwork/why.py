@@ -21,6 +21,8 @@ from tickwork.triggers import Trigger
 from tickwork.triggers.instants import say_instant
 
 SECOND = timedelta(seconds=1)
+MAX_NAMESAKES = 100
+"""How many jobs that have had the same id are looked at."""
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 NEVER_BEGUN = frozenset({RunState.MISSED, RunState.SKIPPED})
@@ -132,6 +134,16 @@ def rows_at(before: Sequence[Run], after: Sequence[Run], instant: datetime) -> S
     if before and (before[0].through or before[0].fire_time) >= instant:
         return before
     return after if after and after[0].fire_time < end_of(instant) else ()
+
+
+def of_its_time(namesakes: Sequence[Evidence], instant: datetime) -> Evidence:
+    """Of the jobs that have had one id, in the order of their ends, the one that *instant* belongs to.
+
+    That is one with a row for it; or the one that had the id then.
+    """
+    answering = [one for one in namesakes if rows_at(one.before, one.after, instant)]
+    of_then = [one for one in namesakes if one.removed_at is None or one.removed_at > instant]
+    return [*answering[-1:], *of_then, *namesakes[-1:]][0]
 
 
 def explain(evidence: Evidence, instant: datetime, now: datetime, say: Say = say_instant) -> Answer:
@@ -343,7 +355,7 @@ def _say_run(case: Case, run: Run) -> str:
         case RunState.RUNNING:
             return _say_running(case, run)
         case RunState.MISSED:
-            return f"missed: {run.reason}{_say_silence(case)}"
+            return _say_end(run) + _say_silence(case)
         case RunState.SKIPPED:
             return _say_end(run) + (_say_instead(case) + _say_silence(case) if run.reason == COALESCED else "")
         case RunState.SUCCEEDED | RunState.FAILED | RunState.TIMED_OUT | RunState.CANCELLED | RunState.LOST:

@@ -18,7 +18,7 @@ from tickwork.plan import Change, Hold, Settlement
 from tickwork.retention import Retention
 from tickwork.run import Origin, Run, RunKey, RunState
 from tickwork.stores.base import Claim, Decide, Outlook, Pruned
-from tickwork.why import NEVER_BEGUN, Evidence, Silence, end_of, rows_at
+from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Evidence, Silence, end_of, of_its_time, rows_at
 
 Key: TypeAlias = tuple[int, datetime, bool, int]
 """What is unique of a run: job, fire time, whether it is manual, attempt."""
@@ -192,18 +192,17 @@ class MemoryStore:
     def evidence(self, job_id: str, instant: datetime) -> Evidence:
         with self._lock:
             uid = self._ids.get(job_id)
-            found = None if uid is None else self._evidence(Evidence(job_id, self._jobs[uid]), uid, instant)
-            if found is not None and rows_at(found.before, found.after, instant):
-                return found
-            removals = self._removed.get(job_id, ())
-            removal = next((one for one in removals if one.at > instant), None)
-            if removal is None and found is None:
-                removal = removals[-1] if removals else None
-            if removal is not None:
-                return self._evidence(Evidence(job_id, None, removed_at=removal.at), removal.uid, instant)
-            if found is None:
+            removals = self._removed.get(job_id, [])
+            of_then = [one for one in removals if instant - one.at <= SECOND][:MAX_NAMESAKES]
+            known = {
+                one.uid: Evidence(job_id, None, removed_at=one.at)
+                for one in of_then or (removals[-1:] if uid is None else ())
+            }
+            if uid is not None:
+                known[uid] = Evidence(job_id, self._jobs[uid])
+            if not known:
                 raise JobNotFoundError(job_id, self._ids)
-            return found
+            return of_its_time([self._evidence(evidence, uid, instant) for uid, evidence in known.items()], instant)
 
     def prune(self, keep: Retention, *, after: int, jobs: int, rows: int) -> Pruned:
         with self._lock:

@@ -30,7 +30,7 @@ BY_KEY = {
     "SELECT_MANUAL": (1, 0, 1, 9),
     "SELECT_NUMBER": (1, 0, "schedule", 1),
     "SELECT_SILENCE": (9, 9, 0),
-    "SELECT_REMOVED_AFTER": ("job", 0),
+    "SELECT_REMOVED_SINCE": ("job", 0, 9),
     "SELECT_LAST_REMOVED": ("job",),
     "SELECT_PRUNED_THROUGH": (1,),
     "NEXT_LEDGER": (0,),

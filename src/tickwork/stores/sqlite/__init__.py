@@ -17,7 +17,7 @@ from itertools import compress
 from pathlib import Path
 from typing import NamedTuple
 
-from tickwork.clock import Clock, SystemClock, from_micros, to_micros
+from tickwork.clock import MICROSECOND, Clock, SystemClock, from_micros, to_micros
 from tickwork.codec import read_instant, read_retention, write_instant
 from tickwork.errors import (
     ConflictError,
@@ -52,7 +52,7 @@ from tickwork.stores.sqlite.rows import (
     updated_job,
 )
 from tickwork.stores.sqlite.schema import upgrade
-from tickwork.why import NEVER_BEGUN, Evidence, Silence, end_of, rows_at
+from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Evidence, Silence, end_of, of_its_time, rows_at
 
 MAX_CACHED_DEFINITIONS = 20_000
 REMOVED_JOBS_SCAN = 10_000
@@ -259,23 +259,21 @@ class SQLiteStore:
             return [read_run(row) for row in found.fetchall()]
 
     def evidence(self, job_id: str, instant: datetime) -> Evidence:
+        since = to_micros(instant) - SECOND // MICROSECOND
         with self._reading() as connection:
             row = connection.execute(sql.SELECT_JOB, (job_id,)).fetchone()
-            job = None if row is None else read_job(row)
-            found = None if job is None else _evidence(connection, Evidence(job_id, job), job.uid, instant)
-            if found is not None and rows_at(found.before, found.after, instant):
-                return found
-            removed = connection.execute(sql.SELECT_REMOVED_AFTER, (job_id, to_micros(instant))).fetchone()
-            if removed is None and found is None:
-                removed = connection.execute(sql.SELECT_LAST_REMOVED, (job_id,)).fetchone()
-            if removed is not None:
-                uid, removed_at = removed
-                gone = Evidence(job_id, None, removed_at=from_micros(removed_at))
-                return _evidence(connection, gone, uid, instant)
-            known = connection.execute(sql.SOME_IDS).fetchall() if found is None else ()
-        if found is None:
-            raise JobNotFoundError(job_id, [id for (id,) in known])
-        return found
+            removed = connection.execute(sql.SELECT_REMOVED_SINCE, (job_id, since, MAX_NAMESAKES)).fetchall()
+            if row is None and not removed:
+                removed = connection.execute(sql.SELECT_LAST_REMOVED, (job_id,)).fetchall()
+            known = {uid: Evidence(job_id, None, removed_at=from_micros(at)) for uid, at in removed}
+            if row is not None:
+                job = read_job(row)
+                known[job.uid] = Evidence(job_id, job)
+            found = [_evidence(connection, evidence, uid, instant) for uid, evidence in known.items()]
+            ids = () if found else connection.execute(sql.SOME_IDS).fetchall()
+        if not found:
+            raise JobNotFoundError(job_id, [id for (id,) in ids])
+        return of_its_time(found, instant)
 
     def prune(self, keep: Retention, *, after: int, jobs: int, rows: int) -> Pruned:
         now = self.clock.now()

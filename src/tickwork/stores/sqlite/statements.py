@@ -183,8 +183,8 @@ with signs (at) as (
 )
 select max(at) filter (where at < ?3), min(at) filter (where at >= ?3) from signs
 """
-SELECT_REMOVED_AFTER = """
-select job_uid, removed_at from tickwork_ledgers where job_id = ? and removed_at > ? order by removed_at limit 1
+SELECT_REMOVED_SINCE = """
+select job_uid, removed_at from tickwork_ledgers where job_id = ? and removed_at >= ? order by removed_at limit ?
 """
 SELECT_LAST_REMOVED = """
 select job_uid, removed_at from tickwork_ledgers
