@@ -48,6 +48,11 @@ def test_a_scheduler_keeps_by_a_retention(keep: Any) -> None:
         BackgroundScheduler(keep=keep)
 
 
+def test_one_prunes_by_a_retention_alone() -> None:
+    with pytest.raises(InvalidJobError, match="keep: expected a tickwork.Retention, got 30"):
+        BackgroundScheduler().prune(30)  # type: ignore[arg-type]
+
+
 def test_a_job_may_have_its_own_and_change_it() -> None:
     scheduler = ManualScheduler()
     scheduler.start()

@@ -46,6 +46,7 @@ from tickwork.executors.threads import ThreadExecutor
 from tickwork.job import NO_ARGUMENTS, ONCE, Job, Retry, check_job
 from tickwork.loop import Loop, Timing
 from tickwork.plan import Change
+from tickwork.pruning import JOBS, ROWS
 from tickwork.refs import Function, find_function, name_function
 from tickwork.retention import Retention
 from tickwork.run import Cancelled, Outcome, Released, Run, RunState, Skipped
@@ -387,9 +388,10 @@ class Scheduler:
         """Delete the closed rows of the ledger that are kept no longer; return how many they were.
 
         It is done by itself all the time: this is for once, and for other limits than the scheduler's. A job's own
-        `keep` stands before either. It takes many short transactions, between which the schedule goes on.
+        `keep` stands before either. It takes many short transactions, between which the schedule goes on. Raises
+        InvalidJobError.
         """
-        prune_next = partial(self._opened_store().prune, self._keep if keep is None else keep, jobs=100, rows=500)
+        prune_next = partial(self._opened_store().prune, _check_keep(keep or self._keep), jobs=JOBS, rows=ROWS)
         total, after = prune_next(after=-1)
         while after is not None:
             deleted, after = prune_next(after=after)

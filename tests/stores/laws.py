@@ -1235,6 +1235,27 @@ class SharedStoreLaws:
             f"job-{number:02}" for number in range(40)
         ]
 
+    def test_handles_that_prune_together_while_others_fire_delete_each_row_once(
+        self, store: Store, other: Store
+    ) -> None:
+        store.add([make_job(f"job-{number}") for number in range(8)])
+        for job in store.jobs():
+            store.save([next_version(job, *(closed(job, minute - 60) for minute in range(20)))])
+
+        def prune_or_fire(number: int) -> int:
+            handle = (store, other)[number % 2]
+            if number % 3 == 0:
+                fire(handle, hold=make_hold(), until=NOW + HOUR, limit=2)
+                return 0
+            return prune(handle, Retention(age=None, count=9), rows=7)
+
+        deleted = sum(in_threads(prune_or_fire, 18))
+        deleted += prune(store, Retention(age=None, count=9))
+
+        left = store.runs(limit=PLENTY)
+        assert len(left) + deleted == 8 * 20 + sum(run.state is RunState.RUNNING for run in left)
+        assert all(len(store.runs(job_id=f"job-{number}")) == 9 for number in range(8))
+
     @pytest.mark.parametrize("verb", ["add", "save", "fire", "settle"])
     def test_what_may_be_due_earlier_rings_the_other_handle_and_not_the_one_that_wrote(
         self, store: Store, other: Store, verb: str
