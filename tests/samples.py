@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tickwork.job import DEFINITION, Job
 from tickwork.plan import Change, Hold
 from tickwork.policies import Overlap, Retry
+from tickwork.retention import Retention
 from tickwork.run import Origin, Progress, Run, RunState
 from tickwork.triggers import CronTrigger, DateTrigger, IntervalTrigger
 
@@ -81,6 +82,9 @@ triggers = st.one_of(
     ),
 )
 exceptions = st.lists(st.sampled_from(["ConnectionError", "TimeoutError"]) | names.map("app:{}".format), max_size=3)
+retentions = st.builds(
+    Retention, st.none() | st.timedeltas(timedelta(0), timedelta(days=10_000)), st.none() | st.integers(1, 10**9)
+)
 retries = st.builds(
     Retry, st.integers(1, 1000), st.timedeltas(timedelta(0), timedelta(days=365)), st.floats(1, 100),
     st.timedeltas(timedelta(0), timedelta(days=365)), st.floats(0, 1), exceptions, exceptions,
@@ -104,6 +108,7 @@ jobs = st.builds(
     timeout=st.none() | durations,
     retry=retries,
     pause_after=st.none() | st.integers(1, 100),
+    keep=st.none() | retentions,
     uid=st.builds(new_uid),
     version=st.integers(1, 2**40),
     revision=st.integers(1, 2**40),

@@ -292,7 +292,111 @@ def test_a_file_that_is_not_ours_is_left_as_it_is(folder, tickwork):
     assert (folder / "other.db").stat().st_size == 0
 
 
+def test_why_says_what_became_of_a_time(ledger, tickwork):
+    asked = tickwork("why", ledger, "깨진-작업", "2026-01-01 09:00:04")
+
+    lines = asked.out.splitlines()
+    assert asked.code == 0
+    assert lines[0].startswith("깨진-작업 at 2026-01-01 09:00:04 +09:00: attempt 2 ran on node ")
+    assert lines[0].endswith("and failed: ValueError: no ?[31mway; attempt 1 failed: ValueError: no ?[31mway")
+    assert [line.split()[:6] for line in lines[2:]] == [
+        ["FIRE", "TIME", "JOB", "STATE", "LATE", "TOOK"],
+        ["2026-01-01", "09:00:04", "+09:00", "깨진-작업", "failed", "0.0"],
+        ["2026-01-01", "09:00:04", "+09:00", "깨진-작업", "failed,", "attempt"],
+    ]
+
+
+def test_why_says_what_is_no_fire_time_and_names_the_nearest(ledger, tickwork):
+    asked = tickwork("why", ledger, "tick", "2026-01-01T00:00:02Z")
+
+    assert asked.out == (
+        "tick at 2026-01-01 09:00:02 +09:00: not a fire time of this job (the nearest are "
+        "2026-01-01 09:00:01.500 +09:00 and 2026-01-01 09:00:03 +09:00)\n"
+    )
+
+
+def test_why_takes_a_fire_time_within_the_second(ledger, tickwork):
+    (answer,) = [json.loads(tickwork("why", ledger, "tick", "2026-01-01 09:00:01", "--json").out)]
+
+    assert (answer["verdict"], answer["fire_time"]) == ("succeeded", "2026-01-01T00:00:01.500000+00:00")
+
+
+@pytest.mark.parametrize(
+    ("time", "options", "instant"),
+    [
+        ("2030-03-01 09:00", [], "2030-03-01T00:00:00+00:00"),
+        ("2030-03-01 09:00", ["--tz", "UTC"], "2030-03-01T09:00:00+00:00"),
+        ("2030-03-01 09:00+01:00", ["--tz", "UTC"], "2030-03-01T08:00:00+00:00"),
+    ],
+)
+def test_a_time_is_read_in_the_zone_that_was_named_or_in_the_local_one(ledger, tickwork, time, options, instant):
+    assert json.loads(tickwork("why", ledger, "tick", time, "--json", *options).out)["instant"] == instant
+
+
+def test_a_time_of_a_cron_is_read_and_shown_in_its_zone(folder, tickwork):
+    scheduler = ManualScheduler("sqlite:///ledger.db", start=START)
+    scheduler.add_job("made_app:tick", "cron", hour=9, timezone="Europe/Berlin", id="cron")
+    scheduler.start()
+    scheduler.shutdown()
+
+    asked = tickwork("why", "sqlite:///ledger.db", "cron", "2090-03-01 09:00")
+
+    assert asked.out == "cron at 2090-03-01 09:00:00 +01:00: will run at 2090-03-01 09:00:00 +01:00\n"
+
+
+def test_a_time_alone_is_that_of_today(ledger, tickwork):
+    answer = json.loads(tickwork("why", ledger, "tick", "00:00Z", "--json").out)
+
+    assert abs(datetime.fromisoformat(answer["instant"]) - datetime.now(UTC)) < timedelta(days=1, minutes=1)
+    assert answer["instant"].endswith("T00:00:00+00:00")
+
+
+def test_the_json_of_an_answer_has_the_words_of_the_http_api(ledger, tickwork):
+    from tickwork.fastapi.models import AnswerView
+
+    answer = json.loads(tickwork("why", ledger, "tick", "2026-01-01T00:00:03Z", "--json").out)
+
+    assert answer.keys() == AnswerView.model_fields.keys()
+    assert "UTC" in answer["sentence"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["tick", "soon"], "TIME: expected a time such as"),
+        (["tick", "09:00", "--tz", "Mars"], "timezone: expected an IANA name"),
+        (["tack", "09:00"], "expected the id of a job, got 'tack' (did you mean 'tick'?)"),
+        (["tick"], "expected TIME"),
+    ],
+)
+def test_why_refuses_what_it_cannot_answer(ledger, tickwork, arguments, message):
+    asked = tickwork("why", ledger, *arguments)
+
+    assert asked.code == 2
+    assert message in asked.err
+
+
 # changing a job
+
+
+def test_the_ledger_is_pruned(ledger, tickwork):
+    """The rows are old: the defaults keep a month."""
+    counted = tickwork("prune", ledger, "--count", "2")
+    aged = tickwork("prune", ledger, "--age", "1w 12h")
+    nothing = tickwork("prune", ledger)
+
+    assert [asked.out for asked in (counted, aged, nothing)] == [
+        "1 row is deleted\n", "4 rows are deleted\n", "0 rows are deleted\n",
+    ]  # fmt: skip
+    assert tickwork("runs", ledger).out.count("\n") == 1
+
+
+@pytest.mark.parametrize("written", ["30", "d", "1y", "-1d", "", "9999999999999d", "99999d"])
+def test_what_is_no_length_of_time(ledger, tickwork, written):
+    refused = tickwork("prune", ledger, f"--age={written}")
+
+    assert refused.code == 2
+    assert "--age: expected a length of time such as 30d or '1w 12h'" in refused.err
 
 
 def test_a_job_is_paused_and_resumed(ledger, tickwork):

@@ -39,15 +39,18 @@ from tickwork.errors import (
 from tickwork.executors.call import RunContext, current_run
 from tickwork.job import Job
 from tickwork.policies import Overlap, Retry
+from tickwork.retention import Retention
 from tickwork.run import Progress, Run, RunState
 from tickwork.scheduler import BackgroundScheduler, BlockingScheduler
 from tickwork.triggers import AllOf, AnyOf, CalendarIntervalTrigger, CronTrigger, DateTrigger, IntervalTrigger, Trigger
+from tickwork.why import Answer, Verdict
 
 if TYPE_CHECKING:
     from tickwork.asyncio import AsyncIOScheduler
 
 __all__ = [
     "AllOf",
+    "Answer",
     "AnyOf",
     "AsyncIOScheduler",
     "BackgroundScheduler",
@@ -67,6 +70,7 @@ __all__ = [
     "JobNotFoundError",
     "Overlap",
     "Progress",
+    "Retention",
     "Retry",
     "Run",
     "RunCancelledError",
@@ -85,6 +89,7 @@ __all__ = [
     "TickworkError",
     "Trigger",
     "TriggerError",
+    "Verdict",
     "current_run",
 ]
 

@@ -91,6 +91,8 @@ class Awaitables:
     run_job_now = _awaitable(Scheduler.run_job_now)
     get_runs = _awaitable(Scheduler.get_runs)
     get_run = _awaitable(Scheduler.get_run)
+    why = _awaitable(Scheduler.why)
+    prune = _awaitable(Scheduler.prune)
 
 
 def _running_loop() -> asyncio.AbstractEventLoop:

@@ -17,6 +17,7 @@ from tickwork.clock import MICROSECOND, from_micros, to_micros
 from tickwork.errors import InvalidJobError, TriggerError
 from tickwork.job import DEFINITION, Job
 from tickwork.policies import ONCE, RETRY_FIELDS, Overlap, Retry
+from tickwork.retention import Retention
 from tickwork.run import Progress
 from tickwork.triggers import TRIGGERS, Trigger, trigger_from_json
 from tickwork.triggers.base import parts
@@ -54,6 +55,8 @@ def write_definition(job: Job) -> str:
         "timeout": None if job.timeout is None else job.timeout // MICROSECOND,
         "retry": _write_retry(job.retry),
         "pause_after": job.pause_after,
+        "keep": _retention_json(job.keep),
+        "disposable": job.disposable,
     })  # fmt: skip
 
 
@@ -71,6 +74,7 @@ def read_definition(text: str) -> dict[str, Any]:
             fields[name] = timedelta(microseconds=fields[name])
     fields["overlap"] = Overlap(fields.get("overlap", Overlap.SKIP))
     fields["retry"] = _read_retry(fields["retry"])
+    fields["keep"] = _retention(fields.get("keep"))
     return fields
 
 
@@ -123,6 +127,24 @@ def _read_trigger(written: Mapping[str, Any]) -> Trigger:
         return trigger_from_json(written)
     except (TriggerError, KeyError, TypeError, ValueError) as error:
         return UnreadableTrigger(written, str(error))
+
+
+def read_retention(text: str | None) -> Retention | None:
+    """The `keep` of a definition, from its JSON text alone."""
+    return _retention(read_json(text))
+
+
+def _retention_json(keep: Retention | None) -> dict[str, int | None] | None:
+    if keep is None:
+        return None
+    return {"age": None if keep.age is None else keep.age // MICROSECOND, "count": keep.count}
+
+
+def _retention(written: Mapping[str, int | None] | None) -> Retention | None:
+    if written is None:
+        return None
+    age = written["age"]
+    return Retention(None if age is None else timedelta(microseconds=age), written["count"])
 
 
 def _check_readable(trigger: Trigger) -> None:

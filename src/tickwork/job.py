@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from tickwork.checks import check_duration, check_text, check_whole
 from tickwork.errors import InvalidJobError, did_you_mean
 from tickwork.policies import ONCE, Overlap, Retry
+from tickwork.retention import Retention
 from tickwork.triggers import Trigger
 
 MAX_ID_LENGTH = 200
@@ -54,6 +55,10 @@ class Job(NamedTuple):
     retry: Retry = ONCE
     pause_after: int | None = None
     """After how many failures in a row the job is paused. None: it goes on."""
+    keep: Retention | None = None
+    """How long the ledger keeps its rows. None: as long as the scheduler says."""
+    disposable: bool = False
+    """Whether it is removed with its last row, once it has ended: its id was made up, so no code declares it again."""
 
     uid: int = 0
     """New each time a job is added: an id that is removed and added again is another job."""
@@ -103,7 +108,7 @@ _STANDING = Job._fields.index("version")
 DEFINITION = (
     "func", "trigger", "args", "kwargs", "name", "executor",
     "coalesce", "catch_up", "misfire_grace_time", "max_instances", "overlap", "max_waiting", "timeout", "retry",
-    "pause_after",
+    "pause_after", "keep", "disposable",
 )  # fmt: skip
 """The fields that a declaration in code sets; the others tell where the schedule stands."""
 
@@ -134,4 +139,8 @@ def check_job(job: Job) -> Job:
         check_whole("pause_after", job.pause_after, most=MAX_FAILURES)
     if not isinstance(job.retry, Retry):
         raise InvalidJobError(f"retry: expected a tickwork.Retry, got {job.retry!r}: write Retry(max_attempts=3)")
+    if job.keep is not None and not isinstance(job.keep, Retention):
+        raise InvalidJobError(
+            f"keep: expected a tickwork.Retention or None, got {job.keep!r}: write Retention(count=9)"
+        )
     return job

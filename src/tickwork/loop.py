@@ -24,7 +24,9 @@ from tickwork.held import HeldCalls
 from tickwork.job import Job
 from tickwork.plan import Change, Hold, Settlement
 from tickwork.policies import ONCE, Retry
+from tickwork.pruning import Pruning
 from tickwork.refs import Function, find_function
+from tickwork.retention import FOREVER, Retention
 from tickwork.run import Cancelled, Failed, Lost, Outcome, Released, Run, RunState, TimedOut
 from tickwork.stores.base import Store
 
@@ -56,6 +58,8 @@ class Timing:
     """How long cancelled coroutines have to clean up when the loop stops."""
     set_aside: timedelta = timedelta(seconds=30)
     """How long a job is left alone whose function or trigger this node cannot use."""
+    prune: timedelta = timedelta(minutes=10)
+    """How often a node goes through the ledger, to let go of what is kept no longer."""
 
 
 @dataclass(slots=True)
@@ -75,7 +79,8 @@ class Loop:
 
     def __init__(
         self, store: Store, executors: Mapping[str, Executor], *,
-        node: str, timing: Timing, listeners: Listeners, wake: Callable[[], None], surroundings: Surroundings = NOWHERE,
+        node: str, timing: Timing, listeners: Listeners, wake: Callable[[], None],
+        keep: Retention = FOREVER, surroundings: Surroundings = NOWHERE,
     ) -> None:  # fmt: skip
         self.store = store
         self.clock = store.clock
@@ -109,15 +114,17 @@ class Loop:
         now = self.clock.now()
         self._ticked_at = self._look_at = self._rest_until = self._reap_at = self._spare_until = self._deferred_to = now
         self._renew_at = now + timing.lease / 3
+        self._pruning = Pruning(store, keep, node=node, every=timing.prune, now=now)
 
     def tick(self) -> datetime:
         """Do everything that is due now; return when to look again."""
         now = self._now()
         self.start_due_runs(now)
         self.end_overdue_calls(now)
-        if not self._is_time_for_a_round(now):
-            return self.next_tick()
         try:
+            if not self._is_time_for_a_round(now):
+                self.prune_ledger(now)
+                return self.next_tick()
             self.do_a_round(now)
             if self.meet_strangers():  # whose jobs are due and could not be fired yet
                 self.do_a_round(now)
@@ -306,6 +313,11 @@ class Loop:
         self._look_at = now if more_now else self._next_look(now, room)
         self._rest_until = self.clock.now() + self._rest(more_now)
 
+    def prune_ledger(self, now: datetime) -> None:
+        """Let go of a few rows that are kept no longer: between two rounds, and not for long."""
+        if now >= self._pruning.look_at:
+            self._pruning.step(now, hurry=self._next_work() < now + 2 * self.timing.rest)
+
     def sit_out(self, error: StoreError, now: datetime) -> None:
         """The store failed: fire nothing, forget nothing, and try again soon."""
         if self.outage is None:
@@ -321,12 +333,8 @@ class Loop:
         self._spare_until = self._look_at + 2 * self.timing.poll  # by then the other nodes have tried again, too
 
     def next_tick(self) -> datetime:
-        """When the next run starts or the next round is due, whichever is first."""
-        look_at = self._rest_until if self._news else max(self._look_at, self._rest_until)
-        wishes = [look_at, *self._deadlines()]
-        if self._held.first_at is not None:
-            wishes.append(self._held.first_at)
-        return min(wishes)
+        """When the next run starts, or the next round or step of pruning is due, whichever is first."""
+        return min(self._next_work(), self._pruning.look_at)
 
     # called from any thread
 
@@ -366,6 +374,14 @@ class Loop:
         self.wake()
 
     # thin actions
+
+    def _next_work(self) -> datetime:
+        """When the next run starts, a call may have taken too long, or the next round is due."""
+        look_at = self._rest_until if self._news else max(self._look_at, self._rest_until)
+        wishes = [look_at, *self._deadlines()]
+        if self._held.first_at is not None:
+            wishes.append(self._held.first_at)
+        return min(wishes)
 
     def _deadlines(self) -> Iterable[datetime]:
         """When calls may have taken too long. Of one that has not begun: at the earliest."""

@@ -108,9 +108,9 @@ def fire(
         return _advance(job, first, following, _born(job, first, hold))
     on_time = first if grace is None else _first_since(job.trigger, first, now - grace)
     if on_time is None or on_time > last:
-        late = _late(now - first, grace)
+        late = _late(job, now - first)
         return _advance(job, last, following, _not_run(job, now, RunState.MISSED, late, first, last))
-    missed = _before(job, now, RunState.MISSED, _late(now - first, grace), first, on_time) if on_time > first else ()
+    missed = _before(job, now, RunState.MISSED, _late(job, now - first), first, on_time) if on_time > first else ()
     at_most_one = most is not None and most <= 1
     if full and (at_most_one or not _catches_up(active, on_time, last)):
         return _overlap(job, active, now, last, following, missed, on_time)
@@ -368,8 +368,10 @@ def _coalesced(job: Job, now: datetime, first: datetime, last: datetime) -> tupl
     return _before(job, now, RunState.SKIPPED, COALESCED, first, last)
 
 
-def _late(late: timedelta, grace: timedelta | None) -> str:
-    return f"fired {late} late, and misfire_grace_time is {grace}"
+def _late(job: Job, late: timedelta) -> str:
+    if job.misfire_grace_time is None:
+        return f"fired {late} late, and catch_up is {job.made_up}"
+    return f"fired {late} late, and misfire_grace_time is {job.misfire_grace_time}"
 
 
 def _in_the_way(job: Job, active: Sequence[Run]) -> str:

@@ -13,10 +13,11 @@ import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, TypeVar, final
 
 from tickwork import plan
-from tickwork.checks import check_duration, check_text, seconds
+from tickwork.checks import check_duration, check_text, seconds, shown
 from tickwork.clock import MICROSECOND, Clock, aware_utc
 from tickwork.driver import Driver
 from tickwork.errors import (
@@ -48,17 +49,22 @@ from tickwork.job import NO_ARGUMENTS, Job, check_job
 from tickwork.loop import Loop, Timing
 from tickwork.plan import Change
 from tickwork.policies import ONCE, Overlap, Retry
+from tickwork.pruning import JOBS, ROWS
 from tickwork.refs import Function, find_function, name_function
+from tickwork.retention import Retention
 from tickwork.run import Cancelled, Outcome, Released, Run, RunState, Skipped
 from tickwork.stores import make_store
 from tickwork.stores.base import Store
 from tickwork.triggers import OPTIONS, CronTrigger, DateTrigger, Trigger, make_trigger
-from tickwork.triggers.base import innermost
+from tickwork.triggers.base import innermost, zone_of
+from tickwork.triggers.instants import on_this_day, read_instant, say_instant
+from tickwork.why import Answer, Say, explain
 
 MILLISECONDS_BEFORE_2020 = 1_577_836_800_000
 MAX_TRIES = 100
 """How often a change is decided anew when other writers were faster."""
 DEFAULT_TIMING = Timing()
+DEFAULT_RETENTION = Retention()
 PATIENCE = 5.0
 """Seconds that `start` waits for the runs of a shutdown that goes on in the background."""
 JOB_DEFAULTS = (
@@ -104,7 +110,8 @@ class Scheduler:
     of jobs that choose none: `coalesce`, `catch_up`, `misfire_grace_time`, `max_instances`, `overlap`, `max_waiting`,
     `timeout`, `retry`, `pause_after`, `executor`.
     *lease* is how long a run is believed to go on after its node was last heard of, *poll* the
-    longest time until news is noticed when no bell rings.
+    longest time until news is noticed when no bell rings. *keep* is how long the ledger keeps what is closed, of
+    jobs that do not say so themselves: 30 days, and 10,000 rows a job; `Retention(age=None, count=None)` keeps all.
 
     Every verb is safe to call from any thread, and from inside a job or a listener.
     """
@@ -118,6 +125,7 @@ class Scheduler:
         job_defaults: Mapping[str, Any] | None = None,
         lease: timedelta = DEFAULT_TIMING.lease,
         poll: timedelta = DEFAULT_TIMING.poll,
+        keep: Retention = DEFAULT_RETENTION,
         clock: Clock | None = None,
     ) -> None:
         self._store = make_store(store, clock=clock)
@@ -134,6 +142,7 @@ class Scheduler:
                 )
         self._defaults = self._check_defaults(job_defaults or {})
         self._timing = _check_timing(lease, poll)
+        self._keep = _check_keep(keep)
         self._listeners = Listeners()
         self._declared: dict[str, Job] = {}
         self._driver: Driver | None = None
@@ -232,6 +241,7 @@ class Scheduler:
         timeout: timedelta | float | Unset | None = UNSET,
         retry: Retry | Unset | None = UNSET,
         pause_after: int | Unset | None = UNSET,
+        keep: Retention | None = None,
         next_run_time: datetime | Unset | None = UNSET,
         replace_existing: bool = False,
         **trigger_args: Any,
@@ -248,7 +258,8 @@ class Scheduler:
         is taken raises JobExistsError, or with *replace_existing* is brought up to date likewise.
 
         Without an *id* a job is named after its function, so that every worker that adds it means the
-        same job; a one-off that is added to a running scheduler gets a random id.
+        same job; a one-off that is added to a running scheduler gets a random id, and leaves the store
+        with its last row in the ledger.
 
         A trigger that has ended is refused, unless the job is declared: then it is stored as ended, since
         what the code declares ends some day.
@@ -258,7 +269,7 @@ class Scheduler:
         job = self._make_job(
             func, trigger, args=args, kwargs=kwargs, id=id, name=name, executor=executor, coalesce=coalesce,
             catch_up=catch_up, misfire_grace_time=misfire_grace_time, max_instances=max_instances, overlap=overlap,
-            max_waiting=max_waiting, timeout=timeout, retry=retry, pause_after=pause_after,
+            max_waiting=max_waiting, timeout=timeout, retry=retry, pause_after=pause_after, keep=keep,
             next_run_time=next_run_time, trigger_args=trigger_args,
         )  # fmt: skip
         with self._lock:  # a start that goes on is waited for
@@ -397,6 +408,35 @@ class Scheduler:
         """The run as it is now. Raises RunNotFoundError."""
         return self._opened_store().run(run_id)
 
+    def why(self, job_id: str, at: datetime | str, *, say: Say = say_instant) -> Answer:
+        """What became of a job at one instant, past or future, or what will: the one answer, and why.
+
+        *at* is a datetime or a string, such as "2026-12-24 18:00"; without a zone it is in the scheduler's, or else
+        in that of the job's trigger. A time alone ("18:00") is today's, and one without a fraction of a second stands
+        for all of that second. *say* writes the instants of the sentence; the others are in UTC.
+
+        A job that was removed is answered for as long as the ledger has rows of it. Raises JobNotFoundError, and
+        InvalidJobError or TriggerError for what is no time.
+        """
+        store = self._opened_store()
+        now = store.clock.now()
+        instant = self._question(job_id, at, now)
+        return explain(store.evidence(job_id, instant), instant, now, say)
+
+    def prune(self, keep: Retention | None = None) -> int:
+        """Delete the closed rows of the ledger that are kept no longer; return how many they were.
+
+        It is done by itself all the time: this is for once, and for other limits than the scheduler's. A job's own
+        `keep` stands before either. It takes many short transactions, between which the schedule goes on. Raises
+        InvalidJobError.
+        """
+        prune_next = partial(self._opened_store().prune, _check_keep(keep or self._keep), jobs=JOBS, rows=ROWS)
+        total, after = prune_next(after=-1)
+        while after is not None:
+            deleted, after = prune_next(after=after)
+            total += deleted
+        return total
+
     # events
 
     def add_listener(self, listener: Listener, *kinds: type) -> None:
@@ -428,7 +468,8 @@ class Scheduler:
         settings = {**self._defaults, **{key: value for key, value in policies.items() if value is not UNSET}}
         if settings.get("executor") is None:
             settings["executor"] = _usual_executor(function)
-        job_id = id if id is not None else self._default_id(ref, chosen)
+        made_up = id is None and self._stores_at_once() and isinstance(innermost(chosen), DateTrigger)
+        job_id = secrets.token_hex(8) if made_up else ref if id is None else id
         anchored = chosen.anchored(now, job_id)
         if self._stores_at_once():
             plan.check_fires(anchored, now)
@@ -441,7 +482,7 @@ class Scheduler:
             name=name if name is not None else sys.intern(ref.rpartition(":")[2]),
             uid=_uids.new(), anchored_at=anchored_at, next_fire_time=first,
             paused_at=now if next_run_time is None else None,
-            pause_reason="added with next_run_time=None" if next_run_time is None else None,
+            pause_reason="added with next_run_time=None" if next_run_time is None else None, disposable=made_up,
             **self._read_policies(settings),
         ))  # fmt: skip
 
@@ -451,8 +492,16 @@ class Scheduler:
             time = DateTrigger(time, timezone=self._timezone).run_date
         return aware_utc(time, name)  # type: ignore[arg-type]  # it checks what it is given
 
-    def _default_id(self, ref: str, trigger: Trigger) -> str:
-        return secrets.token_hex(8) if self._stores_at_once() and isinstance(innermost(trigger), DateTrigger) else ref
+    def _question(self, job_id: str, at: object, now: datetime) -> datetime:
+        """The instant that someone asks about; a time alone is that of today."""
+        zone = self._timezone
+        if zone is None and (job := self.get_job(job_id)) is not None:
+            zone = zone_of(job.trigger)
+        if isinstance(at, datetime) and zone is None:
+            return aware_utc(at, "at")
+        if not isinstance(at, datetime | str):
+            raise InvalidJobError(f"at: expected a datetime or a string such as '2026-12-24 18:00', got {shown(at)}")
+        return read_instant(on_this_day(at, now, zone) if isinstance(at, str) else at, "at", zone)
 
     def _check_options(self, trigger_args: Mapping[str, Any]) -> None:
         """InvalidJobError for an option of the trigger that was meant as one of the job."""
@@ -608,6 +657,7 @@ class Scheduler:
             timing=self._timing,
             listeners=self._listeners,
             wake=wake,
+            keep=self._keep,
             surroundings=self.surroundings,
         )
 
@@ -772,6 +822,15 @@ def _check_timing(lease: timedelta, poll: timedelta) -> Timing:
     check_duration("lease", lease, least=timedelta(seconds=1), most=timedelta(hours=1))
     check_duration("poll", poll, least=timedelta(milliseconds=10), most=timedelta(hours=1))
     return Timing(lease=lease, poll=poll)
+
+
+def _check_keep(keep: object) -> Retention:
+    if not isinstance(keep, Retention):
+        raise InvalidJobError(
+            f"keep: expected a tickwork.Retention, got {keep!r}: write Retention(age=timedelta(days=7)), "
+            f"or Retention(age=None, count=None) to keep all"
+        )
+    return keep
 
 
 def _too_many_conflicts(what: str) -> ConflictError:

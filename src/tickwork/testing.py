@@ -22,6 +22,7 @@ from tickwork.executors.asyncio import invoke_async
 from tickwork.executors.base import Executor, Report
 from tickwork.executors.call import Call, invoke, is_async
 from tickwork.loop import Loop, Timing
+from tickwork.retention import FOREVER, Retention
 from tickwork.run import Outcome
 from tickwork.scheduler import Scheduler
 from tickwork.stores.base import Store
@@ -29,6 +30,7 @@ from tickwork.stores.base import Store
 MAX_TICKS_AT_ONE_INSTANT = 100_000
 A_LONG_TIME = timedelta(days=10_000)
 NO_TIME = timedelta(0)
+HOUR = timedelta(hours=1)
 
 
 class VirtualClock:
@@ -90,21 +92,25 @@ def _await(call: Call) -> Outcome:
 class ManualScheduler(Scheduler):
     """A scheduler without a thread, on a virtual clock: nothing happens until `advance`.
 
-    The production loop and stores, driven by hand. Calls are made on the thread that advances.
+    The production loop and stores, driven by hand. Calls are made on the thread that advances. The ledger keeps
+    all that happened, unless *keep* says otherwise.
     """
 
     def __init__(
         self, store: str | Store | None = None, *, start: datetime = datetime(2026, 1, 1, tzinfo=UTC),
-        clock: VirtualClock | None = None, timezone: str | None = None,
+        clock: VirtualClock | None = None, timezone: str | None = None, keep: Retention = FOREVER,
     ) -> None:  # fmt: skip
         self.clock = clock or VirtualClock(start)
-        super().__init__(store, clock=self.clock, timezone=timezone)
+        super().__init__(store, clock=self.clock, timezone=timezone, keep=keep)
         if self._store.clock is not self.clock:
             raise InvalidJobError(
                 "ManualScheduler: expected a store on its own clock, got one on another: "
                 "pass the same VirtualClock to both, as clock="
             )
-        self._timing = Timing(lease=A_LONG_TIME, poll=A_LONG_TIME, ahead=NO_TIME, rest=NO_TIME, short_rest=NO_TIME)
+        self._timing = Timing(
+            lease=A_LONG_TIME, poll=A_LONG_TIME, ahead=NO_TIME, rest=NO_TIME, short_rest=NO_TIME,
+            prune=A_LONG_TIME if keep == FOREVER else HOUR,
+        )  # fmt: skip
 
     def advance(self, duration: timedelta = timedelta(0)) -> None:
         """Move the clock by *duration*, from one instant at which something is due to the next."""

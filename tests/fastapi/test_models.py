@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from tickwork.fastapi.models import HealthView, JobView, RunSummary, RunView
 from tickwork.job import Job
 from tickwork.policies import Overlap, Retry
+from tickwork.retention import Retention
 from tickwork.run import Origin, Progress, Run, RunState
 from tickwork.scheduler import Health
 from tickwork.triggers import CronTrigger, IntervalTrigger
@@ -20,6 +21,7 @@ JOB = Job(
     trigger=IntervalTrigger(minutes=10, start_date=SIX), kwargs={"password": "hunter2"},
     misfire_grace_time=90 * SECOND, overlap=Overlap.QUEUE, max_waiting=2, timeout=30 * SECOND, pause_after=5,
     retry=Retry(max_attempts=3, delay=2.5 * SECOND, backoff=2, jitter=0.5, on=ConnectionError),
+    keep=Retention(age=86_400 * SECOND, count=None),
 )  # fmt: skip
 RUN = Run(
     job_id="app.jobs:refresh", job_uid=7, fire_time=SIX, available_at=SIX, state=RunState.FAILED, node="n",
@@ -100,6 +102,7 @@ def test_a_job_in_full_but_for_its_arguments() -> None:
             "give_up_on": [],
         },
         "pause_after": 5,
+        "keep": {"age": 86_400, "count": None},
     }
 
 

@@ -31,7 +31,7 @@ HOUR = timedelta(hours=1)
 
 STRANGE_IDS = (
     "app.jobs:refresh", "a/b", "/a", "a/", "a//b", "a b", " ", "한국어", "a?b=c&d#e", "100%", "%2F", "a%20b",
-    "x/pause", "x/run", "pause", "../a", "a/../b", "a;b", "a+b", "<script>", "'\"", "😀",
+    "x/pause", "x/run", "pause", "x/why", "why", "../a", "a/../b", "a;b", "a+b", "<script>", "'\"", "😀",
 )  # fmt: skip
 
 
@@ -181,6 +181,49 @@ def test_the_overview_holds_what_the_dashboard_shows(scheduler: ManualScheduler,
     narrowed = client.get("/overview?state=failed&limit=1&job_id=fail").json()
     assert [run["state"] for run in narrowed["runs"]] == ["failed"]
     assert narrowed["jobs"] == overview["jobs"]
+
+
+def test_why_answers_for_any_instant(scheduler: ManualScheduler, client: Client) -> None:
+    scheduler.advance(2 * HOUR)
+
+    failed = client.get("/jobs/fail/why?at=2026-03-01T02:00Z").json()
+    coming = client.get("/jobs/refresh/why", params={"at": "2026-03-01T21:00+09:00"}).json()
+    beside = client.get("/jobs/refresh/why?at=2026-03-01T01:30:00.5Z").json()
+
+    (run,) = failed.pop("runs")
+    assert run == client.get(f"/runs/{run['id']}").json()
+    assert failed == {
+        "job_id": "fail", "instant": "2026-03-01T02:00:00Z", "verdict": "failed", "manual": False,
+        "sentence": f"ran on node {run['node']} from 2026-03-01 02:00 UTC until 2026-03-01 02:00 UTC, "
+        "and failed: ValueError: no such folder",
+        "fire_time": "2026-03-01T02:00:00Z", "before": None, "after": "2026-03-01T04:00:00Z",
+    }  # fmt: skip
+    assert (coming["verdict"], coming["fire_time"], coming["runs"]) == ("coming", "2026-03-01T12:00:00Z", [])
+    assert (beside["verdict"], beside["fire_time"]) == ("not_a_fire_time", None)
+    assert (beside["before"], beside["after"]) == ("2026-03-01T01:00:00Z", "2026-03-01T02:00:00Z")
+
+
+def test_an_instant_whose_plus_was_not_encoded_is_understood(client: Client) -> None:
+    response = client.get("/jobs/refresh/why?at=2026-03-01T21:00:00+09:00")
+
+    assert response.json()["instant"] == "2026-03-01T12:00:00Z"
+
+
+@pytest.mark.parametrize(
+    ("url", "status", "detail"),
+    [
+        ("/jobs/refresh/why?at=soon", 422, "at: expected a time such as"),
+        ("/jobs/refresh/why?at=", 422, "at: expected a time such as"),
+        ("/jobs/refresh/why?at=2026-03-01", 422, "at: expected a time with a time zone"),
+        ("/jobs/nobody/why?at=2026-03-01T00:00Z", 404, "expected the id of a job, got 'nobody'"),
+        ("/jobs/refresh/why", 422, "at: expected a time, got none: add ?at="),
+    ],
+)
+def test_what_cannot_be_answered(client: Client, url: str, status: int, detail: str) -> None:
+    response = client.get(url)
+
+    assert response.status_code == status
+    assert response.json()["detail"].startswith(detail)
 
 
 @pytest.mark.parametrize(
@@ -431,7 +474,7 @@ def test_dependencies_guard_every_route(scheduler: ManualScheduler) -> None:
     urls = [
         *(("GET", f"/tickwork{path}") for path in (
             "", "/", "/dashboard.css", "/dashboard.js", "/overview", "/health",
-            "/jobs", "/jobs/refresh", "/runs", "/runs/x",
+            "/jobs", "/jobs/refresh", "/jobs/refresh/why?at=2026-03-01", "/runs", "/runs/x",
         )),
         *(("POST", f"/tickwork/jobs/refresh/{verb}") for verb in ("pause", "resume", "run")),
         ("POST", "/tickwork/runs/x/cancel"),
@@ -589,7 +632,7 @@ def test_the_documentation_of_the_api_is_complete(scheduler: ManualScheduler) ->
 
     assert set(paths) == {
         "/jobs", "/jobs/{job_id}", "/jobs/{job_id}/pause", "/jobs/{job_id}/resume", "/jobs/{job_id}/run",
-        "/runs", "/runs/{run_id}", "/runs/{run_id}/cancel", "/health", "/overview",
+        "/jobs/{job_id}/why", "/runs", "/runs/{run_id}", "/runs/{run_id}/cancel", "/health", "/overview",
     }  # fmt: skip
     body = paths["/jobs/{job_id}/pause"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert body["properties"].keys() == {"reason"}

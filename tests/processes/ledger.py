@@ -65,8 +65,14 @@ class Ledger:
 
     def answered_through(self, job: str, instant: int) -> bool:
         """Whether all of the job's rows up to *instant* are closed, and there is one at or after it."""
+        if not self.is_made():
+            return False
         rows = self.rows(job)
         return any(row.last >= instant for row in rows) and all(row.closed for row in rows if row.fire_time <= instant)
+
+    def is_made(self) -> bool:
+        """Whether there are tables yet: workers are up a moment before the first of them makes these."""
+        return bool([*self._select("select 1 from sqlite_master where name = 'tickwork_runs'")])
 
     def whole(self) -> bool:
         return list(self._select("pragma integrity_check")) == [("ok",)]

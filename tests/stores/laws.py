@@ -9,12 +9,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TypeAlias, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.samples import (
+    HOUR,
     MINUTE,
     NOW,
     SECOND,
@@ -31,10 +33,12 @@ from tickwork.errors import JobExistsError, JobNotFoundError, RunNotFoundError
 from tickwork.job import Job
 from tickwork.plan import Change, Hold, Settlement, cancel, settle
 from tickwork.policies import Retry
+from tickwork.retention import FOREVER, Retention
 from tickwork.run import Cancelled, Failed, Lost, Origin, Progress, Released, Run, RunState, Succeeded
 from tickwork.stores.base import Decide, Outlook, Store
 from tickwork.testing import VirtualClock
 from tickwork.triggers import CronTrigger
+from tickwork.why import Silence
 
 MakeStore: TypeAlias = Callable[[], Store]
 T = TypeVar("T")
@@ -173,12 +177,10 @@ class StoreLaws:
     @many_examples
     @given(run=runs_of(make_job("ledger", uid=1)))
     def test_every_field_of_a_run_survives(self, store: Store, run: Run) -> None:
-        job = make_job("ledger", uid=1)
+        job = make_job("ledger")
+        run = run._replace(job_uid=job.uid)
         store.remove()
-        store.prune(datetime.max.replace(tzinfo=NOW.tzinfo), PLENTY)
         store.add([job])
-        if _exists(store, run):  # active in an earlier example, so it was not pruned
-            return
 
         won = store.save([next_version(job, run)])
 
@@ -680,6 +682,17 @@ class StoreLaws:
         assert store.cancelling("b") == []
         assert claimed(store) == []
 
+    def test_what_was_asked_to_end_and_succeeds_has_no_reason_why_it_ended(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        (asked,) = store.cancel([cancel(run, "no need", NOW)])
+        (told,) = store.renew([asked._replace(reason="no need")], NOW + MINUTE)
+
+        store.settle([settle(told, job.retry, DONE, NOW)])
+
+        ended = store.run(run.id)
+        assert (ended.state, ended.reason, ended.cancel_reason) == (RunState.SUCCEEDED, None, "no need")
+
     def test_what_is_closed_or_was_changed_meanwhile_is_not_cancelled(self, store: Store) -> None:
         store.add([job := make_job()])
         closed, renewed = held_run(job), held_run(job, NOW + MINUTE)
@@ -887,7 +900,7 @@ class StoreLaws:
         assert settled == Outlook(job.next_fire_time, NOW + SECOND, None)
         assert removed == Outlook(None, None, None)
 
-    # run, runs, prune
+    # run, runs
 
     @pytest.mark.parametrize(
         "run_id", ["", "nonsense", "0f-1-1", "0f-x-1", "0f-1m-2", "0f-0-99999999999999999999999", "a\x00b-1-1"]
@@ -946,28 +959,276 @@ class StoreLaws:
 
         assert [(run.fire_time - NOW) // SECOND for run in found] == expected
 
-    def test_pruning_deletes_what_was_closed_before_and_nothing_else(self, store: Store) -> None:
-        store.add([job := make_job(max_instances=9)])
-        old, limit, new = (
-            make_run(job, NOW + age * SECOND, state=RunState.SUCCEEDED, ended_at=NOW + age * SECOND) for age in range(3)
-        )
-        waiting, running = make_run(job, NOW - MINUTE), held_run(job, NOW - 2 * MINUTE)
-        store.save([next_version(job, old, limit, new, waiting, running)])
+    # evidence
 
-        deleted = store.prune(NOW + SECOND, PLENTY)
+    def test_the_evidence_of_an_instant_is_the_job_and_the_rows_around_it(self, store: Store) -> None:
+        store.add([job := make_job(), other := make_job("other")])
+        failed, again = closed(job, 1, RunState.FAILED), closed(job, 1, attempt=2)
+        first, last = closed(job, 0), closed(job, 3)
+        store.save([next_version(job, last, first, again, failed)])
+        store.save([next_version(other, *(closed(other, minute) for minute in range(5)))])
+
+        between, at_it = store.evidence("job", NOW + 2 * MINUTE), store.evidence("job", NOW + MINUTE)
+        outside, beyond = store.evidence("job", NOW - MINUTE), store.evidence("job", NOW + HOUR)
+
+        assert between.job == store.get("job")
+        assert (between.before, between.after) == ([failed, again], [last])
+        assert (at_it.before, at_it.after) == ([failed, again], [last])
+        assert (outside.before, outside.after) == ([], [first])
+        assert (beyond.before, beyond.after) == ([last], [])
+
+    def test_the_evidence_has_the_manual_runs_of_the_instant_apart(self, store: Store) -> None:
+        store.add([job := make_job()])
+        manual = [make_run(job, NOW + offset * SECOND, origin=Origin.MANUAL) for offset in (-0.001, 0, 0.5, 1)]
+        store.save([next_version(job, closed(job, -1), *manual, closed(job, 1))])
+
+        of_the_second, of_the_instant = store.evidence("job", NOW), store.evidence("job", NOW + SECOND / 2)
+
+        assert of_the_second.manual == manual[1:3]
+        assert of_the_instant.manual == [manual[2]]
+        assert [run.fire_time for run in (*of_the_second.before, *of_the_second.after)] == [NOW - MINUTE, NOW + MINUTE]
+
+    def test_the_evidence_of_what_waits_says_which_runs_of_its_job_go_on(self, store: Store) -> None:
+        store.add([job := make_job(max_instances=2), other := make_job("other")])
+        going_on = [held_run(job, NOW + minutes * MINUTE) for minutes in range(3)]
+        waiting, asked_for = make_run(job, NOW + 3 * MINUTE), make_run(job, NOW + 9 * MINUTE, origin=Origin.MANUAL)
+        store.save([next_version(job, *going_on, waiting, asked_for, closed(job, 5))])
+        store.save([next_version(other, held_run(other))])
+
+        found = [store.evidence("job", NOW + minutes * MINUTE).running for minutes in (0, 3, 5, 9)]
+
+        assert [[*running] for running in found] == [[], going_on[:2], [], going_on[:2]]
+
+    def test_the_evidence_of_what_never_began_says_how_long_no_node_was_at_work(self, store: Store) -> None:
+        store.add([job := make_job(), other := make_job("other")])
+        early = closed(other, -9, started_at=NOW - 9 * MINUTE, ended_at=NOW - 8 * MINUTE)
+        later = closed(other, -5, started_at=NOW + 3 * MINUTE, ended_at=NOW + 4 * MINUTE)
+        missed = closed(job, 0, RunState.MISSED, ended_at=NOW + 3 * MINUTE)
+        store.save([next_version(other, early, later)])
+        store.save([next_version(job, missed)])
+
+        found = store.evidence("job", NOW)
+
+        assert found.silence == Silence(NOW - 8 * MINUTE, NOW + 3 * MINUTE)
+
+    def test_without_an_earlier_sign_of_a_node_the_silence_has_no_known_begin(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, closed(job, 0, RunState.MISSED, ended_at=NOW + MINUTE))])
+
+        assert store.evidence("job", NOW).silence == Silence(None, NOW + MINUTE)
+
+    def test_the_evidence_of_a_removed_job_is_its_rows_and_when_it_was_removed(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := closed(job, 0))])
+        clock.advance(HOUR)
+        store.remove(["job"])
+
+        found = store.evidence("job", NOW)
+
+        assert (found.job, found.removed_at, found.before) == (None, NOW + HOUR, [run])
+
+    def test_an_instant_belongs_to_the_job_that_had_the_id_then(self, store: Store, clock: VirtualClock) -> None:
+        rows = []
+        for hours in range(3):
+            store.add([job := make_job()])
+            rows.append(closed(job, 60 * hours))
+            store.save([next_version(job, rows[-1])])
+            clock.advance(HOUR)
+            store.remove(["job"])
+        store.add([now := make_job()])
+
+        found = [store.evidence("job", NOW + hours * HOUR) for hours in range(4)]
+
+        assert [evidence.before for evidence in found] == [[rows[0]], [rows[1]], [rows[2]], []]
+        assert store.evidence("job", NOW + 4 * HOUR).job == now
+
+    def test_of_what_nobody_knows_there_is_no_evidence(self, store: Store) -> None:
+        store.add([make_job()])
+
+        with pytest.raises(JobNotFoundError, match="did you mean 'job'"):
+            store.evidence("jo", NOW)
+
+    @pytest.mark.parametrize("instant", [datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)])
+    def test_there_is_evidence_at_the_ends_of_time(self, store: Store, instant: datetime) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, closed(job, 0))])
+
+        found = store.evidence("job", instant)
+
+        assert len(found.before) + len(found.after) == 1
+
+    # prune
+
+    def test_pruning_deletes_what_is_older_than_its_age_and_nothing_else(self, store: Store) -> None:
+        store.add([job := make_job(max_instances=9)])
+        old, just, new = (closed(job, -age, ended_at=NOW - age * MINUTE) for age in (3, 2, 1))
+        ended_late = closed(job, -9, ended_at=NOW - MINUTE)
+        waiting, running = make_run(job, NOW - HOUR), held_run(job, NOW - 2 * HOUR)
+        store.save([next_version(job, old, just, new, ended_late, waiting, running)])
+
+        deleted = prune(store, Retention(age=2 * MINUTE, count=None))
 
         assert deleted == 1
-        assert store.runs() == [running, waiting, new, limit]
+        assert store.runs() == [running, waiting, ended_late, new, just]
 
-    def test_pruning_stops_at_its_limit(self, store: Store) -> None:
+    def test_pruning_leaves_the_latest_rows_of_each_job(self, store: Store) -> None:
+        store.add([job := make_job("a", max_instances=9), other := make_job("b")])
+        running = held_run(job, NOW - HOUR)
+        store.save([next_version(job, running, *(closed(job, minute) for minute in range(5)))])
+        store.save([next_version(other, closed(other, 0))])
+
+        deleted = prune(store, Retention(age=None, count=2))
+
+        assert deleted == 3
+        assert store.runs(job_id="a") == [closed(job, 4), closed(job, 3), running]
+        assert store.runs(job_id="b") == [closed(other, 0)]
+
+    def test_the_attempts_at_one_fire_time_are_counted_one_by_one_and_kept_together(self, store: Store) -> None:
         store.add([job := make_job()])
-        store.save([next_version(job, *(
-            make_run(job, NOW + age * SECOND, state=RunState.MISSED, ended_at=NOW) for age in range(5)
-        ))])  # fmt: skip
+        attempts = [closed(job, 1, RunState.FAILED, attempt=attempt) for attempt in (1, 2, 3)]
+        store.save([next_version(job, closed(job, 0), *attempts)])
 
-        deleted = [store.prune(NOW + SECOND, 2) for _ in range(4)]
+        deleted = prune(store, Retention(age=None, count=2))
 
-        assert deleted == [2, 2, 1, 0]
+        assert deleted == 1
+        assert store.runs() == attempts[::-1]
+
+    def test_a_job_may_keep_more_or_less_than_the_others(self, store: Store) -> None:
+        ids = {"all": FOREVER, "one": Retention(age=None, count=1), "as-told": None}
+        for id, keep in ids.items():
+            store.add([job := make_job(id, keep=keep)])
+            store.save([next_version(job, *(closed(job, minute) for minute in range(4)))])
+
+        deleted = prune(store, Retention(age=None, count=2))
+
+        assert deleted == 3 + 2
+        assert [len(store.runs(job_id=id)) for id in ids] == [4, 1, 2]
+
+    def test_pruning_goes_on_where_it_stopped(self, store: Store) -> None:
+        store.add(jobs := [make_job(f"job-{number}", uid=number) for number in (3, 7, 9)])
+        for job in jobs:
+            store.save([next_version(job, *(closed(job, minute) for minute in range(4)))])
+        keep = Retention(age=None, count=1)
+
+        steps, after = [], -1
+        while True:
+            deleted, following = store.prune(keep, after=after, jobs=2, rows=5)
+            steps.append((deleted, following))
+            if following is None:
+                break
+            after = following
+
+        assert sum(deleted for deleted, _ in steps) == 9
+        assert all(deleted <= 5 for deleted, _ in steps)
+        assert len(store.runs()) == 3
+
+    def test_pruning_looks_at_no_more_jobs_than_it_was_told(self, store: Store) -> None:
+        store.add(jobs := [make_job(f"job-{number}", uid=number) for number in range(5)])
+        for job in jobs:
+            store.save([next_version(job, closed(job, 0))])
+
+        seen = [store.prune(FOREVER, after=after, jobs=2, rows=9).after for after in (-1, 1, 3)]
+
+        assert seen == [1, 3, None]
+
+    def test_the_evidence_says_up_to_where_a_ledger_was_pruned(self, store: Store) -> None:
+        store.add([job := make_job(), other := make_job("other")])
+        ranged = closed(job, 1, RunState.SKIPPED, through=NOW + 2 * MINUTE)
+        store.save([next_version(job, closed(job, 0), ranged, closed(job, 3))])
+        store.save([next_version(other, closed(other, 0))])
+
+        prune(store, Retention(age=None, count=1))
+        prune(store, Retention(age=None, count=1))
+
+        assert store.evidence("job", NOW).pruned_through == NOW + 2 * MINUTE
+        assert store.evidence("other", NOW).pruned_through is None
+
+    def test_of_a_removed_job_the_last_trace_goes_when_it_is_as_old_as_its_rows(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        store.add([job := make_job(), make_job("other")])
+        store.save([next_version(job, closed(job, 0, ended_at=NOW))])
+        store.remove(["job"])
+        keep = Retention(age=HOUR)
+
+        clock.advance(HOUR)
+        prune(store, keep)
+        kept = store.evidence("job", NOW)
+        clock.advance(SECOND)
+        prune(store, keep)
+
+        assert kept.removed_at == NOW
+        with pytest.raises(JobNotFoundError):
+            store.evidence("job", NOW)
+
+    @pytest.mark.parametrize(
+        ("fields", "stays"),
+        [
+            ({"disposable": True, "next_fire_time": None}, False),
+            ({"disposable": True}, True),
+            ({"next_fire_time": None}, True),
+        ],
+    )
+    def test_a_disposable_job_that_has_ended_goes_with_its_last_row(
+        self, store: Store, clock: VirtualClock, fields: dict[str, object], stays: bool
+    ) -> None:
+        store.add([job := make_job(max_instances=2, **fields)])
+        store.save([next_version(job, closed(job, 0, ended_at=NOW), run := held_run(job, NOW - SECOND))])
+        clock.advance(HOUR)
+
+        prune(store, Retention(age=MINUTE))
+        held_up = store.jobs()
+        store.settle([settle(run, job.retry, DONE, NOW)])
+        prune(store, Retention(age=MINUTE))
+
+        assert [one.id for one in held_up] == ["job"]
+        assert [one.id for one in store.jobs()] == (["job"] if stays else [])
+        assert store.runs() == []
+        if not stays:
+            store.add([make_job()])
+
+    @many_examples
+    @given(
+        rows=st.lists(
+            st.tuples(
+                st.integers(0, 12), st.integers(1, 2), st.sampled_from(RunState), st.integers(0, 12),
+                st.sampled_from(Origin),
+            ),
+            unique_by=lambda row: (row[0], row[1], row[4]), max_size=12,
+        ),
+        keep=st.builds(Retention, st.none() | st.integers(0, 12).map(lambda age: age * MINUTE), st.none() | st.integers(1, 6)),
+        step=st.integers(1, 4),
+    )  # fmt: skip
+    def test_whatever_is_pruned_was_closed_and_old_or_one_of_too_many(
+        self, store: Store, rows: list[tuple[int, int, RunState, int, Origin]], keep: Retention, step: int
+    ) -> None:
+        store.remove()
+        store.add([job := make_job(max_instances=99)])
+        runs = [
+            make_run(
+                job, NOW - age * MINUTE, attempt=attempt, state=state, origin=origin,
+                ended_at=NOW - ended * MINUTE if state.closed else None,
+            )
+            for age, attempt, state, ended, origin in rows
+        ]  # fmt: skip
+        store.save([next_version(job, *runs)])
+
+        prune(store, keep, rows=step)
+
+        latest = sorted((run.fire_time for run in runs), reverse=True)
+        counted = latest[keep.count - 1] if keep.count is not None and len(latest) >= keep.count else None
+        cutoff = keep.cutoff(NOW)
+        expected = {
+            run.id for run in runs
+            if not run.state.closed
+            or not (
+                (counted is not None and run.fire_time < counted)
+                or (cutoff is not None and run.fire_time < cutoff and run.ended_at < cutoff)
+            )
+        }  # fmt: skip
+        assert {run.id for run in store.runs(job_id="job")} == expected
 
     # open, close
 
@@ -1055,6 +1316,27 @@ class SharedStoreLaws:
             f"job-{number:02}" for number in range(40)
         ]
 
+    def test_handles_that_prune_together_while_others_fire_delete_each_row_once(
+        self, store: Store, other: Store
+    ) -> None:
+        store.add([make_job(f"job-{number}") for number in range(8)])
+        for job in store.jobs():
+            store.save([next_version(job, *(closed(job, minute - 60) for minute in range(20)))])
+
+        def prune_or_fire(number: int) -> int:
+            handle = (store, other)[number % 2]
+            if number % 3 == 0:
+                fire(handle, hold=make_hold(), until=NOW + HOUR, limit=2)
+                return 0
+            return prune(handle, Retention(age=None, count=9), rows=7)
+
+        deleted = sum(in_threads(prune_or_fire, 18))
+        deleted += prune(store, Retention(age=None, count=9))
+
+        left = store.runs(limit=PLENTY)
+        assert len(left) + deleted == 8 * 20 + sum(run.state is RunState.RUNNING for run in left)
+        assert all(len(store.runs(job_id=f"job-{number}")) == 9 for number in range(8))
+
     @pytest.mark.parametrize("verb", ["add", "save", "fire", "settle"])
     def test_what_may_be_due_earlier_rings_the_other_handle_and_not_the_one_that_wrote(
         self, store: Store, other: Store, verb: str
@@ -1102,6 +1384,21 @@ class SharedStoreLaws:
         assert again.get("job") == job._replace(version=2)
         assert again.runs() == [run]
         again.close()
+
+
+def closed(job: Job, minutes: float, state: RunState = RunState.SUCCEEDED, **fields: object) -> Run:
+    """A closed row of *job*, some minutes after NOW, at which it ended, too."""
+    fire_time = NOW + minutes * MINUTE
+    return make_run(job, fire_time, **({"state": state, "ended_at": fire_time} | fields))
+
+
+def prune(store: Store, keep: Retention, *, jobs: int = PLENTY, rows: int = PLENTY) -> int:
+    """Prune the whole ledger, step by step; how many rows went."""
+    total, after = store.prune(keep, after=-1, jobs=jobs, rows=rows)
+    while after is not None:
+        deleted, after = store.prune(keep, after=after, jobs=jobs, rows=rows)
+        total += deleted
+    return total
 
 
 def fire(
@@ -1152,11 +1449,3 @@ def in_threads(act: Callable[[int], T], times: int) -> list[T]:
 
 def _counted(job: Job) -> Change:
     return next_version(job, kwargs={"count": job.kwargs.get("count", 0) + 1}, revision=job.revision + 1)
-
-
-def _exists(store: Store, run: Run) -> bool:
-    try:
-        store.run(run.id)
-    except RunNotFoundError:
-        return False
-    return True

@@ -15,14 +15,15 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from tickwork import __version__
-from tickwork.cli.arguments import STATES, Parser, check_command, check_text, day, seconds, state, whole
-from tickwork.cli.changing import cancel, pause, remove, resume, run_now
+from tickwork.cli.arguments import STATES, Parser, check_command, check_text, day, duration, seconds, state, whole
+from tickwork.cli.changing import cancel, pause, prune, remove, resume, run_now
 from tickwork.cli.previewing import show_next
-from tickwork.cli.reading import show_jobs, show_runs
+from tickwork.cli.reading import show_jobs, show_runs, show_why
 from tickwork.cli.running import run
 from tickwork.cli.serving import serve
 from tickwork.cli.tables import plain_text
 from tickwork.errors import TickworkError
+from tickwork.retention import MAX_COUNT
 
 MAX_ROWS = 10_000
 
@@ -97,6 +98,10 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     option("--utc", action="store_true", help="times in UTC, not in the local zone")
     option("--json", action="store_true", help="for programs; times in UTC, durations in seconds")
 
+    option = command("why", show_why, store, job, ("time", "TIME", "such as '2026-12-24 18:00', or '18:00' for today"))
+    option("--tz", default=None, metavar="ZONE", help="the zone of times, such as Asia/Seoul")
+    option("--json", action="store_true", help="for programs; times in UTC, durations in seconds")
+
     option = command("next", show_next, ("when", "WHEN", "'0 3 * * 1-5', 'every 10m', JSON, or with --job a STORE"))
     option("--job", metavar="ID", help="the fire times of this job in the STORE")
     option("--tz", default=None, metavar="ZONE", help="the zone of the cron, such as Asia/Seoul (default UTC)")
@@ -123,6 +128,11 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     option = command("cancel", cancel, store, ("run", "RUN", "the run's id, as `tickwork runs --json` shows it"))
     option("--reason", metavar="TEXT", help="kept with the run, for people")
     command("remove", remove, store, job)
+
+    option = command("prune", prune, store)
+    option("--age", type=duration, metavar="LENGTH", help="such as 30d, 12h or '1w 12h'")
+    count = partial(whole, least=1, most=MAX_COUNT)
+    option("--count", type=count, metavar="N", help="how many rows each job keeps")
 
     check_text(arguments)
     check_command(arguments, commands.choices)

@@ -8,9 +8,10 @@ import os
 import re
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from datetime import date
+from datetime import date, timedelta
 from typing import Any, NoReturn
 
+from tickwork.checks import LONGEST
 from tickwork.errors import TickworkError, did_you_mean
 from tickwork.run import RunState
 from tickwork.triggers import CronTrigger, IntervalTrigger, Trigger, trigger_from_json
@@ -19,6 +20,7 @@ MAX_SECONDS = 86_400
 STATES = ", ".join(RunState)
 UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*([wdhms])")
+LENGTH = re.compile(rf"\s*(?:{UNIT.pattern}\s*)+")
 INTERVAL = re.compile(rf"every\s+((?:{UNIT.pattern}\s*)+)")
 REWORDED = {
     "argument -": "-",
@@ -75,6 +77,15 @@ def day(written: str) -> date:
     raise argparse.ArgumentTypeError(f"expected a date such as 2026-12-24, got {written!r}")
 
 
+def duration(written: str) -> timedelta:
+    """A length of time such as '30d' or '1h 30m'."""
+    units = _read_units(written)
+    with suppress(OverflowError):
+        if units is not None and (length := timedelta(**units)) <= LONGEST:
+            return length
+    raise argparse.ArgumentTypeError(f"expected a length of time such as 30d or '1w 12h', got {written!r}")
+
+
 def state(written: str) -> RunState:
     with suppress(ValueError):
         return RunState(written)
@@ -94,9 +105,8 @@ def read_trigger(written: str, timezone: str | None) -> Trigger:
         raise UsageError(
             f"expected an interval such as 'every 10m' or 'every 1h 30m', got {written!r}: units are w, d, h, m, s"
         )
-    units: dict[str, Any] = dict.fromkeys(UNITS.values(), 0)
-    for number, unit in UNIT.findall(interval[1]):
-        units[UNITS[unit]] += float(number)
+    units = _read_units(interval[1])
+    assert units is not None
     return IntervalTrigger(**units)
 
 
@@ -107,3 +117,13 @@ def _from_json(written: str) -> Trigger:
         if isinstance(error, TickworkError):
             raise
         raise UsageError(f"expected a trigger as JSON, got {written!r}: {type(error).__name__} {error}") from None
+
+
+def _read_units(written: str) -> dict[str, Any] | None:
+    """'1h 30m' as the arguments of a timedelta. None: it is not written so."""
+    if not LENGTH.fullmatch(written):
+        return None
+    units: dict[str, Any] = dict.fromkeys(UNITS.values(), 0)
+    for number, unit in UNIT.findall(written):
+        units[UNITS[unit]] += float(number)
+    return units

@@ -1,4 +1,4 @@
-"""The commands that change one job or run: `pause`, `resume`, `run-now`, `cancel` and `remove`."""
+"""The commands that change: `pause`, `resume`, `run-now` and `remove` a job, `cancel` a run, `prune` the ledger."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import argparse
 
 from tickwork.cli.targets import open_store
 from tickwork.cli.words import say_state, say_time
+from tickwork.retention import Retention
 
 
 def pause(options: argparse.Namespace) -> int:
@@ -45,4 +46,17 @@ def remove(options: argparse.Namespace) -> int:
     with open_store(options.store) as scheduler:
         scheduler.remove_job(options.job)
     print(f"{options.job} is removed")
+    return 0
+
+
+def prune(options: argparse.Namespace) -> int:
+    """Delete closed rows of the ledger that are older than --age, or beyond the newest --count of their job.
+
+    Without either: what the scheduler keeps (30 days, 10,000 rows a job unless it says otherwise). A job that has its
+    own `keep` is pruned by that. A running scheduler does this by itself, and goes on meanwhile.
+    """
+    asked = options.age is not None or options.count is not None
+    with open_store(options.store) as scheduler:
+        deleted = scheduler.prune(Retention(age=options.age, count=options.count) if asked else None)
+    print(f"{deleted:,} {'row is' if deleted == 1 else 'rows are'} deleted")
     return 0

@@ -1,17 +1,24 @@
-"""The commands that read: `jobs` and `runs`; they start nothing and make no file."""
+"""The commands that read: `jobs`, `runs` and `why`; they start nothing and make no file."""
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 
-from tickwork.cli.records import job_record, print_json, run_record
-from tickwork.cli.tables import print_table
+from tickwork.cli.records import answer_record, job_record, print_json, run_record
+from tickwork.cli.tables import plain_text, print_table
 from tickwork.cli.targets import open_store
 from tickwork.cli.words import say_duration, say_ending, say_note, say_state, say_time, say_took
 from tickwork.errors import JobNotFoundError
 from tickwork.job import Job
+from tickwork.run import Run
 from tickwork.scheduler import Scheduler
+from tickwork.triggers.base import zone_of
+from tickwork.triggers.instants import on_this_day, read_instant, say_instant
+from tickwork.triggers.zones import find_zone
 
 
 def show_jobs(options: argparse.Namespace) -> int:
@@ -35,7 +42,38 @@ def show_runs(options: argparse.Namespace) -> int:
             find_job(scheduler, options.job)  # a typing error is more likely than a job that never fired
     if options.json:
         return print_json([run_record(run) for run in runs])
-    zone, now = "UTC" if options.utc else None, datetime.now(UTC)
+    return _print_runs(runs, "UTC" if options.utc else None)
+
+
+def show_why(options: argparse.Namespace) -> int:
+    """Say what became of a job at one time, past or future, and why; or what will.
+
+    TIME is such as '2026-12-24 18:00', or '18:00' for today. It is read and shown in --tz, or else in the zone of the
+    job's trigger, or else in the local one. A time without a fraction of a second stands for all of that second.
+    """
+    with open_store(options.store) as scheduler:
+        zone = _zone_of(scheduler.get_job(options.job), options.tz)
+        at = _read_time(options.time, zone)
+        answer = scheduler.why(options.job, at, say=say_instant if options.json else partial(say_time, zone=zone))
+    if options.json:
+        return print_json(answer_record(answer))
+    print(plain_text(f"{answer.job_id} at {say_time(answer.fire_time or at, zone)}: {answer.sentence}"))
+    if answer.runs:
+        print()
+        return _print_runs(answer.runs, zone)
+    return 0
+
+
+def find_job(scheduler: Scheduler, job_id: str) -> Job:
+    """The job of that id; JobNotFoundError if there is none."""
+    job = scheduler.get_job(job_id)
+    if job is None:
+        raise JobNotFoundError(job_id, (known.id for known in scheduler.get_jobs()))
+    return job
+
+
+def _print_runs(runs: Sequence[Run], zone: str | None) -> int:
+    now = datetime.now(UTC)
     return print_table(
         ("FIRE TIME", "JOB", "STATE", "LATE", "TOOK", "NOTE"),
         [
@@ -48,9 +86,16 @@ def show_runs(options: argparse.Namespace) -> int:
     )  # fmt: skip
 
 
-def find_job(scheduler: Scheduler, job_id: str) -> Job:
-    """The job of that id; JobNotFoundError if there is none."""
-    job = scheduler.get_job(job_id)
-    if job is None:
-        raise JobNotFoundError(job_id, (known.id for known in scheduler.get_jobs()))
-    return job
+def _zone_of(job: Job | None, asked_for: str | None) -> str | None:
+    """The zone to speak in. None: the local one."""
+    if asked_for is not None:
+        return find_zone(asked_for).key
+    return None if job is None else zone_of(job.trigger)
+
+
+def _read_time(written: str, zone: str | None) -> datetime:
+    dated = on_this_day(written, datetime.now(UTC), zone)
+    if zone is None:
+        with suppress(ValueError, OverflowError):
+            return datetime.fromisoformat(dated.strip()).astimezone(UTC)
+    return read_instant(dated, "TIME", zone or "UTC")

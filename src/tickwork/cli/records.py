@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,9 +11,10 @@ from tickwork.policies import Retry
 from tickwork.run import Run
 from tickwork.triggers.clock_changes import ClockChange
 from tickwork.triggers.ticks import Tick
+from tickwork.why import Answer
 
 
-def print_json(records: Sequence[object] | Mapping[str, object]) -> int:
+def print_json(records: object) -> int:
     written = json.dumps(records, indent=2, ensure_ascii=False)
     print("".join(letter if letter.isprintable() or letter == "\n" else _escape(letter) for letter in written))
     return 0
@@ -30,6 +30,7 @@ def job_record(job: Job) -> dict[str, Any]:
         "coalesce": job.coalesce, "catch_up": job.catch_up, "misfire_grace_time": _in_seconds(job.misfire_grace_time),
         "max_instances": job.max_instances, "overlap": job.overlap, "max_waiting": job.max_waiting,
         "timeout": _in_seconds(job.timeout), "retry": _retry_record(job.retry), "pause_after": job.pause_after,
+        "keep": job.keep and {"age": _in_seconds(job.keep.age), "count": job.keep.count},
     }  # fmt: skip
 
 
@@ -67,6 +68,15 @@ def change_record(change: ClockChange) -> dict[str, Any]:
     return {
         "at": iso(change.at), "timezone": change.timezone, "before": iso(change.before), "after": iso(change.after),
         "time": iso(change.time), "outcome": change.outcome,
+    }  # fmt: skip
+
+
+def answer_record(answer: Answer) -> dict[str, Any]:
+    """An answer with the words of the HTTP API."""
+    return {
+        "job_id": answer.job_id, "instant": iso(answer.instant), "verdict": answer.verdict,
+        "sentence": answer.sentence, "fire_time": iso(answer.fire_time), "manual": answer.manual,
+        "before": iso(answer.before), "after": iso(answer.after), "runs": [run_record(run) for run in answer.runs],
     }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from tickwork.job import Job
 from tickwork.policies import Overlap, Retry
 from tickwork.run import Origin, Run, RunState
 from tickwork.scheduler import Health
+from tickwork.why import Answer, Verdict
 
 MAX_REASON_LENGTH = 500
 
@@ -36,6 +37,11 @@ class RetryView(BaseModel):
             max_delay=retry.max_delay.total_seconds(), jitter=retry.jitter,
             on=[*retry.on], give_up_on=[*retry.give_up_on],
         )  # fmt: skip
+
+
+class RetentionView(BaseModel):
+    age: float | None
+    count: int | None
 
 
 class ProgressView(BaseModel):
@@ -105,6 +111,7 @@ class JobView(BaseModel):
     timeout: float | None = Field(description="Seconds that a call may take. None: as long as it likes.")
     retry: RetryView
     pause_after: int | None = Field(description="After how many failures in a row it is paused.")
+    keep: RetentionView | None = Field(description="How long the ledger keeps its rows. None: as the scheduler says.")
     last_run: RunSummary | None = Field(description="Its newest row in the ledger, manual runs included.")
 
     @classmethod
@@ -118,7 +125,30 @@ class JobView(BaseModel):
             max_instances=job.max_instances,
             overlap=job.overlap, max_waiting=job.max_waiting, timeout=_seconds(job.timeout),
             retry=RetryView.of(job.retry), pause_after=job.pause_after,
+            keep=None if job.keep is None else RetentionView(age=_seconds(job.keep.age), count=job.keep.count),
             last_run=None if last_run is None else RunSummary.of(last_run),
+        )  # fmt: skip
+
+
+class AnswerView(BaseModel):
+    """What became of one instant of a job, or will."""
+
+    job_id: str
+    instant: datetime = Field(description="The one that was asked about.")
+    verdict: Verdict
+    sentence: str = Field(description="Why, for people; its times are in UTC.")
+    fire_time: datetime | None = Field(description="The fire time that the instant means, if there is one.")
+    manual: bool = Field(description="Whether the answer is a run that someone asked for.")
+    before: datetime | None = Field(description="The nearest fire time before it that is known.")
+    after: datetime | None = Field(description="The nearest fire time after it that is known.")
+    runs: Sequence[RunView] = Field(description="What the ledger has of it: the attempts in their order.")
+
+    @classmethod
+    def of(cls, answer: Answer) -> Self:
+        return cls(
+            job_id=answer.job_id, instant=answer.instant, verdict=answer.verdict, sentence=answer.sentence,
+            fire_time=answer.fire_time, manual=answer.manual, before=answer.before, after=answer.after,
+            runs=[RunView.of(run) for run in answer.runs],
         )  # fmt: skip
 
 

@@ -33,7 +33,16 @@ from tickwork.errors import (
 )
 from tickwork.fastapi.dashboard import add_dashboard
 from tickwork.fastapi.guard import refuse_long_bodies, refuse_simple_requests, refuse_strangers
-from tickwork.fastapi.models import ErrorView, HealthView, JobView, Overview, Reason, RunSummary, RunView
+from tickwork.fastapi.models import (
+    AnswerView,
+    ErrorView,
+    HealthView,
+    JobView,
+    Overview,
+    Reason,
+    RunSummary,
+    RunView,
+)
 from tickwork.job import Job
 from tickwork.run import Run, RunState
 from tickwork.scheduler import Scheduler
@@ -62,6 +71,12 @@ Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET)]
 States = Annotated[
     list[RunState], Query(alias="state", default_factory=list, description="One or several times; none means all.")
+]
+
+
+Instant = Annotated[
+    str | None,
+    Query(description="Such as 2026-12-24T18:00Z. Without a zone it is in the scheduler's, or that of the job's cron."),
 ]
 
 
@@ -95,10 +110,11 @@ def create_router(
     without a dot) and to *allowed_hosts*, in any case of letters (`["*"]`: to every name), so that no page on the
     web can reach it through its visitor's browser.
 
-    Routes, below *prefix*: `GET jobs`, `GET jobs/{id}`, `GET runs`, `GET runs/{id}`, `GET health` (503 if this
-    process does not fire), `GET overview`; `POST jobs/{id}/pause`, `resume` and `run`, with a JSON content
-    type, and `DELETE jobs/{id}`. An id may hold slashes, encoded or not. Errors are `{"detail": ...}` with 403,
-    404, 409, 413, 415, 422 or 503, and what the dependencies answer, which are asked before a body is read.
+    Routes, below *prefix*: `GET jobs`, `GET jobs/{id}`, `GET jobs/{id}/why?at=...`, `GET runs`, `GET runs/{id}`,
+    `GET health` (503 if this process does not fire), `GET overview`; `POST jobs/{id}/pause`, `resume` and `run`,
+    and `POST runs/{id}/cancel`, with a JSON content type; and `DELETE jobs/{id}`. An id may hold slashes, encoded or
+    not. Errors are `{"detail": ...}` with 403, 404, 409, 413, 415, 422 or 503, and what the dependencies answer, which
+    are asked before a body is read.
     """
     _check_protection(dependencies, unprotected=unprotected, read_only=read_only, allowed_hosts=allowed_hosts)
     guards = dependencies or [Depends(refuse_strangers(allowed_hosts))]
@@ -132,6 +148,15 @@ def add_reading_routes(router: APIRouter, scheduler: Scheduler) -> None:
             and ended in (None, job.ended)
         ]
         return _job_views(scheduler, found[offset : offset + limit])
+
+    @router.get("/jobs/{job_id:path}/why", responses=_errors(404))
+    def why(job_id: str, at: Instant = None) -> AnswerView | JobView:
+        """What became of one instant of this job, past or future, and why."""
+        if at is not None:
+            return AnswerView.of(scheduler.why(job_id, _with_plus(at)))
+        if (named_so := scheduler.get_job(f"{job_id}/why")) is not None:  # and this is its own address
+            return _job_view(scheduler, named_so)
+        raise InvalidJobError("at: expected a time, got none: add ?at=2026-12-24T18:00Z")
 
     @router.get("/jobs/{job_id:path}", responses=_errors(404))
     def job(job_id: str) -> JobView:
@@ -276,6 +301,11 @@ def _check_protection(
 
 def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": ErrorView} for status in statuses}
+
+
+def _with_plus(at: str) -> str:
+    """A plus that is not encoded in a URL arrives as a space: the one before a zone's offset is meant."""
+    return at.replace(" ", "+") if "T" in at else at
 
 
 def _mentions(job: Job, text: str) -> bool:

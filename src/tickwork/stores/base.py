@@ -15,7 +15,9 @@ from typing import NamedTuple, Protocol, TypeAlias
 from tickwork.clock import Clock
 from tickwork.job import Job
 from tickwork.plan import Change, Hold, Settlement
+from tickwork.retention import Retention
 from tickwork.run import Run, RunState
+from tickwork.why import Evidence
 
 Decide: TypeAlias = Callable[[Sequence[Job], Mapping[int, Sequence[Run]], datetime], Sequence[Change]]
 """Given due jobs, the active runs of those that have some (by uid), and the store's time: what becomes of them.
@@ -40,6 +42,15 @@ class Outlook(NamedTuple):
     """The end of a waiting run's delay."""
     lapse_at: datetime | None
     """The end of a lease."""
+
+
+class Pruned(NamedTuple):
+    """What a step of pruning has done."""
+
+    deleted: int
+    """How many rows."""
+    after: int | None
+    """The uid of the job to go on after. None: all jobs were looked at."""
 
 
 class Store(Protocol):
@@ -157,6 +168,16 @@ class Store(Protocol):
         """The ledger, newest rows first: of one job or all, in these states or all."""
         ...
 
-    def prune(self, before: datetime, limit: int) -> int:
-        """Delete up to *limit* rows that were closed before that instant; return how many."""
+    def evidence(self, job_id: str, instant: datetime) -> Evidence:
+        """What is known of a job around *instant*; of the one that had this id then, if several have had it.
+
+        Raises JobNotFoundError if none is known.
+        """
+        ...
+
+    def prune(self, keep: Retention, *, after: int, jobs: int, rows: int) -> Pruned:
+        """Delete up to *rows* closed rows that are kept no longer, of the next *jobs* with a uid above *after*.
+
+        A job's own `keep` stands before *keep*. A disposable job that has ended is removed with its last row.
+        """
         ...

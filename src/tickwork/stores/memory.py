@@ -3,24 +3,39 @@
 from __future__ import annotations
 
 import threading
+from bisect import bisect_left, bisect_right, insort
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
-from heapq import heapify, heappop, heappush
-from itertools import islice
-from typing import Generic, TypeAlias, TypeVar
+from datetime import UTC, datetime
+from heapq import heapify, heappop, heappush, nsmallest
+from itertools import islice, takewhile
+from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from tickwork.clock import Clock, SystemClock
 from tickwork.errors import ConflictError, JobExistsError, JobNotFoundError, RunNotFoundError
 from tickwork.job import Job
 from tickwork.plan import Change, Hold, Settlement
+from tickwork.retention import Retention
 from tickwork.run import Origin, Run, RunKey, RunState
-from tickwork.stores.base import Claim, Decide, Outlook
+from tickwork.stores.base import Claim, Decide, Outlook, Pruned
+from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Evidence, Silence, end_of, of_its_time, rows_at
 
 Key: TypeAlias = tuple[int, datetime, bool, int]
 """What is unique of a run: job, fire time, whether it is manual, attempt."""
 
+_IS_MANUAL = 2
+LAST = 2**31
+"""An attempt after all others."""
 NO_RUNS: dict[Key, Run] = {}
+BEGINNING = datetime.min.replace(tzinfo=UTC)
+NO_KEY: Key = (-1, BEGINNING, False, 0)
+
+
+class Removal(NamedTuple):
+    """All that is left of a job that was removed, besides its rows."""
+
+    at: datetime
+    uid: int
 
 
 class MemoryStore:
@@ -34,6 +49,9 @@ class MemoryStore:
         self._jobs: dict[int, Job] = {}
         self._ids: dict[str, int] = {}
         self._runs: dict[Key, Run] = {}
+        self._ledgers: dict[int, list[Key]] = {}
+        self._pruned_through: dict[int, datetime] = {}
+        self._removed: dict[str, list[Removal]] = {}
         self._active: dict[int, dict[Key, Run]] = {}
         self._due: dict[str, Agenda[int]] = {}
         self._pending = Agenda(self._available_at)
@@ -180,13 +198,35 @@ class MemoryStore:
                 chosen = sorted(own, key=lambda run: (run.fire_time, run.attempt), reverse=True)
             return list(islice(chosen, offset, offset + limit))
 
-    def prune(self, before: datetime, limit: int) -> int:
+    def evidence(self, job_id: str, instant: datetime) -> Evidence:
         with self._lock:
-            old = (key for key, run in self._runs.items() if run.ended_at is not None and run.ended_at < before)
-            doomed = list(islice(old, limit))
-            for key in doomed:
-                del self._runs[key]
-            return len(doomed)
+            uid = self._ids.get(job_id)
+            removals = self._removed.get(job_id, [])
+            of_then = [one for one in removals if instant - one.at <= SECOND][:MAX_NAMESAKES]
+            known = {
+                one.uid: Evidence(job_id, None, removed_at=one.at)
+                for one in of_then or (removals[-1:] if uid is None else ())
+            }
+            if uid is not None:
+                known[uid] = Evidence(job_id, self._jobs[uid])
+            if not known:
+                raise JobNotFoundError(job_id, self._ids)
+            return of_its_time([self._evidence(evidence, uid, instant) for uid, evidence in known.items()], instant)
+
+    def prune(self, keep: Retention, *, after: int, jobs: int, rows: int) -> Pruned:
+        with self._lock:
+            now = self.clock.now()
+            deleted = 0
+            uids = nsmallest(jobs, (uid for uid in self._ledgers if uid > after))
+            for uid in uids:
+                deleted += self._prune(uid, keep, now, rows - deleted)
+                if deleted == rows:
+                    return Pruned(deleted, uid - 1)  # there may be more of this job
+            if len(uids) == jobs:
+                return Pruned(deleted, uids[-1])
+            if (cutoff := keep.cutoff(now)) is not None:
+                self._forget_removed(cutoff)
+            return Pruned(deleted, None)
 
     def _save(self, change: Change) -> bool:
         stored = self._jobs.get(change.job.uid)
@@ -213,6 +253,7 @@ class MemoryStore:
 
     def _remove(self, job_id: str) -> Job:
         job = self._jobs.pop(self._ids.pop(job_id))
+        self._removed.setdefault(job_id, []).append(Removal(self.clock.now(), job.uid))
         for run in [*self._active.get(job.uid, {}).values()]:
             if run.state is RunState.PENDING:
                 self._cancel_orphan(run)
@@ -307,6 +348,8 @@ class MemoryStore:
             self._agenda(job.executor).put(job.uid, job.next_fire_time)
 
     def _put_run(self, key: Key, run: Run) -> None:
+        if key not in self._runs:
+            self._enter(key)
         self._runs[key] = run
         if run.state is RunState.RUNNING:
             if run.lease_until is not None:
@@ -318,6 +361,90 @@ class MemoryStore:
         if run.state is RunState.PENDING:
             self._pending.put(key, run.available_at)
             self._note_claim(run.job_uid)
+
+    def _enter(self, key: Key) -> None:
+        """Put a new row in its place in the ledger of its job: nearly always the last."""
+        keys = self._ledgers.setdefault(key[0], [])
+        if not keys or keys[-1] < key:
+            keys.append(key)
+        else:
+            insort(keys, key)
+
+    def _evidence(self, known: Evidence, uid: int, instant: datetime) -> Evidence:
+        keys = self._ledgers.get(uid, [])
+        begin, here = bisect_left(keys, (uid, instant, False, 0)), bisect_right(keys, (uid, instant, True, LAST))
+        end = bisect_left(keys, (uid, end_of(instant), False, 0))
+        before = self._attempts(keys, range(here - 1, -1, -1))
+        after = self._attempts(keys, range(here, len(keys)))
+        manual = [self._runs[key] for key in keys[begin:end] if key[_IS_MANUAL]]
+        found = rows_at(before, after, instant)
+        silence = self._silence(found[0]) if found and found[0].state in NEVER_BEGUN else None
+        waits = any(run.state is RunState.PENDING for run in (*found, *manual))
+        return known._replace(
+            before=before, after=after, manual=manual, silence=silence,
+            running=self._running(known.job) if waits and known.job is not None else (),
+            pruned_through=self._pruned_through.get(uid),
+        )  # fmt: skip
+
+    def _running(self, job: Job) -> Sequence[Run]:
+        """The running runs of a job, in their order."""
+        active = self._active.get(job.uid, NO_RUNS)
+        return [active[key] for key in sorted(active) if active[key].state is RunState.RUNNING][: job.max_instances]
+
+    def _attempts(self, keys: Sequence[Key], places: Iterable[int]) -> Sequence[Run]:
+        """All attempts at the first fire time of the schedule that lies at one of these *places*."""
+        uid, fire_time, _, _ = next((keys[place] for place in places if not keys[place][_IS_MANUAL]), NO_KEY)
+        first, last = bisect_left(keys, (uid, fire_time, False, 0)), bisect_right(keys, (uid, fire_time, False, LAST))
+        return [self._runs[key] for key in keys[first:last]]
+
+    def _silence(self, run: Run) -> Silence | None:
+        """Between which signs of a node *run* lies: the starts and endings of all rows that were born before it."""
+        signs = [
+            at for one in takewhile(lambda one: one is not run, self._runs.values())
+            for at in (one.started_at, one.ended_at) if at is not None
+        ]  # fmt: skip
+        after = [at for at in (*signs, run.ended_at) if at is not None and at >= run.fire_time]
+        since = max((at for at in signs if at < run.fire_time), default=None)
+        return Silence(since, min(after)) if after else None
+
+    def _prune(self, uid: int, keep: Retention, now: datetime, rows: int) -> int:
+        """Delete the oldest expired rows of a job and note up to where; a disposable job goes with its last one."""
+        job, keys = self._jobs.get(uid), self._ledgers[uid]
+        if job is not None and job.keep is not None:
+            keep = job.keep
+        counted = self._runs[keys[-keep.count]].fire_time if keep.count and len(keys) >= keep.count else BEGINNING
+        aged = keep.cutoff(now) or BEGINNING
+        oldest = takewhile(lambda key: self._runs[key].fire_time < max(counted, aged), keys)
+        expired = [*islice((key for key in oldest if self._is_expired(self._runs[key], counted, aged)), rows)]
+        if not expired:
+            return 0
+        doomed = [self._runs.pop(key) for key in expired]
+        gone = {*expired}
+        self._ledgers[uid] = [key for key in keys if key not in gone]
+        through = max(run.through or run.fire_time for run in doomed)
+        self._pruned_through[uid] = max(through, self._pruned_through.get(uid, through))
+        if not self._ledgers[uid]:
+            del self._ledgers[uid]
+            if job is not None and job.disposable and job.ended:
+                del self._jobs[self._ids.pop(job.id)], self._pruned_through[uid]
+        return len(doomed)
+
+    def _is_expired(self, run: Run, counted: datetime, aged: datetime) -> bool:
+        if not run.state.closed:
+            return False
+        too_old = run.fire_time < aged and run.ended_at is not None and run.ended_at < aged
+        return run.fire_time < counted or too_old
+
+    def _forget_removed(self, before: datetime) -> None:
+        """Forget jobs that were removed before that, and of which no row is left."""
+        for job_id, removals in [*self._removed.items()]:
+            kept = [one for one in removals if one.at >= before or one.uid in self._ledgers]
+            for one in removals:
+                if one not in kept:
+                    self._pruned_through.pop(one.uid, None)
+            self._removed[job_id] = kept
+            if not kept:
+                del self._removed[job_id]
 
     def _forget_active(self, key: Key) -> None:
         self._cancelling.discard(key)

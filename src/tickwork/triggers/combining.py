@@ -19,7 +19,7 @@ from tickwork.errors import TriggerError
 from tickwork.triggers.base import Trigger, check_part, is_open
 from tickwork.triggers.instants import naive_instant
 from tickwork.triggers.interval import IntervalTrigger
-from tickwork.triggers.ticks import Tick, ticks
+from tickwork.triggers.ticks import Tick, not_kept, ticks
 
 MAX_TRIGGERS = 100
 MAX_STEPS = 10_000
@@ -66,6 +66,11 @@ class AnyOf:
                 continue
             last = tick.at if tick.excluded is None else last
             yield tick
+
+    def not_kept(self, since: datetime, until: datetime) -> Tick | None:
+        """See `ticks.not_kept`."""
+        found = (not_kept(trigger, since, until) for trigger in self.triggers)
+        return next((tick for tick in found if tick is not None), None)
 
     def to_json(self) -> dict[str, Any]:
         return _write(self)

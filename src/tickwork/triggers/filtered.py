@@ -20,7 +20,7 @@ from tickwork.triggers.instants import floor_second
 from tickwork.triggers.pattern import NEVER
 from tickwork.triggers.rules import Rules, Shift, check_rules
 from tickwork.triggers.shifting import Shifting
-from tickwork.triggers.ticks import Tick, latest_fire_time, ticks
+from tickwork.triggers.ticks import Tick, latest_fire_time, named_within, not_kept, ticks
 from tickwork.triggers.zones import DAY, LAST_SECOND, LONGEST_LEAP, Zone, find_zone
 
 MAX_LEAPS = 5_000
@@ -139,6 +139,22 @@ class FilteredTrigger:
     def ticks(self, after: datetime) -> Iterator[Tick]:
         """See `ticks.ticks`."""
         return self._ticks(after) if self._shifting is None else self._shifting.ticks(after)
+
+    def not_kept(self, since: datetime, until: datetime) -> Tick | None:
+        """See `ticks.not_kept`."""
+        named = named_within(self.trigger, since, until)
+        if named is not None:
+            became = self._becomes(named)
+            return became if became.excluded is not None or became.at >= until or became.at < since else None
+        moved = not_kept(self.trigger, since, until)
+        if moved is None or moved.excluded is not None:
+            return moved
+        became = self._becomes(moved.at)
+        return moved._replace(at=became.at, excluded=became.excluded, why=moved.why or became.why)
+
+    def _becomes(self, named: datetime) -> Tick:
+        """What a fire time of *trigger* becomes here."""
+        return Tick(named, self.excludes(named)) if self._shifting is None else self._shifting.becomes(named)
 
     def _ticks(self, after: datetime) -> Iterator[Tick]:
         """Each stretch that is left out is one tick, however many fire times lie in it."""

@@ -6,6 +6,8 @@ The rule: a time without a zone is never guessed at. It is read in the zone that
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import time as time_of_day
+from zoneinfo import ZoneInfo
 
 from tickwork.clock import EPOCH
 from tickwork.errors import TriggerError
@@ -40,6 +42,21 @@ def read_instant(written: datetime | date | str, name: str, timezone: str | tzin
         f"{name}: expected a time with a time zone, got the naive {said!r}: "
         f"write '{said}+00:00', or pass timezone='Asia/Seoul'"
     )
+
+
+def on_this_day(written: str, now: datetime, timezone: str | None) -> str:
+    """*written* itself; or if it is a time alone ('18:00', '18:00+09:00'), with the date of *now* in its zone.
+
+    That is its own, or *timezone*, or the machine's.
+    """
+    try:
+        alone = time_of_day.fromisoformat(written.strip())
+    except ValueError:
+        return written
+    if ":" not in written:  # '2026' is hardly meant as 20:26
+        return written
+    zone = alone.tzinfo or (None if timezone is None else ZoneInfo(timezone))
+    return f"{now.astimezone(zone):%Y-%m-%d}T{written.strip()}"
 
 
 def read_bounds(

@@ -18,7 +18,7 @@ from tickwork.triggers.base import Trigger, check_part, innermost
 from tickwork.triggers.date import DateTrigger
 from tickwork.triggers.filtered import FilteredTrigger
 from tickwork.triggers.instants import naive_instant, read_instant
-from tickwork.triggers.ticks import Tick, latest_fire_time, ticks
+from tickwork.triggers.ticks import Tick, latest_fire_time, named_within, not_kept, ticks
 
 LONGEST = timedelta(days=366)
 BITS = 64
@@ -124,6 +124,17 @@ class JitteredTrigger:
                 yield tick
         if later is not None:
             yield later
+
+    def not_kept(self, since: datetime, until: datetime) -> Tick | None:
+        """See `ticks.not_kept`."""
+        named = named_within(self.trigger, since, until)
+        moved = not_kept(self.trigger, since, until) if named is None else Tick(named)
+        if moved is None or moved.excluded is not None:
+            return moved
+        if self.after is not None and moved.at <= self.after:
+            return None
+        share = self._share(moved.at, self.trigger.next_after(moved.at))
+        return None if moved.at + share < until else moved._replace(at=moved.at + share, jitter=share)
 
     def _before(self, instant: datetime) -> datetime:
         """The last fire time before the instant may come later than it; what comes before this cannot."""

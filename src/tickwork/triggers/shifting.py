@@ -73,6 +73,16 @@ class Shifting:
             found = self._first_after(after)
         yield from self._left_out(after, None)
 
+    def becomes(self, named: datetime) -> Tick:
+        """What a fire time of the trigger itself becomes: kept, moved, or left out."""
+        target, day = self._target(named), self._day(floor_second(named))
+        reason = self._why_left_out(named)
+        if target is None or target == day or reason is not None:
+            return Tick(named, reason)
+        wall = self._wall(floor_second(named))
+        moved = EPOCH + timedelta(0, self._zone.first_showing(target * DAY + wall % DAY), named.microsecond)
+        return Tick(moved, shifted_from=named, why=self._days.judge(wall)[0])
+
     def _first_after(self, instant: datetime) -> Found | None:
         day = self._day(floor_second(instant))
         if self._keeps(day) and (found := self._first_on(day, instant)):

@@ -40,6 +40,23 @@ def ticks(trigger: Trigger, after: datetime) -> Iterator[Tick]:
     yield from map(Tick, fire_times(trigger, after))
 
 
+def not_kept(trigger: Trigger, since: datetime, until: datetime) -> Tick | None:
+    """What becomes of the first fire time from *since* until before *until* that *trigger* does not keep.
+
+    It is left out (`excluded`), or moved to `at` by calendars (`shifted_from`) or by `jitter`. None: there is none. A
+    trigger that does so has a method `not_kept`.
+    """
+    tell = getattr(trigger, "not_kept", None)
+    found: Tick | None = None if tell is None else tell(since, until)
+    return found
+
+
+def named_within(trigger: Trigger, since: datetime, until: datetime) -> datetime | None:
+    """The first fire time of *trigger* from *since* until before *until*."""
+    named = trigger.next_after(since - MICROSECOND)
+    return named if named is not None and named < until else None
+
+
 def fire_times(trigger: Trigger, after: datetime) -> Iterator[datetime]:
     """The fire times of *trigger* after *after*, in order, without end if it has none."""
     fire_time = trigger.next_after(after)

@@ -11,8 +11,11 @@ from tests.samples import make_hold, make_job
 
 from tickwork.errors import StoreSchemaError, StoreUnusableError
 from tickwork.policies import Overlap, Retry
+from tickwork.retention import Retention
 from tickwork.run import RunState
 from tickwork.stores.sqlite import SQLiteStore
+from tickwork.stores.sqlite import statements as sql
+from tickwork.stores.sqlite.rows import definition, inserted_job
 from tickwork.stores.sqlite.schema import FOLDER, SCRIPTS, upgrade
 
 STEPS = [
@@ -97,6 +100,23 @@ def test_a_store_refuses_a_newer_file_and_changes_nothing(tmp_path: Path) -> Non
     with sqlite3.connect(tmp_path / "jobs.db") as connection:
         assert connection.execute("select count(*) from tickwork_jobs").fetchone() == (1,)
     connection.close()
+
+
+def test_a_file_of_the_first_version_is_brought_up_to_date_and_keeps_what_it_has(tmp_path: Path) -> None:
+    connection = sqlite3.connect(tmp_path / "jobs.db", isolation_level=None)
+    upgrade_in_a_transaction(connection, [(FOLDER / "schema.sql").read_text("utf-8")])
+    connection.execute(sql.INSERT_JOB, inserted_job(job := make_job()))
+    connection.execute(
+        sql.INSERT_DEFINITION, (job.uid, definition(job)[1].replace(',"keep":null,"disposable":false', ""))
+    )
+    connection.close()
+
+    store = SQLiteStore(tmp_path / "jobs.db")
+    store.open()
+
+    assert store.jobs() == [job]
+    assert store.prune(Retention(), after=-1, jobs=9, rows=9).after is None
+    store.close()
 
 
 def test_what_is_no_database_is_refused(tmp_path: Path) -> None:

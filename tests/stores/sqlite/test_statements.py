@@ -24,6 +24,39 @@ HOT = {
 }
 
 
+BY_KEY = {
+    "SELECT_BEFORE": (1, 0),
+    "SELECT_AFTER": (1, 0),
+    "SELECT_MANUAL": (1, 0, 1, 9),
+    "SELECT_RUNNING": (1, 9),
+    "SELECT_NUMBER": (1, 0, "schedule", 1),
+    "SELECT_SILENCE": (9, 9, 0),
+    "SELECT_REMOVED_SINCE": ("job", 0, 9),
+    "SELECT_LAST_REMOVED": ("job",),
+    "SELECT_PRUNED_THROUGH": (1,),
+    "NEXT_LEDGER": (0,),
+    "SELECT_NTH_NEWEST": (1, 9),
+    "SELECT_EXPIRED": (1, 0, 0, 9),
+    "DELETE_RUN": (1,),
+    "DELETE_DISPOSABLE_JOB": (1,),
+}
+
+
+@pytest.mark.parametrize("name", BY_KEY)
+def test_questions_about_one_job_are_answered_by_a_key(name: str, tmp_path: Path) -> None:
+    """However many runs other jobs have."""
+    store = SQLiteStore(tmp_path / "jobs.db")
+    store.open()
+
+    with store._reading() as connection:
+        plan = [row[3] for row in connection.execute(f"explain query plan {getattr(sql, name)}", BY_KEY[name])]
+
+    searched = [line for line in plan if "tickwork_" in line]
+    assert searched, plan
+    assert all(line.startswith("SEARCH tickwork_") for line in searched), plan
+    store.close()
+
+
 @pytest.mark.parametrize("name", HOT)
 def test_hot_statements_stay_in_the_indexes_of_what_is_open(name: str, tmp_path: Path) -> None:
     store = SQLiteStore(tmp_path / "jobs.db")

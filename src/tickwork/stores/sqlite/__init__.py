@@ -15,9 +15,10 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from itertools import compress
 from pathlib import Path
+from typing import NamedTuple
 
-from tickwork.clock import Clock, SystemClock, from_micros, to_micros
-from tickwork.codec import read_instant
+from tickwork.clock import MICROSECOND, Clock, SystemClock, from_micros, to_micros
+from tickwork.codec import read_instant, read_retention, write_instant
 from tickwork.errors import (
     ConflictError,
     JobExistsError,
@@ -28,8 +29,9 @@ from tickwork.errors import (
 )
 from tickwork.job import Job
 from tickwork.plan import Change, Hold, Settlement
+from tickwork.retention import Retention
 from tickwork.run import Run, RunKey, RunState
-from tickwork.stores.base import Claim, Decide, Outlook
+from tickwork.stores.base import Claim, Decide, Outlook, Pruned
 from tickwork.stores.sqlite import statements as sql
 from tickwork.stores.sqlite.doorbell import Doorbell
 from tickwork.stores.sqlite.file import DatabaseFile
@@ -47,13 +49,21 @@ from tickwork.stores.sqlite.rows import (
     read_job,
     read_run,
     renewed_run,
+    run_key,
     updated_job,
 )
 from tickwork.stores.sqlite.schema import upgrade
+from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Evidence, Silence, end_of, of_its_time, rows_at
 
 MAX_CACHED_DEFINITIONS = 20_000
 REMOVED_JOBS_SCAN = 10_000
 """How far back in the ledger the runs of a job are looked for that exists no more."""
+SILENCE_SCAN = 10_000
+"""How far back in the ledger a sign of a node is looked for before a fire time that did not run."""
+MAX_MANUAL_RUNS = 100
+"""How many runs that someone asked for within one second are told of."""
+NEVER = -(2**63)
+"""Before all instants."""
 
 log = logging.getLogger("tickwork.store")
 
@@ -149,6 +159,7 @@ class SQLiteStore:
             jobs = [read_job(row) for row in _select_jobs(connection, job_ids, "", -1)]
             connection.executemany(sql.DELETE_JOB, [(job.uid,) for job in jobs])
             connection.executemany(sql.CANCEL_PENDING, [(now, job.uid) for job in jobs])
+            connection.executemany(sql.NOTE_REMOVAL, [(job.uid, job.id, now) for job in jobs])
         return jobs
 
     # the walk of a fire time
@@ -259,9 +270,39 @@ class SQLiteStore:
                 )
             return [read_run(row) for row in found.fetchall()]
 
-    def prune(self, before: datetime, limit: int) -> int:
-        with self._writing() as connection:
-            return connection.execute(sql.PRUNE_RUNS, (to_micros(before), limit)).rowcount
+    def evidence(self, job_id: str, instant: datetime) -> Evidence:
+        since = to_micros(instant) - SECOND // MICROSECOND
+        with self._reading() as connection:
+            row = connection.execute(sql.SELECT_JOB, (job_id,)).fetchone()
+            removed = connection.execute(sql.SELECT_REMOVED_SINCE, (job_id, since, MAX_NAMESAKES)).fetchall()
+            if row is None and not removed:
+                removed = connection.execute(sql.SELECT_LAST_REMOVED, (job_id,)).fetchall()
+            known = {uid: Evidence(job_id, None, removed_at=from_micros(at)) for uid, at in removed}
+            if row is not None:
+                job = read_job(row)
+                known[job.uid] = Evidence(job_id, job)
+            found = [_evidence(connection, evidence, uid, instant) for uid, evidence in known.items()]
+            ids = () if found else connection.execute(sql.SOME_IDS).fetchall()
+        if not found:
+            raise JobNotFoundError(job_id, [id for (id,) in ids])
+        return of_its_time(found, instant)
+
+    def prune(self, keep: Retention, *, after: int, jobs: int, rows: int) -> Pruned:
+        now = self.clock.now()
+        with self._reading() as connection:
+            limits, last = _expiring(connection, keep, now, after, jobs)
+        deleted = 0
+        if limits:
+            with self._writing() as connection:
+                for limit in limits:
+                    deleted += _prune(connection, limit, rows - deleted)
+                    if deleted == rows:
+                        return Pruned(deleted, limit.uid - 1)  # there may be more of this job
+        cutoff = keep.cutoff(now)
+        if last is None and cutoff is not None:
+            with self._writing() as connection:
+                connection.execute(sql.FORGET_REMOVED, (to_micros(cutoff), rows))
+        return Pruned(deleted, last)
 
     # jobs, read with as little work as the walk allows
 
@@ -402,6 +443,90 @@ def _startable(pending: Iterator[Row], limit: int) -> list[Run]:
             running[run.job_uid] += 1
             runs.append(run)
     return runs
+
+
+def _evidence(connection: sqlite3.Connection, known: Evidence, uid: int, instant: datetime) -> Evidence:
+    """What is *known* and what the ledger says.
+
+    In this order: what is fired after the job was read has its row, and what is pruned after the rows were read is
+    noted.
+    """
+    at, end = to_micros(instant), to_micros(end_of(instant))
+    before, after, manual = (
+        [read_run(row) for row in connection.execute(statement, parameters)]
+        for statement, parameters in (
+            (sql.SELECT_BEFORE, (uid, at)),
+            (sql.SELECT_AFTER, (uid, at)),
+            (sql.SELECT_MANUAL, (uid, at, end, MAX_MANUAL_RUNS)),
+        )
+    )
+    found = rows_at(before, after, instant)
+    silence = _silence(connection, found[0]) if found and found[0].state in NEVER_BEGUN else None
+    running: tuple[Run, ...] = ()
+    if known.job is not None and any(run.state is RunState.PENDING for run in (*found, *manual)):
+        rows = connection.execute(sql.SELECT_RUNNING, (uid, known.job.max_instances))
+        running = tuple(read_run(row) for row in rows)
+    noted = connection.execute(sql.SELECT_PRUNED_THROUGH, (uid,)).fetchone()
+    return known._replace(
+        before=before, after=after, manual=manual, running=running, silence=silence,
+        pruned_through=None if noted is None else read_instant(noted[0]),
+    )  # fmt: skip
+
+
+def _silence(connection: sqlite3.Connection, run: Run) -> Silence | None:
+    numbered = connection.execute(sql.SELECT_NUMBER, run_key(run)).fetchone()
+    if numbered is None:  # it was pruned this very moment
+        return None
+    since, until = connection.execute(
+        sql.SELECT_SILENCE, (numbered[0], SILENCE_SCAN, to_micros(run.fire_time))
+    ).fetchone()
+    return None if until is None else Silence(read_instant(since), from_micros(until))
+
+
+class Expiring(NamedTuple):
+    """From where on the rows of a job are kept: those before *counted* are too many, those before *aged* too old."""
+
+    uid: int
+    counted: int
+    aged: int
+
+
+def _expiring(
+    connection: sqlite3.Connection, keep: Retention, now: datetime, after: int, jobs: int
+) -> tuple[list[Expiring], int | None]:
+    """The jobs that have expired rows, among the next ones after a uid; and the last one that was looked at."""
+    expiring: list[Expiring] = []
+    for _ in range(jobs):
+        (uid,) = connection.execute(sql.NEXT_LEDGER, (after,)).fetchone()
+        if uid is None:
+            return expiring, None
+        after = uid
+        own = connection.execute(sql.SELECT_KEEP, (uid,)).fetchone()
+        limit = _limit(connection, uid, (own and read_retention(own[0])) or keep, now)
+        if connection.execute(sql.SELECT_EXPIRED, (*limit, 1)).fetchone() is not None:
+            expiring.append(limit)
+    return expiring, after
+
+
+def _limit(connection: sqlite3.Connection, uid: int, keep: Retention, now: datetime) -> Expiring:
+    newest = None
+    if keep.count is not None:
+        newest = connection.execute(sql.SELECT_NTH_NEWEST, (uid, keep.count - 1)).fetchone()
+    aged = write_instant(keep.cutoff(now))
+    return Expiring(uid, NEVER if newest is None else newest[0], NEVER if aged is None else aged)
+
+
+def _prune(connection: sqlite3.Connection, limit: Expiring, rows: int) -> int:
+    """Delete the oldest expired rows of a job and note up to where; a disposable job goes with its last one."""
+    expired = connection.execute(sql.SELECT_EXPIRED, (*limit, rows)).fetchall()
+    if not expired:  # another node was faster
+        return 0
+    connection.executemany(sql.DELETE_RUN, [(number,) for number, _, _ in expired])
+    _, job_id, _ = expired[0]
+    connection.execute(sql.NOTE_PRUNING, (limit.uid, job_id, max(through for _, _, through in expired)))
+    if connection.execute(sql.DELETE_DISPOSABLE_JOB, (limit.uid,)).rowcount:
+        connection.execute(sql.DELETE_LEDGER, (limit.uid,))
+    return len(expired)
 
 
 def _listed(values: Collection[object]) -> str:

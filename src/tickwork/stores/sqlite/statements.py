@@ -159,8 +159,83 @@ where number > (select max(number) from tickwork_runs) - ? and job_id = ?
     and (? is null or state in (select value from json_each(?)))
 order by fire_time desc, attempt desc limit ? offset ?
 """
-PRUNE_RUNS = """
-delete from tickwork_runs where number in (
-    select number from tickwork_runs where ended_at < ? and state not in ('pending', 'running') order by number limit ?
+
+# why: what surrounds one instant of a job, by the unique key
+
+SELECT_BEFORE = f"""
+select {RUN} from tickwork_runs
+where job_uid = ?1 and origin <> 'manual' and fire_time = (
+    select fire_time from tickwork_runs
+    where job_uid = ?1 and origin <> 'manual' and fire_time <= ?2 order by fire_time desc limit 1
+)
+order by attempt
+"""
+SELECT_AFTER = f"""
+select {RUN} from tickwork_runs
+where job_uid = ?1 and origin <> 'manual' and fire_time = (
+    select fire_time from tickwork_runs
+    where job_uid = ?1 and origin <> 'manual' and fire_time > ?2 order by fire_time limit 1
+)
+order by attempt
+"""
+SELECT_MANUAL = f"""
+select {RUN} from tickwork_runs
+where job_uid = ? and origin = 'manual' and fire_time >= ? and fire_time < ? order by fire_time, attempt limit ?
+"""
+SELECT_RUNNING = f"""
+select {RUN} from tickwork_runs
+where state in ('pending', 'running') and state = 'running' and job_uid = ? order by fire_time, attempt limit ?
+"""
+SELECT_NUMBER = "select number from tickwork_runs where job_uid = ? and fire_time = ? and origin = ? and attempt = ?"
+SELECT_SILENCE = """
+with signs (at) as (
+    select started_at from tickwork_runs where number between ?1 - ?2 and ?1
+    union all select ended_at from tickwork_runs where number between ?1 - ?2 and ?1
+)
+select max(at) filter (where at < ?3), min(at) filter (where at >= ?3) from signs
+"""
+SELECT_REMOVED_SINCE = """
+select job_uid, removed_at from tickwork_ledgers where job_id = ? and removed_at >= ? order by removed_at limit ?
+"""
+SELECT_LAST_REMOVED = """
+select job_uid, removed_at from tickwork_ledgers
+where job_id = ? and removed_at is not null order by removed_at desc limit 1
+"""
+SELECT_PRUNED_THROUGH = "select pruned_through from tickwork_ledgers where job_uid = ?"
+NOTE_REMOVAL = """
+insert into tickwork_ledgers (job_uid, job_id, removed_at) values (?, ?, ?)
+on conflict (job_uid) do update set removed_at = excluded.removed_at
+"""
+
+# prune, job by job, by the unique key
+
+NEXT_LEDGER = "select min(job_uid) from tickwork_runs where job_uid > ?"
+SELECT_KEEP = "select json_extract(definition, '$.keep') from tickwork_definitions where uid = ?"
+SELECT_NTH_NEWEST = "select fire_time from tickwork_runs where job_uid = ? order by fire_time desc limit 1 offset ?"
+SELECT_EXPIRED = """
+select number, job_id, coalesce(through, fire_time) from tickwork_runs
+where job_uid = ?1 and fire_time < max(?2, ?3) and state not in ('pending', 'running')
+    and (fire_time < ?2 or (fire_time < ?3 and ended_at < ?3))
+order by fire_time limit ?4
+"""
+DELETE_RUN = "delete from tickwork_runs where number = ?"
+NOTE_PRUNING = """
+insert into tickwork_ledgers (job_uid, job_id, pruned_through) values (?, ?, ?)
+on conflict (job_uid) do update set pruned_through = max(coalesce(pruned_through, 0), excluded.pruned_through)
+"""
+DELETE_DISPOSABLE_JOB = """
+delete from tickwork_jobs
+where uid = ?1 and next_fire_time is null
+    and exists (
+        select 1 from tickwork_definitions where uid = ?1 and json_extract(definition, '$.disposable')
+    )
+    and not exists (select 1 from tickwork_runs where job_uid = ?1)
+"""
+DELETE_LEDGER = "delete from tickwork_ledgers where job_uid = ?"
+FORGET_REMOVED = """
+delete from tickwork_ledgers where job_uid in (
+    select job_uid from tickwork_ledgers as ledger
+    where removed_at is not null and removed_at < ?
+        and not exists (select 1 from tickwork_runs where job_uid = ledger.job_uid) limit ?
 )
 """
