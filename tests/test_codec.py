@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from hypothesis import given
-from tests.samples import NOW, jobs, json_values, make_job
+from tests.samples import EVERY_MINUTE, NOW, jobs, json_values, make_job
 
 from tickwork.codec import (
     MAX_ARGUMENTS_LENGTH,
@@ -209,3 +209,16 @@ def test_a_trigger_that_no_process_could_read_is_not_written(trigger: Any) -> No
         match=r"trigger: expected one that every process can read \(date, interval, cron.*\), got Own\(\)",
     ):
         write_definition(make_job(trigger=trigger))
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        '{"kind":"any-of","triggers":[' * 400 + '{"kind":"interval","hours":1}' + "]}" * 400,
+        '{"kind":"calendarinterval","days":1,"start_date":"0001-01-01T00:00+00:00","end_date":"2026-01-01"}',
+    ],
+)
+def test_a_trigger_that_breaks_the_reading_of_it_hides_no_other_job(written: str) -> None:
+    text = write_definition(make_job()).replace(json.dumps(EVERY_MINUTE.to_json(), separators=(",", ":")), written)
+
+    assert isinstance(read_definition(text)["trigger"], UnreadableTrigger)

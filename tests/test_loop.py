@@ -594,6 +594,35 @@ def test_a_job_that_fails_too_often_is_paused_with_the_reason(store: Store, cloc
     assert next(endings) == Succeeded(), "it did not run again"
 
 
+def test_a_run_that_has_timed_out_and_is_cancelled_besides_is_not_tried_again(
+    store: Store, clock: VirtualClock
+) -> None:
+    store.add([make_job(trigger=DateTrigger(NOW), timeout=SECOND, retry=Retry(5))])
+    node = Node(store)
+    node.tick()
+    (call,) = node.executor.started
+    advance(clock, 2 * SECOND, node)
+
+    store.cancel([plan.cancel(store.run(call.run.id), "no need", clock.now())])
+    advance(clock, 2 * SECOND, node)
+    node.executor.end(Succeeded(), call=call)
+    advance(clock, 2 * SECOND, node)
+
+    (run,) = store.runs()
+    assert (run.state, run.cancel_reason) == (RunState.TIMED_OUT, "no need")
+
+
+def test_a_job_whose_runs_are_lost_too_often_is_paused_too(open_store: OpenStore, clock: VirtualClock) -> None:
+    store = open_store()
+    store.add([make_job(pause_after=2)])
+    for name in "abc":
+        advance(clock, MINUTE, Node(open_store(), name))  # it is not ticked again: its process died
+
+    advance(clock, MINUTE, Node(open_store(), "survivor"))
+
+    assert (store.get("job").pause_reason or "").startswith("it failed 2 times in a row")
+
+
 # outages of the store
 
 

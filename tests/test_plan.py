@@ -260,6 +260,31 @@ def test_which_endings_are_tried_again(outcome: Outcome, policies: dict[str, Any
         assert settlement.attempt.available_at == at(1.5)
 
 
+@pytest.mark.parametrize("outcome", [TimedOut("slow"), Failed("broken"), Lost("silent")])
+def test_what_somebody_asked_to_end_is_not_tried_again_however_it_ends(outcome: Outcome) -> None:
+    run = plan.cancel(held_run(make_job()), "no need", NOW)
+
+    assert plan.settle(run, Retry(5), outcome, at(1)).attempt is None
+
+
+@pytest.mark.parametrize(
+    ("overlap", "active", "rows"),
+    [
+        (Overlap.SKIP, ["waiting to be tried again"], [("skipped", 0, 0)]),
+        (Overlap.QUEUE, ["running", "pending"], [("skipped", 0, 0)]),
+        (Overlap.CANCEL, ["running", "pending"], [("pending", 0, 0)]),
+    ],
+)
+def test_a_job_that_makes_up_for_all_it_missed_overlaps_as_others_do(
+    overlap: Overlap, active: list[str], rows: list[tuple[str, float, float]]
+) -> None:
+    """Only what waits to be made up for is joined by further fire times."""
+    job = make_job(overlap=overlap, coalesce=False)
+    runs = [make_run(job, at(-1), attempt=2)] if active == ["waiting to be tried again"] else some_active(job, active)
+
+    assert told(plan.fire(job, runs, at(0), HOLD)) == rows
+
+
 FAILED, TIMED_OUT, LOST, DID = RunState.FAILED, RunState.TIMED_OUT, RunState.LOST, RunState.SUCCEEDED
 
 

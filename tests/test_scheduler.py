@@ -185,6 +185,10 @@ def test_a_generator_function_whose_body_no_call_would_run_is_refused(func: Any)
         ({"timeout": 0}, "timeout: expected a timedelta from 0:00:00.001000 to"),
         ({"timeout": -1}, "timeout: expected seconds, a timedelta or None, got -1"),
         ({"timeout": "soon"}, "timeout: expected seconds, a timedelta or None, got 'soon'"),
+        (
+            {"pause_after": 100, "retry": Retry(200)},
+            "pause_after: expected at most 10000 attempts in so many failures, got 100 failures of 200",
+        ),
         ({"pause_after": 0}, "pause_after: expected a whole number from 1 to 100, got 0"),
         ({"retry": 3}, "retry: expected a tickwork.Retry, got 3"),
     ],

@@ -125,7 +125,7 @@ class UnreadableTrigger:
 def _read_trigger(written: Mapping[str, Any]) -> Trigger:
     try:
         return trigger_from_json(written)
-    except (TriggerError, KeyError, TypeError, ValueError) as error:
+    except (TriggerError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
         return UnreadableTrigger(written, str(error))
 
 

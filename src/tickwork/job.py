@@ -17,6 +17,8 @@ MAX_INSTANCES = 10_000
 MAX_WAITING = 1_000
 MAX_CATCH_UP = 1_000
 MAX_FAILURES = 100
+MAX_COUNTED = 10_000
+"""How many rows of the ledger are read, at most, to see whether a job fails too often."""
 
 
 NO_ARGUMENTS: Mapping[str, Any] = {}
@@ -137,6 +139,11 @@ def check_job(job: Job) -> Job:
         check_duration("timeout", job.timeout, least=timedelta(milliseconds=1))
     if job.pause_after is not None:
         check_whole("pause_after", job.pause_after, most=MAX_FAILURES)
+        if isinstance(job.retry, Retry) and job.pause_after * job.retry.max_attempts > MAX_COUNTED:
+            raise InvalidJobError(
+                f"pause_after: expected at most {MAX_COUNTED} attempts in so many failures, got {job.pause_after} "
+                f"failures of {job.retry.max_attempts} attempts each: lower one of them"
+            )
     if not isinstance(job.retry, Retry):
         raise InvalidJobError(f"retry: expected a tickwork.Retry, got {job.retry!r}: write Retry(max_attempts=3)")
     if job.keep is not None and not isinstance(job.keep, Retention):

@@ -23,7 +23,7 @@ from tickwork.executors.injection import Surroundings
 from tickwork.held import HeldCalls
 from tickwork.job import Job
 from tickwork.plan import Change, Hold, Settlement
-from tickwork.policies import ONCE, Retry
+from tickwork.policies import ONCE
 from tickwork.pruning import Pruning
 from tickwork.refs import Function, find_function
 from tickwork.retention import FOREVER, Retention
@@ -31,8 +31,6 @@ from tickwork.run import Cancelled, Failed, Lost, Outcome, Released, Run, RunSta
 from tickwork.stores.base import Store
 
 RAN = (RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT, RunState.LOST)
-MOST_FAILURES = 1_000
-"""How many rows are read to see whether a job fails too often."""
 FAR_OFF = datetime.max.replace(tzinfo=UTC)
 
 log = logging.getLogger("tickwork.loop")
@@ -199,13 +197,14 @@ class Loop:
         calls = {call.run.id: call for call in self._calls} if cancelling else {}
         for run in cancelling:
             call = calls.get(run.id)
-            if call is not None and call.asked is None:
-                call.run = run
-                why = Cancelled(run.cancel_reason or "")
-                if call.submitted_at is None:
-                    self._let_go([call], why, now)
-                else:
-                    self._ask_to_end(call, why)
+            if call is None:
+                continue
+            call.run = run
+            why = Cancelled(run.cancel_reason or "")
+            if call.submitted_at is None:
+                self._let_go([call], why, now)
+            elif call.asked is None:
+                self._ask_to_end(call, why)
 
     def renew_leases(self, now: datetime) -> None:
         """Tell the store, a third of a lease at a time, that our runs go on; and how far they have come."""
@@ -231,12 +230,17 @@ class Loop:
             self._reap_at = self._spare_until
             return
         lost = self.store.lost(self.timing.batch)
-        settlements = [plan.settle(run, self._retry_of(run), self._lost(run), now) for run in lost]
+        jobs = {job.uid: job for job in self.store.jobs(ids={run.job_id for run in lost})} if lost else {}
+        retries = {uid: job.retry for uid, job in jobs.items()}
+        settlements = [plan.settle(run, retries.get(run.job_uid, ONCE), self._lost(run), now) for run in lost]
         for settlement in self.store.settle(settlements) if settlements else ():
             run = settlement.run
             if run.state is RunState.LOST:
                 log.warning("run %s of job %r is lost: %s", run.id, run.job_id, run.reason)
                 self._round.events.append(RunSettled(run))
+                job = jobs.get(run.job_uid)
+                if job is not None and job.pause_after is not None and _failed_for_good(settlement):
+                    self._pause_if_it_fails_too_often(job)
         self._reap_at = now if len(lost) == self.timing.batch else now + self.timing.poll
 
     def fire_due_jobs(self, now: datetime) -> None:
@@ -361,7 +365,7 @@ class Loop:
 
     def wake_for(self, fire_time: datetime) -> None:
         """A job was given this fire time: look at it, unless a look is planned before it anyway."""
-        if fire_time - self.timing.ahead < self._look_at:
+        if fire_time < self._look_at or fire_time - self._look_at < self.timing.ahead:
             self.wake()
 
     def stop(self, at: datetime | None) -> None:
@@ -587,8 +591,7 @@ class Loop:
 
     def _pause_if_it_fails_too_often(self, job: Job) -> None:
         assert job.pause_after is not None
-        most = min(job.pause_after * job.retry.max_attempts, MOST_FAILURES)
-        newest = self.store.runs(job_id=job.id, states=RAN, limit=most)
+        newest = self.store.runs(job_id=job.id, states=RAN, limit=job.pause_after * job.retry.max_attempts)
         current = [one for one in self.store.jobs(ids=[job.id]) if one.uid == job.uid and not one.paused]
         if current and plan.fails_too_often(job, newest):
             reason = f"it failed {job.pause_after} times in a row, the last time with: {newest[0].reason}"
@@ -692,10 +695,6 @@ class Loop:
         if run.cancel_reason is not None:
             return Cancelled(run.cancel_reason)
         return Lost(f"node {run.node} did not renew its lease, which ended at {run.lease_until:%Y-%m-%dT%H:%M:%SZ}")
-
-    def _retry_of(self, run: Run) -> Retry:
-        jobs = self.store.jobs(ids=[run.job_id])
-        return jobs[0].retry if jobs and jobs[0].uid == run.job_uid else ONCE
 
 
 def _as_it_stands(call: Call) -> Run:

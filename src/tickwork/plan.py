@@ -112,7 +112,7 @@ def fire(
         return _advance(job, last, following, _not_run(job, now, RunState.MISSED, late, first, last))
     missed = _before(job, now, RunState.MISSED, _late(job, now - first), first, on_time) if on_time > first else ()
     at_most_one = most is not None and most <= 1
-    if full and (at_most_one or not _catches_up(active, on_time, last)):
+    if full and (at_most_one or not _catches_up(job, active, on_time, last)):
         return _overlap(job, active, now, last, following, missed, on_time)
     if at_most_one:
         return _advance(job, last, following, *missed, *_coalesced(job, now, on_time, last), _born(job, last, hold))
@@ -137,8 +137,13 @@ def _overlap(
     return change._replace(cancelled=tuple(cancel(run, why, now) for run in active if run.cancel_reason is None))
 
 
-def _catches_up(active: Sequence[Run], first: datetime, last: datetime) -> bool:
-    return first < last or any(run.state is RunState.PENDING for run in active)
+def _catches_up(job: Job, active: Sequence[Run], first: datetime, last: datetime) -> bool:
+    """Whether these fire times join those that wait to be made up, instead of overlapping with what is active.
+
+    What waits to be tried again, or because the job lets its fire times wait or take over, makes up for nothing.
+    """
+    waiting = any(run.state is RunState.PENDING and run.attempt == 1 for run in active)
+    return first < last or (waiting and job.overlap is Overlap.SKIP)
 
 
 def _catch_up(
@@ -356,7 +361,7 @@ def _first_since(trigger: Trigger, first: datetime, since: datetime) -> datetime
 
 
 def _next_attempt(run: Run, retry: Retry, raised: Sequence[str] | None, now: datetime) -> Run | None:
-    if not retry.allows(run.attempt, raised):
+    if run.cancel_reason is not None or not retry.allows(run.attempt, raised):
         return None
     return Run(
         job_id=run.job_id, job_uid=run.job_uid, fire_time=run.fire_time, origin=run.origin,

@@ -295,3 +295,21 @@ def test_its_texts() -> None:
         "shift": "next",
         "timezone": "Asia/Seoul",
     }
+
+
+@pytest.mark.parametrize(
+    ("zone", "only"),
+    [
+        ("UTC", "holidays DE"),
+        ("UTC", "holidays XLON"),
+        ("America/New_York", "2075-05-05"),
+        ("Asia/Seoul", "holidays KR"),
+    ],
+)
+def test_what_fires_lately_or_late_is_not_taken_for_what_never_does(zone: str, only: str) -> None:
+    """Not every library knows the holidays of 1970, and a search has bounds."""
+    pytest.importorskip("holidays", reason="the extra is not installed: pip install 'tickwork[holidays]'")
+
+    trigger = FilteredTrigger(CronTrigger("0 9 * * *", timezone=zone), only=only)
+
+    assert trigger.next_after(datetime(2026, 1, 1, tzinfo=UTC)) is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -170,3 +171,12 @@ def test_naive_instants_are_refused() -> None:
         IntervalTrigger(minutes=1).next_after(naive)
     with pytest.raises(TriggerError, match="instant: expected a time with a time zone"):
         IntervalTrigger(minutes=1).anchored(naive)
+
+
+def test_an_instant_in_another_zone_is_the_same_instant() -> None:
+    trigger = IntervalTrigger(hours=6, start_date=datetime(2026, 1, 1, tzinfo=UTC))
+
+    fire_time = trigger.next_after(datetime(2026, 3, 29, 1, 59, tzinfo=ZoneInfo("Europe/Berlin")))
+
+    assert fire_time == datetime(2026, 3, 29, 6, tzinfo=UTC)
+    assert fire_time.tzinfo is UTC

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from statistics import mean
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -120,3 +121,20 @@ def test_its_texts() -> None:
     assert trigger.to_json() == {
         "kind": "jittered", "trigger": {"kind": "interval", "minutes": 10}, "jitter": 0.5, "seed": "refresh",
     }  # fmt: skip
+
+
+def test_an_instant_in_another_zone_is_the_same_instant() -> None:
+    trigger = JitteredTrigger(CronTrigger("*/20 * * * *"), 3600, seed="x")
+    instant = datetime(2026, 3, 29, 1, tzinfo=UTC)
+
+    assert trigger.next_after(instant.astimezone(ZoneInfo("Europe/Berlin"))) == trigger.next_after(instant)
+
+
+def test_what_lies_within_the_jitter_is_not_walked() -> None:
+    """A day of milliseconds: 86 million of them."""
+    start = datetime(2026, 1, 1, tzinfo=UTC)
+    trigger = JitteredTrigger(IntervalTrigger(seconds=0.001, start_date=start), 86_400, seed="x")
+
+    first = next(ticks(trigger, start + timedelta(days=30)))
+
+    assert first.at == trigger.next_after(start + timedelta(days=30))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, ClassVar, Self
 
 from tickwork.clock import BEGINNING, END, EPOCH, MICROSECOND
@@ -23,6 +23,8 @@ from tickwork.triggers.shifting import Shifting
 from tickwork.triggers.ticks import Tick, latest_fire_time, named_within, not_kept, ticks
 from tickwork.triggers.zones import DAY, LAST_SECOND, LONGEST_LEAP, Zone, find_zone
 
+SINCE = (BEGINNING, datetime(2000, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC))
+"""From when on a trigger is asked whether it fires at all: a search has bounds, and holidays are known since lately."""
 MAX_LEAPS = 5_000
 """How many stretches that are left out one search passes: thirteen years of days."""
 YEAR = 366 * DAY
@@ -89,7 +91,7 @@ class FilteredTrigger:
         keep(self, "_zone", zone)
         keep(self, "_shifting", Shifting(trigger, rules, zone, shift) if shift else None)
         keep(self, "_kept", (0, 0))
-        if not is_open(trigger) and self.next_after(BEGINNING) is None:
+        if not is_open(trigger) and all(self.next_after(since) is None for since in SINCE):
             raise TriggerError(
                 f"filtered: expected a trigger that fires, got one whose every fire time is left out, {str(self)!r}: "
                 "choose fewer calendars, or other times"

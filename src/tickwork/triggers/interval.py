@@ -65,8 +65,10 @@ class IntervalTrigger:
         object.__setattr__(self, "end_date", end_date)
 
     def next_after(self, instant: datetime) -> datetime | None:
-        if instant.tzinfo is None:
-            raise naive_instant(instant)
+        if instant.tzinfo is not UTC:  # in another zone the sum below would be one of walls
+            if instant.tzinfo is None:
+                raise naive_instant(instant)
+            instant = instant.astimezone(UTC)
         start = self.start_date or EPOCH
         try:
             fire_time = start if instant < start else instant - (instant - start) % self.every + self.every

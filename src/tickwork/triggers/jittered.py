@@ -85,8 +85,10 @@ class JitteredTrigger:
         return (self.trigger,)
 
     def next_after(self, instant: datetime) -> datetime | None:
-        if instant.tzinfo is None:
-            raise naive_instant(instant)
+        if instant.tzinfo is not UTC:  # in another zone the jitter would be one of walls
+            if instant.tzinfo is None:
+                raise naive_instant(instant)
+            instant = instant.astimezone(UTC)
         named = self.trigger.next_after(self._before(instant))
         if named is None:
             return None
@@ -112,7 +114,12 @@ class JitteredTrigger:
     def ticks(self, after: datetime) -> Iterator[Tick]:
         """See `ticks.ticks`."""
         later: Tick | None = None
-        for tick in ticks(self.trigger, self._before(after)):
+        after = after.astimezone(UTC)
+        since = self._before(after)
+        named = self.trigger.next_after(since)
+        if named is not None and named <= after:  # not walked: there may be millions of them within the jitter
+            since = latest_fire_time(self.trigger, named, after)[0] - MICROSECOND
+        for tick in ticks(self.trigger, since):
             if later is not None and later.at <= tick.at:
                 yield later
                 later = None
