@@ -519,6 +519,23 @@ def test_next_says_what_is_left_out_in_a_row_in_one_line(tickwork):
     assert "left out from then on: within 2026-09-24/" in ended
 
 
+@pytest.mark.parametrize("day", ["0001-01-01", "9999-12-31"])
+def test_next_refuses_a_day_without_one_beside_it(tickwork, day):
+    assert tickwork("next", "0 9 * * *", "--day", day).err.startswith(
+        "tickwork: --day: expected a date such as 2026-12-24, from 0001-01-03 to 9999-12-29, got "
+    )
+
+
+@pytest.mark.parametrize("zone", ["Asia/Seoul", "America/New_York"])
+@pytest.mark.parametrize("day", ["0001-01-03", "9999-12-29"])
+def test_next_shows_the_first_day_and_the_last(tickwork, day, zone):
+    assert tickwork("next", "every 1h", "--day", day, "--tz", zone).code == 0
+
+
+def test_next_compares_until_the_end_of_time(tickwork):
+    assert tickwork("next", "0 9 * * *", "--compare", "0 10 * * *", "--after", "9999-12-30 00:00").code == 0
+
+
 def test_next_shows_a_day(tickwork):
     shown = tickwork("next", "0 */6 * * *", "--tz", "Asia/Seoul", "--day", "2026-09-23").out.splitlines()
 
@@ -656,7 +673,7 @@ def test_next_shows_the_calendar_of_a_job(folder, tickwork):
         (["next", "0 9 * * *", "--exclude", "holidays XX"], "holidays: expected a country or an exchange"),
         (["next", "0 9 * * *", "--jitter", "0"], "jitter: expected seconds or a timedelta, above zero"),
         (["next", "0 9 * * *", "--shift", "next"], "filtered: expected exclude or only, got neither"),
-        (["next", "0 9 * * *", "--day", "tomorrow"], "--day: expected a date such as 2026-12-24, got 'tomorrow'"),
+        (["next", "0 9 * * *", "--day", "tomorrow"], "--day: expected a date such as 2026-12-24, from 0001-01-03 to 9999-12-29, got 'tomorrow'"),
         (["next", "0 9 * * *", "--explain", "fr"], "--explain: invalid choice: 'fr' (choose from"),
         (["next", "{"], "expected a trigger as JSON, got '{'"),
         (["next", '{"kind": "lunar"}'], "trigger: expected a kind in JSON, got 'lunar'"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 
+from tickwork.errors import TriggerError
 from tickwork.triggers import CronTrigger
 
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)  # a Thursday
@@ -102,3 +104,14 @@ def test_what_will_never_fire_again_says_so_at_once(trigger: CronTrigger) -> Non
         assert trigger.next_after(datetime(2030, 1, 1, tzinfo=UTC)) is None
 
     assert time.perf_counter() - began < 0.1
+
+
+@pytest.mark.parametrize("options", [{"dialect": []}, {"seconds": []}, {"dialect": 7}])
+def test_what_is_no_word_is_refused(options: Any) -> None:
+    with pytest.raises(TriggerError, match="dialect, seconds: expected words or None, got"):
+        CronTrigger("* * * * *", **options)
+
+
+def test_a_text_that_is_too_long_is_not_read() -> None:
+    with pytest.raises(TriggerError, match="expected a text of at most 3000 characters, got 20010"):
+        CronTrigger.from_text("cron " + "a" * 20_000 + ", UTC")

@@ -11,7 +11,15 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tickwork.errors import TriggerError
-from tickwork.triggers import CronTrigger, DateTrigger, FilteredTrigger, IntervalTrigger, JitteredTrigger, Trigger
+from tickwork.triggers import (
+    AnyOf,
+    CronTrigger,
+    DateTrigger,
+    FilteredTrigger,
+    IntervalTrigger,
+    JitteredTrigger,
+    Trigger,
+)
 from tickwork.triggers.ticks import fire_times, ticks
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -138,3 +146,10 @@ def test_what_lies_within_the_jitter_is_not_walked() -> None:
     first = next(ticks(trigger, start + timedelta(days=30)))
 
     assert first.at == trigger.next_after(start + timedelta(days=30))
+
+
+def test_the_end_of_what_a_trigger_is_made_of_is_an_end_for_its_jitter() -> None:
+    ends = CronTrigger(hour=12, end_date="2026-01-10 12:00")
+    trigger = JitteredTrigger(AnyOf([ends, FilteredTrigger(ends, exclude="sun")]), 36_000, seed="x")
+
+    assert trigger.next_after(datetime(2026, 1, 9, 23, tzinfo=UTC)) == datetime(2026, 1, 10, 12, tzinfo=UTC)

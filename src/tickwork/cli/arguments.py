@@ -17,6 +17,8 @@ from tickwork.run import RunState
 from tickwork.triggers import CronTrigger, IntervalTrigger, Trigger, trigger_from_json
 
 MAX_SECONDS = 86_400
+FIRST_DAY, LAST_DAY = date(1, 1, 3), date(9999, 12, 29)
+"""With a day before and after them in every zone."""
 STATES = ", ".join(RunState)
 UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*([wdhms])")
@@ -73,8 +75,11 @@ def whole(written: str, *, least: int, most: int) -> int:
 
 def day(written: str) -> date:
     with suppress(ValueError):
-        return date.fromisoformat(written)
-    raise argparse.ArgumentTypeError(f"expected a date such as 2026-12-24, got {written!r}")
+        if FIRST_DAY <= (read := date.fromisoformat(written)) <= LAST_DAY:
+            return read
+    raise argparse.ArgumentTypeError(
+        f"expected a date such as 2026-12-24, from {FIRST_DAY} to {LAST_DAY}, got {written!r}"
+    )
 
 
 def duration(written: str) -> timedelta:

@@ -13,7 +13,7 @@ from tickwork.cli.records import change_record, iso, print_json, tick_record
 from tickwork.cli.tables import plain_text, print_table
 from tickwork.cli.targets import open_store
 from tickwork.cli.words import in_zone, say_clock_change, say_distance, say_tick, say_time
-from tickwork.clock import MICROSECOND
+from tickwork.clock import END, MICROSECOND
 from tickwork.triggers import Trigger, make_trigger
 from tickwork.triggers.base import zone_of
 from tickwork.triggers.clock_changes import clock_changes
@@ -106,9 +106,8 @@ def _print_ticks(ticks: list[Tick], zone: str | None, now: datetime) -> int:
 
 def _show_difference(asked: Asked, options: argparse.Namespace) -> int:
     other = read_trigger(options.compare, asked.zone).anchored(asked.after, options.seed)
-    found = compare(
-        asked.trigger, other, after=asked.after, until=asked.after + timedelta(days=options.days), timezone=asked.zone
-    )
+    until = asked.after + min(timedelta(days=options.days), END - asked.after)
+    found = compare(asked.trigger, other, after=asked.after, until=until, timezone=asked.zone)
     if options.json:
         return print_json(_difference_record(found))
     if not found:

@@ -91,5 +91,9 @@ def check_part(trigger: object, owner: str) -> None:
         raise TriggerError(f"{owner}: expected at most {MAX_DEPTH} triggers within each other, got more: combine fewer")
 
 
-def _depth(trigger: Trigger) -> int:
-    return 1 + max(map(_depth, parts(trigger)), default=0)
+def _depth(trigger: Trigger, known: dict[int, int] | None = None) -> int:
+    """How deep it is; each trigger is looked at once, however often it is used."""
+    known = {} if known is None else known
+    if id(trigger) not in known:
+        known[id(trigger)] = 1 + max((_depth(part, known) for part in parts(trigger)), default=0)
+    return known[id(trigger)]

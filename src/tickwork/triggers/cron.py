@@ -30,6 +30,7 @@ from tickwork.triggers.instants import (
 )
 from tickwork.triggers.zones import AREA_BITS, DAY, LAST_SECOND, LONGEST_LEAP, Zone, find_zone
 
+LONGEST_TEXT = 3_000
 MAX_SEGMENTS = 400
 """How many segments one search looks at. In so many, each kind of year has met each rule of a zone: where every
 match falls into a gap then, it always will."""
@@ -111,6 +112,8 @@ class CronTrigger:
             start, end = read_bounds(start_date, end_date, zone.key)
         if seed is not None and not isinstance(seed, str):
             raise TriggerError(f"seed: expected a string such as a job's id, got {seed!r}")
+        if not (dialect is None or isinstance(dialect, str)) or not (seconds is None or isinstance(seconds, str)):
+            raise TriggerError(f"dialect, seconds: expected words or None, got {dialect!r}, {seconds!r}")
         given = (year, month, day, week, day_of_week, hour, minute, second)
         if isinstance(crontab, str) and given == NO_FIELDS:
             fields = read_crontab(crontab, dialect, seconds, seed)
@@ -150,6 +153,8 @@ class CronTrigger:
     @classmethod
     def from_text(cls, text: str) -> Self:
         """The cron whose `str` this is."""
+        if len(text) > LONGEST_TEXT:
+            raise TriggerError(f"cron: expected a text of at most {LONGEST_TEXT} characters, got {len(text)}")
         match = TEXT.fullmatch(text)
         if match is None:
             raise TriggerError(f"cron: expected a text such as 'cron 0 3 * * mon-fri, Asia/Seoul', got {text!r}")

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 
 from tickwork.clock import BEGINNING, END, EPOCH, MICROSECOND
 from tickwork.errors import TriggerError
-from tickwork.triggers.base import Trigger, check_part, innermost
+from tickwork.triggers.base import Trigger, check_part, innermost, parts
 from tickwork.triggers.date import DateTrigger
 from tickwork.triggers.filtered import FilteredTrigger
 from tickwork.triggers.instants import naive_instant, read_instant
@@ -71,8 +71,7 @@ class JitteredTrigger:
         keep(self, "jitter", jitter)
         keep(self, "seed", seed)
         keep(self, "after", after)
-        inside = trigger.trigger if isinstance(trigger, FilteredTrigger) else trigger
-        keep(self, "_end", getattr(inside, "end_date", None) or END)
+        keep(self, "_end", _end_of(trigger) or END)
         keep(self, "_filter", trigger if isinstance(trigger, FilteredTrigger) else None)
         keep(
             self,
@@ -188,6 +187,14 @@ class JitteredTrigger:
 
 
 ALL_BITS = (1 << BITS) - 1
+
+
+def _end_of(trigger: Trigger) -> datetime | None:
+    """The end_date of a trigger, or the latest of those it is made of. None: there is none."""
+    own: datetime | None = getattr(trigger, "end_date", None)
+    ends = [_end_of(part) for part in parts(trigger)] if own is None else [own]
+    known = [end for end in ends if end is not None]
+    return max(known) if ends and len(known) == len(ends) else None
 
 
 def _mixed(number: int) -> int:
