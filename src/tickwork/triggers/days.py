@@ -13,6 +13,7 @@ from typing import NamedTuple
 MAX_YEARS = 1 << 14
 """Years kept, of all crons together: 150 bytes each."""
 
+EVERY_MONTH = (1 << 13) - 2
 EVERY_WEEK = (1 << 54) - 2
 EVERY_YEAR = (1 << 10_000) - (1 << 1970)
 EVERY_SEVENTH = sum(1 << 7 * week for week in range(54))
@@ -90,6 +91,12 @@ class Calendar(NamedTuple):
     weekdays: Days
     either_day: bool
     """Whether one of `days` and `weekdays` is enough."""
+
+
+def is_every_day(calendar: Calendar) -> bool:
+    """Whether it leaves out no day, as that of nearly every cron of an hour or less."""
+    months, weeks, days, weekdays, _ = calendar
+    return days is EVERY_DAY and weekdays is EVERY_DAY and months == EVERY_MONTH and weeks == EVERY_WEEK
 
 
 @lru_cache(MAX_YEARS)

@@ -14,6 +14,7 @@ from tickwork.triggers.days import (
     EVERY_WEEK,
     EVERY_YEAR,
     Calendar,
+    is_every_day,
     kind_of,
     lowest,
     matching_days,
@@ -41,11 +42,22 @@ MAX_BLOCKS = 64  # of one pattern: 180 years, at 200 bytes a block
 class Pattern:
     """Years, a calendar, hours, minutes and seconds, which must all match."""
 
-    __slots__ = ("_blocks", "_calendar", "_first_of_day", "_first_of_hour", "_hours", "_minutes", "_seconds", "_years")
+    __slots__ = (
+        "_blocks",
+        "_calendar",
+        "_daily",
+        "_first_of_day",
+        "_first_of_hour",
+        "_hours",
+        "_minutes",
+        "_seconds",
+        "_years",
+    )
 
     def __init__(self, years: int, calendar: Calendar, hours: int, minutes: int, seconds: int) -> None:
         self._years = years
         self._calendar = calendar
+        self._daily = years is EVERY_YEAR and is_every_day(calendar)
         self._hours = upcoming(hours, 24)
         self._minutes = upcoming(minutes, 60)
         self._seconds = upcoming(seconds, 60)
@@ -66,11 +78,12 @@ class Pattern:
         if not 0 <= second < DAY:
             day += second // DAY
             second %= DAY
-        days = self._blocks.get(day >> BLOCK_BITS, 0) >> (day & WITHIN_BLOCK)
-        if not days & 1:
-            found = day + (days & -days).bit_length() - 1 if days else self._day_from(day)
-            if found != day:
-                return found, self._first_of_day
+        if not self._daily:
+            days = self._blocks.get(day >> BLOCK_BITS, 0) >> (day & WITHIN_BLOCK)
+            if not days & 1:
+                found = day + (days & -days).bit_length() - 1 if days else self._day_from(day)
+                if found != day:
+                    return found, self._first_of_day
 
         hours, minutes = self._hours, self._minutes
         minute = second // 60
