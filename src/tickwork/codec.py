@@ -79,6 +79,8 @@ def read_definition(text: str) -> dict[str, Any]:
 
 
 def _write_retry(retry: Retry) -> dict[str, Any]:
+    if retry is ONCE:
+        return {}
     written = {name: getattr(retry, name) for name in RETRY_FIELDS}
     return {
         name: value // MICROSECOND if isinstance(value, timedelta) else value

@@ -42,7 +42,7 @@ from tickwork.events import (
     SchedulerStopped,
 )
 from tickwork.executors.base import Executor
-from tickwork.executors.call import MAX_REASON_LENGTH, inside_run, keep_arguments
+from tickwork.executors.call import MAX_REASON_LENGTH, inside_run, is_async, is_generator, keep_arguments
 from tickwork.executors.injection import Surroundings
 from tickwork.executors.threads import ThreadExecutor
 from tickwork.job import NO_ARGUMENTS, Job, check_job
@@ -757,7 +757,7 @@ def _named(func: Function | str) -> tuple[str, Function]:
         raise InvalidJobError(
             f"func: expected a function or 'module:qualname', got {func!r}: pass it without calling it"
         )
-    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+    if is_generator(function):
         raise InvalidJobError(
             f"func: expected a function that does its work when it is called, got the generator function {ref!r}: "
             "return instead of yield, or loop over it in another function"
@@ -792,7 +792,7 @@ def _anchored(job: Job) -> Job:
 
 
 def _usual_executor(func: Function) -> str:
-    return "asyncio" if inspect.iscoroutinefunction(func) else "threads"
+    return "asyncio" if is_async(func) else "threads"
 
 
 def _given(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -240,6 +240,22 @@ def is_async(func: Function) -> bool:
     return inspect.iscoroutinefunction(func)
 
 
+@lru_cache(10_000)
+def is_generator(func: Function) -> bool:
+    """Whether a call of *func* runs nothing of it."""
+    return inspect.isgeneratorfunction(func) or inspect.isasyncgenfunction(func)
+
+
+@lru_cache(10_000)
+def takes_nothing(func: Function) -> bool:
+    """Whether *func* can be called without arguments."""
+    try:
+        signature(func).bind()
+    except TypeError:
+        return False
+    return True
+
+
 @dataclass(frozen=True, slots=True)
 class Wants:
     """What a function is to be given."""
@@ -285,7 +301,10 @@ def keep_arguments(
 
     InvalidJobError if the function could not be called with them, or asks for what no job can be given.
     """
-    arguments = wants_of(func).arguments
+    wants = wants_of(func)
+    if not args and not kwargs and wants.nothing and takes_nothing(func) and isinstance(args, list | tuple):
+        return (), {}
+    arguments = wants.arguments
     kept_args, kept_kwargs = arguments.keep(args, kwargs)
     check_arguments(func, kept_args, kept_kwargs)
     arguments.check(kept_args, kept_kwargs)
