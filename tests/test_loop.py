@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,7 @@ from tests.nodes import FlakyStore, Node, advance
 from tests.samples import EVERY_MINUTE, HOUR, MINUTE, NOW, SECOND, make_job, make_run, next_version
 
 from tickwork import plan
+from tickwork.errors import StoreUnavailableError
 from tickwork.events import JobFired, RunSettled, RunStarted, StoreLost, StoreRecovered
 from tickwork.executors.call import RunContext
 from tickwork.job import Job
@@ -624,6 +626,35 @@ def test_a_job_whose_runs_are_lost_too_often_is_paused_too(open_store: OpenStore
 
 
 # outages of the store
+
+
+def test_leases_whose_renewal_could_not_be_committed_are_renewed_at_once_when_it_can(
+    clock: VirtualClock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A round that was undone renewed nothing; with a third of a lease between two tries, a second would come too late."""
+    store = SQLiteStore(tmp_path / "jobs.db", clock=clock)
+    store.open()
+    store.add([make_job(trigger=DateTrigger(NOW))])
+    node = Node(store)
+    node.tick()
+    together = store.together
+
+    @contextmanager
+    def undone() -> Iterator[None]:
+        with together():
+            yield
+            raise StoreUnavailableError("disk full")
+
+    clock.advance(LEASE / 3)
+    monkeypatch.setattr(store, "together", undone)
+    node.tick()
+    monkeypatch.setattr(store, "together", together)
+    advance(clock, SECOND, node)
+
+    (run,) = store.runs()
+    assert run.lease_until is not None
+    assert run.lease_until > NOW + LEASE / 3 + LEASE
+    store.close()
 
 
 @pytest.mark.parametrize("down", ["before", "after"])

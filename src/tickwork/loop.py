@@ -70,6 +70,9 @@ class Round:
     taken: dict[str, list[Call]] = field(default_factory=dict)
     """The calls that were fired or claimed, by executor."""
     events: list[Event] = field(default_factory=list)
+    renewed: list[tuple[Call, Run]] = field(default_factory=list)
+    renew_at: datetime | None = None
+    """When leases are to be renewed next. None: they were not, in this round."""
 
 
 class Loop:
@@ -215,12 +218,11 @@ class Loop:
         if calls:
             asked = {call.run.id: call for call in calls}
             renewed = self.store.renew([_as_it_stands(call) for call in calls], self.clock.now() + self.timing.lease)
-            for run in renewed:
-                asked.pop(run.id).run = run
+            self._round.renewed = [(asked.pop(run.id), run) for run in renewed]
             for call in asked.values():
                 self._check_ownership(call)
         if time_to_renew:
-            self._renew_at = now + self.timing.lease / 3
+            self._round.renew_at = now + self.timing.lease / 3
 
     def reap_lost_runs(self, now: datetime) -> None:
         """Close the runs of nodes that stopped renewing them, unless it was the store that let no node renew."""
@@ -276,6 +278,9 @@ class Loop:
     def keep_what_was_written(self) -> None:
         """The round's commit is done: let go of what has ended, and hold what was taken until its time."""
         done = self._round
+        for call, run in done.renewed:
+            call.run = run
+        self._renew_at = done.renew_at or self._renew_at
         for _ in range(done.settled):
             self._reports.popleft()
         self._calls.difference_update(done.ended)

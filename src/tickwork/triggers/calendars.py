@@ -24,11 +24,11 @@ from operator import or_
 from typing import NamedTuple, Protocol, TypeAlias
 
 from tickwork.errors import TriggerError, did_you_mean
+from tickwork.triggers.dialects import WEEKDAYS
 from tickwork.triggers.pattern import DAY_ZERO, NEVER
 from tickwork.triggers.zones import DAY
 
 WALL_ZERO = datetime(1970, 1, 1)  # noqa: DTZ001  (walls have no zone)
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 FULL_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MAX_DATES = 10_000
 TIME = r"\d{1,2}:\d\d(?::\d\d)?"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import assert_never
 
-from tickwork.triggers.calendars import WEEKDAYS
+from tickwork.triggers.dialects import WEEKDAYS
 from tickwork.triggers.said import LAST, At, DayOfMonth, Each, MonthDay, NearestWeekday, NthWeekday, Said, Spread, Times
 
 NAMES = "월화수목금토일"

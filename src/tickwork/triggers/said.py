@@ -10,23 +10,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
-from tickwork.triggers.calendars import WEEKDAYS
+from tickwork.triggers.dialects import MONTHS, NICKNAMES, WEEKDAYS
 
 MAX_TIMES = 6
 """More times of the day than these are no sentence."""
 FIELDS = ("year", "month", "day", "week", "day_of_week", "hour", "minute", "second")
 FIVE = ("minute", "hour", "day", "month", "day_of_week")
 QUARTZ = ("second", *FIVE, "year")
-MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-NICKNAMES = {
-    "@yearly": "0 0 1 1 *",
-    "@annually": "0 0 1 1 *",
-    "@monthly": "0 0 1 * *",
-    "@weekly": "0 0 * * sun",
-    "@daily": "0 0 * * *",
-    "@midnight": "0 0 * * *",
-    "@hourly": "0 * * * *",
-}
 MONDAYS = {"debian": 1, "celery": 1, "apscheduler": 0, "quartz": 2}
 """What number each dialect gives to Monday."""
 LAST = -1
