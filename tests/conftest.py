@@ -1,11 +1,53 @@
-"""What all tests share: the laws explain their failures, and Hypothesis looks at no stopwatch."""
+"""What all tests share: the laws explain their failures, Hypothesis looks at no stopwatch, and one server serves all."""
 
 from __future__ import annotations
 
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
 import pytest
 from hypothesis import settings
+from tests.servers import PostgreSQLServer, drop_database, new_database
 
 pytest.register_assert_rewrite("tests.stores.laws", "tests.executors.laws")
 
 settings.register_profile("tickwork", deadline=None)  # a slow machine is not a bug
 settings.load_profile("tickwork")
+
+
+@pytest.fixture(scope="session")
+def postgresql_database() -> Iterator[str]:
+    """The URL of an empty database, which all tests of this process share."""
+    given = os.environ.get("TICKWORK_TEST_POSTGRESQL_URL")
+    if given is not None:
+        url = new_database(given)
+        yield url
+        drop_database(url)
+    else:
+        with PostgreSQLServer() as server:
+            yield server.url()
+
+
+@pytest.fixture
+def postgresql_url(postgresql_database: str) -> Iterator[str]:
+    """The URL of a store in a schema of its own, which goes with the test."""
+    schema = f"test_{secrets.token_hex(6)}"
+    yield f"{postgresql_database}?schema={schema}"
+    with psycopg.connect(postgresql_database, autocommit=True) as connection:
+        connection.execute(f'drop schema if exists "{schema}" cascade'.encode())
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str | None:
+    """The URL of an empty store, of each kind in turn. None: memory."""
+    match request.param:
+        case "memory":
+            return None
+        case "sqlite":
+            return f"sqlite:///{tmp_path / 'jobs.db'}"
+        case _:
+            url: str = request.getfixturevalue("postgresql_url")
+            return url

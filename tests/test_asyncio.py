@@ -7,7 +7,6 @@ import inspect
 import secrets
 import threading
 from collections.abc import Coroutine, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,11 +32,12 @@ def stage() -> Iterator[Stage]:
     del deeds.STAGES[stage.name]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def scheduler(request: pytest.FixtureRequest, tmp_path: Path, stage: Stage) -> AsyncIOScheduler:
-    scheduler = AsyncIOScheduler(f"sqlite:///{tmp_path / 'jobs.db'}" if request.param == "sqlite" else None)
+@pytest.fixture
+def scheduler(store_url: str | None, stage: Stage) -> Iterator[AsyncIOScheduler]:
+    scheduler = AsyncIOScheduler(store_url)
     stage.scheduler = scheduler
-    return scheduler
+    yield scheduler
+    scheduler._store.close()
 
 
 def run(story: Coroutine[Any, Any, None]) -> None:

@@ -16,9 +16,9 @@ from tickwork.loop import Timing
 from tickwork.pruning import FEW_ROWS, JOBS, REST, ROWS, Pruning
 from tickwork.retention import Retention
 from tickwork.run import RunState
+from tickwork.stores import make_store
 from tickwork.stores.base import Pruned, Store
 from tickwork.stores.memory import MemoryStore
-from tickwork.stores.sqlite import SQLiteStore
 from tickwork.testing import ManualScheduler, VirtualClock
 from tickwork.triggers import DateTrigger, IntervalTrigger
 
@@ -31,11 +31,9 @@ def clock() -> VirtualClock:
     return VirtualClock(NOW)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, clock: VirtualClock, tmp_path: Path) -> Iterator[Store]:
-    store: Store = (
-        MemoryStore(clock=clock) if request.param == "memory" else SQLiteStore(tmp_path / "jobs.db", clock=clock)
-    )
+@pytest.fixture
+def store(store_url: str | None, clock: VirtualClock) -> Iterator[Store]:
+    store = make_store(store_url, clock=clock)
     store.open()
     yield store
     store.close()

@@ -50,10 +50,10 @@ def stage() -> Iterator[Stage]:
     del deeds.STAGES[stage.name]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def make_scheduler(request: pytest.FixtureRequest, tmp_path: Path, stage: Stage) -> Iterator[MakeScheduler]:
+@pytest.fixture
+def make_scheduler(store_url: str | None, stage: Stage) -> Iterator[MakeScheduler]:
     """Makes schedulers on one store, and ends those that still run."""
-    store: Any = f"sqlite:///{tmp_path / 'jobs.db'}" if request.param == "sqlite" else MemoryStore()
+    store: Any = MemoryStore() if store_url is None else store_url
     made: list[BackgroundScheduler] = []
 
     def make_scheduler(**options: Any) -> BackgroundScheduler:
@@ -225,10 +225,10 @@ def test_a_job_that_raises_has_failed_and_is_tried_again(scheduler: BackgroundSc
 def test_an_interval_goes_on(scheduler: BackgroundScheduler) -> None:
     ledger = Ledger(scheduler)
 
-    job = scheduler.add_job(deeds.nothing, "interval", seconds=0.02)
+    job = scheduler.add_job(deeds.nothing, "interval", seconds=0.1)
 
     runs = [ledger.next() for _ in range(3)]
-    assert [(run.fire_time - job.anchored_at) / timedelta(seconds=0.02) for run in runs] == [1, 2, 3]
+    assert [(run.fire_time - job.anchored_at) / timedelta(seconds=0.1) for run in runs] == [1, 2, 3]
 
 
 def test_what_a_job_returns_raises_or_reports_cannot_stop_the_schedule(
@@ -1058,7 +1058,7 @@ def test_a_job_of_another_programs_executor_can_be_changed_here(make_scheduler: 
         ({"store": "sqlite://jobs.db"}, StoreURLError, "got 'sqlite://jobs.db'"),
         ({"store": "sqlite:///:memory:"}, StoreURLError, "got 'sqlite:///:memory:'"),
         ({"store": "sqlite:///"}, StoreURLError, "got 'sqlite:///'"),
-        ({"store": "postgresql://me:secret@host/db"}, StoreURLError, r"postgresql:// is not built yet; .*got 'postgresql://\*\*\*@host/db'"),
+        ({"store": "redis://me:secret@host/db"}, StoreURLError, r"redis:// is not built yet; .*got 'redis://\*\*\*@host/db'"),
         ({"store": Path("jobs.db")}, StoreURLError, "or a store, got .*Path"),
     ],
 )  # fmt: skip

@@ -6,7 +6,6 @@ import asyncio
 import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from tests import deeds
@@ -30,9 +29,9 @@ def stage() -> Iterator[Stage]:
     del deeds.STAGES[stage.name]
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def scheduler(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ManualScheduler]:
-    scheduler = ManualScheduler(f"sqlite:///{tmp_path / 'jobs.db'}" if request.param == "sqlite" else None, start=START)
+@pytest.fixture
+def scheduler(store_url: str | None) -> Iterator[ManualScheduler]:
+    scheduler = ManualScheduler(store_url, start=START)
     yield scheduler
     if scheduler.running:
         scheduler.shutdown()

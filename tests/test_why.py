@@ -20,9 +20,9 @@ from tickwork.plan import COALESCED
 from tickwork.policies import Overlap, Retry
 from tickwork.run import Failed, Lost, Origin, Progress, RunState
 from tickwork.scheduler import BackgroundScheduler, Scheduler
+from tickwork.stores import make_store
 from tickwork.stores.base import Store
 from tickwork.stores.memory import MemoryStore
-from tickwork.stores.sqlite import SQLiteStore
 from tickwork.testing import ManualScheduler, VirtualClock
 from tickwork.triggers import (
     AnyOf,
@@ -58,11 +58,9 @@ def clock() -> VirtualClock:
     return VirtualClock(NOW)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, clock: VirtualClock, tmp_path: Path) -> Iterator[Store]:
-    store: Store = (
-        MemoryStore(clock=clock) if request.param == "memory" else SQLiteStore(tmp_path / "jobs.db", clock=clock)
-    )
+@pytest.fixture
+def store(store_url: str | None, clock: VirtualClock) -> Iterator[Store]:
+    store = make_store(store_url, clock=clock)
     store.open()
     yield store
     store.close()

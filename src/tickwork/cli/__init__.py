@@ -18,7 +18,7 @@ from tickwork import __version__
 from tickwork.cli.arguments import STATES, Parser, check_command, check_text, day, duration, seconds, state, whole
 from tickwork.cli.changing import cancel, pause, prune, remove, resume, run_now
 from tickwork.cli.previewing import show_next
-from tickwork.cli.reading import show_jobs, show_runs, show_why
+from tickwork.cli.reading import show_jobs, show_runs, show_schema, show_why
 from tickwork.cli.running import run
 from tickwork.cli.serving import serve
 from tickwork.cli.tables import plain_text
@@ -133,6 +133,12 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     option("--age", type=duration, metavar="LENGTH", help="such as 30d, 12h or '1w 12h'")
     count = partial(whole, least=1, most=MAX_COUNT)
     option("--count", type=count, metavar="N", help="how many rows each job keeps")
+
+    option = command("schema", show_schema, ("kind", "KIND", "postgresql"))
+    option("--schema", metavar="NAME", help="where the tables go; default: the first of the search path")
+    option(
+        "--after", type=partial(whole, least=0, most=999), default=0, metavar="VERSION", help="of the tables there are"
+    )
 
     check_text(arguments)
     check_command(arguments, commands.choices)

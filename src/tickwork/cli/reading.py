@@ -8,6 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 
+from tickwork.cli.arguments import UsageError
 from tickwork.cli.records import answer_record, job_record, print_json, run_record
 from tickwork.cli.tables import plain_text, print_table
 from tickwork.cli.targets import open_store
@@ -43,6 +44,18 @@ def show_runs(options: argparse.Namespace) -> int:
     if options.json:
         return print_json([run_record(run) for run in runs])
     return _print_runs(runs, "UTC" if options.utc else None)
+
+
+def show_schema(options: argparse.Namespace) -> int:
+    """Print the SQL that makes the tables of a PostgreSQL store, or brings older ones up to date."""
+    if options.kind != "postgresql":
+        raise UsageError(f"expected postgresql, got {options.kind!r}: a SQLite file makes its tables itself")
+    try:
+        from tickwork.stores.postgresql.schema import script  # noqa: PLC0415  only who asks for it needs psycopg
+    except ImportError as error:
+        raise UsageError(f"expected psycopg 3, got {error}: pip install 'tickwork[postgresql]'") from None
+    print(script(options.schema, options.after), end="")
+    return 0
 
 
 def show_why(options: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""Where jobs and runs live: in memory, or in a SQLite file that several processes share."""
+"""Where jobs and runs live: in memory, in a SQLite file that several processes share, or on a PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ from tickwork.clock import Clock
 from tickwork.errors import StoreURLError
 from tickwork.stores.base import Store
 
-FORMS = "None (memory), 'sqlite:///jobs.db' (relative to the working directory) or 'sqlite:////var/lib/app/jobs.db'"
+FORMS = (
+    "None (memory), 'sqlite:///jobs.db' (relative to the working directory), 'sqlite:////var/lib/app/jobs.db' "
+    "or 'postgresql://user:password@host/database'"
+)
 
 
 def make_store(url: str | Store | None, *, clock: Clock | None = None) -> Store:
@@ -22,7 +25,15 @@ def make_store(url: str | Store | None, *, clock: Clock | None = None) -> Store:
             raise StoreURLError(f"store: expected {FORMS}, or a store, got {url!r}")
         return url
     scheme, _, rest = url.partition("://")
-    if scheme in ("postgresql", "postgres", "redis", "rediss", "valkey"):
+    if scheme in ("postgresql", "postgres"):
+        return _postgresql(url, clock)
+    dialect, _, driver = scheme.partition("+")
+    if dialect in ("postgresql", "postgres"):
+        raise StoreURLError(
+            f"store: expected postgresql://, got {_masked(url)!r}: leave out '+{driver}'; tickwork brings "
+            f"its own driver, which blocks no event loop"
+        )
+    if scheme in ("redis", "rediss", "valkey"):
         raise StoreURLError(f"store: {scheme}:// is not built yet; expected {FORMS}, got {_masked(url)!r}")
     if scheme != "sqlite" or not rest.startswith("/") or not rest.strip("/") or "?" in rest or ":memory:" in rest:
         raise StoreURLError(f"store: expected {FORMS}, got {_masked(url)!r}")
@@ -31,8 +42,18 @@ def make_store(url: str | Store | None, *, clock: Clock | None = None) -> Store:
     return SQLiteStore(Path(rest[1:]), clock=clock)
 
 
+def _postgresql(url: str, clock: Clock | None) -> Store:
+    try:
+        from tickwork.stores.postgresql import PostgreSQLStore  # noqa: PLC0415
+    except ImportError as error:  # also when there is a psycopg, but nothing that speaks to libpq
+        raise StoreURLError(
+            f"store: expected psycopg 3 for {_masked(url)!r}, got {error}: pip install 'tickwork[postgresql]'"
+        ) from None
+    return PostgreSQLStore(url, clock=clock)
+
+
 def _masked(url: str) -> str:
-    """The URL without its user and password, for an error that may be logged."""
+    """The URL without its user, password and options, for an error that may be logged."""
     scheme, separator, rest = url.partition("://")
-    _, at, host = rest.rpartition("@")
+    _, at, host = rest.partition("?")[0].rpartition("@")
     return f"{scheme}{separator}{'***@' if at else ''}{host}"

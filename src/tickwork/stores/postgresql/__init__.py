@@ -1,0 +1,648 @@
+"""The store on a PostgreSQL server, which any number of machines share.
+
+What a change was decided on is locked before it is read by a statement of its own: one statement that locked, read and
+wrote would decide on what it saw before it waited for the lock. Versions are compared all the same.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import threading
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import NamedTuple, TypeVar
+
+from tickwork.clock import MICROSECOND, Clock, from_micros, to_micros
+from tickwork.codec import read_instant, read_retention, write_definition, write_instant
+from tickwork.errors import JobNotFoundError, RunNotFoundError
+from tickwork.job import Job
+from tickwork.plan import Change, Hold, Settlement
+from tickwork.retention import Retention
+from tickwork.run import Run, RunKey, RunState
+from tickwork.stores.base import Claim, Decide, Outlook, Pruned
+from tickwork.stores.postgresql import statements as sql
+from tickwork.stores.postgresql.address import Address
+from tickwork.stores.postgresql.doorbell import Doorbell, channel_of, may_be_due_soon
+from tickwork.stores.postgresql.joining import add_jobs, add_jobs_async, taken
+from tickwork.stores.postgresql.rows import (
+    Arrays,
+    Row,
+    advanced_jobs,
+    cancelled_running,
+    cancelled_waiting,
+    definitions,
+    ends_plainly,
+    integers,
+    is_held_plainly,
+    job_arrays,
+    plain_texts,
+    read_job,
+    read_run,
+    read_versions,
+    renewed_runs,
+    run_arrays,
+    run_keys,
+    settled_runs,
+    succeeded_runs,
+    text,
+    texts,
+    updated_job,
+)
+from tickwork.stores.postgresql.schema import upgrade
+from tickwork.stores.postgresql.server import Glance, Server, Session
+from tickwork.stores.postgresql.server_clock import ServerClock
+from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Evidence, Silence, end_of, of_its_time, rows_at
+
+__all__ = ["PostgreSQLStore", "add_jobs", "add_jobs_async"]
+
+MAX_CACHED_DEFINITIONS = 20_000
+REMOVED_JOBS = 100
+"""Of how many removed jobs that had the same id the runs are shown."""
+SILENCE_SCAN = 10_000
+"""How far back in the ledger a sign of a node is looked for before a fire time that did not run."""
+MAX_MANUAL_RUNS = 100
+"""How many runs that someone asked for within one second are told of."""
+NEVER = -(2**63)
+"""Before all instants."""
+OPEN = frozenset({RunState.PENDING, RunState.RUNNING})
+
+T = TypeVar("T")
+
+log = logging.getLogger("tickwork.store")
+
+
+class PostgreSQLStore:
+    """Jobs and runs in the PostgreSQL database that *url* names; docs/stores.md has its options.
+
+    What is due is decided by the server's clock. Nodes wake each other by LISTEN and NOTIFY, except behind a pooler.
+    Raises StoreURLError.
+    """
+
+    _process: int
+    _opened: bool
+    _server: Server
+    _doorbell: Doorbell | None
+    _definitions: dict[int, Job]
+    _executors: tuple[str, ...]
+
+    def __init__(self, url: str, *, clock: Clock | None = None) -> None:
+        self._address = Address.parse(url)
+        self.location = self._address.location
+        self._own_clock = ServerClock() if clock is None else None
+        self.clock: Clock = clock or self._own_clock or ServerClock()
+        self._name = secrets.token_hex(8)
+        self._make_afresh()
+
+    def open(self, ring: Callable[[], None] | None = None) -> None:
+        self._check_process()
+        if not self._opened:
+            try:
+                with self._server.writing() as session:
+                    assert self._server.schema is not None
+                    upgrade(session, self.location, self._server.schema, create=self._address.create)
+            except BaseException:
+                self.close()
+                raise
+            self._opened = True
+        if ring is not None:
+            self._close_doorbell()
+            if self._server.pooled:
+                log.info(
+                    "nodes on %s cannot wake each other behind a pooler: news is noticed within a poll", self.location
+                )
+            else:
+                self._doorbell = Doorbell(self._server.connect, self._channel, self._name, ring)
+
+    def close(self) -> None:
+        self._check_process()
+        self._opened = False
+        self._close_doorbell()
+        self._server.close()
+
+    def together(self) -> AbstractContextManager[object]:
+        self._check_process()
+        return self._server.together()
+
+    # what the user owns
+
+    def add(self, jobs: Sequence[Job]) -> None:
+        with self._writing(in_parts=True) as session:
+            _insert(session, jobs)
+            if any(may_be_due_soon(job, self.clock.now()) for job in jobs):
+                self._ring_others(session)
+        self._keep(jobs)
+
+    def get(self, job_id: str) -> Job:
+        with self._reading() as session:
+            row = session.select_one(sql.SELECT_JOB, text(job_id))
+            known = session.select(sql.SOME_IDS) if row is None else ()
+        if row is None:
+            raise JobNotFoundError(job_id, [id for (id,) in known])
+        return read_job(row)
+
+    def jobs(self, *, ids: Collection[str] | None = None, after: str = "", limit: int | None = None) -> Sequence[Job]:
+        with self._reading() as session:
+            if ids is None:
+                rows = session.select(sql.SELECT_ALL_JOBS, text(after), limit)
+            else:
+                rows = session.select(sql.SELECT_JOBS, texts(ids), text(after), limit)
+        return [read_job(row) for row in rows]
+
+    def save(self, changes: Sequence[Change]) -> Sequence[Change]:
+        with self._writing() as session:
+            won = [change for change in changes if _save(session, change)]
+            if won:
+                self._ring_others(session)
+        return won
+
+    def remove(self, job_ids: Collection[str] | None = None) -> Sequence[Job]:
+        now = to_micros(self.clock.now())
+        with self._writing() as session:
+            locked = (
+                session.select(sql.LOCK_ALL_JOBS) if job_ids is None else session.select(sql.LOCK_JOBS, texts(job_ids))
+            )
+            uids = integers(uid for (uid,) in locked)
+            jobs = [read_job(row) for row in session.select(sql.SELECT_JOBS_BY_UID, uids)]
+            if jobs:
+                session.execute(sql.DELETE_JOBS, uids)
+                session.execute(sql.CANCEL_PENDING, uids, now)
+                noted = integers(job.uid for job in jobs), texts(job.id for job in jobs)
+                session.execute(sql.NOTE_REMOVAL, *noted, now)
+        return jobs
+
+    # the walk of a fire time
+
+    def fire(
+        self, decide: Decide, *, executor: str, until: datetime, limit: int, skip: Collection[int] = ()
+    ) -> Sequence[Change]:
+        end = to_micros(until)
+        glance = self._glance()
+        if glance is not None and executor in glance.fire_at and not _has_come(glance.fire_at[executor], end):
+            return []
+        with self._turn, self._writing() as session:
+            now = self.clock.now()
+            due = session.select(sql.SELECT_DUE, executor, end, integers(skip), limit)
+            if not due:
+                return []
+            active = _active_runs(session, [row[0] for row in due])
+            written = _advance(session, decide(self._due_jobs(session, due), active, now))
+            if any(change.cancelled or any(run.state is RunState.PENDING for run in change.runs) for change in written):
+                self._ring_others(session)
+            elif glance is not None:  # nothing was written that it did not see, but for this executor
+                self._look_again_later(glance, executor)
+        return written
+
+    def claim(self, hold: Hold, *, executor: str, limit: int, skip: Collection[int] = ()) -> Sequence[Claim]:
+        now = to_micros(self.clock.now())
+        glance = self._glance()
+        if glance is not None and not _has_come(glance.claim_at, now):
+            return []
+        with self._turn, self._writing() as session:
+            locked = session.select(sql.SELECT_CLAIMABLE_JOBS, now, executor, integers(skip), limit)
+            if not locked:
+                return []
+            uids = integers(uid for (uid,) in locked)
+            held = [
+                run._replace(
+                    version=run.version + 1, state=RunState.RUNNING, node=hold.node, lease_until=hold.lease_until
+                )
+                for run in _startable(session.select(sql.SELECT_PENDING, uids, now), limit)
+            ]
+            jobs = {job.uid: job for job in self._read_definitions(session, {run.job_uid for run in held})}
+            keys = *run_keys(held), read_versions(held)
+            won = _won(held, session.select_one(sql.CLAIM_RUNS, *keys, hold.node, to_micros(hold.lease_until)))
+            return [Claim(jobs[run.job_uid], run) for run in won]
+
+    def renew(self, runs: Sequence[Run], lease_until: datetime) -> Sequence[Run]:
+        renewed = [run._replace(version=run.version + 1, lease_until=lease_until) for run in runs]
+        with self._writing() as session:
+            keys = *run_keys(renewed), read_versions(renewed)
+            return _won(
+                renewed, session.select_one(sql.RENEW_RUNS, *keys, to_micros(lease_until), *renewed_runs(renewed))
+            )
+
+    def lost(self, limit: int) -> Sequence[Run]:
+        now, glance = to_micros(self.clock.now()), self._glance()
+        if glance is not None and not _has_come(glance.lapse_at, now):
+            return []
+        with self._reading() as session:
+            rows = session.select(sql.SELECT_LOST, now, limit)
+        return [read_run(row) for row in rows]
+
+    def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
+        if all(one.attempt is None and ends_plainly(one.run) for one in settlements):
+            rows = succeeded_runs([one.run for one in settlements])
+            with self._writing() as session:
+                return _won(settlements, session.select_one(sql.SETTLE_SUCCEEDED_RUNS, *rows))
+        with self._writing() as session:
+            won, released = _settle(session, settlements, to_micros(self.clock.now()))
+            if released:
+                self._ring_others(session)
+        return won
+
+    def cancel(self, runs: Sequence[Run]) -> Sequence[Run]:
+        with self._writing() as session:
+            won = _cancel(session, runs)
+            if won:
+                self._ring_others(session)
+        return won
+
+    def cancelling(self, node: str) -> Sequence[Run]:
+        glance = self._glance()
+        if glance is not None and node not in glance.cancelling:
+            return []
+        with self._reading() as session:
+            return [read_run(row) for row in session.select(sql.SELECT_CANCELLING, node)]
+
+    def outlook(self, executors: Collection[str], *, after: datetime, fire_after: datetime) -> Outlook:
+        self._executors = tuple(executors) or self._executors
+        now, ahead = to_micros(after), to_micros(fire_after)
+        glance, self._server.of_this_thread.glance = self._server.of_this_thread.glance, None
+        if glance is not None and glance.fire_at.keys() >= {*executors} and _is_later(glance, executors, now, ahead):
+            fire_at = min((at for one in executors if (at := glance.fire_at[one]) is not None), default=None)
+            return Outlook(read_instant(fire_at), read_instant(glance.claim_at), read_instant(glance.lapse_at))
+        with self._reading() as session:
+            fire_at, claim_at, lapse_at, _ = self._server.learn_from(session, sql.OUTLOOK, texts(executors), ahead, now)
+        return Outlook(read_instant(fire_at), read_instant(claim_at), read_instant(lapse_at))
+
+    # what people read
+
+    def run(self, run_id: str) -> Run:
+        key = RunKey.parse(run_id)
+        with self._reading() as session:
+            row = session.select_one(
+                sql.SELECT_RUN, key.job_uid, to_micros(key.fire_time), key.origin.value, key.attempt
+            )
+        if row is None:
+            raise RunNotFoundError(run_id)
+        return read_run(row)
+
+    def runs(
+        self, *, job_id: str | None = None, states: Collection[RunState] = (), limit: int = 100, offset: int = 0
+    ) -> Sequence[Run]:
+        wanted = {*states} or {*RunState}
+        page = limit + offset
+        limits = page if wanted & OPEN else 0, page if wanted - OPEN else 0, limit, offset
+        named = texts(sorted(wanted)) if states else None
+        with self._reading() as session:
+            if job_id is not None:
+                uids = session.select(sql.SELECT_UID, text(job_id))
+                uids = uids or session.select(sql.SELECT_REMOVED_UIDS, text(job_id), REMOVED_JOBS)
+                rows = session.select(sql.SELECT_RUNS_OF_JOBS, *limits, integers(uid for (uid,) in uids), named)
+            elif named is None:
+                rows = session.select(sql.SELECT_RUNS, *limits)
+            elif RunState.SUCCEEDED in wanted:
+                rows = session.select(sql.SELECT_RUNS_IN_STATES, *limits, named)
+            else:
+                rows = session.select(sql.SELECT_UNSUCCESSFUL_RUNS, *limits, named)
+        return [read_run(row) for row in rows]
+
+    def evidence(self, job_id: str, instant: datetime) -> Evidence:
+        id, since = text(job_id), to_micros(instant) - SECOND // MICROSECOND
+        with self._reading() as session:
+            row = session.select_one(sql.SELECT_JOB, id)
+            removed = session.select(sql.SELECT_REMOVED_SINCE, id, since, MAX_NAMESAKES)
+            if row is None and not removed:
+                removed = session.select(sql.SELECT_LAST_REMOVED, id)
+            known = {uid: Evidence(job_id, None, removed_at=from_micros(at)) for uid, at in removed}
+            if row is not None:
+                job = read_job(row)
+                known[job.uid] = Evidence(job_id, job)
+            found = [_evidence(session, evidence, uid, instant) for uid, evidence in known.items()]
+            ids = () if found else session.select(sql.SOME_IDS)
+        if not found:
+            raise JobNotFoundError(job_id, [id for (id,) in ids])
+        return of_its_time(found, instant)
+
+    def prune(self, keep: Retention, *, after: int, jobs: int, rows: int) -> Pruned:
+        now = self.clock.now()
+        with self._reading() as session:
+            limits, last = _expiring(session, keep, now, after, jobs)
+        deleted = 0
+        if limits:
+            with self._writing() as session:
+                for limit in limits:
+                    deleted += _prune(session, limit, rows - deleted)
+                    if deleted == rows:
+                        return Pruned(deleted, limit.uid - 1)  # there may be more of this job
+        cutoff = keep.cutoff(now)
+        if last is None and cutoff is not None:
+            with self._writing() as session:
+                session.execute(sql.FORGET_REMOVED, to_micros(cutoff), rows)
+        return Pruned(deleted, last)
+
+    # a glance, which answers most questions of a round in which nothing has happened
+
+    def _glance(self) -> Glance | None:
+        """What the thread that is inside of `together` sees in one look; None outside: there each question is asked."""
+        together = self._server.of_this_thread.together
+        if together is None:
+            return None
+        if together.glance is None:
+            names = self._executors
+            with self._reading() as session:
+                fire_at, claim_at, lapse_at, cancelling, _ = self._server.learn_from(session, sql.GLANCE, texts(names))
+            together.glance = Glance(dict(zip(names, fire_at, strict=True)), claim_at, lapse_at, cancelling)
+        return together.glance
+
+    def _look_again_later(self, glance: Glance, executor: str) -> None:
+        """Go on with what was seen before a write that changed the fire times of one executor alone."""
+        together = self._server.of_this_thread.together
+        assert together is not None
+        others = {name: at for name, at in glance.fire_at.items() if name != executor}
+        together.glance = glance._replace(fire_at=others)
+
+    # jobs, read with as little work as the walk allows
+
+    def _due_jobs(self, session: Session, due: Sequence[Row]) -> list[Job]:
+        """The jobs of these rows; a definition that was read before is not read again."""
+        known = self._definitions
+        unknown = [uid for uid, _, revision, _, _ in due if uid not in known or known[uid].revision != revision]
+        if unknown:
+            known = {**known, **{job.uid: job for job in self._read_definitions(session, unknown)}}
+        return [
+            known[uid].standing_at(version, from_micros(next_fire_time), read_instant(last_fire_time))
+            for uid, version, _, next_fire_time, last_fire_time in due
+        ]
+
+    def _read_definitions(self, session: Session, uids: Collection[int]) -> list[Job]:
+        jobs = [read_job(row) for row in session.select(sql.SELECT_JOBS_BY_UID, integers(uids))] if uids else []
+        self._keep(jobs)
+        return jobs
+
+    def _keep(self, jobs: Collection[Job]) -> None:
+        """Remember these definitions; when there are too many, from the first again."""
+        if len(self._definitions) + len(jobs) > MAX_CACHED_DEFINITIONS:
+            self._definitions.clear()
+        self._definitions.update((job.uid, job) for job in jobs)
+
+    # the server, as this process sees it
+
+    def _make_afresh(self) -> None:
+        self._process = os.getpid()
+        self._opened = False
+        self._server = Server(self._address, self._own_clock)
+        self._doorbell = None
+        self._definitions = {}
+        self._executors = ()
+        # Of one process's threads, at firing and claiming: each would pass over the jobs that another has locked.
+        self._turn = threading.Lock()
+
+    def _check_process(self) -> None:
+        """Start anew in a forked child: a connection must not be used on both sides of a fork."""
+        if self._process != os.getpid():
+            self._left_to_parent = (self._server, self._doorbell)  # closing them would end the parent's connections
+            self._make_afresh()
+
+    def _close_doorbell(self) -> None:
+        doorbell, self._doorbell = self._doorbell, None
+        if doorbell is not None:
+            doorbell.close()
+
+    @property
+    def _channel(self) -> str:
+        assert self._server.schema is not None
+        return channel_of(self._server.schema)
+
+    def _ring_others(self, session: Session) -> None:
+        """Wake every other node that listens, when this transaction is committed."""
+        session.execute(sql.RING, self._channel, self._name)
+
+    def _writing(self, *, in_parts: bool = False) -> AbstractContextManager[Session]:
+        self._check_process()
+        return self._server.writing(in_parts=in_parts)
+
+    def _reading(self) -> AbstractContextManager[Session]:
+        self._check_process()
+        return self._server.reading()
+
+
+def _has_come(at: int | None, now: int) -> bool:
+    return at is not None and at <= now
+
+
+def _is_later(glance: Glance, executors: Collection[str], after: int, fire_after: int) -> bool:
+    """Whether all that a glance saw lies strictly after these instants, so that nothing lies hidden behind it."""
+    fires = [glance.fire_at[executor] for executor in executors]
+    return not any(_has_come(at, fire_after) for at in fires) and not (
+        _has_come(glance.claim_at, after) or _has_come(glance.lapse_at, after)
+    )
+
+
+def _insert(session: Session, jobs: Sequence[Job]) -> None:
+    """Add all of them, or raise what is wrong with one."""
+    rows = definitions(jobs)
+    if session.execute(sql.INSERT_JOBS, *job_arrays(jobs)) < len(jobs):
+        found = session.select(sql.TAKEN_IDS, texts(job.id for job in jobs), integers(job.uid for job in jobs))
+        raise taken([id for (id,) in found], jobs)
+    session.execute(sql.INSERT_DEFINITIONS, *rows)
+
+
+def _save(session: Session, change: Change) -> bool:
+    """Write *change* whole or not at all; whether its job was still at the version that was read."""
+    job = change.job
+    before = session.select_one(sql.LOCK_JOB, job.uid, job.version - 1)
+    if before is None or _known(session, run_keys(change.runs)):
+        return False
+    session.execute(sql.UPDATE_JOB, *updated_job(job))
+    _give_birth_to(session, change.runs)
+    _cancel(session, change.cancelled)
+    if before != (job.revision,):  # otherwise it stays as it was written, perhaps by a newer version
+        session.execute(sql.UPDATE_DEFINITION, job.uid, write_definition(job))
+    return True
+
+
+def _advance(session: Session, changes: Sequence[Change]) -> list[Change]:
+    """Write what was decided in this very transaction; the changes as they were written."""
+    if not changes:
+        return []
+    moved = session.execute(sql.ADVANCE_JOBS, *advanced_jobs([change.job for change in changes]))
+    assert moved == len(changes), "a job changed under its lock"
+    _cancel(session, [run for change in changes for run in change.cancelled])
+    runs = [run for change in changes for run in change.runs]
+    keys = run_keys(runs)
+    known = _known(session, keys)
+    if not known:
+        _give_birth(session, runs, keys)
+        return [*changes]
+    new = iter(place not in known for place in range(len(runs)))
+    written = [change._replace(runs=tuple(run for run in change.runs if next(new))) for change in changes]
+    _give_birth_to(session, [run for change in written for run in change.runs])
+    log.error("some fire times of %s were in the ledger already", [change.job.id for change in changes])
+    return written
+
+
+def _known(session: Session, keys: Arrays) -> set[int]:
+    """The places of those runs that were born before: promise 1, together with the lock of their jobs."""
+    return {place - 1 for (place,) in session.select(sql.KNOWN_RUNS, *keys)} if keys[0] != "{}" else set()
+
+
+def _give_birth(session: Session, runs: Sequence[Run], keys: Arrays) -> None:
+    """Write runs that were not known, nearly always under one hold."""
+    holds = {(run.node, run.lease_until) if is_held_plainly(run) else None for run in runs}
+    if len(holds) == 1 and (hold := holds.pop()) is not None:
+        node, lease_until = hold
+        ids = plain_texts([run.job_id for run in runs])
+        session.execute(sql.INSERT_HELD_RUNS, ids, *keys[:2], node, write_instant(lease_until))
+    else:
+        _give_birth_to(session, runs)
+
+
+def _give_birth_to(session: Session, runs: Sequence[Run]) -> None:
+    """Write any runs that were not known: those that have ended already apart from the others."""
+    if not runs:
+        return
+    numbers = [number for (number,) in session.select(sql.DRAW_NUMBERS, len(runs))]
+    for statement, is_open in ((sql.INSERT_OPEN_RUNS, True), (sql.INSERT_CLOSED_RUNS, False)):
+        some = [(run, number) for run, number in zip(runs, numbers, strict=True) if (run.state in OPEN) is is_open]
+        if some:
+            session.execute(statement, *run_arrays([run for run, _ in some]), integers(number for _, number in some))
+
+
+def _won(asked: Sequence[T], answer: Row | None) -> list[T]:
+    """Those of *asked* whose places a statement has returned, in one array."""
+    places = answer and answer[0]
+    if not places:
+        return []
+    return [*asked] if len(places) == len(asked) else [asked[place - 1] for place in sorted(places)]
+
+
+def _settle(session: Session, settlements: Sequence[Settlement], now: int) -> tuple[list[Settlement], bool]:
+    """Those that won, and whether any were given back. Of several that were decided on one version the first wins."""
+    first: dict[object, Settlement] = {}
+    for one in settlements:
+        first.setdefault((one.run.job_uid, one.run.fire_time, one.run.origin, one.run.attempt, one.run.version), one)
+    released = [one for one in first.values() if one.run.state is RunState.PENDING]
+    ended = [one for one in first.values() if one.run.state is not RunState.PENDING]
+    followed = [one.run.job_uid for one in first.values() if one.attempt is not None]
+    uids = {*followed, *(one.run.job_uid for one in released)}
+    # Under a lock that keeps them from being removed meanwhile: what waits for a job that is gone would wait for ever.
+    kept = {uid for (uid,) in session.select(sql.KEEP_JOBS, integers(uids))} if uids else set()
+    won: list[Settlement] = []
+    for statement, some in ((sql.SETTLE_RUNS, ended), (sql.RELEASE_RUNS, released)):
+        if some:
+            won += _won(some, session.select_one(statement, *settled_runs([one.run for one in some])))
+    attempts = [one.attempt for one in won if one.attempt is not None and one.attempt.job_uid in kept]
+    known = _known(session, run_keys(attempts))
+    _give_birth_to(session, [run for place, run in enumerate(attempts) if place not in known])
+    if orphans := uids - kept:
+        session.execute(sql.CANCEL_PENDING, integers(orphans), now)
+    written = {id(one) for one in won}
+    return [one for one in settlements if id(one) in written], bool(released)
+
+
+def _cancel(session: Session, runs: Sequence[Run]) -> list[Run]:
+    """Those that were still at the version that was read: what waits is closed, what runs is asked to end."""
+    waiting = [run for run in runs if run.state.closed]
+    running = [run for run in runs if not run.state.closed]
+    won: list[Run] = []
+    if waiting:
+        won += _won(waiting, session.select_one(sql.CANCEL_WAITING, *cancelled_waiting(waiting)))
+    if running:
+        won += _won(running, session.select_one(sql.CANCEL_RUNNING, *cancelled_running(running)))
+    written = {id(run) for run in won}
+    return [run for run in runs if id(run) in written]
+
+
+def _active_runs(session: Session, uids: Collection[int]) -> Mapping[int, Sequence[Run]]:
+    active: dict[int, list[Run]] = {}
+    for row in session.select(sql.SELECT_ACTIVE, integers(uids)) if uids else ():
+        run = read_run(row)
+        active.setdefault(run.job_uid, []).append(run)
+    return active
+
+
+def _startable(pending: Iterable[Row], limit: int) -> list[Run]:
+    """The first runs that may start together; each row ends with its job's limit and running count."""
+    running: dict[int, int] = {}
+    runs: list[Run] = []
+    for *row, max_instances, already_running in pending:
+        if len(runs) == limit:
+            break
+        run = read_run(row)
+        if running.setdefault(run.job_uid, already_running) < max_instances:
+            running[run.job_uid] += 1
+            runs.append(run)
+    return runs
+
+
+def _evidence(session: Session, known: Evidence, uid: int, instant: datetime) -> Evidence:
+    """What is *known* and what the ledger says.
+
+    In this order: what is fired after the job was read has its row, and what is pruned after the rows were read is
+    noted.
+    """
+    at, end = to_micros(instant), to_micros(end_of(instant))
+    before, after, manual = (
+        [read_run(row) for row in session.select(statement, *parameters)]
+        for statement, parameters in (
+            (sql.SELECT_BEFORE, (uid, at)),
+            (sql.SELECT_AFTER, (uid, at)),
+            (sql.SELECT_MANUAL, (uid, at, end, MAX_MANUAL_RUNS)),
+        )
+    )
+    found = rows_at(before, after, instant)
+    silence = _silence(session, found[0]) if found and found[0].state in NEVER_BEGUN else None
+    running: tuple[Run, ...] = ()
+    if known.job is not None and any(run.state is RunState.PENDING for run in (*found, *manual)):
+        running = tuple(read_run(row) for row in session.select(sql.SELECT_RUNNING, uid, known.job.max_instances))
+    noted = session.select_one(sql.SELECT_PRUNED_THROUGH, uid)
+    return known._replace(
+        before=before, after=after, manual=manual, running=running, silence=silence,
+        pruned_through=None if noted is None else read_instant(noted[0]),
+    )  # fmt: skip
+
+
+def _silence(session: Session, run: Run) -> Silence | None:
+    key = run.job_uid, to_micros(run.fire_time), run.origin.value, run.attempt
+    found = session.select_one(sql.SELECT_SILENCE, *key, SILENCE_SCAN)
+    if found is None or found[1] is None:
+        return None
+    return Silence(read_instant(found[0]), from_micros(found[1]))
+
+
+class Expiring(NamedTuple):
+    """From where on the rows of a job are kept: those before *counted* are too many, those before *aged* too old."""
+
+    uid: int
+    counted: int
+    aged: int
+
+
+def _expiring(
+    session: Session, keep: Retention, now: datetime, after: int, jobs: int
+) -> tuple[list[Expiring], int | None]:
+    """The jobs that have expired rows, among the next ones after a uid; and the last one that was looked at."""
+    expiring: list[Expiring] = []
+    for _ in range(jobs):
+        ((uid,),) = session.select(sql.NEXT_LEDGER, after)
+        if uid is None:
+            return expiring, None
+        after = uid
+        own = session.select_one(sql.SELECT_KEEP, uid)
+        limit = _limit(session, uid, (None if own is None else read_retention(own[0])) or keep, now)
+        if session.select_one(sql.SELECT_EXPIRED, *limit, 1) is not None:
+            expiring.append(limit)
+    return expiring, after
+
+
+def _limit(session: Session, uid: int, keep: Retention, now: datetime) -> Expiring:
+    newest = None if keep.count is None else session.select_one(sql.SELECT_NTH_NEWEST, uid, keep.count - 1)
+    aged = write_instant(keep.cutoff(now))
+    return Expiring(uid, NEVER if newest is None else newest[0], NEVER if aged is None else aged)
+
+
+def _prune(session: Session, limit: Expiring, rows: int) -> int:
+    """Delete the oldest expired rows of a job and note up to where; a disposable job goes with its last one."""
+    expired = session.select(sql.SELECT_EXPIRED, *limit, rows)
+    deleted = session.execute(sql.DELETE_RUNS, integers(number for number, _, _ in expired)) if expired else 0
+    if not deleted:  # another node was faster
+        return 0
+    _, job_id, _ = expired[0]
+    session.execute(sql.NOTE_PRUNING, limit.uid, job_id, max(through for _, _, through in expired))
+    if session.execute(sql.DELETE_DISPOSABLE_JOB, limit.uid):
+        session.execute(sql.DELETE_LEDGER, limit.uid)
+    return deleted

@@ -1,0 +1,102 @@
+"""Jobs that are added in a transaction of the user's own: they are there, and fire, if and when it is committed.
+
+with psycopg.connect(url) as connection:
+    connection.execute("insert into orders ...")
+    add_jobs(connection, [scheduler.new_job(remind, "date", run_date=tomorrow, args=[order])])
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from psycopg import AsyncConnection, AsyncRawCursor, Connection, RawCursor
+
+from tickwork.errors import ConflictError, JobExistsError
+from tickwork.job import Job
+from tickwork.stores.postgresql import statements as sql
+from tickwork.stores.postgresql.doorbell import channel_of, may_be_due_soon
+from tickwork.stores.postgresql.rows import definitions, integers, job_arrays, texts
+from tickwork.stores.postgresql.server import quoted
+
+TABLE = re.compile(r"\btickwork_\w+")
+CURRENT_SCHEMA = "select current_schema()"
+"""Asked first: a connection that was in no transaction is in one from then on, and what follows is a part of it."""
+NOBODY = "a user's transaction"
+"""Who rings: no node, so that every node hears it."""
+
+
+def add_jobs(connection: Connection[Any], jobs: Iterable[Job], *, schema: str | None = None) -> Sequence[Job]:
+    """Add jobs that `scheduler.new_job` made, all or none, in the transaction that *connection* is in.
+
+    Nodes are woken when it is committed. *schema* is that of the store's URL; None: the first of the search path, as
+    there. The tables must be there: a scheduler has started on them before, or they were made by hand. Raises
+    JobExistsError; what the database refuses raises psycopg's own errors, as everything on your connection does.
+    """
+    new = [_anchored(job) for job in jobs]
+    with RawCursor(connection) as cursor:
+        ((found,),) = cursor.execute(CURRENT_SCHEMA).fetchall()
+        with connection.transaction():
+            for statement, rows in _additions(new, schema):
+                if cursor.execute(statement, rows).rowcount < len(new):
+                    raise _taken(cursor.execute(*_question(new, schema)).fetchall(), new)
+        if any(may_be_due_soon(job, datetime.now(UTC)) for job in new):
+            cursor.execute(sql.RING.encode(), (channel_of(schema or found), NOBODY))
+    return new
+
+
+async def add_jobs_async(
+    connection: AsyncConnection[Any], jobs: Iterable[Job], *, schema: str | None = None
+) -> Sequence[Job]:
+    """The same on an asynchronous connection."""
+    new = [_anchored(job) for job in jobs]
+    async with AsyncRawCursor(connection) as cursor:
+        ((found,),) = await (await cursor.execute(CURRENT_SCHEMA)).fetchall()
+        async with connection.transaction():
+            for statement, rows in _additions(new, schema):
+                if (await cursor.execute(statement, rows)).rowcount < len(new):
+                    raise _taken(await (await cursor.execute(*_question(new, schema))).fetchall(), new)
+        if any(may_be_due_soon(job, datetime.now(UTC)) for job in new):
+            await cursor.execute(sql.RING.encode(), (channel_of(schema or found), NOBODY))
+    return new
+
+
+def taken(ids: Iterable[str], jobs: Sequence[Job]) -> JobExistsError | ConflictError:
+    """What is wrong with a batch that could not be added: an id of *ids*, or one that stands in it twice."""
+    seen = {*ids}
+    for job in jobs:
+        if job.id in seen:
+            return JobExistsError(job.id)
+        seen.add(job.id)
+    return ConflictError("expected new jobs, got some that were added before: make them again with new_job")
+
+
+def _additions(jobs: Sequence[Job], schema: str | None) -> list[tuple[bytes, Sequence[str]]]:
+    """The statements that add jobs, each with its parameters."""
+    return [
+        (_in_schema(sql.INSERT_JOBS, schema), job_arrays(jobs)),
+        (_in_schema(sql.INSERT_DEFINITIONS, schema), definitions(jobs)),
+    ]
+
+
+def _question(jobs: Sequence[Job], schema: str | None) -> tuple[bytes, Sequence[str]]:
+    """Which of the ids are taken."""
+    rows = texts(job.id for job in jobs), integers(job.uid for job in jobs)
+    return _in_schema(sql.TAKEN_IDS, schema), rows
+
+
+def _taken(rows: Iterable[tuple[str]], jobs: Sequence[Job]) -> JobExistsError | ConflictError:
+    return taken([id for (id,) in rows], jobs)
+
+
+def _in_schema(statement: str, schema: str | None) -> bytes:
+    """A statement whose tables are named in full: a user's connection has a search path of its own."""
+    named = statement if schema is None else TABLE.sub(lambda table: f"{quoted(schema)}.{table[0]}", statement)
+    return named.encode()
+
+
+def _anchored(job: Job) -> Job:
+    """The job as it is stored: with the start of its trigger fixed."""
+    return job._replace(trigger=job.trigger.anchored(job.anchored_at, job.id))

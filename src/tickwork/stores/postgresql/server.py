@@ -1,0 +1,357 @@
+"""The server as this process sees it: a few connections, transactions on them, and what its faults mean.
+
+The rule: a fault closes the connection it happened on, and the next call opens another. So whatever was wrong (a
+restart, a cut, a lock) is over as soon as it is over.
+"""
+
+from __future__ import annotations
+
+import selectors
+import threading
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import psycopg
+from psycopg import RawCursor
+from psycopg.pq import TransactionStatus
+
+from tickwork.errors import StoreError, StoreUnavailableError, StoreUnusableError
+from tickwork.stores.postgresql import statements as sql
+from tickwork.stores.postgresql.address import Address
+from tickwork.stores.postgresql.server_clock import ServerClock, read_own
+
+Row: TypeAlias = tuple[Any, ...]
+
+MAX_SESSIONS = 5
+"""How many connections one store has at most, besides that of its doorbell."""
+PATIENCE = 10.0
+"""Seconds to wait for one of them."""
+OLDEST_VERSION = 130000
+SETTINGS = {
+    "statement_timeout": "10s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "10s",
+    "plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "jit": "off",
+    "default_transaction_isolation": "read committed",
+}  # fmt: skip
+"""Nothing waits for ever, and nobody for us; and no plan depends on what the planner believes (statements.py)."""
+PASSING = ("08", "40", "53", "55", "57")
+"""The classes of PostgreSQL's error codes for faults that pass: connections, conflicts, shortages, locks, shutdowns."""
+LASTING = (
+    "password", "no pg_hba.conf entry", "does not exist", "permission denied", "not permitted", "certificate",
+    "SSL negotiation", "authentication", "service name",
+)  # fmt: skip
+"""Words of a failed connection that show that it will fail again."""
+
+
+class Glance(NamedTuple):
+    """What comes due first, of each kind, in one look; instants in microseconds. None: nothing does."""
+
+    fire_at: Mapping[str, int | None]
+    """By executor."""
+    claim_at: int | None
+    lapse_at: int | None
+    cancelling: Collection[str]
+    """The nodes that have to end a run."""
+
+
+@dataclass(slots=True)
+class Together:
+    """A transaction that one thread shares among all that it writes; begun by the first that writes."""
+
+    session: Session | None = None
+    begun: bool = False
+    glance: Glance | None = None
+    """What was seen since the last write."""
+
+
+class OfThisThread(threading.local):
+    together: Together | None = None
+    glance: Glance | None = None
+    """What the last `together` saw, if it wrote nothing and nothing was asked since."""
+
+
+class Session:
+    """One connection, and what it was told to be."""
+
+    def __init__(self, connection: psycopg.Connection, begin: str) -> None:
+        self.connection = connection
+        self._cursor = RawCursor(connection)
+        self._begin = begin
+
+    def execute(self, statement: str, *parameters: object) -> int:
+        """How many rows it changed."""
+        return self._cursor.execute(statement.encode(), parameters or None, binary=True).rowcount
+
+    def select(self, statement: str, *parameters: object) -> list[Row]:
+        return self._cursor.execute(statement.encode(), parameters, binary=True).fetchall()
+
+    def select_one(self, statement: str, *parameters: object) -> Row | None:
+        return self._cursor.execute(statement.encode(), parameters, binary=True).fetchone()
+
+    def run_script(self, script: str) -> None:
+        """Several statements, without parameters."""
+        self.connection.execute(script.encode(), prepare=False)
+
+    def begin(self) -> None:
+        self.connection.execute(self._begin.encode())
+
+    @contextmanager
+    def part(self) -> Iterator[None]:
+        """A stretch of a transaction that is undone alone if anything is raised in it."""
+        self.connection.execute("savepoint part")
+        try:
+            yield
+        except BaseException:
+            with suppress(psycopg.Error):  # a lost connection undoes it, too
+                self.connection.execute("rollback to savepoint part")
+                self.connection.execute("release savepoint part")
+            raise
+        self.connection.execute("release savepoint part")
+
+    @property
+    def usable(self) -> bool:
+        """Whether it lies idle, and the server has not said good-bye on it."""
+        if self.connection.closed or self.connection.pgconn.transaction_status != TransactionStatus.IDLE:
+            return False
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.connection.fileno(), selectors.EVENT_READ)
+            return not selector.select(0)
+
+
+class Server:
+    """A PostgreSQL server at *address*. Safe to use from several threads."""
+
+    def __init__(self, address: Address, clock: ServerClock | None) -> None:
+        self.address = address
+        self.pooled = bool(address.pooler)
+        self.schema = address.schema
+        self._clock = clock
+        self._idle: list[Session] = []
+        self._places = threading.BoundedSemaphore(MAX_SESSIONS)
+        self.of_this_thread = OfThisThread()
+
+    # transactions
+
+    @contextmanager
+    def writing(self, *, in_parts: bool = False) -> Iterator[Session]:
+        """A transaction, committed at the end or undone. Raises StoreError.
+
+        Inside of `together` a part of that one, which is undone alone if it raises; as are those that say so with
+        *in_parts*, since the others write all that they write in one statement, or at their very end.
+        """
+        together = self.of_this_thread.together
+        if together is None:
+            with self.together() as together:
+                yield self._begun(together)
+            return
+        together.glance = None
+        with self._faults_told():
+            session = self._begun(together)
+            with session.part() if in_parts else nullcontext():
+                yield session
+
+    @contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A connection to read from, each statement by itself; inside of `together` it sees what was written there."""
+        together = self.of_this_thread.together
+        if self.pooled:  # only a transaction has our settings
+            with self.writing() as session:
+                yield session
+        elif together is not None:
+            with self._faults_told():
+                yield self._session_of(together)
+        else:
+            with self._borrowed() as session:
+                yield session
+
+    @contextmanager
+    def together(self) -> Iterator[Together]:
+        """All that this thread writes inside is one transaction, which its first `writing` begins."""
+        assert self.of_this_thread.together is None, "together is not nested"
+        self.of_this_thread.together = together = Together()
+        self.of_this_thread.glance = None
+        try:
+            with self._faults_told():
+                yield together
+                if together.begun:
+                    assert together.session is not None
+                    self._commit(together.session)
+                    together.begun = False
+                else:
+                    self.of_this_thread.glance = together.glance
+        finally:
+            self.of_this_thread.together = None
+            if together.session is not None:
+                if together.begun:
+                    with suppress(psycopg.Error):
+                        together.session.connection.execute("rollback")
+                self._give_back(together.session)
+
+    def _session_of(self, together: Together) -> Session:
+        together.session = together.session or self._borrow()
+        return together.session
+
+    def _begun(self, together: Together) -> Session:
+        session = self._session_of(together)
+        if not together.begun:
+            session.begin()
+            together.begun = True
+        return session
+
+    def _commit(self, session: Session) -> None:
+        """A transaction in which a statement failed would be undone by it, and nobody told."""
+        if session.connection.pgconn.transaction_status == TransactionStatus.INERROR:
+            raise psycopg.errors.InFailedSqlTransaction("a statement of the transaction failed before")
+        session.connection.execute("commit")
+
+    # connections
+
+    def connect(self) -> psycopg.Connection:
+        """A new connection, for whoever will close it. Raises StoreUnavailableError, StoreUnusableError."""
+        with self._faults_told():
+            return psycopg.connect(**self.address.parameters, autocommit=True)  # type: ignore[arg-type]
+
+    def close(self) -> None:
+        while self._idle:
+            with suppress(IndexError):  # another thread was faster
+                self._idle.pop().connection.close()
+
+    @contextmanager
+    def _borrowed(self) -> Iterator[Session]:
+        with self._faults_told():
+            session = self._borrow()
+            try:
+                yield session
+            finally:
+                self._give_back(session)
+
+    def _borrow(self) -> Session:
+        """An idle connection, the one used last, or a new one."""
+        if not self._places.acquire(timeout=PATIENCE):
+            raise self._unavailable(f"no free connection of {MAX_SESSIONS} within {PATIENCE:.0f} s")
+        try:
+            while self._idle:
+                with suppress(IndexError):
+                    session = self._idle.pop()
+                    if session.usable:
+                        return session
+                    session.connection.close()
+            return self._new_session()
+        except BaseException:
+            self._places.release()
+            raise
+
+    def _give_back(self, session: Session) -> None:
+        try:
+            if session.usable:
+                self._idle.append(session)
+            else:
+                session.connection.close()
+        finally:
+            self._places.release()
+
+    def _new_session(self) -> Session:
+        connection = self.connect()
+        try:
+            self._look_around(connection)
+            settings = SETTINGS | ({} if self.schema is None else {"search_path": f"{quoted(self.schema)}, pg_temp"})
+            connection.prepare_threshold = None if self.pooled else 0
+            connection.prepared_max = 500
+            session = Session(connection, begin_with(settings if self.pooled else {}))
+            if not self.pooled:
+                session.select(sql.SET_ALL, [*settings], [*settings.values()])
+            self._learn_time(session)
+        except BaseException:
+            connection.close()
+            raise
+        return session
+
+    def _look_around(self, connection: psycopg.Connection) -> None:
+        """Whether this is a server that can be used, and whether a pooler is in the way."""
+        found = connection.execute(
+            "select current_setting('server_version_num')::int, current_setting('server_encoding'),"
+            " pg_is_in_recovery() or current_setting('default_transaction_read_only')::bool, pg_backend_pid(),"
+            " current_schema()", prepare=False,
+        ).fetchone()  # fmt: skip
+        assert found is not None
+        version, encoding, read_only, process, schema = found
+        if version < OLDEST_VERSION:
+            raise self._unusable("PostgreSQL 13 or newer", f"version {version // 10000}", "upgrade the server")
+        if encoding != "UTF8":
+            raise self._unusable(
+                "a database of the encoding UTF8",
+                encoding,
+                "create one with: create database ... encoding 'UTF8' template template0",
+            )
+        if read_only:
+            raise self._unavailable("a server that can only be read, such as a standby: name the primary")
+        if self.address.pooler is None and not self.pooled:
+            # What a pooler tells its client when it connects is not the number of the process that answers.
+            self.pooled = connection.info.backend_pid != process
+        if self.schema is None:
+            if schema is None:
+                raise self._unusable("a schema for the tables", "an empty search path", "write ?schema=tickwork")
+            self.schema = schema
+
+    def _learn_time(self, session: Session) -> None:
+        for _ in range(3):  # the first one is also the first of its kind on this connection
+            self.learn_from(session, sql.NOW)
+
+    def learn_from(self, session: Session, statement: str, *parameters: object) -> Row:
+        """The row of a statement that ends with the server's time, from which our clock learns."""
+        sent = read_own()
+        row = session.select_one(statement, *parameters)
+        received = read_own()
+        assert row is not None
+        if self._clock is not None:
+            self._clock.learn(sent, row[-1], received)
+        return row
+
+    # faults
+
+    @contextmanager
+    def _faults_told(self) -> Iterator[None]:
+        """Whatever the driver raises becomes a StoreError that says where, what, and what to do."""
+        try:
+            yield
+        except psycopg.Error as error:
+            raise self._told(error) from error
+
+    def _told(self, error: psycopg.Error) -> StoreError:
+        fault = " ".join(str(error.diag.message_primary or error).split())[:500]
+        if error.sqlstate is None and any(word in fault for word in LASTING):
+            return self._unusable("a server that lets us in", fault, "check user, password, database and pg_hba.conf")
+        if error.sqlstate == "42501":
+            return self._unusable(
+                "the right to use the tables", fault, "see docs/stores.md for the rights that are needed"
+            )
+        if error.sqlstate is None or error.sqlstate[:2] in PASSING:
+            return self._unavailable(fault)
+        return self._unavailable(f"{type(error).__name__}: {fault}")
+
+    def _unavailable(self, fault: str) -> StoreUnavailableError:
+        return StoreUnavailableError(
+            f"expected to read and write {self.address.location}, got {fault}: "
+            f"it works again as soon as the server does"
+        )
+
+    def _unusable(self, expected: str, got: str, advice: str) -> StoreUnusableError:
+        return StoreUnusableError(f"{self.address.location}: expected {expected}, got {got}: {advice}")
+
+
+def begin_with(settings: dict[str, str]) -> str:
+    """The begin of a transaction; behind a pooler, with settings that end with it, since the connection is not ours."""
+    told = "".join(
+        f"; set local {name} = {value if name == 'search_path' else literal(value)}" for name, value in settings.items()
+    )
+    return f"begin isolation level read committed read write{told}"
+
+
+def quoted(name: str) -> str:
+    """A name as it stands in SQL."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    return "'" + text.replace("'", "''") + "'"

@@ -1,0 +1,470 @@
+"""Every statement of the PostgreSQL store, whole.
+
+Parameters are numbered as they stand in the call; a list of values is one array in PostgreSQL's own notation, read by
+`unnest`.
+
+The planner takes a new table, and one that was empty when it looked, for empty: it would rather walk all of it for each
+given row than look each one up. So plans are made once for all parameters and without walks through whole tables
+(`server.py`), and a row is looked up by `= any (array[...])`: an index can answer that, and unlike `=` it gives no
+reason to walk the index in its order. `test_statements.py` holds them to it.
+"""
+
+from __future__ import annotations
+
+JOB = """
+uid, id, version, revision, anchored_at, next_fire_time, last_fire_time, paused_at, pause_reason, definition
+"""
+JOBS = "tickwork_jobs join tickwork_definitions as defined (of_uid, definition) on of_uid = any (array[uid])"
+RUN = """
+job_id, job_uid, fire_time, available_at, through, attempt, origin, state, version, node, lease_until,
+started_at, ended_at, reason, error, result, progress, cancel_reason
+"""
+RUN_ARRAYS = """
+$1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::bigint[], $6::int[], $7::text[], $8::text[], $9::bigint[],
+$10::text[], $11::bigint[], $12::bigint[], $13::bigint[], $14::text[], $15::text[], $16::text[], $17::text[],
+$18::text[]
+"""
+SAME_RUN = """
+run.job_uid = any (array[given.job_uid]) and run.fire_time = given.fire_time and run.origin = given.origin
+    and run.attempt = given.attempt
+"""
+
+# jobs
+
+INSERT_JOBS = """
+insert into tickwork_jobs (uid, id, version, revision, executor, max_instances, anchored_at,
+    next_fire_time, last_fire_time, paused_at, pause_reason)
+select * from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[], $5::text[], $6::int[], $7::bigint[],
+    $8::bigint[], $9::bigint[], $10::bigint[], $11::text[])
+on conflict do nothing
+"""
+INSERT_DEFINITIONS = """
+insert into tickwork_definitions (uid, definition) select * from unnest($1::bigint[], $2::text[])
+"""
+TAKEN_IDS = "select id from tickwork_jobs where id = any($1::text[]) and uid <> all($2::bigint[])"
+SOME_IDS = "select id from tickwork_jobs limit 200"
+SELECT_JOB = f"select {JOB} from {JOBS} where id = $1"
+SELECT_ALL_JOBS = f"select {JOB} from {JOBS} where id > $1 order by id limit $2"
+SELECT_JOBS = f"select {JOB} from {JOBS} where id = any($1::text[]) and id > $2 order by id limit $3"
+SELECT_JOBS_BY_UID = f"select {JOB} from {JOBS} where uid = any($1::bigint[])"
+LOCK_JOB = "select revision from tickwork_jobs where uid = $1 and version = $2 for no key update"
+LOCK_JOBS = "select uid from tickwork_jobs where id = any($1::text[]) order by uid for update"
+LOCK_ALL_JOBS = "select uid from tickwork_jobs order by uid for update"
+KEEP_JOBS = "select uid from tickwork_jobs where uid = any($1::bigint[]) order by uid for key share"
+UPDATE_JOB = """
+update tickwork_jobs set version = $2, revision = $3, executor = $4, max_instances = $5, anchored_at = $6,
+    next_fire_time = $7, last_fire_time = $8, paused_at = $9, pause_reason = $10
+where uid = $1
+"""
+UPDATE_DEFINITION = "update tickwork_definitions set definition = $2 where uid = $1"
+DELETE_JOBS = "delete from tickwork_jobs where uid = any($1::bigint[])"
+CANCEL_PENDING = f"""
+with cancelled as (
+    delete from tickwork_open_runs where job_uid = any($1::bigint[]) and state = 'pending' returning *
+)
+insert into tickwork_runs (number, {RUN})
+select number, job_id, job_uid, fire_time, available_at, through, attempt, origin, 'cancelled', version + 1, node,
+    lease_until, started_at, $2::bigint, 'its job was removed', error, result, progress, cancel_reason
+from cancelled
+"""
+
+# fire
+
+SELECT_DUE = """
+select uid, version, revision, next_fire_time, last_fire_time from tickwork_jobs
+where executor = $1 and paused_at is null and next_fire_time is not null and next_fire_time <= $2
+    and uid <> all($3::bigint[])
+order by next_fire_time limit $4 for no key update skip locked
+"""
+SELECT_ACTIVE = f"select {RUN} from tickwork_open_runs where job_uid = any($1::bigint[]) order by number"
+ADVANCE_JOBS = """
+update tickwork_jobs as job
+set version = given.version + 1, next_fire_time = given.next_fire_time, last_fire_time = given.last_fire_time
+from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
+    as given (uid, version, next_fire_time, last_fire_time)
+where job.uid = any (array[given.uid]) and job.version = given.version
+"""
+
+# births, under the lock of their jobs: so what KNOWN_RUNS does not find is not born by anyone else meanwhile
+
+DRAW_NUMBERS = "select nextval('tickwork_numbers') from generate_series(1, $1)"
+INSERT_OPEN_RUNS = f"insert into tickwork_open_runs ({RUN}, number) select * from unnest({RUN_ARRAYS}, $19::bigint[])"
+INSERT_CLOSED_RUNS = f"insert into tickwork_runs ({RUN}, number) select * from unnest({RUN_ARRAYS}, $19::bigint[])"
+INSERT_HELD_RUNS = """
+insert into tickwork_open_runs
+    (job_id, job_uid, fire_time, available_at, attempt, origin, state, version, node, lease_until)
+select job_id, job_uid, fire_time, fire_time, 1, 'schedule', 'running', 1, $4::text, $5::bigint
+from unnest($1::text[], $2::bigint[], $3::bigint[]) as given (job_id, job_uid, fire_time)
+"""
+KNOWN_RUNS = f"""
+select place from unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[]) with ordinality
+    as given (job_uid, fire_time, origin, attempt, place)
+where exists (select from tickwork_open_runs as run where {SAME_RUN})
+    or exists (select from tickwork_runs as run where {SAME_RUN})
+"""
+
+# claim
+
+SELECT_CLAIMABLE_JOBS = """
+with waiting as (
+    select job.uid, min(run.available_at) as first
+    from tickwork_open_runs as run join tickwork_jobs as job on job.uid = any (array[run.job_uid])
+    where run.state = 'pending' and run.available_at <= $1 and job.executor = $2 and job.uid <> all($3::bigint[])
+        and (job.paused_at is null or run.origin = 'manual')
+        and job.max_instances > (
+            select count(*) from tickwork_open_runs as other where other.job_uid = job.uid and other.state = 'running'
+        )
+    group by job.uid order by first limit $4
+)
+select job.uid from waiting join tickwork_jobs as job on job.uid = any (array[waiting.uid])
+order by waiting.first for no key update of job skip locked
+"""
+SELECT_PENDING = f"""
+select {", ".join("run." + column.strip() for column in RUN.split(","))}, job.max_instances,
+    (select count(*) from tickwork_open_runs as other where other.job_uid = job.uid and other.state = 'running')
+from tickwork_jobs as job join tickwork_open_runs as run on run.job_uid = any (array[job.uid])
+where job.uid = any($1::bigint[]) and run.state = 'pending' and run.available_at <= $2
+    and (job.paused_at is null or run.origin = 'manual')
+order by run.available_at
+"""
+CLAIM_RUNS = f"""
+with claimed as (
+    update tickwork_open_runs as run set state = 'running', version = given.version + 1, node = $6, lease_until = $7
+    from unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[], $5::bigint[]) with ordinality
+        as given (job_uid, fire_time, origin, attempt, version, place)
+    where {SAME_RUN} and run.version = given.version and run.state = 'pending'
+    returning place
+)
+select array_agg(place) from claimed
+"""
+
+# renew, lost, cancel
+
+RENEW_RUNS = f"""
+with renewed as (
+    update tickwork_open_runs as run set version = given.version + 1, lease_until = $6,
+        started_at = given.started_at, progress = given.progress, reason = given.reason
+    from unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[], $5::bigint[], $7::bigint[], $8::text[], $9::text[])
+        with ordinality
+        as given (job_uid, fire_time, origin, attempt, version, started_at, progress, reason, place)
+    where {SAME_RUN} and run.version = given.version and run.state = 'running'
+    returning place
+)
+select array_agg(place) from renewed
+"""
+SELECT_LOST = f"""
+select {RUN} from tickwork_open_runs
+where state = 'running' and lease_until is not null and lease_until <= $1 order by lease_until limit $2
+"""
+CANCEL_RUNNING = f"""
+with cancelled as (
+    update tickwork_open_runs as run set version = given.version + 1, cancel_reason = given.cancel_reason
+    from unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[], $5::bigint[], $6::text[]) with ordinality
+        as given (job_uid, fire_time, origin, attempt, version, cancel_reason, place)
+    where {SAME_RUN} and run.version = given.version and run.state = 'running'
+    returning place
+)
+select array_agg(place) from cancelled
+"""
+CANCEL_WAITING = f"""
+with given as (
+    select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[], $5::bigint[], $6::text[], $7::bigint[],
+        $8::text[]) with ordinality
+        as given (job_uid, fire_time, origin, attempt, version, cancel_reason, ended_at, reason, place)
+),
+cancelled as (
+    delete from tickwork_open_runs as run using given
+    where {SAME_RUN} and run.version = given.version and run.state = 'pending'
+    returning run.*, given.cancel_reason as new_cancel_reason, given.ended_at as new_ended_at,
+        given.reason as new_reason, given.place
+),
+kept as (
+    insert into tickwork_runs (number, {RUN})
+    select number, job_id, job_uid, fire_time, available_at, through, attempt, origin, 'cancelled', version + 1, node,
+        null, started_at, new_ended_at, new_reason, error, result, progress, new_cancel_reason
+    from cancelled
+)
+select array_agg(place) from cancelled
+"""
+SELECT_CANCELLING = f"""
+select {RUN} from tickwork_open_runs where node = $1 and cancel_reason is not null and state = 'running'
+"""
+
+# settle: the first is what nearly every run passes through
+
+SETTLE_SUCCEEDED_RUNS = f"""
+with given as (
+    select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[], $5::bigint[], $6::bigint[], $7::bigint[])
+        with ordinality as given (job_uid, fire_time, origin, attempt, version, started_at, ended_at, place)
+),
+settled as (
+    delete from tickwork_open_runs as run using given
+    where {SAME_RUN} and run.version = given.version and run.state = 'running'
+    returning run.*, given.started_at as new_started_at, given.ended_at as new_ended_at, given.place
+),
+kept as (
+    insert into tickwork_runs (number, {RUN})
+    select number, job_id, job_uid, fire_time, available_at, through, attempt, origin, 'succeeded', version + 1, node,
+        null, new_started_at, new_ended_at, null, null, null, null, cancel_reason
+    from settled
+)
+select array_agg(place) from settled
+"""
+SETTLE_RUNS = f"""
+with given as (
+    select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[], $5::bigint[], $6::text[], $7::text[],
+        $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::text[], $13::text[], $14::text[])
+        with ordinality as given (job_uid, fire_time, origin, attempt, version, state, node, lease_until,
+            started_at, ended_at, reason, error, result, progress, place)
+),
+settled as (
+    delete from tickwork_open_runs as run using given
+    where {SAME_RUN} and run.version = given.version and run.state = 'running'
+    returning run.number, run.job_id, run.available_at, run.through, run.cancel_reason, given.*
+),
+kept as (
+    insert into tickwork_runs (number, {RUN})
+    select number, job_id, job_uid, fire_time, available_at, through, attempt, origin, state, version + 1, node,
+        lease_until, started_at, ended_at, reason, error, result, progress, cancel_reason
+    from settled
+)
+select array_agg(place) from settled
+"""
+RELEASE_RUNS = f"""
+with given as (
+    select * from unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[], $5::bigint[], $6::text[], $7::text[],
+        $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::text[], $13::text[], $14::text[])
+        with ordinality as given (job_uid, fire_time, origin, attempt, version, state, node, lease_until,
+            started_at, ended_at, reason, error, result, progress, place)
+),
+released as (
+    update tickwork_open_runs as run set state = given.state, version = given.version + 1, node = given.node,
+        lease_until = given.lease_until, started_at = given.started_at, ended_at = given.ended_at,
+        reason = given.reason, error = given.error, result = given.result, progress = given.progress
+    from given
+    where {SAME_RUN} and run.version = given.version and run.state = 'running'
+    returning place
+)
+select array_agg(place) from released
+"""
+
+# outlook
+
+GLANCE = """
+select
+    array(
+        select (
+            select next_fire_time from tickwork_jobs as job
+            where job.executor = wanted.executor and paused_at is null and next_fire_time is not null
+            order by next_fire_time limit 1
+        )
+        from unnest($1::text[]) with ordinality as wanted (executor, place) order by place
+    ),
+    (select min(available_at) from tickwork_open_runs where state = 'pending'),
+    (select min(lease_until) from tickwork_open_runs where state = 'running' and lease_until is not null),
+    array(select node from tickwork_open_runs where cancel_reason is not null and state = 'running'),
+    (extract(epoch from clock_timestamp()) * 1000000)::bigint
+"""
+OUTLOOK = """
+select
+    (
+        select min(first.next_fire_time) from unnest($1::text[]) as wanted (executor) cross join lateral (
+            select next_fire_time from tickwork_jobs as job
+            where job.executor = wanted.executor and paused_at is null and next_fire_time is not null
+                and next_fire_time > $2
+            order by next_fire_time limit 1
+        ) as first
+    ),
+    (select min(available_at) from tickwork_open_runs where state = 'pending' and available_at > $3),
+    (
+        select min(lease_until) from tickwork_open_runs
+        where state = 'running' and lease_until is not null and lease_until > $3
+    ),
+    (extract(epoch from clock_timestamp()) * 1000000)::bigint
+"""
+NOW = "select (extract(epoch from clock_timestamp()) * 1000000)::bigint"
+RING = "select pg_notify($1, $2)"
+SET_ALL = "select set_config(name, value, false) from unnest($1::text[], $2::text[]) as given (name, value)"
+
+# the ledger, as people read it: the newest of both tables, of which a limit of nothing spares the one or the other
+
+SELECT_RUN = f"""
+select {RUN} from tickwork_open_runs where job_uid = $1 and fire_time = $2 and origin = $3 and attempt = $4
+union all
+select {RUN} from tickwork_runs where job_uid = $1 and fire_time = $2 and origin = $3 and attempt = $4
+"""
+SELECT_RUNS = f"""
+select {RUN} from (
+    (select number, {RUN} from tickwork_open_runs order by number desc limit $1)
+    union all
+    (select number, {RUN} from tickwork_runs order by number desc limit $2)
+) as run
+order by number desc limit $3 offset $4
+"""
+SELECT_RUNS_IN_STATES = f"""
+select {RUN} from (
+    (select number, {RUN} from tickwork_open_runs where state = any($5::text[]) order by number desc limit $1)
+    union all
+    (select number, {RUN} from tickwork_runs where state = any($5::text[]) order by number desc limit $2)
+) as run
+order by number desc limit $3 offset $4
+"""
+SELECT_UNSUCCESSFUL_RUNS = f"""
+select {RUN} from (
+    (select number, {RUN} from tickwork_open_runs where state = any($5::text[]) order by number desc limit $1)
+    union all
+    (
+        select unsuccessful.* from unnest($5::text[]) as wanted (state) cross join lateral (
+            select number, {RUN} from tickwork_runs as run
+            where run.state = wanted.state and run.state <> 'succeeded' order by number desc limit $2
+        ) as unsuccessful
+    )
+) as run
+order by number desc limit $3 offset $4
+"""
+SELECT_RUNS_OF_JOBS = f"""
+select {RUN} from (
+    (
+        select {RUN} from tickwork_open_runs
+        where job_uid = any($5::bigint[]) and ($6::text[] is null or state = any($6::text[]))
+        order by fire_time desc, attempt desc limit $1
+    )
+    union all
+    (
+        select of_one.* from unnest($5::bigint[]) as wanted (uid) cross join lateral (
+            select {RUN} from tickwork_runs as run
+            where run.job_uid = wanted.uid and ($6::text[] is null or run.state = any($6::text[]))
+            order by fire_time desc, attempt desc limit $2
+        ) as of_one
+    )
+) as run
+order by fire_time desc, attempt desc limit $3 offset $4
+"""
+SELECT_UID = "select uid from tickwork_jobs where id = $1"
+SELECT_REMOVED_UIDS = """
+select job_uid from tickwork_ledgers where job_id = $1 and removed_at is not null order by removed_at desc limit $2
+"""
+
+# why: what surrounds one instant of a job, by the unique key
+
+SELECT_BEFORE = f"""
+with here as (
+    select max(fire_time) as fire_time from (
+        (
+            select fire_time from tickwork_open_runs
+            where job_uid = $1 and origin <> 'manual' and fire_time <= $2 order by fire_time desc limit 1
+        )
+        union all
+        (
+            select fire_time from tickwork_runs
+            where job_uid = $1 and origin <> 'manual' and fire_time <= $2 order by fire_time desc limit 1
+        )
+    ) as latest
+)
+select {RUN} from tickwork_open_runs join here using (fire_time) where job_uid = $1 and origin <> 'manual'
+union all
+select {RUN} from tickwork_runs join here using (fire_time) where job_uid = $1 and origin <> 'manual'
+order by attempt
+"""
+SELECT_AFTER = f"""
+with here as (
+    select min(fire_time) as fire_time from (
+        (
+            select fire_time from tickwork_open_runs
+            where job_uid = $1 and origin <> 'manual' and fire_time > $2 order by fire_time limit 1
+        )
+        union all
+        (
+            select fire_time from tickwork_runs
+            where job_uid = $1 and origin <> 'manual' and fire_time > $2 order by fire_time limit 1
+        )
+    ) as first
+)
+select {RUN} from tickwork_open_runs join here using (fire_time) where job_uid = $1 and origin <> 'manual'
+union all
+select {RUN} from tickwork_runs join here using (fire_time) where job_uid = $1 and origin <> 'manual'
+order by attempt
+"""
+SELECT_MANUAL = f"""
+select {RUN} from tickwork_open_runs
+where job_uid = $1 and origin = 'manual' and fire_time >= $2 and fire_time < $3
+union all
+select {RUN} from tickwork_runs
+where job_uid = $1 and origin = 'manual' and fire_time >= $2 and fire_time < $3
+order by fire_time, attempt limit $4
+"""
+SELECT_RUNNING = f"""
+select {RUN} from tickwork_open_runs where job_uid = $1 and state = 'running' order by fire_time, attempt limit $2
+"""
+SELECT_SILENCE = """
+with run as (
+    select number from tickwork_open_runs where job_uid = $1 and fire_time = $2 and origin = $3 and attempt = $4
+    union all
+    select number from tickwork_runs where job_uid = $1 and fire_time = $2 and origin = $3 and attempt = $4
+),
+seen as (
+    select started_at, ended_at from run
+        join tickwork_open_runs as other on other.number between run.number - $5 and run.number
+    union all
+    select started_at, ended_at from run
+        join tickwork_runs as other on other.number between run.number - $5 and run.number
+),
+signs (at) as (select started_at from seen union all select ended_at from seen)
+select max(at) filter (where at < $2), min(at) filter (where at >= $2) from signs
+"""
+SELECT_REMOVED_SINCE = """
+select job_uid, removed_at from tickwork_ledgers where job_id = $1 and removed_at >= $2 order by removed_at limit $3
+"""
+SELECT_LAST_REMOVED = """
+select job_uid, removed_at from tickwork_ledgers
+where job_id = $1 and removed_at is not null order by removed_at desc limit 1
+"""
+SELECT_PRUNED_THROUGH = "select pruned_through from tickwork_ledgers where job_uid = $1"
+NOTE_REMOVAL = """
+insert into tickwork_ledgers (job_uid, job_id, removed_at)
+select uid, id, $3 from unnest($1::bigint[], $2::text[]) as given (uid, id)
+on conflict (job_uid) do update set removed_at = excluded.removed_at
+"""
+
+# prune, job by job, by the unique key
+
+NEXT_LEDGER = "select min(job_uid) from tickwork_runs where job_uid > $1"
+SELECT_KEEP = "select definition::json ->> 'keep' from tickwork_definitions where uid = $1"
+SELECT_NTH_NEWEST = """
+select fire_time from (
+    (select fire_time from tickwork_open_runs where job_uid = $1 order by fire_time desc limit $2 + 1)
+    union all
+    (select fire_time from tickwork_runs where job_uid = $1 order by fire_time desc limit $2 + 1)
+) as run
+order by fire_time desc limit 1 offset $2
+"""
+SELECT_EXPIRED = """
+select number, job_id, coalesce(through, fire_time) from tickwork_runs
+where job_uid = $1 and fire_time < greatest($2::bigint, $3::bigint)
+    and (fire_time < $2 or (fire_time < $3 and ended_at < $3))
+order by fire_time limit $4
+"""
+DELETE_RUNS = "delete from tickwork_runs where number = any($1::bigint[])"
+NOTE_PRUNING = """
+insert into tickwork_ledgers as ledger (job_uid, job_id, pruned_through) values ($1, $2, $3)
+on conflict (job_uid) do update set pruned_through = greatest(ledger.pruned_through, excluded.pruned_through)
+"""
+DELETE_DISPOSABLE_JOB = """
+delete from tickwork_jobs as job
+where uid = $1 and next_fire_time is null
+    and exists (
+        select from tickwork_definitions as one where one.uid = job.uid and definition::json ->> 'disposable' = 'true'
+    )
+    and not exists (select from tickwork_open_runs where job_uid = $1)
+    and not exists (select from tickwork_runs where job_uid = $1)
+"""
+DELETE_LEDGER = "delete from tickwork_ledgers where job_uid = $1"
+FORGET_REMOVED = """
+delete from tickwork_ledgers where job_uid in (
+    select job_uid from tickwork_ledgers as ledger
+    where removed_at is not null and removed_at < $1
+        and not exists (select from tickwork_runs as run where run.job_uid = ledger.job_uid)
+        and not exists (select from tickwork_open_runs as run where run.job_uid = ledger.job_uid)
+    limit $2
+)
+"""

@@ -1,0 +1,369 @@
+"""The server: what stops a store from being opened, and what a fault is to one that is open."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import threading
+import traceback
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+from urllib.parse import urlsplit
+
+import psycopg
+import pytest
+from tests.samples import NOW, SECOND, held_run, make_job, next_version
+from tests.servers import DURABLE, PostgreSQLServer
+from tests.stores.laws import MakeStore, StoreLaws
+
+from tickwork.errors import JobExistsError, StoreSchemaError, StoreUnavailableError, StoreUnusableError
+from tickwork.plan import Hold, settle
+from tickwork.run import DONE, RunState
+from tickwork.stores.postgresql import PostgreSQLStore
+from tickwork.stores.postgresql.schema import SCRIPTS, script
+from tickwork.testing import VirtualClock
+
+
+class TestBehindAPooler(StoreLaws):
+    """One that lends a connection for a transaction: nothing prepared, and no setting that outlives it."""
+
+    @pytest.fixture
+    def make_store(self, clock: VirtualClock, postgresql_url: str) -> MakeStore:
+        return lambda: PostgreSQLStore(f"{postgresql_url}&pooler=on", clock=clock)
+
+
+@pytest.fixture
+def store(postgresql_url: str) -> Iterator[PostgreSQLStore]:
+    store = PostgreSQLStore(postgresql_url, clock=VirtualClock(NOW))
+    store.open()
+    yield store
+    store.close()
+
+
+@pytest.fixture
+def other(postgresql_url: str, store: PostgreSQLStore) -> Iterator[PostgreSQLStore]:
+    other = PostgreSQLStore(postgresql_url, clock=store.clock)
+    other.open()
+    yield other
+    other.close()
+
+
+@pytest.fixture
+def administrator(postgresql_database: str) -> Iterator[psycopg.Connection]:
+    with psycopg.connect(postgresql_database, autocommit=True) as connection:
+        yield connection
+
+
+@pytest.fixture
+def role(administrator: psycopg.Connection) -> Iterator[str]:
+    """One that may log in, with the password hunter2, and no more."""
+    name = f"role_{secrets.token_hex(6)}"
+    administrator.execute(f"create role {name} login password 'hunter2'".encode())
+    yield name
+    administrator.execute(f"drop owned by {name} cascade; drop role {name}".encode())
+
+
+def with_user(url: str, user: str) -> str:
+    parts = urlsplit(url)
+    return parts._replace(netloc=f"{user}@{parts.netloc.rpartition('@')[2]}").geturl()
+
+
+# opening
+
+
+@pytest.mark.parametrize(
+    ("user", "message"),
+    [
+        ("locked:hunter2", 'password authentication failed for user "locked": check user, password'),
+        ("nobody_at_all", 'role "nobody_at_all" does not exist'),
+    ],
+)
+def test_who_is_not_let_in_is_told_so_without_the_password(
+    postgresql_database: str, administrator: psycopg.Connection, user: str, message: str
+) -> None:
+    if "TICKWORK_TEST_POSTGRESQL_URL" in os.environ:
+        pytest.skip("another server has other rules")
+    administrator.execute(b"drop role if exists locked; create role locked login password 'another'")
+
+    with pytest.raises(StoreUnusableError, match=message) as raised:
+        PostgreSQLStore(with_user(postgresql_database, user)).open()
+
+    assert "hunter2" not in "".join(traceback.format_exception(raised.value)).replace(f'"{user}"', "").replace(
+        f"'{user}'", ""
+    )
+
+
+def test_a_database_that_does_not_exist_is_an_error_that_will_last(postgresql_database: str) -> None:
+    url = urlsplit(postgresql_database)._replace(path="/nowhere").geturl()
+
+    with pytest.raises(StoreUnusableError, match='database "nowhere" does not exist'):
+        PostgreSQLStore(url).open()
+
+
+def test_a_server_that_cannot_be_reached_may_be_there_later() -> None:
+    with closing(socket.socket()) as unused:
+        unused.bind(("127.0.0.1", 0))
+
+        with pytest.raises(StoreUnavailableError, match="it works again as soon as the server does"):
+            PostgreSQLStore(f"postgresql://127.0.0.1:{unused.getsockname()[1]}/db").open()
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"", None])
+def test_what_is_no_postgresql_is_refused_and_not_waited_for(answer: bytes | None) -> None:
+    """It answers in another language, hangs up, or says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        connections: list[socket.socket] = []
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = server.accept()
+                except OSError:
+                    return
+                connections.append(connection)
+                if answer is not None:
+                    connection.recv(100)
+                    connection.sendall(answer)
+                    connection.close()
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+
+        with pytest.raises((StoreUnavailableError, StoreUnusableError), match="postgresql://127.0.0.1:"):
+            PostgreSQLStore(f"postgresql://127.0.0.1:{server.getsockname()[1]}/db?connect_timeout=2").open()
+
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join(5)
+    for connection in connections:
+        connection.close()
+
+
+def test_a_database_of_another_encoding_is_refused(postgresql_database: str, administrator: psycopg.Connection) -> None:
+    name = f"latin_{secrets.token_hex(4)}"
+    administrator.execute(f"create database {name} encoding 'LATIN1' locale 'C' template template0".encode())
+
+    with pytest.raises(StoreUnusableError, match="expected a database of the encoding UTF8, got LATIN1"):
+        PostgreSQLStore(urlsplit(postgresql_database)._replace(path=f"/{name}").geturl()).open()
+
+    administrator.execute(f"drop database {name} with (force)".encode())
+
+
+def test_a_server_that_can_only_be_read_is_named_so(postgresql_url: str) -> None:
+    with pytest.raises(StoreUnavailableError, match="can only be read, such as a standby: name the primary"):
+        PostgreSQLStore(f"{postgresql_url}&options=-c%20default_transaction_read_only%3Don").open()
+
+
+# tables
+
+
+def test_who_may_not_make_the_tables_is_told_so(postgresql_url: str, role: str) -> None:
+    with pytest.raises(
+        StoreUnusableError, match="expected the right to use the tables, got permission denied for database"
+    ):
+        PostgreSQLStore(with_user(postgresql_url, role)).open()
+
+
+def test_tables_can_be_made_by_hand_for_a_role_that_may_make_none(
+    postgresql_url: str, administrator: psycopg.Connection, role: str
+) -> None:
+    url, schema = f"{with_user(postgresql_url, role)}&create=off", postgresql_url.rpartition("=")[2]
+    rights = "select, insert, update, delete on all tables in schema"
+    with pytest.raises(
+        StoreUnusableError, match="got none, and create=off: run what `tickwork schema postgresql` prints"
+    ):
+        PostgreSQLStore(url).open()
+
+    administrator.execute(script(schema).encode())
+    administrator.execute(
+        f"grant usage on schema {schema} to {role}; grant {rights} {schema} to {role};"
+        f" grant usage on all sequences in schema {schema} to {role}".encode()
+    )
+
+    store = PostgreSQLStore(url, clock=VirtualClock(NOW))
+    store.open()
+    store.add([job := make_job()])
+    store.save([next_version(job, run := held_run(job))])
+    store.settle([settle(run, job.retry, DONE, NOW)])
+    store.remove()
+    store.close()
+
+
+def test_tables_of_a_newer_version_are_refused(
+    postgresql_url: str, administrator: psycopg.Connection, store: PostgreSQLStore
+) -> None:
+    schema = postgresql_url.rpartition("=")[2]
+    administrator.execute(f"update {schema}.tickwork_schema set version = {len(SCRIPTS) + 1}".encode())
+
+    with pytest.raises(StoreSchemaError, match="install that version here too"):
+        PostgreSQLStore(postgresql_url).open()
+
+
+def test_stores_that_are_opened_together_make_the_tables_once(postgresql_url: str) -> None:
+    stores = [PostgreSQLStore(postgresql_url) for _ in range(6)]
+    faults: list[BaseException] = []
+
+    def open_it(store: PostgreSQLStore) -> None:
+        try:
+            store.open()
+        except BaseException as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=open_it, args=(store,)) for store in stores]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert faults == []
+    for store in stores:
+        store.close()
+
+
+def test_stores_in_two_schemas_know_nothing_of_each_other(
+    postgresql_url: str, administrator: psycopg.Connection, store: PostgreSQLStore
+) -> None:
+    schema = f'{postgresql_url.rpartition("=")[2]} "too"'
+    beside = PostgreSQLStore(f"{postgresql_url.rpartition('=')[0]}={schema.replace(' ', '%20')}")
+    beside.open()
+
+    beside.add([make_job()])
+
+    assert store.jobs() == []
+    beside.close()
+    administrator.execute(f"drop schema {psycopg.sql.Identifier(schema).as_string()} cascade".encode())
+
+
+# together
+
+
+def test_what_was_settled_and_what_was_fired_share_one_commit(store: PostgreSQLStore, other: PostgreSQLStore) -> None:
+    store.add([job := make_job(next_fire_time=None), make_job("due")])
+    store.save([next_version(job, run := held_run(job))])
+
+    with store.together():
+        store.settle([settle(run, job.retry, DONE, NOW)])
+        store.fire(lambda jobs, active, now: [next_version(jobs[0])], executor="threads", until=NOW, limit=1)
+        store.claim(Hold("a", NOW + SECOND), executor="threads", limit=1)
+
+        assert other.run(run.id).state is RunState.RUNNING
+
+    assert other.run(run.id).state is RunState.SUCCEEDED
+    assert other.get("due").version == 2
+
+
+def test_what_raises_undoes_all_of_it_and_a_part_that_fails_only_itself(store: PostgreSQLStore) -> None:
+    store.add([make_job("taken")])
+
+    with pytest.raises(RuntimeError, match="no more"), store.together():
+        store.add([make_job("a")])
+        raise RuntimeError("no more")
+    with store.together():
+        store.add([make_job("before")])
+        with pytest.raises(JobExistsError):
+            store.add([make_job("new"), make_job("taken")])
+        store.add([make_job("after")])
+
+    assert [job.id for job in store.jobs()] == ["after", "before", "taken"]
+
+
+def test_a_node_that_holds_its_rows_keeps_no_other_waiting(store: PostgreSQLStore, other: PostgreSQLStore) -> None:
+    """It fires in a transaction that goes on; the other passes over what it holds, and takes the rest."""
+    store.add([make_job("a"), make_job("b", next_fire_time=NOW + SECOND)])
+    decide = lambda jobs, *_: [next_version(job, held_run(job), next_fire_time=None) for job in jobs]  # noqa: E731
+
+    with store.together():
+        store.fire(decide, executor="threads", until=NOW, limit=9)
+        others = other.fire(decide, executor="threads", until=NOW + SECOND, limit=9)
+
+    assert [change.job.id for change in others] == ["b"]
+
+
+def test_an_idle_round_asks_the_server_once(store: PostgreSQLStore) -> None:
+    store.add([make_job(next_fire_time=NOW + 9 * SECOND)])
+    idle_round(store)
+    (session,) = store._server._idle
+    session._cursor = asked = Counted(session._cursor)  # type: ignore[assignment]
+
+    idle_round(store)
+
+    assert asked.statements == 1
+
+
+class Counted:
+    """A cursor that counts what it is asked."""
+
+    def __init__(self, cursor: Any) -> None:
+        self.cursor = cursor
+        self.statements = 0
+
+    def execute(self, *args: Any, **options: Any) -> Any:
+        self.statements += 1
+        return self.cursor.execute(*args, **options)
+
+
+def idle_round(store: PostgreSQLStore) -> None:
+    with store.together():
+        assert store.cancelling("a") == []
+        assert store.lost(9) == []
+        for executor in ("threads", "asyncio"):
+            assert store.fire(lambda *_: [], executor=executor, until=NOW, limit=9) == []
+            assert store.claim(Hold("a", NOW), executor=executor, limit=9) == []
+    assert store.outlook(["threads", "asyncio"], after=NOW, fire_after=NOW).fire_at == NOW + 9 * SECOND
+
+
+# faults
+
+
+def test_after_a_restart_everything_goes_on_and_rings_are_heard_again() -> None:
+    with PostgreSQLServer(DURABLE) as server:
+        store, other = (PostgreSQLStore(server.url(), clock=VirtualClock(NOW)) for _ in range(2))
+        rung = threading.Event()
+        store.open()
+        other.open(rung.set)
+        store.add([make_job("before")])
+        assert rung.wait(5)
+
+        server.kill()
+        with pytest.raises(StoreUnavailableError, match="it works again as soon as the server does"):
+            store.jobs()
+        server.start()
+        found = [job.id for job in store.jobs()]  # at once: connections that died are not used
+        rung.clear()
+        assert rung.wait(10), "the other listens again, and looks for what it did not hear"
+        rung.clear()
+        store.add([make_job("after")])
+
+        assert found == ["before"]
+        assert rung.wait(5)
+        store.close()
+        other.close()
+
+
+def test_a_connection_that_is_ended_under_a_transaction_keeps_nothing_of_it(
+    store: PostgreSQLStore, administrator: psycopg.Connection
+) -> None:
+    with pytest.raises(StoreUnavailableError), store.together():
+        store.add([make_job("lost")])
+        assert store._server.of_this_thread.together is not None
+        session = store._server.of_this_thread.together.session
+        assert session is not None
+        administrator.execute("select pg_terminate_backend(%s, 5000)", (session.connection.info.backend_pid,))
+        store.jobs()
+
+    assert store.jobs() == []
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_forked_child_has_connections_of_its_own_and_leaves_those_of_its_parent_alone(store: PostgreSQLStore) -> None:
+    store.add([make_job()])
+
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if [job.id for job in store.jobs()] == ["job"] else 1)
+    _, status = os.waitpid(child, 0)
+
+    assert status == 0
+    assert [job.id for job in store.jobs()] == ["job"]

@@ -1,0 +1,15 @@
+"""The PostgreSQL store is a store, and may be shared."""
+
+from __future__ import annotations
+
+import pytest
+from tests.stores.laws import MakeStore, SharedStoreLaws, StoreLaws
+
+from tickwork.stores.postgresql import PostgreSQLStore
+from tickwork.testing import VirtualClock
+
+
+class TestPostgreSQLStore(StoreLaws, SharedStoreLaws):
+    @pytest.fixture
+    def make_store(self, clock: VirtualClock, postgresql_url: str) -> MakeStore:
+        return lambda: PostgreSQLStore(postgresql_url, clock=clock)
