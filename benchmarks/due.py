@@ -6,16 +6,18 @@ last has been called.
 
 from __future__ import annotations
 
+import asyncio
+import os
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
 from apscheduler.schedulers.base import BaseScheduler
 
-from benchmarks import ours, peer
+from benchmarks import ours, peer, postgresql
 from benchmarks.tables import Case, Metric, Result, Size, Table
 from benchmarks.work import count_down, count_down_async, countdown, nothing
 from tickwork import BackgroundScheduler, RunState
@@ -29,6 +31,8 @@ from tickwork.stores.sqlite import statements as sql
 JOBS = {"full": 10_000, "quick": 2_000, "tiny": 20}
 SLOW_JOBS = {"full": 300, "quick": 50, "tiny": 5}
 """For APScheduler's default SQLite store, which would take minutes."""
+SOME_JOBS = {"full": 2_000, "quick": 500, "tiny": 5}
+"""For APScheduler on PostgreSQL, likewise."""
 
 METRICS = [
     Metric("rate", "runs/s (more is better)"),
@@ -37,7 +41,7 @@ METRICS = [
 
 
 def tables(size: Size) -> Sequence[Table]:
-    jobs, slow = JOBS[size], SLOW_JOBS[size]
+    jobs, slow, some = JOBS[size], SLOW_JOBS[size], SOME_JOBS[size]
     return [
         Table(
             f"due: {jobs:,} no-op jobs due at once, in memory",
@@ -61,6 +65,18 @@ def tables(size: Size) -> Sequence[Table]:
             },
             METRICS,
             bases=["APScheduler default", "APScheduler WAL + NORMAL"],
+        ),
+        Table(
+            f"due: the same on PostgreSQL (APScheduler: {some:,} jobs; pgqueuer's are queued, not scheduled)",
+            {
+                "tickwork threads": Case(due_ours, {"face": "threads", "kept": "PostgreSQL", "jobs": jobs}),
+                "tickwork event loop": Case(due_ours, {"face": "event loop", "kept": "PostgreSQL", "jobs": jobs}),
+                "limit: the same rows, bare": Case(due_bare_postgresql, {"kept": "PostgreSQL", "jobs": jobs}),
+                "APScheduler threads": Case(due_peer, {"face": "threads", "kept": "PostgreSQL", "jobs": some}),
+                "pgqueuer": Case(due_pgqueuer, {"kept": "PostgreSQL", "jobs": jobs}),
+            },
+            METRICS,
+            bases=["APScheduler threads", "pgqueuer"],
         ),
     ]
 
@@ -121,8 +137,76 @@ def due_bare(folder: Path, jobs: int) -> Result:
     return {"rate": jobs / took, "cpu": 1e6 * cpu / jobs}
 
 
+def due_bare_postgresql(folder: Path, kept: str, jobs: int) -> Result:
+    """The same on PostgreSQL: its statements for the rows of so many runs, and no scheduler."""
+    from tickwork.stores.postgresql import PostgreSQLStore
+    from tickwork.stores.postgresql import statements as pg
+
+    store = PostgreSQLStore(postgresql.database_url())
+    scheduler = BackgroundScheduler(store)
+    added = scheduler.add_jobs(scheduler.new_job(nothing, "interval", hours=1, id=f"job-{n}") for n in range(jobs))
+    postgresql.settle_down()
+    batch, now = Timing().batch, to_micros(datetime.now(UTC))
+
+    def array(values: Iterable[object]) -> str:
+        return "{" + ",".join(map(str, values)) + "}"
+
+    with store._server.reading() as session:
+        began, cpu = time.perf_counter(), time.process_time()
+        settled: list[Job] = []
+        for first in range(0, jobs + batch, batch):
+            fired = added[first : first + batch]
+            session.begin()
+            if settled:
+                same = [array([value] * len(settled)) for value in ("schedule", 1, 1, now, now)]
+                uids, times = array(job.uid for job in settled), array([now] * len(settled))
+                session.select(pg.SETTLE_SUCCEEDED_RUNS, uids, times, *same)
+            if fired:
+                uids, times = array(job.uid for job in fired), array([now] * len(fired))
+                session.execute(pg.ADVANCE_JOBS, uids, array(job.version for job in fired), times, times)
+                session.execute(pg.INSERT_HELD_RUNS, array(job.id for job in fired), uids, times, "node", now)
+            session.connection.execute("commit")
+            settled = [*fired]
+        took, cpu = time.perf_counter() - began, time.process_time() - cpu
+        ((closed,),) = session.select("select count(*) from tickwork_runs where state = 'succeeded'")
+        assert closed == jobs, f"expected {jobs} runs in the ledger, got {closed}"
+    return {"rate": jobs / took, "cpu": 1e6 * cpu / jobs}
+
+
+def due_pgqueuer(folder: Path, kept: str, jobs: int) -> Result:
+    """As many jobs of a queue, through when the last has been called; each is written to its log."""
+    import asyncpg
+    from pgqueuer import PgQueuer
+    from pgqueuer.db import AsyncpgPoolDriver
+
+    async def work() -> Result:
+        pool = await asyncpg.create_pool(postgresql.database_url(), min_size=5, max_size=10)
+        queue = PgQueuer(AsyncpgPoolDriver(pool))
+        await queue.qm.queries.install()
+        for first in range(0, jobs, 1000):
+            some = min(1000, jobs - first)
+            await queue.qm.queries.enqueue(["job"] * some, [b"x"] * some, [0] * some)
+
+        @queue.entrypoint("job")
+        async def call(job: object) -> None:
+            countdown.call()
+
+        postgresql.settle_down()
+        countdown.expect(jobs)
+        began, cpu = time.perf_counter(), time.process_time()
+        working = asyncio.create_task(queue.run(batch_size=100))
+        await asyncio.to_thread(countdown.wait_done)
+        took, cpu = time.perf_counter() - began, time.process_time() - cpu
+        working.cancel()
+        return {"rate": jobs / took, "cpu": 1e6 * cpu / jobs}
+
+    return asyncio.run(work())
+
+
 def timed(begin: Callable[[], object], wait_through: Callable[[], None], jobs: int, folder: Path) -> Result:
     fold_log(folder / "jobs.db")
+    if postgresql.VARIABLE in os.environ:
+        postgresql.settle_down()
     countdown.expect(jobs)
     began, cpu = time.perf_counter(), time.process_time()
     begin()

@@ -1,4 +1,4 @@
-"""tickwork as it is measured: both faces, both stores."""
+"""tickwork as it is measured: both faces, all stores."""
 
 from __future__ import annotations
 
@@ -7,16 +7,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
 
+from benchmarks import postgresql
 from tickwork import AsyncIOScheduler, BackgroundScheduler
 from tickwork.scheduler import Scheduler
 
 Face: TypeAlias = Literal["threads", "event loop"]
-Kept: TypeAlias = Literal["memory", "SQLite"]
+Kept: TypeAlias = Literal["memory", "SQLite", "PostgreSQL"]
 
 T = TypeVar("T")
 
 
 def store_url(kept: Kept, folder: Path) -> str | None:
+    if kept == "PostgreSQL":
+        return postgresql.database_url()
     return None if kept == "memory" else f"sqlite:///{folder / 'jobs.db'}"
 
 

@@ -1,4 +1,4 @@
-"""APScheduler 3.11 as it is measured: in memory, and on SQLite as it comes and tuned.
+"""APScheduler 3.11 as it is measured: in memory, on PostgreSQL, and on SQLite as it comes and tuned.
 
 As it comes is `SQLAlchemyJobStore("sqlite:///jobs.db")`: a rollback journal, `synchronous=FULL`.
 Tuned is what its users may do about it: WAL, `synchronous=NORMAL`, which may lose the last writes in a power cut.
@@ -20,9 +20,10 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.schedulers.base import BaseScheduler
 
+from benchmarks import postgresql
 from benchmarks.ours import Face
 
-Kept: TypeAlias = Literal["memory", "SQLite default", "SQLite WAL"]
+Kept: TypeAlias = Literal["memory", "SQLite default", "SQLite WAL", "PostgreSQL"]
 
 BATCH = 5_000
 """How many rows are put into a store at once."""
@@ -36,6 +37,8 @@ def job_store(kept: Kept, folder: Path) -> BaseJobStore:
     from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
     from sqlalchemy import create_engine, event
 
+    if kept == "PostgreSQL":
+        return SQLAlchemyJobStore(postgresql.sqlalchemy_url())
     engine = create_engine(f"sqlite:///{folder / 'jobs.db'}")
     if kept == "SQLite WAL":
 

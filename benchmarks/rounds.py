@@ -9,10 +9,11 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks import postgresql
 from benchmarks.machine import sync_time
 from benchmarks.tables import Case, Result, Results, Size, Table
 
@@ -49,6 +50,11 @@ def measure(table: Table, rounds: int, folder: Path) -> Measured:
     return Measured(results, sync_times)
 
 
+def _server(case: Case) -> Mapping[str, str]:
+    """What the process of a case is told of the PostgreSQL server, if it needs one."""
+    return {postgresql.VARIABLE: postgresql.server_url()} if postgresql.KEPT in case.options.values() else {}
+
+
 class Child:
     """The process of one case."""
 
@@ -58,7 +64,7 @@ class Child:
         function = f"{case.function.__module__}:{case.function.__qualname__}"
         self._process = subprocess.Popen(
             [sys.executable, "-m", "benchmarks.child", function, json.dumps(dict(case.options)), self._folder],
-            cwd=ROOT, env={**os.environ, "PYTHONDONTWRITEBYTECODE": ""},
+            cwd=ROOT, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "", **_server(case)},
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
 
