@@ -9,16 +9,22 @@ import threading
 import traceback
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
+from itertools import pairwise
+from queue import Queue
 from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+from tests import deeds
 from tests.samples import NOW, SECOND, held_run, make_job, next_version
 from tests.servers import DURABLE, PostgreSQLServer
 from tests.stores.laws import MakeStore, StoreLaws
 
+from tickwork import BackgroundScheduler
 from tickwork.errors import JobExistsError, StoreSchemaError, StoreUnavailableError, StoreUnusableError
+from tickwork.events import RunSettled, StoreLost, StoreRecovered
 from tickwork.plan import Hold, settle
 from tickwork.run import DONE, RunState
 from tickwork.stores.postgresql import PostgreSQLStore
@@ -339,6 +345,37 @@ def test_after_a_restart_everything_goes_on_and_rings_are_heard_again() -> None:
         assert rung.wait(5)
         store.close()
         other.close()
+
+
+def test_a_scheduler_sits_a_restart_out_and_answers_for_every_fire_time() -> None:
+    with PostgreSQLServer(DURABLE) as server:
+        scheduler = BackgroundScheduler(server.url())
+        news: Queue[object] = Queue()
+        scheduler.add_listener(news.put, StoreLost, StoreRecovered, RunSettled)
+        scheduler.start()
+        job = scheduler.add_job(deeds.nothing, "interval", seconds=0.1, id="beat")
+        wait_for(news, RunSettled)
+
+        server.kill()
+        wait_for(news, StoreLost)
+        outage = scheduler.health().outage
+        server.start()
+        wait_for(news, StoreRecovered)
+        wait_for(news, RunSettled)
+        scheduler.shutdown()
+
+        assert outage is not None
+        assert "it works again as soon as the server does" in outage
+        rows = [run for run in reversed(scheduler.get_runs("beat", limit=1000)) if run.state.closed]
+        assert rows[0].fire_time == job.next_fire_time
+        for before, after in pairwise(rows):
+            assert after.fire_time - (before.through or before.fire_time) == timedelta(seconds=0.1)
+        scheduler._store.close()
+
+
+def wait_for(news: Queue[object], kind: type) -> None:
+    while not isinstance(news.get(timeout=deeds.PATIENCE), kind):
+        pass
 
 
 def test_a_connection_that_is_ended_under_a_transaction_keeps_nothing_of_it(
