@@ -38,6 +38,7 @@ def test_options_of_ours_are_taken_out_and_others_are_libpqs() -> None:
     assert address.parameters["options"] == "-c geqo=off"
     assert address.parameters["password"] == "a+b"
     assert address.parameters["connect_timeout"] == "5"
+    assert "a+b" not in repr(address)
 
 
 def test_what_the_url_says_stands_before_our_manners() -> None:

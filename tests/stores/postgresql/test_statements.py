@@ -39,6 +39,8 @@ def store(postgresql_url: str) -> Iterator[PostgreSQLStore]:
 @pytest.mark.parametrize("name", LOOK_UPS)
 def test_a_row_is_looked_up_and_not_looked_for(store: PostgreSQLStore, name: str) -> None:
     with store._server.reading() as session:
+        if session.connection.info.server_version < 160000:
+            pytest.skip("an older server explains no plan that is made for all parameters")
         plan = session.connection.execute(
             f"explain (generic_plan, format json) {getattr(sql, name)}".encode(), prepare=False
         )

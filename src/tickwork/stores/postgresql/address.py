@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote
 
 import psycopg
@@ -27,7 +27,7 @@ MANNERS = {
 class Address:
     """Where a store is, and how it is to be used. Only *parameters* hold a password."""
 
-    parameters: dict[str, str]
+    parameters: dict[str, str] = field(repr=False)
     schema: str | None
     """Where the tables are. None: in the first schema of the user's search path."""
     create: bool
