@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import traceback
 
 import pytest
@@ -68,3 +70,16 @@ def test_a_url_that_cannot_be_used_is_refused_and_keeps_its_password(url: str, m
 
     told = "".join(traceback.format_exception(raised.value))
     assert "hunter2" not in told
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:hunter2@h/db", "postgres://h/db?password=hunter2"])
+def test_without_the_driver_it_is_said_what_to_install(url: str) -> None:
+    program = (
+        "import sys; sys.modules['psycopg'] = None; from tickwork.stores import make_store; make_store(sys.argv[1])"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program, url], check=False, capture_output=True, text=True)
+
+    assert "StoreURLError: store: expected psycopg 3 for" in done.stderr
+    assert done.stderr.endswith("pip install 'tickwork[postgresql]'\n")
+    assert "hunter2" not in done.stderr

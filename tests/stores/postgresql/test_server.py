@@ -28,7 +28,7 @@ from tickwork.events import RunSettled, StoreLost, StoreRecovered
 from tickwork.plan import Hold, settle
 from tickwork.run import DONE, RunState
 from tickwork.stores.postgresql import PostgreSQLStore
-from tickwork.stores.postgresql.schema import SCRIPTS, script
+from tickwork.stores.postgresql.schema import FOLDER, SCRIPTS, script, upgrade
 from tickwork.testing import VirtualClock
 
 
@@ -206,6 +206,27 @@ def test_tables_of_a_newer_version_are_refused(
         PostgreSQLStore(postgresql_url).open()
 
 
+def test_older_tables_get_the_steps_that_they_lack_and_a_step_that_fails_leaves_them_as_they_were(
+    store: PostgreSQLStore, postgresql_url: str, administrator: psycopg.Connection
+) -> None:
+    schema = postgresql_url.rpartition("=")[2]
+    steps = [(FOLDER / name).read_text() for name in SCRIPTS]
+    store.add([job := make_job()])
+
+    def go_on_with(*more: str) -> None:
+        with store._server.writing() as session:
+            upgrade(session, "here", schema, create=True, scripts=[*steps, *more])
+
+    with pytest.raises(StoreUnavailableError, match="SyntaxError"):
+        go_on_with("create table tickwork_more (); create tabel tickwork_most ()")
+    go_on_with("create table tickwork_more (x text default ';')")
+    go_on_with("create table tickwork_more (x text default ';')")
+
+    versions = administrator.execute(f"select version from {schema}.tickwork_schema".encode()).fetchall()
+    assert versions == [(len(SCRIPTS) + 1,)]
+    assert store.jobs() == [job]
+
+
 def test_stores_that_are_opened_together_make_the_tables_once(postgresql_url: str) -> None:
     stores = [PostgreSQLStore(postgresql_url) for _ in range(6)]
     faults: list[BaseException] = []
@@ -319,7 +340,33 @@ def idle_round(store: PostgreSQLStore) -> None:
     assert store.outlook(["threads", "asyncio"], after=NOW, fire_after=NOW).fire_at == NOW + 9 * SECOND
 
 
+def test_what_was_in_use_when_the_store_was_closed_is_closed_when_it_is_given_back(store: PostgreSQLStore) -> None:
+    with store._server.reading() as session:
+        store.close()
+
+        assert session.select("select 1") == [(1,)]
+
+    assert session.connection.closed
+    assert store._server._idle == []
+
+
 # faults
+
+
+def test_without_a_bell_polling_is_enough(postgresql_url: str) -> None:
+    scheduler = BackgroundScheduler(f"{postgresql_url}&pooler=on")
+    news: Queue[object] = Queue()
+    scheduler.add_listener(news.put, RunSettled)
+    scheduler.start()
+    other = PostgreSQLStore(postgresql_url)
+    other.open()
+
+    other.add([BackgroundScheduler(other).new_job(deeds.nothing, "date", id="once")])
+    wait_for(news, RunSettled)
+
+    scheduler.shutdown()
+    scheduler._store.close()
+    other.close()
 
 
 def test_after_a_restart_everything_goes_on_and_rings_are_heard_again() -> None:

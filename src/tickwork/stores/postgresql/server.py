@@ -74,8 +74,10 @@ class OfThisThread(threading.local):
 class Session:
     """One connection, and what it was told to be."""
 
-    def __init__(self, connection: psycopg.Connection, begin: str) -> None:
+    def __init__(self, connection: psycopg.Connection, begin: str, age: int) -> None:
         self.connection = connection
+        self.age = age
+        """How often the server had been closed when it was made: what is older is not kept."""
         self._cursor = RawCursor(connection)
         self._begin = begin
 
@@ -128,6 +130,7 @@ class Server:
         self.schema = address.schema
         self._clock = clock
         self._idle: list[Session] = []
+        self._closed = 0
         self._places = threading.BoundedSemaphore(MAX_SESSIONS)
         self.of_this_thread = OfThisThread()
 
@@ -213,6 +216,8 @@ class Server:
             return psycopg.connect(**self.address.parameters, autocommit=True)  # type: ignore[arg-type]
 
     def close(self) -> None:
+        """Close what lies idle; what is in use is closed by the thread that gives it back."""
+        self._closed += 1
         while self._idle:
             with suppress(IndexError):  # another thread was faster
                 self._idle.pop().connection.close()
@@ -244,7 +249,7 @@ class Server:
 
     def _give_back(self, session: Session) -> None:
         try:
-            if session.usable:
+            if session.usable and session.age == self._closed:
                 self._idle.append(session)
             else:
                 session.connection.close()
@@ -258,7 +263,7 @@ class Server:
             settings = SETTINGS | ({} if self.schema is None else {"search_path": f"{quoted(self.schema)}, pg_temp"})
             connection.prepare_threshold = None if self.pooled else 0
             connection.prepared_max = 500
-            session = Session(connection, begin_with(settings if self.pooled else {}))
+            session = Session(connection, begin_with(settings if self.pooled else {}), self._closed)
             if not self.pooled:
                 session.select(sql.SET_ALL, [*settings], [*settings.values()])
             self._learn_time(session)
