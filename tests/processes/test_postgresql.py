@@ -68,11 +68,14 @@ def test_no_fire_time_is_doubled_or_forgotten_when_one_of_three_is_killed(
         rows = connection.execute(
             f"select job_id, fire_time, through, state from {schema}.tickwork_runs order by job_id, fire_time".encode()
         ).fetchall()
-        left = connection.execute(f"select * from {schema}.tickwork_open_runs".encode()).fetchall()
+        left = connection.execute(
+            f"select job_id, fire_time, through, state from {schema}.tickwork_open_runs".encode()
+        ).fetchall()
 
     called = Counter((job, int(fire_time)) for job, fire_time, _ in calls(witness))
     recorded = {(job, fire_time): state for job, fire_time, _, state in rows}
-    assert left == []
+    assert {state for *_, state in left} <= {"pending"}, "claimed ahead, and given back by the last to leave"
+    rows = sorted([*rows, *left])
     assert [key for key, times in called.items() if times > 1] == []
     assert called.keys() <= recorded.keys()
     assert {recorded[key] for key in called} <= {"succeeded", "lost"}
