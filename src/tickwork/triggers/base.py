@@ -76,6 +76,27 @@ def is_open(trigger: Trigger) -> bool:
     return any(map(is_open, inside)) if inside else trigger.anchored(EPOCH) is not trigger
 
 
+def kept_until(trigger: Trigger, fire_time: datetime) -> datetime | None:
+    """The end of the stretch of time that calendars keep, in which this fire time lies. None: no calendar ends it.
+
+    A trigger that knows calendars, or is made of others, has a method `kept_until`.
+    """
+    tell = getattr(trigger, "kept_until", None)
+    end: datetime | None = None if tell is None else tell(fire_time)
+    return end
+
+
+def named_walls(trigger: Trigger, at: int, zone: str) -> tuple[int, ...]:
+    """The times on the wall of *zone* for which it fires at the second *at*, if it knows.
+
+    It is one; or right after a gap perhaps several, which the clock left out. A trigger that knows has a method
+    `named_walls`.
+    """
+    tell = getattr(trigger, "named_walls", None)
+    walls: tuple[int, ...] = () if tell is None or zone_of(trigger) != zone else tell(at)
+    return walls
+
+
 def first_from(trigger: Trigger, second: int) -> datetime | None:
     """The first fire time at or after a second, counted from 1970."""
     if second > LAST_SECOND:

@@ -102,12 +102,16 @@ class CalendarIntervalTrigger:
             raise naive_instant(instant)
         start, end = self.start_date or EPOCH, self.end_date
         at = floor_second(instant)
-        time = self.hour * 3600 + self.minute * 60 + self.second
         for day in self._days_from((at + self._zone.segment(at).offset) // DAY - 1):
-            fire_time = EPOCH + timedelta(0, self._zone.first_showing(day * DAY + time))
+            fire_time = EPOCH + timedelta(0, self._zone.first_showing(day * DAY + self._of_day))
             if fire_time > instant and fire_time >= start:
                 return fire_time if end is None or fire_time <= end else None
         return None
+
+    def named_walls(self, at: int) -> tuple[int, ...]:
+        """See `base.named_walls`."""
+        wall = at + self._zone.segment(at).offset
+        return (wall - wall % DAY + self._of_day,)
 
     def anchored(self, at: datetime, seed: str = "") -> Self:
         if self.start_date is not None:
@@ -141,6 +145,10 @@ class CalendarIntervalTrigger:
                     return
                 yield found - DAY_ZERO
             number += 1
+
+    @property
+    def _of_day(self) -> int:
+        return self.hour * 3600 + self.minute * 60 + self.second
 
     @property
     def units(self) -> tuple[tuple[int, str], ...]:

@@ -226,6 +226,19 @@ class CronTrigger:
         object.__setattr__(self, "_dead_from", at)
         return None
 
+    def named_walls(self, at: int) -> tuple[int, ...]:
+        """See `base.named_walls`."""
+        begin, _, offset, reached, _ = self._zone.segment(at)
+        if at != begin or not self._rule.after_gap:
+            return (at + offset,)
+        walls = []
+        wall = reached
+        while wall <= at + offset:
+            day, second = self._first_match(0, wall)
+            wall = day * DAY + second + 1
+            walls.append(wall - 1)
+        return tuple(walls[:-1])
+
     def anchored(self, at: datetime, seed: str = "") -> Self:
         if not seed or not self.fields.hashed or self.fields.seed is not None:
             return self

@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 
 from tickwork.clock import BEGINNING, END, EPOCH, MICROSECOND
 from tickwork.errors import TriggerError
-from tickwork.triggers.base import Trigger, check_part, first_from, is_open, zone_of
+from tickwork.triggers.base import Trigger, check_part, first_from, is_open, kept_until, zone_of
 from tickwork.triggers.calendars import CalendarLike, read_calendars
 from tickwork.triggers.instants import floor_second
 from tickwork.triggers.pattern import NEVER
@@ -129,10 +129,12 @@ class FilteredTrigger:
         """Why a fire time at *instant* would be left out; None if it would be kept."""
         return self._judge(floor_second(instant))[0]
 
-    def kept_until(self, instant: datetime) -> datetime | None:
-        """The end of the stretch that is kept, in which *instant* lies; None if it has none."""
-        _, until = self._judge(floor_second(instant))
-        return None if until > LAST_SECOND else EPOCH + timedelta(seconds=until)
+    def kept_until(self, fire_time: datetime) -> datetime | None:
+        """See `base.kept_until`."""
+        _, until = self._judge(floor_second(fire_time))
+        own = None if until > LAST_SECOND else EPOCH + timedelta(seconds=until)
+        inside = None if self._shifting else kept_until(self.trigger, fire_time)  # its days are not those of the inside
+        return min((end for end in (own, inside) if end is not None), default=None)
 
     def anchored(self, at: datetime, seed: str = "") -> Self:
         anchored = self.trigger.anchored(at, seed)

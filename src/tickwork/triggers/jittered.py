@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Self
 
 from tickwork.clock import BEGINNING, END, EPOCH, MICROSECOND
 from tickwork.errors import TriggerError
-from tickwork.triggers.base import Trigger, check_part, innermost, parts
+from tickwork.triggers.base import Trigger, check_part, innermost, kept_until, parts
 from tickwork.triggers.date import DateTrigger
 from tickwork.triggers.filtered import FilteredTrigger
 from tickwork.triggers.instants import naive_instant, read_instant
@@ -44,7 +44,7 @@ class JitteredTrigger:
     after: datetime | None
     _key: int = field(compare=False)
     _end: datetime = field(compare=False)
-    _filter: FilteredTrigger | None = field(compare=False)
+    _filtered: bool = field(compare=False)
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class JitteredTrigger:
         keep(self, "seed", seed)
         keep(self, "after", after)
         keep(self, "_end", _end_of(trigger) or END)
-        keep(self, "_filter", trigger if isinstance(trigger, FilteredTrigger) else None)
+        keep(self, "_filtered", _is_filtered(trigger))
         keep(
             self,
             "_key",
@@ -142,6 +142,10 @@ class JitteredTrigger:
         share = self._share(moved.at, self.trigger.next_after(moved.at))
         return None if moved.at + share < until else moved._replace(at=moved.at + share, jitter=share)
 
+    def kept_until(self, fire_time: datetime) -> datetime | None:
+        """See `base.kept_until`."""
+        return kept_until(self.trigger, fire_time) if self._filtered else None
+
     def _before(self, instant: datetime) -> datetime:
         """The last fire time before the instant may come later than it; what comes before this cannot."""
         try:
@@ -171,8 +175,8 @@ class JitteredTrigger:
     def _share(self, named: datetime, following: datetime | None) -> timedelta:
         """What is added to the fire time *named*: a share of the jitter, or of the time there is if that is less."""
         end = self._end if following is None else following
-        if self._filter is not None:
-            end = min(end, self._filter.kept_until(named) or end)
+        if self._filtered:
+            end = min(end, kept_until(self.trigger, named) or end)
         room = min(self.jitter, end - named)
         since = named - EPOCH
         micros = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
@@ -195,6 +199,11 @@ def _end_of(trigger: Trigger) -> datetime | None:
     ends = [_end_of(part) for part in parts(trigger)] if own is None else [own]
     known = [end for end in ends if end is not None]
     return max(known) if ends and len(known) == len(ends) else None
+
+
+def _is_filtered(trigger: Trigger) -> bool:
+    """Whether calendars leave anything out of it, or of what it is made of."""
+    return isinstance(trigger, FilteredTrigger) or any(map(_is_filtered, parts(trigger)))
 
 
 def _mixed(number: int) -> int:
