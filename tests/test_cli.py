@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from threading import Timer
 from types import SimpleNamespace
@@ -30,6 +31,8 @@ from tickwork.cli.targets import load_scheduler
 from tickwork.cli.words import say_took
 from tickwork.stores.sqlite import SQLiteStore
 from tickwork.testing import ManualScheduler
+from tickwork.triggers import CronTrigger, IntervalTrigger
+from tickwork.triggers.ticks import fire_times
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PATIENCE = 15.0
@@ -453,6 +456,24 @@ def test_next_shows_an_interval_from_now_on(tickwork):
     assert times == ["2030-01-01T01:30:00+00:00", "2030-01-01T03:00:00+00:00"]
 
 
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        IntervalTrigger(hours=1),
+        IntervalTrigger(seconds=1.5, start_date="2029-01-01T00:00Z"),
+        IntervalTrigger(days=1, hours=12, start_date="2029-01-01T06:30:00.25Z", end_date="2031-01-01T00:00Z"),
+        CronTrigger("0 3 * * 1-5", timezone="Asia/Seoul"),
+        CronTrigger(hour=23, day="last", timezone="Asia/Seoul", end_date="2031-01-01T00:00Z"),
+    ],
+    ids=str,
+)
+def test_next_reads_a_trigger_as_jobs_shows_it(tickwork, trigger):
+    after = datetime(2030, 1, 1, tzinfo=UTC)
+    shown = json.loads(tickwork("next", str(trigger), "--after", after.isoformat(), "-n", "3", "--json").out)
+
+    assert shown["fire_times"] == [at.isoformat() for at in islice(fire_times(trigger.anchored(after), after), 3)]
+
+
 def test_next_shows_the_fire_times_of_a_job(ledger, tickwork):
     shown = tickwork("next", ledger, "--job", "tick", "-n", "2").out.splitlines()
 
@@ -677,7 +698,7 @@ def test_next_shows_the_calendar_of_a_job(folder, tickwork):
         (["next", "0 9 * * *", "--explain", "fr"], "--explain: invalid choice: 'fr' (choose from"),
         (["next", "{"], "expected a trigger as JSON, got '{'"),
         (["next", '{"kind": "lunar"}'], "trigger: expected a kind in JSON, got 'lunar'"),
-        (["next", '{"kind": "any-of"}'], "expected a trigger as JSON, got"),
+        (["next", '{"kind": "any-of"}'], "any-of: expected 'triggers' in its JSON, got {'kind': 'any-of'}"),
         (["next", "sqlite:///ledger.db", "--job", "tick", "--jitter", "5"], "expected a job as it is stored, got --jitter"),
         (["serve", "made_app:blocking"], "got a BlockingScheduler: use `tickwork run`"),
         (["serve", "made_app:memory", "--workers", "2"], "expected a store that 2 workers share, got memory"),

@@ -47,7 +47,10 @@ def seconds(name: str, duration: object) -> timedelta:
     raise InvalidJobError(f"{name}: expected seconds, a timedelta or None, got {shown(duration)}")
 
 
-def shown(value: object) -> str:
-    """The value as an error shows it: whole if short."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+def shown(value: object, *, most: int = 80) -> str:
+    """The value as an error shows it: whole if it has at most so many characters. Never raises."""
+    try:
+        text = repr(value)
+    except Exception as error:  # noqa: BLE001  it may be anybody's code; and Python writes no numbers of 5,000 digits
+        return f"a value of type {type(value).__name__}, which cannot be shown: {type(error).__name__}"
+    return text if len(text) <= most else f"{text[: most - 3]}..."

@@ -134,10 +134,14 @@ class ConflictError(StoreError):
     """A change lost against other writers so often that it was given up."""
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+LONGEST_NAME = 200
+"""What is longer was not meant as a name, and is compared with none."""
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
     """The tail of an error's sentence: the nearest known name, or all of them if they are few."""
     names = sorted(map(str, known))
-    near = get_close_matches(name, names, n=1)
+    near = get_close_matches(name, names, n=1) if isinstance(name, str) and len(name) <= LONGEST_NAME else []
     if near:
         return f" (did you mean {near[0]!r}?)"
     if 0 < len(names) <= 20:

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
+from tickwork.checks import shown
 from tickwork.clock import from_micros, to_micros
 from tickwork.errors import RunNotFoundError
 from tickwork.policies import exception_names
@@ -168,6 +169,8 @@ class RunKey:
     @classmethod
     def parse(cls, run_id: str) -> RunKey:
         """The key that *run_id* writes down; a RunNotFoundError if it cannot be a run's id."""
+        if not isinstance(run_id, str):
+            raise RunNotFoundError(shown(run_id))
         try:
             uid, _, rest = run_id.partition("-")
             micros, _, attempt = rest.rpartition("-")

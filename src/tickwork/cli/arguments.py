@@ -21,9 +21,13 @@ FIRST_DAY, LAST_DAY = date(1, 1, 3), date(9999, 12, 29)
 """With a day before and after them in every zone."""
 STATES = ", ".join(RunState)
 UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
-UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*([wdhms])")
+UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*(weeks?|days?|hours?|minutes?|seconds?|[wdhms])(?![a-z])")
 LENGTH = re.compile(rf"\s*(?:{UNIT.pattern}\s*)+")
-INTERVAL = re.compile(rf"every\s+((?:{UNIT.pattern}\s*)+)")
+INSTANT = r"\d[-\d]+ [:.\d]+ UTC"
+INTERVAL = re.compile(
+    rf"every\s+(?P<length>(?:{UNIT.pattern}\s*)+|week|day|hour|minute|second)"
+    rf"(?:\s*from (?P<start>{INSTANT}))?(?:\s*until (?P<end>{INSTANT}))?"
+)
 REWORDED = {
     "argument -": "-",
     "the following arguments are required:": "expected",
@@ -101,18 +105,25 @@ def state(written: str) -> RunState:
 
 
 def read_trigger(written: str, timezone: str | None) -> Trigger:
-    """The trigger that someone typed: a cron, 'every 10m', or JSON. Raises UsageError, TriggerError."""
+    """The trigger that someone typed: a cron, 'every 10m', JSON, or one as `jobs` shows it.
+
+    Raises UsageError, TriggerError.
+    """
     if written.startswith("{"):
         return _from_json(written)
+    if written.startswith("cron "):
+        return CronTrigger.from_text(written)
     if not written.startswith("every"):
         return CronTrigger(written, timezone=timezone)
     if not (interval := INTERVAL.fullmatch(written)):
         raise UsageError(
             f"expected an interval such as 'every 10m' or 'every 1h 30m', got {written!r}: units are w, d, h, m, s"
         )
-    units = _read_units(interval[1])
+    length = interval["length"]
+    units = _read_units(length if length[0].isdigit() else f"1 {length}")
     assert units is not None
-    return IntervalTrigger(**units)
+    start, end = (None if text is None else text.replace(" UTC", "+00:00") for text in interval.group("start", "end"))
+    return IntervalTrigger(**units, start_date=start, end_date=end)
 
 
 def _from_json(written: str) -> Trigger:
@@ -130,5 +141,5 @@ def _read_units(written: str) -> dict[str, Any] | None:
         return None
     units: dict[str, Any] = dict.fromkeys(UNITS.values(), 0)
     for number, unit in UNIT.findall(written):
-        units[UNITS[unit]] += float(number)
+        units[UNITS[unit[0]]] += float(number)
     return units

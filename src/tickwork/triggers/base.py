@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Protocol, Self
 
+from tickwork.checks import shown
 from tickwork.clock import EPOCH, MICROSECOND
 from tickwork.errors import TriggerError
 from tickwork.triggers.zones import FIRST_SECOND, LAST_SECOND
@@ -107,7 +108,7 @@ def first_from(trigger: Trigger, second: int) -> datetime | None:
 def check_part(trigger: object, owner: str) -> None:
     """TriggerError unless *trigger* is one that another can be made of."""
     if isinstance(trigger, str) or not callable(getattr(trigger, "next_after", None)):
-        raise TriggerError(f"{owner}: expected a trigger, got {trigger!r}: make one, such as CronTrigger(hour=9)")
+        raise TriggerError(f"{owner}: expected a trigger, got {shown(trigger)}: make one, such as CronTrigger(hour=9)")
     if _depth(trigger) >= MAX_DEPTH:  # type: ignore[arg-type]  # it was just seen to be one
         raise TriggerError(f"{owner}: expected at most {MAX_DEPTH} triggers within each other, got more: combine fewer")
 

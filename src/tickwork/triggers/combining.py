@@ -14,6 +14,7 @@ from math import gcd
 from operator import attrgetter
 from typing import Any, ClassVar, Self
 
+from tickwork.checks import shown
 from tickwork.clock import BEGINNING, END, EPOCH, MICROSECOND, from_micros, to_micros
 from tickwork.errors import TriggerError
 from tickwork.triggers.base import Trigger, check_part, is_open, kept_until, named_walls, zone_of
@@ -128,7 +129,7 @@ class AllOf:
         if self.next_after(BEGINNING) is None:
             raise TriggerError(
                 f"all-of: expected triggers that fire at the same instant, got none in {MAX_STEPS} steps or 100 years, "
-                f"{str(self)!r}: give an interval a start_date that the others meet; "
+                f"{shown(str(self), most=200)}: give an interval a start_date that the others meet; "
                 "to keep to days or hours, use only= or exclude="
             )
 
@@ -219,7 +220,7 @@ def _meet(one: IntervalTrigger, other: IntervalTrigger) -> IntervalTrigger:
 
 def _read_triggers(triggers: object, kind: str) -> tuple[Trigger, ...]:
     if not isinstance(triggers, Iterable) or isinstance(triggers, str):
-        raise TriggerError(f"{kind}: expected a list of triggers, got {triggers!r}")
+        raise TriggerError(f"{kind}: expected a list of triggers, got {shown(triggers)}")
     read = tuple(triggers)
     if not 0 < len(read) <= MAX_TRIGGERS:
         raise TriggerError(f"{kind}: expected 1 to {MAX_TRIGGERS} triggers, got {len(read)}")
@@ -231,7 +232,10 @@ def _read_triggers(triggers: object, kind: str) -> tuple[Trigger, ...]:
 def _read_members(value: Mapping[str, Any]) -> list[Trigger]:
     from tickwork.triggers import trigger_from_json  # noqa: PLC0415  (it knows all kinds, and this is one)
 
-    return [trigger_from_json(written) for written in value["triggers"]]
+    members = value["triggers"]
+    if not isinstance(members, list):
+        raise TriggerError(f"{value['kind']}: expected a list of triggers in its JSON, got {shown(members)}")
+    return [trigger_from_json(written) for written in members]
 
 
 def _write(combination: AnyOf | AllOf) -> dict[str, Any]:

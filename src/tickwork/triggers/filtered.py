@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, ClassVar, Self
 
+from tickwork.checks import shown
 from tickwork.clock import BEGINNING, END, EPOCH, MICROSECOND
 from tickwork.errors import TriggerError
 from tickwork.triggers.base import Trigger, check_part, first_from, is_open, kept_until, zone_of
@@ -68,7 +69,7 @@ class FilteredTrigger:
         timezone: str | tzinfo | None = None,
     ) -> None:
         check_part(trigger, "filtered")
-        zone = find_zone(timezone or zone_of(trigger) or "UTC")
+        zone = find_zone(zone_of(trigger) or "UTC" if timezone is None else timezone)
         rules = Rules(
             read_calendars(exclude, "exclude"), read_calendars(only, "only"), read_calendars(include, "include")
         )
@@ -93,8 +94,8 @@ class FilteredTrigger:
         keep(self, "_kept", (0, 0))
         if not is_open(trigger) and all(self.next_after(since) is None for since in SINCE):
             raise TriggerError(
-                f"filtered: expected a trigger that fires, got one whose every fire time is left out, {str(self)!r}: "
-                "choose fewer calendars, or other times"
+                f"filtered: expected a trigger that fires, got one whose every fire time is left out, "
+                f"{shown(str(self), most=200)}: choose fewer calendars, or other times"
             )
 
     @property

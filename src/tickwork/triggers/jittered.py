@@ -12,15 +12,19 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, ClassVar, Self
 
+from tickwork.checks import shown
 from tickwork.clock import BEGINNING, END, EPOCH, MICROSECOND
 from tickwork.errors import TriggerError
 from tickwork.triggers.base import Trigger, check_part, innermost, kept_until, parts
 from tickwork.triggers.date import DateTrigger
 from tickwork.triggers.filtered import FilteredTrigger
+from tickwork.triggers.hashed import check_seed
 from tickwork.triggers.instants import naive_instant, read_instant
 from tickwork.triggers.ticks import Tick, latest_fire_time, named_within, not_kept, ticks
 
 LONGEST = timedelta(days=366)
+MAX_JITTERS = 2
+"""How many may lie in each other: each asks the one inside a dozen times."""
 BITS = 64
 
 
@@ -54,8 +58,9 @@ class JitteredTrigger:
         after: datetime | str | None = None,
     ) -> None:
         check_part(trigger, "jittered")
-        if seed is not None and not isinstance(seed, str):
-            raise TriggerError(f"seed: expected text such as a job's id, got {seed!r}")
+        check_seed(seed)
+        if _jitters(trigger) >= MAX_JITTERS:
+            raise TriggerError(f"jitter: expected at most {MAX_JITTERS} within each other, got more: add them up")
         self._set(trigger, _read_jitter(jitter), seed, None if after is None else read_instant(after, "after", None))
 
     @classmethod
@@ -76,7 +81,7 @@ class JitteredTrigger:
         keep(
             self,
             "_key",
-            int.from_bytes(blake2b((seed or "").encode(errors="surrogatepass"), digest_size=BITS // 8).digest()),
+            int.from_bytes(blake2b((seed or "").encode(), digest_size=BITS // 8).digest()),
         )
 
     @property
@@ -206,6 +211,11 @@ def _is_filtered(trigger: Trigger) -> bool:
     return isinstance(trigger, FilteredTrigger) or any(map(_is_filtered, parts(trigger)))
 
 
+def _jitters(trigger: Trigger) -> int:
+    """How many jitters lie in each other there."""
+    return isinstance(trigger, JitteredTrigger) + max(map(_jitters, parts(trigger)), default=0)
+
+
 def _mixed(number: int) -> int:
     """The last step of SplitMix64: each bit of the answer depends on each bit of *number*."""
     number = (number ^ number >> 30) * 0xBF58476D1CE4E5B9 & ALL_BITS
@@ -219,6 +229,6 @@ def _read_jitter(jitter: object) -> timedelta:
     if isinstance(jitter, timedelta) and MICROSECOND <= jitter <= LONGEST:
         return jitter
     raise TriggerError(
-        f"jitter: expected seconds or a timedelta, above zero and at most {LONGEST.days} days, got {jitter!r}: "
+        f"jitter: expected seconds or a timedelta, above zero and at most {LONGEST.days} days, got {shown(jitter)}: "
         "write jitter=30, or leave it out"
     )

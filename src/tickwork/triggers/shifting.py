@@ -26,8 +26,8 @@ MAX_SHIFT = 31
 """How many days a fire time is shifted at most."""
 MAX_TARGETS = 5_000
 """How many days one search looks at, and how many stretches that are left out it passes."""
-LONGEST_SEARCH = 100 * 366
-"""How many days ahead one search looks."""
+LONGEST_SEARCH = 41 * 366
+"""How many days ahead one search looks; a 29 February that is a Monday may be forty years away."""
 MAX_KNOWN = 1_000
 """How many days are remembered as kept or left out."""
 MAX_IN_A_GAP = 1_000
