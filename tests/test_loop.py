@@ -942,6 +942,55 @@ def test_a_node_with_room_fires_at_once_what_another_has_no_room_for(
     assert [[call.job.id for call in node.executor.started] for node in (a, b)] == [["first"], ["second"]]
 
 
+def test_what_is_late_leaves_one_place_to_what_is_on_time_and_is_done_all_the_same(
+    store: Store, clock: VirtualClock
+) -> None:
+    late = [make_job(f"late-{number}", next_fire_time=NOW - 60 * MINUTE) for number in range(6)]
+    waiting = [make_run(job, NOW - 60 * MINUTE) for job in late[:3]]
+    store.add([*late, on_time := make_job("on time", trigger=IntervalTrigger(seconds=15, start_date=NOW))])
+    store.save([next_version(job, run, next_fire_time=None) for job, run in zip(late[:3], waiting, strict=True)])
+    node = Node(store, room=3, takes=10 * SECOND)
+
+    advance(clock, 59 * SECOND, node)
+
+    punctual = [call for call in node.executor.started if call.job.uid == on_time.uid]
+    assert [call.started_at for call in punctual] == [NOW + number * 15 * SECOND for number in range(4)]
+    assert sum(run.job_id != "on time" for run in store.runs(states=[RunState.SUCCEEDED])) == len(late)
+
+
+def test_a_single_place_is_for_what_is_late_too(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job("late", next_fire_time=NOW - 60 * MINUTE)])
+    node = Node(store, room=1)
+
+    advance(clock, SECOND, node)
+
+    assert [call.job.id for call in node.executor.started] == ["late"]
+
+
+def test_what_waits_on_time_is_claimed_before_what_is_late(store: Store, clock: VirtualClock) -> None:
+    store.add([late := make_job("late", next_fire_time=None), retried := make_job("retried", next_fire_time=None)])
+    store.save([next_version(late, make_run(late, NOW - MINUTE)), next_version(retried, make_run(retried, NOW))])
+    node = Node(store, room=1)
+
+    advance(clock, SECOND, node)
+
+    assert [call.job.id for call in node.executor.started] == ["retried"]
+
+
+def test_jobs_that_catch_up_are_fired_a_few_in_each_round(store: Store, clock: VirtualClock) -> None:
+    """So that no round takes long, however much was missed."""
+    store.add([make_job(f"job-{number}", coalesce=False) for number in range(10)])
+    clock.advance(5 * MINUTE)
+    node = Node(store, batch=20)
+
+    node.tick()
+    at_first = len(store.runs())
+    advance(clock, SECOND, node)
+
+    assert at_first == 4 * 6  # it stops after the first that makes them 20
+    assert len(store.runs()) == 10 * 6
+
+
 def test_what_is_stuck_in_an_executor_is_given_back_after_a_poll(open_store: OpenStore, clock: VirtualClock) -> None:
     store = open_store()
     store.add([make_job()])

@@ -54,6 +54,8 @@ class Timing:
     """How many jobs or runs one statement takes."""
     last_call: timedelta = timedelta(seconds=1)
     """How long cancelled coroutines have to clean up when the loop stops."""
+    late: timedelta = timedelta(seconds=10)
+    """What has been due for longer makes way for what has not: a backlog drains in the room that is left."""
     set_aside: timedelta = timedelta(seconds=30)
     """How long a job is left alone whose function or trigger this node cannot use."""
     prune: timedelta = timedelta(minutes=10)
@@ -248,14 +250,11 @@ class Loop:
     def fire_due_jobs(self, now: datetime) -> None:
         """Advance the jobs whose fire time has come, and take their runs as far as there is room."""
         self._deferred_to = now + self.timing.poll
+        self._more.clear()
         if self.paused or self._stopping:
-            self._more.clear()
             return
-        for executor, room in self._room().items():
-            fired = self._fire(executor, room, now)
-            self._take(
-                executor, [(job, run) for job, runs, _ in fired for run in runs if run.state is RunState.RUNNING]
-            )
+        for executor in self.executors:
+            fired = self._fire(executor, now)
             if self._listeners:
                 self._round.events += [JobFired(job, runs) for job, runs, _ in fired]
                 self._round.events += [
@@ -266,14 +265,9 @@ class Loop:
         """Take runs that wait: retries, runs that someone asked for, what another node had no room for."""
         if self.paused or self._stopping:
             return
-        for executor, room in self._room().items():
-            if room > 0:
-                limit = min(room, self.timing.batch)
-                hold = self._hold(self.clock.now())
-                claims = self.store.claim(hold, executor=executor, limit=limit, skip=self._foreign)
-                self._take(executor, claims)
-                if len(claims) == limit:
-                    self._more.add(executor)
+        for executor in self.executors:
+            self._claim(executor, since=now - self.timing.late)
+            self._claim(executor, since=None)
 
     def keep_what_was_written(self) -> None:
         """The round's commit is done: let go of what has ended, and hold what was taken until its time."""
@@ -317,7 +311,7 @@ class Loop:
             log.info("the store can be used again")
             self._listeners.tell(StoreRecovered(self.outage.at))
             self.outage, self._failures = None, 0
-        room = self._room()
+        room = {executor: self._room(executor) for executor in self.executors}
         more_now = any(room[executor] > 0 for executor in self._more)
         self._look_at = now if more_now else self._next_look(now, room)
         self._rest_until = self.clock.now() + self._rest(more_now)
@@ -450,45 +444,78 @@ class Loop:
         self._look_at = FAR_OFF  # until the round is over nothing is planned, and each new fire time is news
         return True
 
-    def _room(self) -> dict[str, int]:
-        """How many more runs each executor would begin soon."""
-        taken = self._round.taken
-        return {
-            name: executor.free() - self._held.count_for(name) - len(taken.get(name, ()))
-            for name, executor in self.executors.items()
-        }
+    def _room(self, executor: str) -> int:
+        """How many more runs it would begin soon."""
+        taken = self._round.taken.get(executor, ())
+        return self.executors[executor].free() - self._held.count_for(executor) - len(taken)
+
+    def _room_for(self, executor: str, since: datetime | None) -> int:
+        """How much of its room is for what came due from *since* on; or for all, of which what is late leaves one place
+        to what is on time.
+        """
+        room = self._room(executor)
+        is_shared = room > 1 or any(call.job.executor == executor for call in self._calls)
+        return room - 1 if since is None and is_shared else room
 
     def _hold(self, now: datetime) -> Hold:
         return Hold(self.node, now + self.timing.lease)
 
-    def _fire(self, executor: str, room: int, now: datetime) -> Sequence[Change]:
-        """Fire what is due for one executor. Without room a job is left to nodes that have some; when it has
-        been due for a poll, its run waits where all nodes see it.
+    def _fire(self, executor: str, now: datetime) -> Sequence[Change]:
+        """Fire what is due for one executor: first what is on time, then in the room that is left what is late.
+
+        Without room a job is left to nodes that have some; when it has been due for a poll, its run waits where all
+        nodes see it.
         """
-        decide = partial(self._decide_all, room)
-        if room <= 0:
-            until = now - self.timing.poll
-            return self.store.fire(decide, executor=executor, until=until, limit=self.timing.batch, skip=self._aside)
-        until, limit = now + self.timing.ahead, min(room, self.timing.batch)
+        if self._room(executor) <= 0:
+            return self._fire_some(executor, 0, since=None, until=now - self.timing.poll)
+        fired: list[Change] = []
+        for since in (now - self.timing.late, None):
+            room = self._room_for(executor, since)
+            if room > 0:
+                fired += self._fire_some(executor, room, since=since, until=now + self.timing.ahead)
+        return fired
+
+    def _fire_some(self, executor: str, room: int, *, since: datetime | None, until: datetime) -> Sequence[Change]:
+        """Fire what came due in that time, and take as many of its runs as there is room for."""
+        decide = partial(self._decide_all, executor, room)
+        limit = min(room, self.timing.batch) if room else self.timing.batch
         aside = len(self._aside)
-        changes = self.store.fire(decide, executor=executor, until=until, limit=limit, skip=self._aside)
+        changes = self.store.fire(decide, executor=executor, since=since, until=until, limit=limit, skip=self._aside)
+        self._take(executor, [(job, run) for job, runs, _ in changes for run in runs if run.state is RunState.RUNNING])
         again = any(job.next_fire_time is not None and job.next_fire_time <= until for job, _, _ in changes)
-        if again or len(changes) + len(self._aside) - aside == limit:
+        if room and (again or len(changes) + len(self._aside) - aside == limit):
             self._more.add(executor)
-        else:
-            self._more.discard(executor)
         return changes
 
+    def _claim(self, executor: str, since: datetime | None) -> None:
+        """Take runs that wait since *since* or later, or all, as far as there is room."""
+        limit = min(self._room_for(executor, since), self.timing.batch)
+        if limit <= 0:
+            return
+        hold = self._hold(self.clock.now())
+        claims = self.store.claim(hold, executor=executor, since=since, limit=limit, skip=self._foreign)
+        self._take(executor, claims)
+        if len(claims) == limit:
+            self._more.add(executor)
+
     def _decide_all(
-        self, room: int, jobs: Sequence[Job], active: Mapping[int, Sequence[Run]], now: datetime
+        self, executor: str, room: int, jobs: Sequence[Job], active: Mapping[int, Sequence[Run]], now: datetime
     ) -> Sequence[Change]:
-        """What becomes of due jobs, of whose runs this node takes as many as it has room for."""
+        """What becomes of due jobs, of whose runs this node takes as many as it has room for.
+
+        Jobs that catch up bear many; the rest of these jobs is for the next round, so that none takes long.
+        """
         hold = self._hold(now)
-        changes = []
+        changes: list[Change] = []
+        born = 0
         for job in jobs:
+            if born >= self.timing.batch:
+                self._more.add(executor)
+                break
             change = self._decide(job, active.get(job.uid, ()), now, hold if room > 0 else None, room)
             if change is not None:
                 changes.append(change)
+                born += len(change.runs)
                 for run in change.runs:
                     room -= run.state is RunState.RUNNING
         return changes

@@ -354,6 +354,18 @@ class StoreLaws:
 
         assert batches == [["b", "d"], ["c", "e"], ["a"], []]
 
+    def test_jobs_that_came_due_since_then_fire_without_those_before_them(self, store: Store) -> None:
+        ages = zip("abcde", [1, 5, 3, 4, 2], strict=True)
+        store.add([make_job(id, next_fire_time=NOW - age * SECOND) for id, age in ages])
+
+        lately = [change.job.id for change in fire(store, since=NOW - 3 * SECOND, limit=2)]
+        again = [change.job.id for change in fire(store, since=NOW - 3 * SECOND)]
+        store.save([next_version(store.get("b"), name="changed meanwhile")])
+        rest = [change.job.id for change in fire(store)]
+
+        assert (lately, again, rest) == (["c", "e"], ["a"], ["b", "d"])
+        assert fire(store) == fire(store, since=NOW - MINUTE) == []
+
     def test_a_job_fires_at_its_fire_time_and_not_a_microsecond_earlier(self, store: Store) -> None:
         store.add([make_job()])
 
@@ -541,6 +553,22 @@ class StoreLaws:
             [NOW - SECOND],
             [],
         ]
+
+    def test_what_became_available_since_then_is_claimed_without_what_waits_for_longer(self, store: Store) -> None:
+        store.add([late := make_job("late"), other := make_job("other"), both := make_job("both", max_instances=5)])
+        store.save(
+            [
+                next_version(late, make_run(late, NOW - MINUTE)),
+                next_version(other, make_run(other, NOW - SECOND)),
+                next_version(both, make_run(both, NOW - MINUTE), make_run(both, NOW - SECOND)),
+            ]
+        )
+
+        lately = [run.job_id for run in claimed(store, since=NOW - 2 * SECOND)]
+        rest = [(run.job_id, run.fire_time) for run in claimed(store)]
+
+        assert lately == ["other"]  # a job's own runs keep their order
+        assert sorted(rest) == [("both", NOW - MINUTE), ("both", NOW - SECOND), ("late", NOW - MINUTE)]
 
     def test_no_more_runs_of_a_job_are_claimed_than_may_run_at_once(self, store: Store) -> None:
         """Those that were running, and all that one batch takes, counted together."""
@@ -1402,12 +1430,12 @@ def prune(store: Store, keep: Retention, *, jobs: int = PLENTY, rows: int = PLEN
 
 
 def fire(
-    store: Store, *, hold: Hold | None = None, executor: str = "threads", until: datetime = NOW, limit: int = PLENTY,
-    skip: Sequence[str] | set[str] = (),
+    store: Store, *, hold: Hold | None = None, executor: str = "threads", since: datetime | None = None,
+    until: datetime = NOW, limit: int = PLENTY, skip: Sequence[str] | set[str] = (),
 ) -> Sequence[Change]:  # fmt: skip
     """Fire what is due *until* then: each job once, its run taken under *hold* or left waiting."""
     decide: Decide = lambda jobs, active, now: [fire_once(job, hold) for job in jobs]  # noqa: E731
-    return store.fire(decide, executor=executor, until=until, limit=limit, skip=skip)
+    return store.fire(decide, executor=executor, since=since, until=until, limit=limit, skip=skip)
 
 
 def fire_once(job: Job, hold: Hold | None = None) -> Change:
@@ -1427,10 +1455,12 @@ def claimed(
     *,
     node: str = "a",
     executor: str = "threads",
+    since: datetime | None = None,
     limit: int = PLENTY,
     skip: Sequence[str] | set[str] = (),
 ) -> list[Run]:
-    return [claim.run for claim in store.claim(make_hold(node), executor=executor, limit=limit, skip=skip)]
+    claims = store.claim(make_hold(node), executor=executor, since=since, limit=limit, skip=skip)
+    return [claim.run for claim in claims]
 
 
 def in_threads(act: Callable[[int], T], times: int) -> list[T]:

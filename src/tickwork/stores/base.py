@@ -110,19 +110,23 @@ class Store(Protocol):
     # the walk of a fire time
 
     def fire(
-        self, decide: Decide, *, executor: str, until: datetime, limit: int, skip: Collection[int] = ()
-    ) -> Sequence[Change]:
-        """Read, decide, write, in one transaction: jobs of *executor* with a fire time not after *until*.
+        self, decide: Decide, *, executor: str, since: datetime | None = None, until: datetime, limit: int,
+        skip: Collection[int] = (),
+    ) -> Sequence[Change]:  # fmt: skip
+        """Read, decide, write, in one transaction: jobs of *executor* with a fire time from *since* through *until*.
 
         The earliest come first; jobs whose uid is in *skip* and paused ones are passed over. Returns what
         was written; a run whose (job, fire time, attempt) exists already is not born again.
         """
         ...
 
-    def claim(self, hold: Hold, *, executor: str, limit: int, skip: Collection[int] = ()) -> Sequence[Claim]:
+    def claim(
+        self, hold: Hold, *, executor: str, since: datetime | None = None, limit: int, skip: Collection[int] = ()
+    ) -> Sequence[Claim]:
         """Pending runs that may start now, taken under *hold*: those that became available first.
 
-        Runs beyond their job's `max_instances` stay; so do those of a paused job, unless manual.
+        With *since* only those of jobs of which none became available before that. Runs beyond their job's
+        `max_instances` stay; so do those of a paused job, unless manual.
         """
         ...
 

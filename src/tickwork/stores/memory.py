@@ -106,11 +106,12 @@ class MemoryStore:
             return [self._remove(id) for id in ids]
 
     def fire(
-        self, decide: Decide, *, executor: str, until: datetime, limit: int, skip: Collection[int] = ()
-    ) -> Sequence[Change]:
+        self, decide: Decide, *, executor: str, since: datetime | None = None, until: datetime, limit: int,
+        skip: Collection[int] = (),
+    ) -> Sequence[Change]:  # fmt: skip
         with self._lock:
             now = self.clock.now()
-            due = self._take_due(executor, until, limit, skip)
+            due = self._take_due(executor, since, until, limit, skip)
             try:
                 active = {job.uid: (*self._active[job.uid].values(),) for job in due if job.uid in self._active}
                 changes = decide(due, active, now)
@@ -122,13 +123,15 @@ class MemoryStore:
                 self._put_jobs(job for job in due if job.uid not in changed)
             return [self._write(change) for change in changes]
 
-    def claim(self, hold: Hold, *, executor: str, limit: int, skip: Collection[int] = ()) -> Sequence[Claim]:
+    def claim(
+        self, hold: Hold, *, executor: str, since: datetime | None = None, limit: int, skip: Collection[int] = ()
+    ) -> Sequence[Claim]:
         with self._lock:
             claims: list[Claim] = []
             looked_at: list[int] = []
             now = self.clock.now()
             agenda = self._claims_for(executor)
-            while len(claims) < limit and (uid := next(agenda.take(now), None)) is not None:
+            while len(claims) < limit and (uid := next(agenda.take(now, since), None)) is not None:
                 looked_at.append(uid)
                 if uid in skip:
                     continue
@@ -288,13 +291,15 @@ class MemoryStore:
             version=run.version + 1, state=RunState.CANCELLED, ended_at=self.clock.now(), reason="its job was removed"
         ))  # fmt: skip
 
-    def _take_due(self, executor: str, until: datetime, limit: int, skip: Collection[int]) -> Sequence[Job]:
+    def _take_due(
+        self, executor: str, since: datetime | None, until: datetime, limit: int, skip: Collection[int]
+    ) -> Sequence[Job]:
         """The first due jobs, out of their agenda; those to skip stay in it."""
         due: list[Job] = []
         skipped: list[Job] = []
         if limit <= 0:
             return due
-        for uid in self._agenda(executor).take(until):
+        for uid in self._agenda(executor).take(until, since):
             (skipped if uid in skip else due).append(self._jobs[uid])
             if len(due) == limit:
                 break
@@ -502,6 +507,8 @@ class Agenda(Generic[Name]):
     def __init__(self, current: Callable[[Name], datetime | None]) -> None:
         self._current = current
         self._heap: list[tuple[datetime, Name]] = []
+        self._late: list[tuple[datetime, Name]] = []
+        """A heap, too: what was passed over, since it was asked for what comes later."""
         self._tidy_at = 64
 
     def put(self, name: Name, at: datetime) -> None:
@@ -511,15 +518,22 @@ class Agenda(Generic[Name]):
             heapify(self._heap)
             self._tidy_at = 64 + 2 * len(self._heap)
 
-    def take(self, end: datetime) -> Iterator[Name]:
-        """The names due by *end*, the earliest first; each must be `put` again if it stays due."""
-        heap, current = self._heap, self._current
+    def take(self, end: datetime, since: datetime | None = None) -> Iterator[Name]:
+        """The names due by *end* and from *since* on, the earliest first; each must be `put` again if it stays due."""
         last = None
-        while heap and heap[0][0] <= end:
-            entry = heappop(heap)
-            if current(entry[1]) == entry[0] and entry != last:
+        while (entry := self._pop(end, since)) is not None:
+            if self._current(entry[1]) == entry[0] and entry != last:
                 last = entry
                 yield entry[1]
+
+    def _pop(self, end: datetime, since: datetime | None) -> tuple[datetime, Name] | None:
+        heap, late = self._heap, self._late
+        if since is not None:
+            while heap and heap[0][0] < since:
+                heappush(late, heappop(heap))
+        elif late and (not heap or late[0] < heap[0]):
+            heap = late
+        return heappop(heap) if heap and heap[0][0] <= end else None
 
     def forget_until(self, instant: datetime) -> datetime | None:
         """The first instant strictly after *instant*; nobody asks for those before it again."""
@@ -530,15 +544,14 @@ class Agenda(Generic[Name]):
 
     def next_after(self, instant: datetime) -> datetime | None:
         """The first instant strictly after *instant*."""
-        due = [*self.take(instant)]
-        heap = self._heap
-        while heap and self._current(heap[0][1]) != heap[0][0]:
-            heappop(heap)
+        heap, due = self._heap, []
+        while heap and (heap[0][0] <= instant or self._current(heap[0][1]) != heap[0][0]):
+            entry = heappop(heap)
+            if self._current(entry[1]) == entry[0]:
+                due.append(entry)
         first = heap[0][0] if heap else None
-        for name in due:
-            at = self._current(name)
-            assert at is not None
-            heappush(heap, (at, name))
+        for entry in due:
+            heappush(heap, entry)
         return first
 
 

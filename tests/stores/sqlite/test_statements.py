@@ -10,11 +10,11 @@ from tickwork.stores.sqlite import SQLiteStore
 from tickwork.stores.sqlite import statements as sql
 
 HOT = {
-    "ANY_DUE": ("threads", 0),
-    "SELECT_DUE": ("threads", 0, "[]", 1),
+    "ANY_DUE": ("threads", 0, 0),
+    "SELECT_DUE": ("threads", 0, 0, "[]", 1),
     "SELECT_ACTIVE": ("[1]",),
-    "ANY_PENDING": (0,),
-    "SELECT_PENDING": (0, "threads", "[]"),
+    "ANY_PENDING": (0, 0),
+    "SELECT_PENDING": (0, 0, "threads", "[]"),
     "SELECT_LOST": (0, 1),
     "NEXT_FIRE": ("threads", 0),
     "NEXT_CLAIM": (0,),

@@ -17,7 +17,7 @@ from itertools import compress
 from pathlib import Path
 from typing import NamedTuple
 
-from tickwork.clock import MICROSECOND, Clock, SystemClock, from_micros, to_micros
+from tickwork.clock import BEGINNING, MICROSECOND, Clock, SystemClock, from_micros, to_micros
 from tickwork.codec import read_instant, read_retention, write_instant
 from tickwork.errors import (
     ConflictError,
@@ -165,35 +165,38 @@ class SQLiteStore:
     # the walk of a fire time
 
     def fire(
-        self, decide: Decide, *, executor: str, until: datetime, limit: int, skip: Collection[int] = ()
-    ) -> Sequence[Change]:
-        end = to_micros(until)
+        self, decide: Decide, *, executor: str, since: datetime | None = None, until: datetime, limit: int,
+        skip: Collection[int] = (),
+    ) -> Sequence[Change]:  # fmt: skip
+        span = to_micros(since or BEGINNING), to_micros(until)
         with self._reading() as connection:
-            if connection.execute(sql.ANY_DUE, (executor, end)).fetchone() is None:
+            if connection.execute(sql.ANY_DUE, (executor, *span)).fetchone() is None:
                 return []
         with self._writing() as connection:
             now = self.clock.now()
-            due = connection.execute(sql.SELECT_DUE, (executor, end, _listed(skip), limit)).fetchall()
+            due = connection.execute(sql.SELECT_DUE, (executor, *span, _listed(skip), limit)).fetchall()
             active = _active_runs(connection, [row[0] for row in due])
             written = _advance(connection, decide(self._due_jobs(connection, due), active, now))
         if any(change.cancelled or any(run.state is RunState.PENDING for run in change.runs) for change in written):
             self._doorbell.ring_others()
         return written
 
-    def claim(self, hold: Hold, *, executor: str, limit: int, skip: Collection[int] = ()) -> Sequence[Claim]:
-        now = to_micros(self.clock.now())
+    def claim(
+        self, hold: Hold, *, executor: str, since: datetime | None = None, limit: int, skip: Collection[int] = ()
+    ) -> Sequence[Claim]:
+        span = to_micros(since or BEGINNING), to_micros(self.clock.now())
         with self._reading() as connection:
-            if connection.execute(sql.ANY_PENDING, (now,)).fetchone() is None:
+            if connection.execute(sql.ANY_PENDING, span).fetchone() is None:
                 return []
         with self._writing() as connection:
-            pending = connection.execute(sql.SELECT_PENDING, (now, executor, _listed(skip)))
+            pending = connection.execute(sql.SELECT_PENDING, (*span, executor, _listed(skip)))
             held = [
                 run._replace(
                     version=run.version + 1, state=RunState.RUNNING, node=hold.node, lease_until=hold.lease_until
                 )
                 for run in _startable(pending, limit)
             ]
-            jobs = {job.uid: job for job in self._read_definitions(connection, {run.job_uid for run in held})}
+            jobs = self._jobs_of(connection, {run.job_uid for run in held})
             won = compress(held, _change_rows(connection, [(sql.CLAIM_RUN, claimed_run(run)) for run in held]))
             return [Claim(jobs[run.job_uid], run) for run in won]
 
@@ -313,9 +316,16 @@ class SQLiteStore:
         if unknown:
             known = {**known, **{job.uid: job for job in self._read_definitions(connection, unknown)}}
         return [
-            known[uid].standing_at(version, from_micros(next_fire_time), read_instant(last_fire_time))
+            known[uid].standing_at(version, read_instant(next_fire_time), read_instant(last_fire_time))
             for uid, version, _, next_fire_time, last_fire_time in due
         ]
+
+    def _jobs_of(self, connection: sqlite3.Connection, uids: Collection[int]) -> dict[int, Job]:
+        """These jobs as they are now, by uid."""
+        standing = connection.execute(sql.SELECT_STANDING, (_listed(uids),)).fetchall()
+        jobs = {job.uid: job for job in self._due_jobs(connection, standing)}
+        paused = uids - jobs.keys()
+        return jobs | {job.uid: job for job in self._read_definitions(connection, paused)} if paused else jobs
 
     def _read_definitions(self, connection: sqlite3.Connection, uids: Collection[int]) -> list[Job]:
         jobs = [read_job(row) for row in connection.execute(sql.SELECT_JOBS_BY_UID, (_listed(uids),)).fetchall()]
@@ -438,10 +448,10 @@ def _startable(pending: Iterator[Row], limit: int) -> list[Run]:
     for *row, max_instances, already_running in pending:
         if len(runs) == limit:
             break
-        run = read_run(row)
-        if running.setdefault(run.job_uid, already_running) < max_instances:
-            running[run.job_uid] += 1
-            runs.append(run)
+        uid = row[1]
+        if running.setdefault(uid, already_running) < max_instances:
+            running[uid] += 1
+            runs.append(read_run(row))
     return runs
 
 

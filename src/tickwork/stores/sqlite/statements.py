@@ -6,6 +6,8 @@ one state is asked for, the index's own condition stands beside it: without that
 
 from __future__ import annotations
 
+from tickwork.clock import BEGINNING, to_micros
+
 JOB = """
 uid, id, version, revision, anchored_at, next_fire_time, last_fire_time, paused_at, pause_reason, definition
 """
@@ -51,13 +53,17 @@ where job_uid = ? and state in ('pending', 'running') and state = 'pending'
 
 ANY_DUE = """
 select 1 from tickwork_jobs
-where executor = ? and paused_at is null and next_fire_time is not null and next_fire_time <= ? limit 1
+where executor = ? and paused_at is null and next_fire_time is not null and next_fire_time between ? and ? limit 1
 """
 SELECT_DUE = """
 select uid, version, revision, next_fire_time, last_fire_time from tickwork_jobs
-where executor = ? and paused_at is null and next_fire_time is not null and next_fire_time <= ?
+where executor = ? and paused_at is null and next_fire_time is not null and next_fire_time between ? and ?
     and uid not in (select value from json_each(?))
 order by next_fire_time limit ?
+"""
+SELECT_STANDING = """
+select uid, version, revision, next_fire_time, last_fire_time from tickwork_jobs
+where uid in (select value from json_each(?)) and paused_at is null
 """
 SELECT_ACTIVE = f"""
 select {RUN} from tickwork_runs
@@ -83,15 +89,20 @@ where job_uid = ? and fire_time = ? and origin = ? and attempt = ? and version =
 
 # claim, renew, settle
 
-ANY_PENDING = "select 1 from tickwork_runs where state = 'pending' and available_at <= ? limit 1"
+ANY_PENDING = "select 1 from tickwork_runs where state = 'pending' and available_at between ? and ? limit 1"
 SELECT_PENDING = f"""
 select {", ".join("run." + column.strip() for column in RUN.split(","))}, job.max_instances,
     (select count(*) from tickwork_runs as other
         where other.state in ('pending', 'running') and other.state = 'running' and other.job_uid = run.job_uid)
 from tickwork_runs as run join tickwork_jobs as job on job.uid = run.job_uid
-where run.state = 'pending' and run.available_at <= ? and job.executor = ?
+where run.state = 'pending' and run.available_at between ?1 and ?2 and job.executor = ?3
+    and (?1 = {to_micros(BEGINNING)} or not exists (
+        select 1 from tickwork_runs as older
+        where older.state in ('pending', 'running') and older.state = 'pending' and older.job_uid = run.job_uid
+            and older.available_at < ?1
+    ))
     and (job.paused_at is null or run.origin = 'manual')
-    and job.uid not in (select value from json_each(?))
+    and job.uid not in (select value from json_each(?4))
 order by run.available_at
 """
 CLAIM_RUN = """
