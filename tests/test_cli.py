@@ -54,6 +54,11 @@ def make_scheduler():
 def tick():
     return {"ticks": 1}
 
+def tell(run: RunContext):
+    run.log.info("no \\x1b[31mway\\ntwo lines")
+    for number in range(3000):
+        run.log.warning("line %d of many", number)
+
 def fail():
     raise ValueError("no \\x1b[31mway")
 
@@ -259,6 +264,29 @@ def test_the_states_of_runs_are_listed(tickwork, capsys):
 
     said = " ".join(capsys.readouterr().out.split())
     assert "--state STATE pending, running, succeeded, failed, timed_out, cancelled, lost, missed, skipped;" in said
+
+
+def test_log_shows_what_a_run_has_logged(folder, tickwork):
+    scheduler = ManualScheduler("sqlite:///logs.db", start=START)
+    scheduler.add_job("made_app:tell", "date", id="tell")
+    scheduler.add_job("made_app:tick", "date", id="tick")
+    scheduler.start()
+    scheduler.run_due()
+    told, silent = (scheduler.get_runs(job_id)[0].id for job_id in ("tell", "tick"))
+    scheduler.shutdown()
+
+    first, second, third, *others = tickwork("log", "sqlite:///logs.db", told).out.splitlines()
+    record = json.loads(tickwork("log", "sqlite:///logs.db", told, "--json").out)
+
+    assert first == "2026-01-01 09:00:00 +09:00 INFO    made_app  no  [31mway"
+    assert second == "    two lines"
+    assert third == "2026-01-01 09:00:00 +09:00 WARNING made_app  line 0 of many"
+    assert others[-1].endswith("line 2999 of many")
+    assert record["beginning"][0]["text"] == "no \x1b[31mway\ntwo lines"
+    assert f"... {record['left_out']:,} lines with {record['left_out_length']:,} characters were not kept ..." in others
+    assert tickwork("log", "sqlite:///logs.db", told, "--utc").out.startswith("2026-01-01 00:00:00 +00:00")
+    assert tickwork("log", "sqlite:///logs.db", silent).out == ""
+    assert "expected the id of a run, got 'nobody'" in tickwork("log", "sqlite:///logs.db", "nobody").err
 
 
 def test_a_store_can_be_named_by_its_scheduler(folder, tickwork):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import copy_context
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -20,10 +21,11 @@ from tests.samples import EVERY_MINUTE, HOUR, MINUTE, NOW, SECOND, make_job, mak
 from tickwork import plan
 from tickwork.errors import StoreUnavailableError
 from tickwork.events import JobFired, RunSettled, RunStarted, StoreLost, StoreRecovered
-from tickwork.executors.call import RunContext
+from tickwork.executors.call import Call, RunContext
+from tickwork.executors.call import begin as begin_call
 from tickwork.job import Job
 from tickwork.policies import Overlap, Retry
-from tickwork.run import Cancelled, Failed, Lost, Origin, Progress, Released, Run, RunState, Skipped, Succeeded
+from tickwork.run import Cancelled, Ending, Failed, Lost, Origin, Progress, Released, Run, RunState, Skipped, Succeeded
 from tickwork.stores.base import Store
 from tickwork.stores.memory import MemoryStore
 from tickwork.stores.sqlite import SQLiteStore
@@ -1292,3 +1294,85 @@ def test_sleep_of_the_whole_machine_loses_no_run_of_a_node_that_wakes(
     advance(clock, SECOND, holder)
 
     assert [(run.state, run.node) for run in store.runs()] == [(RunState.RUNNING, holder.name)]
+
+
+# what runs log
+
+
+def tell(call: Call, text: str) -> None:
+    """Log a line inside of the run of *call*."""
+    inside = copy_context()
+    _, context = inside.run(begin_call, call)
+    inside.run(context.log.info, text)
+
+
+def told(store: Store, run: Run) -> list[str]:
+    return [line.text for line in store.log(run.id).lines]
+
+
+@pytest.mark.parametrize("outcome", [Succeeded(), Failed("broken"), Lost("cut off")], ids=lambda one: one.state)
+def test_the_log_is_kept_with_the_ending_whatever_it_is(store: Store, clock: VirtualClock, outcome: Ending) -> None:
+    store.add([make_job(next_fire_time=NOW)])
+    node = Node(store)
+    advance(clock, SECOND, node)
+    (call,) = node.executor.running
+    tell(call, "the last words")
+
+    node.executor.end(outcome)
+    advance(clock, SECOND, node)
+
+    (run,) = store.runs()
+    assert run.state is outcome.state
+    assert told(store, run) == ["the last words"]
+
+
+def test_the_log_of_a_run_that_was_given_to_another_version_is_kept_all_the_same(
+    store: Store, clock: VirtualClock
+) -> None:
+    """Somebody asks it to end just before it ends: the ending is written a second time, on the newer version."""
+    store.add([make_job(next_fire_time=NOW)])
+    node = Node(store)
+    advance(clock, SECOND, node)
+    (call,) = node.executor.running
+    tell(call, "the last words")
+    store.cancel([plan.cancel(call.run, "no need", clock.now())])
+
+    node.executor.end(Succeeded())
+    advance(clock, SECOND, node)
+
+    assert told(store, call.run) == ["the last words"]
+
+
+def test_what_a_node_that_dies_has_logged_is_there_as_of_its_last_renewal(
+    open_store: OpenStore, clock: VirtualClock
+) -> None:
+    store = open_store()
+    store.add([make_job(trigger=DateTrigger(NOW), next_fire_time=NOW)])
+    dies, survivor = Node(open_store(), "dies"), Node(open_store(), "survivor")
+    advance(clock, SECOND, dies)
+    (call,) = dies.executor.running
+    tell(call, "first")
+    advance(clock, LEASE / 2, dies)
+    while_it_goes_on = told(store, call.run)
+    tell(call, "never stored")
+
+    clock.advance(2 * LEASE)
+    advance(clock, 10 * SECOND, survivor)
+
+    assert while_it_goes_on == ["first"]
+    assert store.run(call.run.id).state is RunState.LOST
+    assert told(store, call.run) == ["first"]
+
+
+def test_a_log_is_written_again_only_when_there_is_more(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job(trigger=DateTrigger(NOW), next_fire_time=NOW)])
+    watched = FlakyStore(store)
+    written: list[str] = []
+    watched.between = lambda verb: written.append(verb) if verb == "keep_logs" else None
+    node = Node(watched)  # type: ignore[arg-type]
+    advance(clock, LEASE, node)
+    tell(node.executor.running[0], "all there is")
+
+    advance(clock, 3 * LEASE, node)
+
+    assert written == ["keep_logs"]

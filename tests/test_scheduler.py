@@ -77,6 +77,25 @@ def scheduler(make_scheduler: MakeScheduler) -> BackgroundScheduler:
     return scheduler
 
 
+def test_what_a_run_logs_can_be_read(make_scheduler: MakeScheduler) -> None:
+    scheduler = make_scheduler(log_level="WARNING")
+    ledger = Ledger(scheduler)
+    scheduler.start()
+
+    scheduler.add_job(deeds.tell, args=["all is well", "all is lost"])
+
+    run = ledger.next()
+    assert [(line.level, line.text) for line in scheduler.get_log(run.id).lines] == [("WARNING", "all is lost")]
+    with pytest.raises(RunNotFoundError):
+        scheduler.get_log("nobody")
+
+
+@pytest.mark.parametrize("level", ["LOUD", "", True, 2.5, object(), "warning"])
+def test_a_level_that_logging_does_not_know_is_refused(level: Any) -> None:
+    with pytest.raises(InvalidJobError, match="log_level: expected a level of logging"):
+        BackgroundScheduler(log_level=level)
+
+
 def memory_scheduler(**options: Any) -> BackgroundScheduler:
     return BackgroundScheduler(**options)
 

@@ -41,6 +41,7 @@ from tickwork.job import Job
 from tickwork.policies import Overlap, Retry
 from tickwork.retention import Retention
 from tickwork.run import Progress, Run, RunState
+from tickwork.runlog import LogLine, RunLog
 from tickwork.scheduler import BackgroundScheduler, BlockingScheduler
 from tickwork.triggers import AllOf, AnyOf, CalendarIntervalTrigger, CronTrigger, DateTrigger, IntervalTrigger, Trigger
 from tickwork.why import Answer, Verdict
@@ -68,6 +69,7 @@ __all__ = [
     "JobError",
     "JobExistsError",
     "JobNotFoundError",
+    "LogLine",
     "Overlap",
     "Progress",
     "Retention",
@@ -76,6 +78,7 @@ __all__ = [
     "RunCancelledError",
     "RunClosedError",
     "RunContext",
+    "RunLog",
     "RunNotFoundError",
     "RunState",
     "SchedulerAlreadyRunningError",

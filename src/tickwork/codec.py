@@ -19,6 +19,7 @@ from tickwork.job import DEFINITION, Job
 from tickwork.policies import ONCE, RETRY_FIELDS, Overlap, Retry
 from tickwork.retention import Retention
 from tickwork.run import Progress
+from tickwork.runlog import LogLine, RunLog
 from tickwork.triggers import TRIGGERS, Trigger, trigger_from_json
 from tickwork.triggers.base import parts
 
@@ -214,6 +215,25 @@ def write_progress(progress: Progress | None) -> str | None:
 
 def read_progress(text: str | None) -> Progress | None:
     return None if text is None else Progress(*json.loads(text))
+
+
+def write_log(log: RunLog) -> str:
+    beginning, end = (
+        [[to_micros(line.at), line.level, line.logger, line.text] for line in lines]
+        for lines in (log.beginning, log.end)
+    )
+    return _write({
+        "beginning": beginning, "end": end, "left_out": log.left_out, "left_out_length": log.left_out_length,
+    })  # fmt: skip
+
+
+def read_log(text: str) -> RunLog:
+    written = json.loads(text)
+    beginning, end = (
+        tuple(LogLine(from_micros(at), level, logger, line) for at, level, logger, line in written[part])
+        for part in ("beginning", "end")
+    )
+    return RunLog(beginning, end, written["left_out"], written["left_out_length"])
 
 
 def write_instant(instant: datetime | None) -> int | None:

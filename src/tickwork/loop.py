@@ -219,6 +219,8 @@ class Loop:
             asked = {call.run.id: call for call in calls}
             renewed = self.store.renew([_as_it_stands(call) for call in calls], self.clock.now() + self.timing.lease)
             self._round.renewed = [(asked.pop(run.id), run) for run in renewed]
+            if time_to_renew:
+                self._keep_logs(self._round.renewed)
             for call in asked.values():
                 self._check_ownership(call)
         if time_to_renew:
@@ -558,9 +560,10 @@ class Loop:
     def _ending(self, call: Call, outcome: Outcome, at: datetime) -> Settlement:
         if call.asked is not None:
             outcome = plan.ending(call.asked, outcome)
-        return plan.settle(
+        settlement = plan.settle(
             call.run, call.job.retry, outcome, at, started_at=call.started_at, progress=call.progress
         )  # fmt: skip
+        return settlement if call.kept is None else settlement._replace(log=call.kept.log_so_far())
 
     def _settle_alone(self, call: Call, outcome: Outcome, at: datetime) -> None:
         """Settle one call; if its ending cannot be written, as a failure that says so."""
@@ -594,6 +597,15 @@ class Loop:
             ])  # fmt: skip
         self._round.ended += [call for call, _ in ending]
 
+    def _keep_logs(self, calls: Iterable[tuple[Call, Run]]) -> None:
+        """Write what these calls have logged so far: people can read it, and should this node die it is not lost."""
+        logs = [
+            (run, log) for call, run in calls
+            if call.kept is not None and call.kept.log is not None and (log := call.kept.log.news()) is not None
+        ]  # fmt: skip
+        if logs:
+            self.store.keep_logs(logs)
+
     def _pause_if_it_fails_too_often(self, job: Job) -> None:
         assert job.pause_after is not None
         newest = self.store.runs(job_id=job.id, states=RAN, limit=job.pause_after * job.retry.max_attempts)
@@ -613,7 +625,7 @@ class Loop:
         current = self._current(call)
         if self._is_ours(current):
             as_ours = refused.run._replace(version=current.version + 1, cancel_reason=current.cancel_reason)
-            return Settlement(as_ours, refused.attempt)
+            return refused._replace(run=as_ours)
         written = current is not None and current.version == refused.run.version and current.state is refused.run.state
         if not written:
             log.warning(

@@ -29,6 +29,7 @@ from tickwork.run import (
     Succeeded,
     TimedOut,
 )
+from tickwork.runlog import RunLog
 from tickwork.triggers import DateTrigger, Trigger
 from tickwork.triggers.base import innermost
 from tickwork.triggers.ticks import first_of_latest, latest_fire_time
@@ -57,10 +58,12 @@ class Change(NamedTuple):
 
 
 class Settlement(NamedTuple):
-    """A run as it ends (or is given back), and the attempt that follows it, if any."""
+    """A run as it ends (or is given back), the attempt that follows it, and what is kept with it, if any."""
 
     run: Run
     attempt: Run | None = None
+    log: RunLog | None = None
+    """What it logged. None: nothing."""
 
 
 class Hold(NamedTuple):

@@ -53,6 +53,7 @@ from tickwork.pruning import JOBS, ROWS
 from tickwork.refs import Function, find_function, name_function
 from tickwork.retention import Retention
 from tickwork.run import Cancelled, Outcome, Released, Run, RunState, Skipped
+from tickwork.runlog import RunLog
 from tickwork.stores import make_store
 from tickwork.stores.base import Store
 from tickwork.triggers import OPTIONS, CronTrigger, DateTrigger, Trigger, make_trigger
@@ -112,6 +113,7 @@ class Scheduler:
     *lease* is how long a run is believed to go on after its node was last heard of, *poll* the
     longest time until news is noticed when no bell rings. *keep* is how long the ledger keeps what is closed, of
     jobs that do not say so themselves: 30 days, and 10,000 rows a job; `Retention(age=None, count=None)` keeps all.
+    *log_level* is from where on what a run logs is kept with it; None keeps nothing.
 
     Every verb is safe to call from any thread, and from inside a job or a listener.
     """
@@ -126,11 +128,14 @@ class Scheduler:
         lease: timedelta = DEFAULT_TIMING.lease,
         poll: timedelta = DEFAULT_TIMING.poll,
         keep: Retention = DEFAULT_RETENTION,
+        log_level: int | str | None = logging.INFO,
         clock: Clock | None = None,
     ) -> None:
         self._store = make_store(store, clock=clock)
         self._executors: dict[str, Executor] = {**self._own_executors(), **(executors or {})}
-        self.surroundings = Surroundings(getattr(self._executors.get("asyncio"), "event_loop", None))
+        self.surroundings = Surroundings(
+            getattr(self._executors.get("asyncio"), "event_loop", None), log_level=_log_level(log_level)
+        )
         """What its runs can reach in this process: the app, as `lifespan` tells it."""
         if timezone is not None:
             CronTrigger(minute=0, timezone=timezone)  # a zone that does not exist is refused here and not later
@@ -407,6 +412,10 @@ class Scheduler:
     def get_run(self, run_id: str) -> Run:
         """The run as it is now. Raises RunNotFoundError."""
         return self._opened_store().run(run_id)
+
+    def get_log(self, run_id: str) -> RunLog:
+        """What the run has logged; of one that goes on, as it was a few seconds ago. Raises RunNotFoundError."""
+        return self._opened_store().log(run_id)
 
     def why(self, job_id: str, at: datetime | str, *, say: Say = say_instant) -> Answer:
         """What became of a job at one instant, past or future, or what will: the one answer, and why.
@@ -831,6 +840,19 @@ def _check_keep(keep: object) -> Retention:
             f"or Retention(age=None, count=None) to keep all"
         )
     return keep
+
+
+def _log_level(level: object) -> int | None:
+    """The level as a number, from that or its name."""
+    if level is None:
+        return None
+    known = logging.getLevelNamesMapping()
+    number = known.get(level) if isinstance(level, str) else level
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise InvalidJobError(
+            f"log_level: expected a level of logging ({', '.join(known)}) or None, got {shown(level)}"
+        )
+    return number
 
 
 def _too_many_conflicts(what: str) -> ConflictError:

@@ -21,12 +21,14 @@ from tests.samples import (
     NOW,
     SECOND,
     held_run,
+    instants,
     jobs,
     make_hold,
     make_job,
     make_run,
     next_version,
     runs_of,
+    texts,
 )
 
 from tickwork.errors import JobExistsError, JobNotFoundError, RunNotFoundError
@@ -35,6 +37,7 @@ from tickwork.plan import Change, Hold, Settlement, cancel, settle
 from tickwork.policies import Retry
 from tickwork.retention import FOREVER, Retention
 from tickwork.run import Cancelled, Failed, Lost, Origin, Progress, Released, Run, RunState, Succeeded
+from tickwork.runlog import NO_LOG, LogLine, RunLog
 from tickwork.stores.base import Decide, Outlook, Store
 from tickwork.testing import VirtualClock
 from tickwork.triggers import CronTrigger
@@ -45,6 +48,7 @@ T = TypeVar("T")
 
 PLENTY = 1_000
 DONE = Succeeded()
+LOG = RunLog((LogLine(NOW, "INFO", "app", "begins"), LogLine(NOW, "ERROR", "app.db", "two\nlines 한국어")))
 many_examples = settings(
     max_examples=60,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors, HealthCheck.too_slow],
@@ -1229,6 +1233,82 @@ class StoreLaws:
             )
         }  # fmt: skip
         assert {run.id for run in store.runs(job_id="job")} == expected
+
+    # the logs of runs
+
+    def test_a_log_is_written_with_the_ending(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job), other := held_run(job, NOW + MINUTE))])
+        endings = [settle(one, job.retry, DONE, NOW) for one in (run, other)]
+
+        store.settle([endings[0]._replace(log=LOG), endings[1]])
+
+        assert store.log(run.id) == LOG
+        assert store.log(other.id) == NO_LOG
+
+    def test_an_ending_that_loses_writes_no_log(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        store.settle([settle(run, job.retry, Lost("frozen"), NOW)])
+
+        store.settle([settle(run, job.retry, DONE, NOW)._replace(log=LOG)])
+
+        assert store.log(run.id) == NO_LOG
+
+    def test_what_was_logged_so_far_is_kept_and_replaced(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+
+        store.keep_logs([(run, RunLog(LOG.beginning[:1]))])
+        first = store.log(run.id)
+        store.keep_logs([(run, LOG)])
+
+        assert first == RunLog(LOG.beginning[:1])
+        assert store.log(run.id) == LOG
+        store.settle([settle(run, job.retry, Lost("killed"), NOW)])
+        assert store.log(run.id) == LOG, "of a run that was lost it is what there is"
+
+    def test_the_log_of_a_run_that_moved_on_is_left_alone(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        store.renew([run], NOW + HOUR)
+
+        store.keep_logs([(run, LOG), (held_run(job, NOW + MINUTE), LOG)])
+
+        assert store.log(run.id) == NO_LOG
+
+    @many_examples
+    @given(
+        lines=st.lists(st.builds(LogLine, instants, texts, texts, texts), max_size=4), left_out=st.integers(0, 2**40)
+    )
+    def test_every_field_of_a_log_survives(self, store: Store, lines: list[LogLine], left_out: int) -> None:
+        store.remove()
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        log = RunLog(tuple(lines[:2]), tuple(lines[2:]), left_out, 2 * left_out)
+
+        store.settle([settle(run, job.retry, DONE, NOW)._replace(log=log)])
+
+        assert store.log(run.id) == log
+
+    def test_a_log_goes_with_its_run(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, *(runs := [held_run(job, NOW - HOUR), held_run(job)]))])
+        store.settle([settle(run, job.retry, DONE, run.fire_time)._replace(log=LOG) for run in runs])
+
+        prune(store, Retention(count=1))
+
+        with pytest.raises(RunNotFoundError):
+            store.log(runs[0].id)
+        assert store.log(runs[1].id) == LOG
+        born_again = held_run(job, NOW - HOUR)
+        store.save([next_version(store.get("job"), born_again)])
+        assert store.log(born_again.id) == NO_LOG
+
+    @pytest.mark.parametrize("run_id", ["", "nobody", "1-0-1"])
+    def test_there_is_no_log_of_a_run_that_never_was(self, store: Store, run_id: str) -> None:
+        with pytest.raises(RunNotFoundError):
+            store.log(run_id)
 
     # open, close
 

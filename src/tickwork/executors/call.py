@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import logging
 import math
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
@@ -20,7 +21,9 @@ from tickwork.checks import shown
 from tickwork.clock import Clock
 from tickwork.codec import copied, plain_result
 from tickwork.errors import InvalidJobError, RunCancelledError
+from tickwork.executors.capture import LogBuffer, RunLogger, capture_logs
 from tickwork.executors.injection import Injector, Surroundings, find_injector
+from tickwork.executors.kept import Kept
 from tickwork.job import Job
 from tickwork.policies import exception_names
 from tickwork.refs import Function
@@ -38,6 +41,7 @@ Item = TypeVar("Item")
 log = logging.getLogger("tickwork.run")
 
 _current: ContextVar[RunContext] = ContextVar("tickwork_run")
+_making = threading.RLock()
 
 
 def current_run() -> RunContext:
@@ -86,6 +90,16 @@ class RunContext:
         return self._call.run.attempt
 
     @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        """The logger of the function's module. What it logs is kept with the run, from INFO on (`log_level`), also
+        where the app shows no such lines; and so is what other loggers log inside of the run, as far as their levels
+        let it pass.
+        """
+        run, job = self._call.run, self._call.job
+        logger = logging.getLogger(job.func.partition(":")[0])
+        return RunLogger(logger, self._call.surroundings.log_level, {"job": job.id, "run": run.id})
+
+    @property
     def cancelled(self) -> bool:
         """Whether this run was asked to end: someone cancelled it, or it has timed out.
 
@@ -129,6 +143,7 @@ class Call:
         "clock",
         "func",
         "job",
+        "kept",
         "kwargs",
         "progress",
         "progressed",
@@ -159,6 +174,8 @@ class Call:
         """The latest that it told."""
         self.asked: TimedOut | Cancelled | None = None
         """Why it was asked to end. None: it was not."""
+        self.kept: Kept | None = None
+        """What is to be kept of it besides its outcome. None, as for most: nothing."""
 
     @property
     def deadline(self) -> datetime | None:
@@ -172,9 +189,28 @@ def begin(call: Call) -> tuple[Token[RunContext], RunContext]:
 
     A call does not know its context, which knows the call: a circle for each run would be the collector's main work.
     """
+    capture_logs(_log_of_this_run)
     context = RunContext(call)
     call.started_at = call.clock.now()
     return _current.set(context), context
+
+
+def _log_of_this_run(level: int) -> LogBuffer | None:
+    """Where a record of this level is kept that is made here and now."""
+    context = _current.get(None)
+    if context is None:
+        return None
+    call = context._call  # noqa: SLF001  it is this module's
+    least = call.surroundings.log_level
+    return kept_of(call).log_of(call.clock) if least is not None and level >= least else None
+
+
+def kept_of(call: Call) -> Kept:
+    """What is kept of the call, from the moment on that something is."""
+    if call.kept is None:
+        with _making:  # two of its threads may log their first lines at once
+            call.kept = call.kept or Kept()
+    return call.kept
 
 
 def invoke(call: Call) -> Outcome:

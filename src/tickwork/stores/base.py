@@ -17,6 +17,7 @@ from tickwork.job import Job
 from tickwork.plan import Change, Hold, Settlement
 from tickwork.retention import Retention
 from tickwork.run import Run, RunState
+from tickwork.runlog import RunLog
 from tickwork.why import Evidence
 
 Decide: TypeAlias = Callable[[Sequence[Job], Mapping[int, Sequence[Run]], datetime], Sequence[Change]]
@@ -137,8 +138,12 @@ class Store(Protocol):
     def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
         """Write those whose run is still at the version they were decided on; return these.
 
-        The next attempt is born with it, unless the job has been removed meanwhile.
+        The next attempt is born with it, unless the job has been removed meanwhile; the log is kept with it.
         """
+        ...
+
+    def keep_logs(self, logs: Sequence[tuple[Run, RunLog]]) -> None:
+        """Write what these runs have logged so far in place of what is there, if they are at this version still."""
         ...
 
     def cancel(self, runs: Sequence[Run]) -> Sequence[Run]:
@@ -160,6 +165,10 @@ class Store(Protocol):
 
     def run(self, run_id: str) -> Run:
         """The run, or RunNotFoundError."""
+        ...
+
+    def log(self, run_id: str) -> RunLog:
+        """What the run has logged, as far as it was written; or RunNotFoundError."""
         ...
 
     def runs(

@@ -17,6 +17,7 @@ from tickwork.job import Job
 from tickwork.plan import Change, Hold, Settlement
 from tickwork.retention import Retention
 from tickwork.run import Origin, Run, RunKey, RunState
+from tickwork.runlog import NO_LOG, RunLog
 from tickwork.stores.base import Claim, Decide, Outlook, Pruned
 from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Evidence, Silence, end_of, of_its_time, rows_at
 
@@ -49,6 +50,7 @@ class MemoryStore:
         self._jobs: dict[int, Job] = {}
         self._ids: dict[str, int] = {}
         self._runs: dict[Key, Run] = {}
+        self._logs: dict[Key, RunLog] = {}
         self._ledgers: dict[int, list[Key]] = {}
         self._pruned_through: dict[int, datetime] = {}
         self._removed: dict[str, list[Removal]] = {}
@@ -162,6 +164,13 @@ class MemoryStore:
         with self._lock:
             return [settlement for settlement in settlements if self._settle(settlement)]
 
+    def keep_logs(self, logs: Sequence[tuple[Run, RunLog]]) -> None:
+        with self._lock:
+            for run, log in logs:
+                stored = self._runs.get(_key(run))
+                if stored is not None and stored.version == run.version:
+                    self._logs[_key(run)] = log
+
     def cancel(self, runs: Sequence[Run]) -> Sequence[Run]:
         with self._lock:
             return [run for run in runs if self._cancel(run)]
@@ -180,12 +189,16 @@ class MemoryStore:
             )
 
     def run(self, run_id: str) -> Run:
-        key = RunKey.parse(run_id)
+        key = _read_key(run_id)
         with self._lock:
             try:
-                return self._runs[key.job_uid, key.fire_time, key.origin is Origin.MANUAL, key.attempt]
+                return self._runs[key]
             except KeyError:
                 raise RunNotFoundError(run_id) from None
+
+    def log(self, run_id: str) -> RunLog:
+        with self._lock:
+            return self._logs.get(_key(self.run(run_id)), NO_LOG)
 
     def runs(
         self, *, job_id: str | None = None, states: Collection[RunState] = (), limit: int = 100, offset: int = 0
@@ -260,11 +273,13 @@ class MemoryStore:
         return job
 
     def _settle(self, settlement: Settlement) -> bool:
-        run, attempt = settlement
+        run, attempt, log = settlement
         key = _key(run)
         if not self._is_current(key, run.version - 1):
             return False
         self._put_run(key, run)
+        if log is not None:
+            self._logs[key] = log
         if run.state is RunState.PENDING and run.job_uid not in self._jobs:
             self._cancel_orphan(run)
         if attempt is not None and attempt.job_uid in self._jobs and (key := _key(attempt)) not in self._runs:
@@ -419,6 +434,8 @@ class MemoryStore:
         if not expired:
             return 0
         doomed = [self._runs.pop(key) for key in expired]
+        for key in expired:
+            self._logs.pop(key, None)
         gone = {*expired}
         self._ledgers[uid] = [key for key in keys if key not in gone]
         through = max(run.through or run.fire_time for run in doomed)
@@ -540,6 +557,11 @@ class Agenda(Generic[Name]):
             assert at is not None
             heappush(heap, (at, name))
         return first
+
+
+def _read_key(run_id: str) -> Key:
+    key = RunKey.parse(run_id)
+    return key.job_uid, key.fire_time, key.origin is Origin.MANUAL, key.attempt
 
 
 def _key(run: Run) -> Key:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tickwork.clock import MICROSECOND, Clock, SystemClock, from_micros, to_micros
-from tickwork.codec import read_instant, read_retention, write_instant
+from tickwork.codec import read_instant, read_log, read_retention, write_instant
 from tickwork.errors import (
     ConflictError,
     JobExistsError,
@@ -31,6 +31,7 @@ from tickwork.job import Job
 from tickwork.plan import Change, Hold, Settlement
 from tickwork.retention import Retention
 from tickwork.run import Run, RunKey, RunState
+from tickwork.runlog import NO_LOG, RunLog
 from tickwork.stores.base import Claim, Decide, Outlook, Pruned
 from tickwork.stores.sqlite import statements as sql
 from tickwork.stores.sqlite.doorbell import Doorbell
@@ -51,6 +52,7 @@ from tickwork.stores.sqlite.rows import (
     renewed_run,
     run_key,
     updated_job,
+    written_log,
 )
 from tickwork.stores.sqlite.schema import upgrade
 from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Evidence, Silence, end_of, of_its_time, rows_at
@@ -214,12 +216,17 @@ class SQLiteStore:
             won = [*compress(settlements, _change_rows(connection, endings))]
             attempts = [one.attempt for one in won if one.attempt is not None]
             connection.executemany(sql.INSERT_ATTEMPT, [(*inserted_run(run), run.job_uid) for run in attempts])
+            _keep_logs(connection, [(one.run, one.log) for one in won if one.log is not None])
             released = [one.run for one in won if one.run.state is RunState.PENDING]
             now = to_micros(self.clock.now())
             connection.executemany(sql.CANCEL_ORPHAN, [(now, run.job_uid) for run in released])
         if released:
             self._doorbell.ring_others()
         return won
+
+    def keep_logs(self, logs: Sequence[tuple[Run, RunLog]]) -> None:
+        with self._writing() as connection:
+            _keep_logs(connection, logs)
 
     def cancel(self, runs: Sequence[Run]) -> Sequence[Run]:
         with self._writing() as connection:
@@ -244,14 +251,20 @@ class SQLiteStore:
     # what people read
 
     def run(self, run_id: str) -> Run:
-        key = RunKey.parse(run_id)
+        key = run_key(RunKey.parse(run_id))
         with self._reading() as connection:
-            row = connection.execute(
-                sql.SELECT_RUN, (key.job_uid, to_micros(key.fire_time), key.origin.value, key.attempt)
-            ).fetchone()
+            row = connection.execute(sql.SELECT_RUN, key).fetchone()
         if row is None:
             raise RunNotFoundError(run_id)
         return read_run(row)
+
+    def log(self, run_id: str) -> RunLog:
+        key = run_key(RunKey.parse(run_id))
+        with self._reading() as connection:
+            row = connection.execute(sql.SELECT_LOG, key).fetchone()
+        if row is None:
+            raise RunNotFoundError(run_id)
+        return NO_LOG if row[0] is None else read_log(row[0])
 
     def runs(
         self, *, job_id: str | None = None, states: Collection[RunState] = (), limit: int = 100, offset: int = 0
@@ -421,6 +434,10 @@ def _change_rows(connection: sqlite3.Connection, changes: Sequence[tuple[str, Ro
         won = [connection.execute(*change).rowcount == 1 for change in changes]
     connection.execute("release batch")
     return won
+
+
+def _keep_logs(connection: sqlite3.Connection, logs: Collection[tuple[Run, RunLog]]) -> None:
+    connection.executemany(sql.WRITE_LOG, [written_log(run, log) for run, log in logs])
 
 
 def _active_runs(connection: sqlite3.Connection, uids: Collection[int]) -> Mapping[int, Sequence[Run]]:

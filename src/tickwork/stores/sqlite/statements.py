@@ -128,6 +128,19 @@ select {RUN} from tickwork_runs
 where state in ('pending', 'running') and state = 'running' and lease_until <= ? order by lease_until limit ?
 """
 
+# what is kept of a run besides its row
+
+WRITE_LOG = """
+insert into tickwork_logs (number, log)
+select number, ? from tickwork_runs
+where job_uid = ? and fire_time = ? and origin = ? and attempt = ? and version = ?
+on conflict (number) do update set log = excluded.log
+"""
+SELECT_LOG = """
+select log from tickwork_runs left join tickwork_logs using (number)
+where job_uid = ? and fire_time = ? and origin = ? and attempt = ?
+"""
+
 # outlook
 
 NEXT_FIRE = """

@@ -1,0 +1,29 @@
+"""What is kept of a call besides its outcome."""
+
+from __future__ import annotations
+
+import threading
+
+from tickwork.clock import Clock
+from tickwork.executors.capture import LogBuffer
+from tickwork.runlog import RunLog
+
+
+class Kept:
+    """What a function did inside of its run that is to be kept with it; made when it first does so."""
+
+    __slots__ = ("_lock", "log")
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self.log: LogBuffer | None = None
+        """None: it has logged nothing."""
+
+    def log_so_far(self) -> RunLog | None:
+        return None if self.log is None else self.log.so_far()
+
+    def log_of(self, clock: Clock) -> LogBuffer:
+        if self.log is None:
+            with self._lock:
+                self.log = self.log or LogBuffer(clock)
+        return self.log
