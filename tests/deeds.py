@@ -94,6 +94,10 @@ def tell(well: str, ill: str, run: RunContext) -> None:
     run.log.warning(ill)
 
 
+def count(run: RunContext) -> None:
+    run.state["times"] = run.state.get("times", 0) + 1
+
+
 def counted() -> Iterator[int]:
     yield 1
 

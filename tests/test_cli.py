@@ -28,6 +28,7 @@ from tickwork.cli.records import print_json
 from tickwork.cli.serving import make_app
 from tickwork.cli.targets import load_scheduler
 from tickwork.cli.words import say_took
+from tickwork.jobstate import StateChange
 from tickwork.stores.sqlite import SQLiteStore
 from tickwork.testing import ManualScheduler
 
@@ -287,6 +288,20 @@ def test_log_shows_what_a_run_has_logged(folder, tickwork):
     assert tickwork("log", "sqlite:///logs.db", told, "--utc").out.startswith("2026-01-01 00:00:00 +00:00")
     assert tickwork("log", "sqlite:///logs.db", silent).out == ""
     assert "expected the id of a run, got 'nobody'" in tickwork("log", "sqlite:///logs.db", "nobody").err
+
+
+def test_state_shows_what_the_runs_of_a_job_hand_on(ledger, tickwork):
+    with closing(SQLiteStore("ledger.db")) as store:
+        store.open()
+        change = StateChange(store.get("tick").uid, {"cursor": 0}, {"cursor": ["\x1b[31m", 7]})
+        store.save_state(change)
+
+    shown = tickwork("state", ledger, "tick").out
+
+    assert json.loads(shown) == {"cursor": ["\x1b[31m", 7]}
+    assert shown.replace("\n", "").isprintable()
+    assert json.loads(tickwork("state", ledger, "깨진-작업").out) == {}
+    assert "did you mean 'tick'?" in tickwork("state", ledger, "tik").err
 
 
 def test_a_store_can_be_named_by_its_scheduler(folder, tickwork):

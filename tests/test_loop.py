@@ -9,7 +9,7 @@ from contextvars import copy_context
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,9 +21,10 @@ from tests.samples import EVERY_MINUTE, HOUR, MINUTE, NOW, SECOND, make_job, mak
 from tickwork import plan
 from tickwork.errors import StoreUnavailableError
 from tickwork.events import JobFired, RunSettled, RunStarted, StoreLost, StoreRecovered
-from tickwork.executors.call import Call, RunContext
+from tickwork.executors.call import Call, RunContext, success
 from tickwork.executors.call import begin as begin_call
 from tickwork.job import Job
+from tickwork.jobstate import Entry, StoredState
 from tickwork.policies import Overlap, Retry
 from tickwork.run import Cancelled, Ending, Failed, Lost, Origin, Progress, Released, Run, RunState, Skipped, Succeeded
 from tickwork.stores.base import Store
@@ -1376,3 +1377,121 @@ def test_a_log_is_written_again_only_when_there_is_more(store: Store, clock: Vir
     advance(clock, 3 * LEASE, node)
 
     assert written == ["keep_logs"]
+
+
+# what runs make of the state of their job
+
+
+def change_state(call: Call, **values: Any) -> None:
+    """As a function does that sets these keys and returns."""
+    state = RunContext(call).state
+    state.update(values)
+    success(call, None)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kept"), [(Succeeded(), {"page": 7}), (Failed("broken"), {}), (Lost("cut off"), {})], ids=str
+)
+def test_a_state_is_written_with_a_success_alone(
+    store: Store, clock: VirtualClock, outcome: Ending, kept: dict[str, int]
+) -> None:
+    store.add([job := make_job(trigger=DateTrigger(NOW), next_fire_time=NOW)])
+    node = Node(store)
+    advance(clock, SECOND, node)
+    change_state(node.executor.running[0], page=7)
+
+    node.executor.end(outcome)
+    advance(clock, SECOND, node)
+
+    assert store.state(job.uid).values == kept
+
+
+def test_a_run_whose_state_was_changed_by_another_fails_and_is_tried_again_on_the_new_one(
+    store: Store, clock: VirtualClock
+) -> None:
+    store.add([job := make_job(max_instances=2, retry=Retry(2, delay=0), next_fire_time=NOW)])
+    node = Node(store)
+    advance(clock, MINUTE, node)
+    first, second = node.executor.running
+    for call in (first, second):
+        change_state(call, page=call.run.fire_time.minute)
+
+    node.executor.end(call=second)
+    node.executor.end(call=first)
+    advance(clock, SECOND, node)
+
+    assert store.state(job.uid).values == {"page": 1}
+    refused = store.run(first.run.id)
+    assert refused.state is RunState.FAILED
+    assert refused.reason is not None
+    assert refused.reason.startswith("StateConflictError: state: expected to be the only one to change 'page'")
+    (again,) = node.executor.running
+    assert (again.run.fire_time, again.run.attempt) == (NOW, 2)
+    change_state(again, page=2)
+    node.executor.end(call=again)
+    advance(clock, SECOND, node)
+    assert store.state(job.uid).values == {"page": 2}
+
+
+def test_runs_that_change_different_keys_do_not_mind_each_other(store: Store, clock: VirtualClock) -> None:
+    store.add([job := make_job(max_instances=2, next_fire_time=NOW)])
+    node = Node(store)
+    advance(clock, MINUTE, node)
+    for call in [*node.executor.running]:
+        change_state(call, **{f"page {call.run.fire_time.minute}": True})
+        node.executor.end(call=call)
+    advance(clock, SECOND, node)
+
+    assert store.state(job.uid).values == {"page 0": True, "page 1": True}
+
+
+@pytest.mark.parametrize("down", ["before", "after"])
+def test_a_state_is_written_once_whatever_becomes_of_the_reply(
+    store: Store, clock: VirtualClock, down: Literal["before", "after"]
+) -> None:
+    """Also where a commit fails: what it wrote is written again, and what it did write is not taken for another's."""
+    flaky = FlakyStore(store)
+    store.add([job := make_job(trigger=DateTrigger(NOW), next_fire_time=NOW)])
+    node = Node(flaky)  # type: ignore[arg-type]
+    advance(clock, SECOND, node)
+    (call,) = node.executor.running
+    change_state(call, page=7)
+
+    flaky.down, flaky.verbs = down, frozenset({"settle"})
+    node.executor.end()
+    node.tick()
+    flaky.down = None
+    advance(clock, 5 * SECOND, node)
+
+    assert store.run(call.run.id).state is RunState.SUCCEEDED
+    assert store.state(job.uid) == StoredState(1, {"page": Entry(1, 7)})
+
+
+def test_a_state_is_written_although_somebody_asked_the_run_to_end(store: Store, clock: VirtualClock) -> None:
+    """One that was to be cancelled and succeeded all the same has succeeded."""
+    store.add([job := make_job(trigger=DateTrigger(NOW), next_fire_time=NOW)])
+    node = Node(store)
+    advance(clock, SECOND, node)
+    (call,) = node.executor.running
+    change_state(call, page=7)
+    store.cancel([plan.cancel(call.run, "no need", clock.now())])
+
+    node.executor.end()
+    advance(clock, SECOND, node)
+
+    assert store.run(call.run.id).state is RunState.SUCCEEDED
+    assert store.state(job.uid).values == {"page": 7}
+
+
+def test_a_run_that_timed_out_changes_no_state(store: Store, clock: VirtualClock) -> None:
+    store.add([job := make_job(trigger=DateTrigger(NOW), next_fire_time=NOW, timeout=SECOND)])
+    node = Node(store)
+    advance(clock, 2 * SECOND, node)
+    (call,) = node.executor.running
+    change_state(call, page=7)
+
+    node.executor.end()
+    advance(clock, SECOND, node)
+
+    assert store.run(call.run.id).state is RunState.TIMED_OUT
+    assert store.state(job.uid).values == {}

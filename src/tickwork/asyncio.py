@@ -92,6 +92,9 @@ class Awaitables:
     get_runs = _awaitable(Scheduler.get_runs)
     get_run = _awaitable(Scheduler.get_run)
     get_log = _awaitable(Scheduler.get_log)
+    get_state = _awaitable(Scheduler.get_state)
+    set_state = _awaitable(Scheduler.set_state)
+    clear_state = _awaitable(Scheduler.clear_state)
     why = _awaitable(Scheduler.why)
     prune = _awaitable(Scheduler.prune)
 

@@ -16,6 +16,7 @@ from typing import Any, ClassVar, Self
 from tickwork.clock import MICROSECOND, from_micros, to_micros
 from tickwork.errors import InvalidJobError, TriggerError
 from tickwork.job import DEFINITION, Job
+from tickwork.jobstate import Entry, StoredState
 from tickwork.policies import ONCE, RETRY_FIELDS, Overlap, Retry
 from tickwork.retention import Retention
 from tickwork.run import Progress
@@ -25,6 +26,7 @@ from tickwork.triggers.base import parts
 
 MAX_ARGUMENTS_LENGTH = 256 * 1024
 MAX_RESULT_LENGTH = 16 * 1024
+MAX_STATE_LENGTH = 64 * 1024
 MAX_DEPTH = 50
 """How deep lists and dicts may lie in each other."""
 MAX_BITS = 1024
@@ -190,6 +192,16 @@ def plain_result(result: Any) -> Any:
         return None
 
 
+def state_value(key: str, value: Any) -> Any:
+    """*value* as a job's state keeps it: a copy, of plain JSON. InvalidJobError if it is not."""
+    return _plain(value, f"state[{key!r}]")
+
+
+def to_text(value: Any) -> str:
+    """Plain JSON, written."""
+    return _write(value)
+
+
 def copied(value: Any) -> Any:
     """A copy of plain JSON, so that what a function does to its arguments does not reach the next run."""
     match value:
@@ -234,6 +246,14 @@ def read_log(text: str) -> RunLog:
         for part in ("beginning", "end")
     )
     return RunLog(beginning, end, written["left_out"], written["left_out_length"])
+
+
+def write_state(state: StoredState) -> str:
+    return _write(state.entries)
+
+
+def read_state(version: int, text: str) -> StoredState:
+    return StoredState(version, {key: Entry(*entry) for key, entry in json.loads(text).items()})
 
 
 def write_instant(instant: datetime | None) -> int | None:

@@ -20,10 +20,11 @@ from tickwork.events import Event, JobChanged, JobFired, Listeners, RunSettled, 
 from tickwork.executors.base import Executor
 from tickwork.executors.call import NOWHERE, Call
 from tickwork.executors.injection import Surroundings
+from tickwork.executors.state import state_conflict
 from tickwork.held import HeldCalls
 from tickwork.job import Job
 from tickwork.plan import Change, Hold, Settlement
-from tickwork.policies import ONCE
+from tickwork.policies import ONCE, exception_names
 from tickwork.pruning import Pruning
 from tickwork.refs import Function, find_function
 from tickwork.retention import FOREVER, Retention
@@ -563,7 +564,10 @@ class Loop:
         settlement = plan.settle(
             call.run, call.job.retry, outcome, at, started_at=call.started_at, progress=call.progress
         )  # fmt: skip
-        return settlement if call.kept is None else settlement._replace(log=call.kept.log_so_far())
+        if call.kept is None:
+            return settlement
+        state = call.kept.change if settlement.run.state is RunState.SUCCEEDED else None
+        return settlement._replace(log=call.kept.log_so_far(), state=state)
 
     def _settle_alone(self, call: Call, outcome: Outcome, at: datetime) -> None:
         """Settle one call; if its ending cannot be written, as a failure that says so."""
@@ -624,6 +628,8 @@ class Loop:
         """
         current = self._current(call)
         if self._is_ours(current):
+            if refused.state is not None and current.version == refused.run.version - 1:
+                return self._failed_by_its_state(call, current, refused)
             as_ours = refused.run._replace(version=current.version + 1, cancel_reason=current.cancel_reason)
             return refused._replace(run=as_ours)
         written = current is not None and current.version == refused.run.version and current.state is refused.run.state
@@ -633,6 +639,17 @@ class Loop:
                 call.run.id, call.job.id, refused.run.state,
             )  # fmt: skip
         return None
+
+    def _failed_by_its_state(self, call: Call, current: Run, refused: Settlement) -> Settlement:
+        """What to write instead of a success on a state that somebody has changed since it was read."""
+        assert refused.state is not None
+        assert refused.run.ended_at is not None
+        error = state_conflict(refused.state)
+        log.warning("run %s of job %r failed: %s", call.run.id, call.job.id, error)
+        failed = Failed(f"{type(error).__name__}: {error}", raised=exception_names(error))
+        return plan.settle(
+            current, call.job.retry, failed, refused.run.ended_at, started_at=call.started_at, progress=call.progress
+        )._replace(log=refused.log)
 
     def _check_ownership(self, call: Call) -> None:
         """A lease could not be renewed: go on if the run is still ours, else ask its call to end."""

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, assert_never
 from tickwork.clock import BEGINNING, MICROSECOND
 from tickwork.errors import InvalidJobError, TriggerError, did_you_mean
 from tickwork.job import DEFINITION, Job, check_job
+from tickwork.jobstate import StateChange
 from tickwork.policies import Overlap, Retry
 from tickwork.run import (
     TRANSITIONS,
@@ -64,6 +65,8 @@ class Settlement(NamedTuple):
     attempt: Run | None = None
     log: RunLog | None = None
     """What it logged. None: nothing."""
+    state: StateChange | None = None
+    """What becomes of the job's state. None: nothing."""
 
 
 class Hold(NamedTuple):

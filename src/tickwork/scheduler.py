@@ -44,6 +44,7 @@ from tickwork.events import (
 from tickwork.executors.base import Executor
 from tickwork.executors.call import MAX_REASON_LENGTH, inside_run, is_async, is_generator, keep_arguments
 from tickwork.executors.injection import Surroundings
+from tickwork.executors.state import JobState
 from tickwork.executors.threads import ThreadExecutor
 from tickwork.job import NO_ARGUMENTS, Job, check_job
 from tickwork.loop import Loop, Timing
@@ -134,8 +135,9 @@ class Scheduler:
         self._store = make_store(store, clock=clock)
         self._executors: dict[str, Executor] = {**self._own_executors(), **(executors or {})}
         self.surroundings = Surroundings(
-            getattr(self._executors.get("asyncio"), "event_loop", None), log_level=_log_level(log_level)
-        )
+            getattr(self._executors.get("asyncio"), "event_loop", None), log_level=_log_level(log_level),
+            records=self._store,
+        )  # fmt: skip
         """What its runs can reach in this process: the app, as `lifespan` tells it."""
         if timezone is not None:
             CronTrigger(minute=0, timezone=timezone)  # a zone that does not exist is refused here and not later
@@ -400,6 +402,32 @@ class Scheduler:
         self._change(job_id, decide)
         return born[0]
 
+    def get_state(self, job_id: str) -> dict[str, Any]:
+        """What the runs of a job hand on to each other, as the last of them has left it. Raises JobNotFoundError."""
+        store = self._opened_store()
+        return store.state(store.get(job_id).uid).values
+
+    def set_state(self, job_id: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Give some keys of a job's state other values, and return all of it. A run that goes on and changes the same
+        keys fails, as it has read what is true no more. Raises JobNotFoundError, InvalidJobError.
+        """
+        if not isinstance(values, Mapping):
+            raise InvalidJobError(f"set_state: expected a dict of keys and values, got {shown(values)}")
+
+        def change(state: JobState) -> None:
+            state.update(values)
+
+        return self._change_state(job_id, change)
+
+    def clear_state(self, job_id: str, *keys: str) -> dict[str, Any]:
+        """Remove these keys of a job's state, or all, and return what is left. Raises JobNotFoundError."""
+
+        def change(state: JobState) -> None:
+            for key in keys or [*state]:
+                state.pop(key, None)
+
+        return self._change_state(job_id, change)
+
     # the ledger
 
     def get_runs(
@@ -636,6 +664,17 @@ class Scheduler:
                 self._listeners.tell(JobChanged(change.job))
                 return change.job
         raise _too_many_conflicts(f"job {job_id!r}")
+
+    def _change_state(self, job_id: str, change: Callable[[JobState], None]) -> dict[str, Any]:
+        store = self._opened_store()
+        for _ in range(MAX_TRIES):
+            uid = store.get(job_id).uid
+            state = JobState(store, uid)
+            change(state)
+            decided = state.change()
+            if decided is None or store.save_state(decided) is not None:
+                return {**state}
+        raise _too_many_conflicts(f"the state of job {job_id!r}")
 
     def _remove(self, job_ids: Collection[str] | None) -> Sequence[Job]:
         removed = self._opened_store().remove(job_ids)

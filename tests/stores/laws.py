@@ -23,9 +23,11 @@ from tests.samples import (
     held_run,
     instants,
     jobs,
+    json_values,
     make_hold,
     make_job,
     make_run,
+    names,
     next_version,
     runs_of,
     texts,
@@ -33,6 +35,7 @@ from tests.samples import (
 
 from tickwork.errors import JobExistsError, JobNotFoundError, RunNotFoundError
 from tickwork.job import Job
+from tickwork.jobstate import Entry, StateChange, StoredState
 from tickwork.plan import Change, Hold, Settlement, cancel, settle
 from tickwork.policies import Retry
 from tickwork.retention import FOREVER, Retention
@@ -1309,6 +1312,137 @@ class StoreLaws:
     def test_there_is_no_log_of_a_run_that_never_was(self, store: Store, run_id: str) -> None:
         with pytest.raises(RunNotFoundError):
             store.log(run_id)
+
+    # the state of jobs
+
+    def test_a_job_has_no_state_until_one_is_written(self, store: Store) -> None:
+        store.add([job := make_job()])
+
+        assert store.state(job.uid) == StoredState()
+        assert store.state(12345) == StoredState()
+
+    def test_state_is_written_with_the_success_of_a_run(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        ending = settle(run, job.retry, DONE, NOW)._replace(state=StateChange(job.uid, {"a": 0}, {"a": {"b": [1]}}))
+
+        won = store.settle([ending])
+
+        assert won == [ending]
+        assert store.run(run.id) == ending.run
+        assert store.state(job.uid) == StoredState(1, {"a": Entry(1, {"b": [1]})})
+
+    def test_an_ending_that_loses_writes_no_state(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        ending = settle(run, job.retry, DONE, NOW)._replace(state=StateChange(job.uid, {"a": 0}, {"a": 1}))
+        store.settle([settle(run, job.retry, Lost("frozen"), NOW)])
+
+        assert store.settle([ending]) == []
+        assert store.state(job.uid) == StoredState()
+
+    def test_an_ending_whose_state_was_changed_meanwhile_is_not_written_and_others_are(self, store: Store) -> None:
+        store.add([job := make_job()])
+        runs = [held_run(job, NOW + number * MINUTE) for number in range(3)]
+        store.save([next_version(job, *runs)])
+        changes = [StateChange(job.uid, {key: 0}, {key: number}) for number, key in enumerate("aab")]
+        endings = [
+            settle(run, job.retry, DONE, NOW)._replace(state=change, log=LOG)
+            for run, change in zip(runs, changes, strict=True)
+        ]
+
+        won = store.settle(endings)
+
+        assert won == [endings[0], endings[2]]
+        assert store.run(runs[1].id) == runs[1]
+        assert store.log(runs[1].id) == NO_LOG
+        assert store.state(job.uid).values == {"a": 0, "b": 2}
+
+    def test_state_can_be_saved_while_a_run_goes_on_at_its_node(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        store.renew([run], NOW + HOUR)
+
+        first = store.save_state(StateChange(job.uid, {"a": 0}, {"a": 1}), run)
+        again = store.save_state(StateChange(job.uid, {"a": 1}, {"a": 2}), run)
+
+        assert first == StoredState(1, {"a": Entry(1, 1)})
+        assert again == store.state(job.uid) == StoredState(2, {"a": Entry(2, 2)})
+
+    def test_a_run_that_was_taken_over_saves_no_state(self, store: Store) -> None:
+        store.add([job := make_job(max_instances=9)])
+        runs = [held_run(job, NOW + number * MINUTE) for number in range(3)]
+        store.save([next_version(job, *runs)])
+        store.settle([settle(runs[0], job.retry, Lost("frozen"), NOW), settle(runs[1], job.retry, Released(), NOW)])
+        change = StateChange(job.uid, {"a": 0}, {"a": 1})
+
+        saved = [store.save_state(change, run) for run in (*runs[:2], runs[2]._replace(node="another"))]
+
+        assert saved == [None, None, None]
+        assert store.state(job.uid) == StoredState()
+
+    def test_of_the_writers_that_read_one_version_of_a_key_one_wins(self, store: Store) -> None:
+        store.add([job := make_job()])
+        changes = [StateChange(job.uid, {"a": 0}, {"a": number}) for number in range(12)]
+
+        saved = in_threads(lambda number: store.save_state(changes[number]), 12)
+
+        (winner,) = [number for number, state in enumerate(saved) if state is not None]
+        assert store.state(job.uid) == StoredState(1, {"a": Entry(1, winner)})
+
+    def test_a_key_that_was_removed_and_written_again_is_another_one(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save_state(StateChange(job.uid, {"a": 0}, {"a": 1}))
+        store.save_state(StateChange(job.uid, {"a": 1}, {}))
+        store.save_state(StateChange(job.uid, {"a": 0}, {"a": 1}))
+
+        stale = store.save_state(StateChange(job.uid, {"a": 1}, {"a": 2}))
+
+        assert stale is None
+        assert store.state(job.uid).values == {"a": 1}
+
+    def test_what_is_read_of_a_state_is_ones_own(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save_state(StateChange(job.uid, {"a": 0}, {"a": (mine := [1])}))
+        mine.append(2)
+
+        store.state(job.uid).values["a"].append(3)
+
+        assert store.state(job.uid).values == {"a": [1]}
+
+    @many_examples
+    @given(values=st.dictionaries(names, json_values, max_size=4))
+    def test_every_value_of_a_state_survives(self, store: Store, values: dict[str, object]) -> None:
+        store.remove()
+        store.add([job := make_job()])
+
+        store.save_state(StateChange(job.uid, dict.fromkeys(values, 0), values))
+
+        assert store.state(job.uid).values == values
+
+    def test_a_state_outlives_changes_of_its_job_and_goes_with_it(self, store: Store) -> None:
+        store.add([job := make_job(), other := make_job("other")])
+        for one in (job, other):
+            store.save_state(StateChange(one.uid, {"a": 0}, {"a": one.id}))
+        store.save([next_version(job, trigger=CronTrigger("0 3 * * *"), kwargs={"new": True})])
+        kept = store.state(job.uid).values
+
+        store.remove(["job"])
+        store.add([namesake := make_job()])
+
+        assert kept == {"a": "job"}
+        assert store.state(job.uid) == store.state(namesake.uid) == StoredState()
+        assert store.state(other.uid).values == {"a": "other"}
+
+    def test_a_run_whose_job_was_removed_ends_as_usual_and_its_state_goes(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        store.remove(["job"])
+        ending = settle(run, job.retry, DONE, NOW)._replace(state=StateChange(job.uid, {"a": 0}, {"a": 1}))
+
+        assert store.save_state(ending.state, run) is None
+        assert store.settle([ending]) == [ending]
+        assert store.state(job.uid) == StoredState()
 
     # open, close
 

@@ -17,7 +17,7 @@ from functools import partial
 from tickwork import __version__
 from tickwork.cli.arguments import STATES, Parser, check_command, check_text, day, duration, seconds, state, whole
 from tickwork.cli.changing import cancel, pause, prune, remove, resume, run_now
-from tickwork.cli.inside import show_log
+from tickwork.cli.inside import show_log, show_state
 from tickwork.cli.previewing import show_next
 from tickwork.cli.reading import show_jobs, show_runs, show_why
 from tickwork.cli.running import run
@@ -103,6 +103,8 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     option = command("log", show_log, store, run_id)
     option("--utc", action="store_true", help="times in UTC, not in the local zone")
     option("--json", action="store_true", help="for programs; times in UTC")
+
+    command("state", show_state, store, job)
 
     option = command("why", show_why, store, job, ("time", "TIME", "such as '2026-12-24 18:00', or '18:00' for today"))
     option("--tz", default=None, metavar="ZONE", help="the zone of times, such as Asia/Seoul")

@@ -1,4 +1,4 @@
-"""The command that shows what a run has left behind besides its row: `log`."""
+"""The commands that show what runs leave behind besides their rows: `log` and `state`."""
 
 from __future__ import annotations
 
@@ -25,6 +25,13 @@ def show_log(options: argparse.Namespace) -> int:
     for line in log.end:
         _print_line(line, zone)
     return 0
+
+
+def show_state(options: argparse.Namespace) -> int:
+    """Show what the runs of a job hand on to each other, as JSON."""
+    with open_store(options.store) as scheduler:
+        state = scheduler.get_state(options.job)
+    return print_json(state)
 
 
 def _print_line(line: LogLine, zone: str | None) -> None:

@@ -20,10 +20,11 @@ from tickwork.arguments import Arguments
 from tickwork.checks import shown
 from tickwork.clock import Clock
 from tickwork.codec import copied, plain_result
-from tickwork.errors import InvalidJobError, RunCancelledError
+from tickwork.errors import InvalidJobError, RunCancelledError, SchedulerError
 from tickwork.executors.capture import LogBuffer, RunLogger, capture_logs
 from tickwork.executors.injection import Injector, Surroundings, find_injector
 from tickwork.executors.kept import Kept
+from tickwork.executors.state import JobState
 from tickwork.job import Job
 from tickwork.policies import exception_names
 from tickwork.refs import Function
@@ -42,6 +43,8 @@ log = logging.getLogger("tickwork.run")
 
 _current: ContextVar[RunContext] = ContextVar("tickwork_run")
 _making = threading.RLock()
+_uses_state: set[Function] = set()
+"""The functions that were seen to use the state of their job; there are no more of them than functions of jobs."""
 
 
 def current_run() -> RunContext:
@@ -98,6 +101,20 @@ class RunContext:
         run, job = self._call.run, self._call.job
         logger = logging.getLogger(job.func.partition(":")[0])
         return RunLogger(logger, self._call.surroundings.log_level, {"job": job.id, "run": run.id})
+
+    @property
+    def state(self) -> JobState:
+        """What the job's runs hand on to each other: a dict of plain JSON, 64 KiB in all, that is written with the
+        success of this run, in the same commit. `run.state["cursor"] = page.next`
+
+        If another run, or somebody outside, has changed the same keys meanwhile, this one fails instead. The first
+        use reads it from the store; for coroutines that were seen to use it, that is done before they are called.
+        """
+        call = self._call
+        if call.surroundings.records is None:
+            raise SchedulerError("state: expected to be inside a run of a scheduler, got a call without a store")
+        _uses_state.add(call.func)
+        return kept_of(call).state_of(call.surroundings.records, call.run)
 
     @property
     def cancelled(self) -> bool:
@@ -222,14 +239,14 @@ def invoke(call: Call) -> Outcome:
         wants = wants_of(call.func)
         args, kwargs = (call.args, call.kwargs) if wants.nothing else given(call, wants, context)
         if wants.injector is None:
-            return success(_completed(call.func(*args, **kwargs)))
+            return success(call, _completed(call.func(*args, **kwargs)))
         if is_async(call.func):
             within = wants.injector.in_loop(context, call.surroundings)
-            return success(_completed(_called_within(within, call.func, args, kwargs)))
+            return success(call, _completed(_called_within(within, call.func, args, kwargs)))
         with wants.injector.on_thread(context, call.surroundings) as values:
             result = call.func(*args, **kwargs, **values)
             refuse_if_too_late(call)
-            return success(result)
+            return success(call, result)
     except BaseException as error:  # noqa: BLE001  whatever the function does is an outcome
         return failure(call, error)
     finally:
@@ -254,8 +271,15 @@ def given(call: Call, wants: Wants, context: RunContext) -> tuple[Sequence[Any],
     return args, kwargs if wants.context is None else {**kwargs, wants.context: context}
 
 
-def success(result: Any) -> Succeeded:
-    """The outcome of a call that returned."""
+def uses_state(call: Call) -> bool:
+    """Whether the function will ask for the state of its job, as far as is known: it has done so before."""
+    return call.func in _uses_state
+
+
+def success(call: Call, result: Any) -> Succeeded:
+    """The outcome of a call that returned. InvalidJobError if what it has made of its state cannot be kept."""
+    if call.kept is not None and call.kept.state is not None:
+        call.kept.change = call.kept.state.change()
     return DONE if result is None else Succeeded(plain_result(result))
 
 

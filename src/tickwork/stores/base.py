@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from tickwork.clock import Clock
 from tickwork.job import Job
+from tickwork.jobstate import StateChange, StoredState
 from tickwork.plan import Change, Hold, Settlement
 from tickwork.retention import Retention
 from tickwork.run import Run, RunState
@@ -138,12 +139,20 @@ class Store(Protocol):
     def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
         """Write those whose run is still at the version they were decided on; return these.
 
-        The next attempt is born with it, unless the job has been removed meanwhile; the log is kept with it.
+        The next attempt is born with it, unless the job has been removed meanwhile; the log is kept with it. With a
+        change of the job's state it is written only if `changed` allows that, too; of a job that was removed it goes.
         """
         ...
 
     def keep_logs(self, logs: Sequence[tuple[Run, RunLog]]) -> None:
         """Write what these runs have logged so far in place of what is there, if they are at this version still."""
+        ...
+
+    def save_state(self, change: StateChange, run: Run | None = None) -> StoredState | None:
+        """Change a job's state as `changed` does; with *run* only while that is running at its node still.
+
+        Returns the state as it is now. None: nothing was written. The state of a job that is not there is no one's.
+        """
         ...
 
     def cancel(self, runs: Sequence[Run]) -> Sequence[Run]:
@@ -165,6 +174,10 @@ class Store(Protocol):
 
     def run(self, run_id: str) -> Run:
         """The run, or RunNotFoundError."""
+        ...
+
+    def state(self, job_uid: int) -> StoredState:
+        """The state of a job; an empty one if nothing was written, or there is no such job."""
         ...
 
     def log(self, run_id: str) -> RunLog:

@@ -12,8 +12,10 @@ from itertools import islice, takewhile
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from tickwork.clock import Clock, SystemClock
+from tickwork.codec import copied
 from tickwork.errors import ConflictError, JobExistsError, JobNotFoundError, RunNotFoundError
 from tickwork.job import Job
+from tickwork.jobstate import NO_STATE, Entry, StateChange, StoredState, changed
 from tickwork.plan import Change, Hold, Settlement
 from tickwork.retention import Retention
 from tickwork.run import Origin, Run, RunKey, RunState
@@ -51,6 +53,7 @@ class MemoryStore:
         self._ids: dict[str, int] = {}
         self._runs: dict[Key, Run] = {}
         self._logs: dict[Key, RunLog] = {}
+        self._states: dict[int, StoredState] = {}
         self._ledgers: dict[int, list[Key]] = {}
         self._pruned_through: dict[int, datetime] = {}
         self._removed: dict[str, list[Removal]] = {}
@@ -171,6 +174,15 @@ class MemoryStore:
                 if stored is not None and stored.version == run.version:
                     self._logs[_key(run)] = log
 
+    def save_state(self, change: StateChange, run: Run | None = None) -> StoredState | None:
+        with self._lock:
+            if change.job_uid not in self._jobs or (run is not None and not self._is_held(run)):
+                return None
+            state = changed(self.state(change.job_uid), change)
+            if state is not None:
+                self._states[change.job_uid] = _copied(state)
+            return state
+
     def cancel(self, runs: Sequence[Run]) -> Sequence[Run]:
         with self._lock:
             return [run for run in runs if self._cancel(run)]
@@ -195,6 +207,10 @@ class MemoryStore:
                 return self._runs[key]
             except KeyError:
                 raise RunNotFoundError(run_id) from None
+
+    def state(self, job_uid: int) -> StoredState:
+        with self._lock:
+            return _copied(self._states.get(job_uid, NO_STATE))
 
     def log(self, run_id: str) -> RunLog:
         with self._lock:
@@ -266,6 +282,7 @@ class MemoryStore:
 
     def _remove(self, job_id: str) -> Job:
         job = self._jobs.pop(self._ids.pop(job_id))
+        self._states.pop(job.uid, None)
         self._removed.setdefault(job_id, []).append(Removal(self.clock.now(), job.uid))
         for run in [*self._active.get(job.uid, {}).values()]:
             if run.state is RunState.PENDING:
@@ -273,9 +290,11 @@ class MemoryStore:
         return job
 
     def _settle(self, settlement: Settlement) -> bool:
-        run, attempt, log = settlement
+        run, attempt, log, state = settlement
         key = _key(run)
         if not self._is_current(key, run.version - 1):
+            return False
+        if state is not None and state.job_uid in self._jobs and self.save_state(state) is None:
             return False
         self._put_run(key, run)
         if log is not None:
@@ -350,6 +369,11 @@ class MemoryStore:
         """Whether the stored row is running, and at the version that was read."""
         stored = self._runs.get(key)
         return stored is not None and stored.state is RunState.RUNNING and stored.version == version
+
+    def _is_held(self, run: Run) -> bool:
+        """Whether the run is running at its node still, whatever was written of it since."""
+        stored = self._runs.get(_key(run))
+        return stored is not None and stored.state is RunState.RUNNING and stored.node == run.node
 
     def _put_jobs(self, jobs: Iterable[Job]) -> None:
         for job in jobs:
@@ -444,6 +468,7 @@ class MemoryStore:
             del self._ledgers[uid]
             if job is not None and job.disposable and job.ended:
                 del self._jobs[self._ids.pop(job.id)], self._pruned_through[uid]
+                self._states.pop(uid, None)
         return len(doomed)
 
     def _is_expired(self, run: Run, counted: datetime, aged: datetime) -> bool:
@@ -557,6 +582,12 @@ class Agenda(Generic[Name]):
             assert at is not None
             heappush(heap, (at, name))
         return first
+
+
+def _copied(state: StoredState) -> StoredState:
+    """A state whose lists and dicts are nobody else's."""
+    entries = {key: Entry(version, copied(value)) for key, (version, value) in state.entries.items()}
+    return StoredState(state.version, entries)
 
 
 def _read_key(run_id: str) -> Key:
