@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import copy_context
 from datetime import datetime, timedelta
@@ -21,11 +22,11 @@ from tests.samples import EVERY_MINUTE, HOUR, MINUTE, NOW, SECOND, make_job, mak
 from tickwork import plan
 from tickwork.errors import StoreUnavailableError
 from tickwork.events import JobFired, RunSettled, RunStarted, StoreLost, StoreRecovered
-from tickwork.executors.call import Call, RunContext, success
+from tickwork.executors.call import Call, RunContext, kept_of, success
 from tickwork.executors.call import begin as begin_call
 from tickwork.job import Job
 from tickwork.jobstate import Entry, StoredState
-from tickwork.policies import Overlap, Retry
+from tickwork.policies import ONCE, Overlap, Retry
 from tickwork.run import Cancelled, Ending, Failed, Lost, Origin, Progress, Released, Run, RunState, Skipped, Succeeded
 from tickwork.stores.base import Store
 from tickwork.stores.memory import MemoryStore
@@ -1495,3 +1496,128 @@ def test_a_run_that_timed_out_changes_no_state(store: Store, clock: VirtualClock
 
     assert store.run(call.run.id).state is RunState.TIMED_OUT
     assert store.state(job.uid).values == {}
+
+
+# runs that their own transactions settle
+
+
+@pytest.fixture
+def database(clock: VirtualClock, tmp_path: Path) -> Iterator[SQLiteStore]:
+    """A store with transactions, with one job in it."""
+    store = SQLiteStore(tmp_path / "jobs.db", clock=clock)
+    store.open()
+    store.add([make_job(trigger=DateTrigger(NOW), next_fire_time=NOW, retry=Retry(2, delay=0), timeout=HOUR)])
+    yield store
+    store.close()
+
+
+def begun(node: Node, clock: VirtualClock) -> Call:
+    """The job's one call, which goes on."""
+    advance(clock, SECOND, node)
+    (call,) = node.executor.running
+    return call
+
+
+def commit(call: Call, text: str = "inside") -> None:
+    """As a function does that writes all it has in one transaction."""
+    tell(call, text)
+    with RunContext(call).transaction() as connection:
+        connection.execute("create table mine (x)")
+
+
+@pytest.mark.parametrize("outcome", [Succeeded("late"), Failed("broken"), Lost("its task was cancelled")], ids=str)
+def test_a_run_that_its_transaction_has_settled_stays_so_whatever_comes_of_its_call(
+    database: SQLiteStore, clock: VirtualClock, outcome: Ending, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = Node(database)
+    call = begun(node, clock)
+    commit(call)
+    settled = database.run(call.run.id)
+    tell(call, "and after")
+
+    advance(clock, 2 * SECOND, node)
+    node.executor.end(outcome)
+    advance(clock, SECOND, node)
+
+    assert settled.state is RunState.SUCCEEDED
+    assert database.runs() == [settled], "and it is not tried again"
+    assert told(database, settled) == ["inside", "and after"]
+    assert [event.run for event in node.record.of(RunSettled)] == [settled]
+    assert ("stays succeeded" in caplog.text) == (not isinstance(outcome, Succeeded))
+    node.loop.stop(None)
+    advance(clock, SECOND, node)
+    assert node.loop.finished
+
+
+def test_a_settled_run_that_goes_on_is_neither_renewed_nor_taken_for_lost(
+    database: SQLiteStore, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    node, other = Node(database, "a"), Node(database, "b")
+    call = begun(node, clock)
+    commit(call)
+    settled = database.run(call.run.id)
+    RunContext(call).progress(1)
+
+    advance(clock, 3 * LEASE, node, other)
+    node.executor.end()
+    advance(clock, SECOND, node, other)
+
+    assert database.run(call.run.id) == settled
+    assert node.executor.cancelled == []
+    assert caplog.text == ""
+
+
+def test_a_run_that_is_settled_while_its_lease_is_renewed_is_not_taken_for_lost(
+    database: SQLiteStore, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The renewal waits behind the transaction, finds the run closed, and must know by whom."""
+    flaky = FlakyStore(database)
+    node = Node(flaky)  # type: ignore[arg-type]
+    call = begun(node, clock)
+    real_renew, settled = database.renew, threading.Event()
+
+    def renew(runs: Sequence[Run], lease_until: datetime) -> Sequence[Run]:
+        if runs and not settled.is_set():
+            settled.set()
+            database.settle([plan.settle(database.run(call.run.id), ONCE, Succeeded(), clock.now())])
+            kept_of(call).settled = database.run(call.run.id)
+        return real_renew(runs, lease_until)
+
+    database.renew = renew  # type: ignore[method-assign]
+    advance(clock, LEASE, node)
+    node.executor.end()
+    advance(clock, SECOND, node)
+
+    assert settled.is_set()
+    assert node.executor.cancelled == []
+    assert "taken over" not in caplog.text
+    assert len(node.record.of(RunSettled)) == 1
+
+
+def test_a_settled_run_that_times_out_afterwards_has_succeeded(database: SQLiteStore, clock: VirtualClock) -> None:
+    node = Node(database)
+    call = begun(node, clock)
+    commit(call)
+
+    advance(clock, 2 * HOUR, node)
+    node.executor.end(Lost("cancelled"))
+    advance(clock, SECOND, node)
+
+    assert [run.state for run in database.runs()] == [RunState.SUCCEEDED]
+
+
+def test_the_end_of_a_settled_call_waits_for_a_store_that_is_down(database: SQLiteStore, clock: VirtualClock) -> None:
+    flaky = FlakyStore(database)
+    node = Node(flaky)  # type: ignore[arg-type]
+    call = begun(node, clock)
+    commit(call)
+    tell(call, "the last words")
+    node.executor.end()
+
+    flaky.down, flaky.verbs = "before", frozenset({"keep_logs"})
+    advance(clock, SECOND, node)
+    flaky.down = None
+    advance(clock, 5 * SECOND, node)
+
+    assert told(database, call.run) == ["inside", "the last words"]
+    assert len(node.record.of(RunSettled)) == 1

@@ -28,7 +28,7 @@ from tickwork.policies import ONCE, exception_names
 from tickwork.pruning import Pruning
 from tickwork.refs import Function, find_function
 from tickwork.retention import FOREVER, Retention
-from tickwork.run import Cancelled, Failed, Lost, Outcome, Released, Run, RunState, TimedOut
+from tickwork.run import Cancelled, Failed, Lost, Outcome, Released, Run, RunState, Succeeded, TimedOut
 from tickwork.stores.base import Store
 
 RAN = (RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT, RunState.LOST)
@@ -186,13 +186,16 @@ class Loop:
     def settle_reported(self, now: datetime) -> None:
         """Close the runs whose calls have ended."""
         reported = [*self._reports]
+        open = [report for report in reported if _settled(report[0]) is None]
         try:
-            self._settle([(call, self._ending(call, outcome, at)) for call, outcome, at in reported])
+            self._settle([(call, self._ending(call, outcome, at)) for call, outcome, at in open])
         except StoreError:
             raise
         except Exception:  # noqa: BLE001  one of them cannot be written, and the others must be settled all the same
-            for call, outcome, at in reported:
+            for call, outcome, at in open:
                 self._settle_alone(call, outcome, at)
+        if len(open) < len(reported):
+            self._let_settled_go((call, outcome) for call, outcome, _ in reported)
         self._round.settled = len(reported)
 
     def heed_cancellations(self, now: datetime) -> None:
@@ -217,8 +220,9 @@ class Loop:
         self._progressed -= progressed
         calls = (self._calls if time_to_renew else progressed & self._calls).difference(self._round.ended)
         if calls:
-            asked = {call.run.id: call for call in calls}
-            renewed = self.store.renew([_as_it_stands(call) for call in calls], self.clock.now() + self.timing.lease)
+            asked = {call.run.id: call for call in calls if _settled(call) is None}
+            held = [_as_it_stands(call) for call in asked.values()]
+            renewed = self.store.renew(held, self.clock.now() + self.timing.lease)
             self._round.renewed = [(asked.pop(run.id), run) for run in renewed]
             if time_to_renew:
                 self._keep_logs(self._round.renewed)
@@ -601,6 +605,22 @@ class Loop:
             ])  # fmt: skip
         self._round.ended += [call for call, _ in ending]
 
+    def _let_settled_go(self, ended: Iterable[tuple[Call, Outcome]]) -> None:
+        """The calls have ended whose own transactions had settled their runs: that stays so, whatever came of them."""
+        for call, outcome in ended:
+            run = _settled(call)
+            if run is None:
+                continue
+            if not isinstance(outcome, Succeeded):
+                log.warning(
+                    "run %s of job %r stays succeeded, as its transaction was committed before its function %s",
+                    run.id, run.job_id, outcome.state,
+                )  # fmt: skip
+            if call.kept is not None and (log_so_far := call.kept.log_so_far()) is not None:
+                self.store.keep_logs([(run, log_so_far)])
+            self._round.events.append(RunSettled(run))
+            self._round.ended.append(call)
+
     def _keep_logs(self, calls: Iterable[tuple[Call, Run]]) -> None:
         """Write what these calls have logged so far: people can read it, and should this node die it is not lost."""
         logs = [
@@ -656,6 +676,8 @@ class Loop:
         current = self._current(call)
         if self._is_ours(current):
             call.run = current
+            return
+        if _settled(call) is not None:  # this very moment
             return
         log.warning("run %s of job %r was taken over; what it still does counts no more", call.run.id, call.job.id)
         self._calls.discard(call)
@@ -713,7 +735,7 @@ class Loop:
                 self.executors[call.job.executor].cancel(call)
             self._stop_at = now + self.timing.last_call
             return
-        for call in self._calls:
+        for call in (call for call in self._calls if _settled(call) is None):
             log.warning(
                 "run %s of job %r still goes on after the shutdown; it will be recorded as lost at %s",
                 call.run.id, call.job.id, call.run.lease_until,
@@ -729,6 +751,11 @@ class Loop:
         if run.cancel_reason is not None:
             return Cancelled(run.cancel_reason)
         return Lost(f"node {run.node} did not renew its lease, which ended at {run.lease_until:%Y-%m-%dT%H:%M:%SZ}")
+
+
+def _settled(call: Call) -> Run | None:
+    """The call's run, if its own transaction has settled it."""
+    return None if call.kept is None else call.kept.settled
 
 
 def _as_it_stands(call: Call) -> Run:

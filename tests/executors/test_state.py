@@ -315,4 +315,4 @@ def test_a_call_without_a_scheduler_has_no_state() -> None:
     outcome = invoke(make_call(deed))
 
     assert isinstance(outcome, Failed)
-    assert outcome.reason.startswith("SchedulerError: state: expected to be inside a run of a scheduler")
+    assert outcome.reason.startswith("SchedulerError: expected to be inside a run of a scheduler")

@@ -33,7 +33,7 @@ from tests.samples import (
     texts,
 )
 
-from tickwork.errors import JobExistsError, JobNotFoundError, RunNotFoundError
+from tickwork.errors import JobExistsError, JobNotFoundError, RunNotFoundError, SchedulerError, StoreError
 from tickwork.job import Job
 from tickwork.jobstate import Entry, StateChange, StoredState
 from tickwork.plan import Change, Hold, Settlement, cancel, settle
@@ -1598,6 +1598,101 @@ class SharedStoreLaws:
         assert again.get("job") == job._replace(version=2)
         assert again.runs() == [run]
         again.close()
+
+
+class LendingStoreLaws:
+    """What a store does besides whose database jobs may write into, in the transaction that settles their runs."""
+
+    @pytest.fixture
+    def notes(self, store: Store) -> Callable[[], list[str]]:
+        """The rows of a table of the user's own."""
+        with store.lend() as connection:
+            connection.execute("create table notes (note text unique)")
+
+        def notes() -> list[str]:
+            with store.lend() as connection:
+                return [note for (note,) in connection.execute("select note from notes order by note").fetchall()]
+
+        return notes
+
+    def test_what_is_written_on_the_connection_and_through_the_store_is_there_together(
+        self, store: Store, notes: Callable[[], list[str]]
+    ) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        ending = settle(run, job.retry, DONE, NOW)._replace(log=LOG, state=StateChange(job.uid, {"a": 0}, {"a": 1}))
+
+        with store.lend() as connection:
+            connection.execute("insert into notes values ('mine')")
+            assert store.settle([ending]) == [ending]
+            store.add([make_job("another")])
+            assert store.run(run.id) == ending.run, "who is inside sees what it wrote"
+
+        assert notes() == ["mine"]
+        assert store.run(run.id) == ending.run
+        assert store.log(run.id) == LOG
+        assert store.state(job.uid).values == {"a": 1}
+        assert [one.id for one in store.jobs()] == ["another", "job"]
+
+    @pytest.mark.parametrize("error", [ValueError("mine"), KeyboardInterrupt(), OSError("mine too")], ids=repr)
+    def test_what_is_raised_inside_undoes_all_of_it_and_is_passed_on(
+        self, store: Store, notes: Callable[[], list[str]], error: BaseException
+    ) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+
+        with pytest.raises(type(error)) as raised, store.lend() as connection:
+            connection.execute("insert into notes values ('mine')")
+            store.settle([settle(run, job.retry, DONE, NOW)])
+            raise error
+
+        assert raised.value is error
+        assert notes() == []
+        assert store.run(run.id) == run
+        store.add([make_job("the store goes on")])
+
+    def test_what_the_driver_says_of_the_borrowers_statements_is_passed_on(
+        self, store: Store, notes: Callable[[], list[str]]
+    ) -> None:
+        with pytest.raises(Exception, match="(?i)unique") as raised, store.lend() as connection:
+            connection.execute("insert into notes values ('once')")
+            connection.execute("insert into notes values ('once')")
+
+        assert not isinstance(raised.value, StoreError)
+        assert notes() == []
+
+    def test_a_verb_that_fails_inside_undoes_its_own_part(self, store: Store, notes: Callable[[], list[str]]) -> None:
+        store.add([make_job("taken")])
+
+        with store.lend() as connection:
+            connection.execute("insert into notes values ('mine')")
+            with pytest.raises(JobExistsError):
+                store.add([make_job("new"), make_job("taken")])
+
+        assert notes() == ["mine"]
+        assert [one.id for one in store.jobs()] == ["taken"]
+
+    def test_others_see_nothing_of_it_before_its_end(
+        self, make_store: MakeStore, store: Store, notes: Callable[[], list[str]]
+    ) -> None:
+        other = make_store()
+        other.open()
+
+        with store.lend():
+            store.add([make_job()])
+            seen = other.jobs()
+            seen_by_another_thread = in_threads(lambda _: len(store.jobs()), 1)
+
+        assert (seen, seen_by_another_thread) == ([], [0])
+        assert len(other.jobs()) == 1
+        other.close()
+
+    def test_one_inside_of_another_is_refused(self, store: Store) -> None:
+        with pytest.raises(SchedulerError, match="expected one at a time"), store.lend(), store.lend():
+            pass
+
+        with store.lend():
+            pass
 
 
 def closed(job: Job, minutes: float, state: RunState = RunState.SUCCEEDED, **fields: object) -> Run:

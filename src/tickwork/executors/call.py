@@ -9,7 +9,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,7 +24,9 @@ from tickwork.errors import InvalidJobError, RunCancelledError, SchedulerError
 from tickwork.executors.capture import LogBuffer, RunLogger, capture_logs
 from tickwork.executors.injection import Injector, Surroundings, find_injector
 from tickwork.executors.kept import Kept
+from tickwork.executors.records import Records
 from tickwork.executors.state import JobState
+from tickwork.executors.transaction import transaction
 from tickwork.job import Job
 from tickwork.policies import exception_names
 from tickwork.refs import Function
@@ -110,11 +112,29 @@ class RunContext:
         If another run, or somebody outside, has changed the same keys meanwhile, this one fails instead. The first
         use reads it from the store; for coroutines that were seen to use it, that is done before they are called.
         """
-        call = self._call
-        if call.surroundings.records is None:
-            raise SchedulerError("state: expected to be inside a run of a scheduler, got a call without a store")
-        _uses_state.add(call.func)
-        return kept_of(call).state_of(call.surroundings.records, call.run)
+        _uses_state.add(self._call.func)
+        return kept_of(self._call).state_of(self._records(), self._call.run)
+
+    def transaction(self) -> AbstractContextManager[Any]:
+        """A transaction in the store's own database, which commits what is written in it and the success of this run
+        together, or neither: `with run.transaction() as connection: connection.execute("insert ...")`
+
+        It is the driver's connection (`sqlite3`), for plain functions; it must not be committed, closed or kept. If
+        anything is raised all is rolled back, and the run fails as usual. At the end of the block the run has
+        succeeded, with what it logged and made of its state; what the function returns or raises after it counts no
+        more. The store writes nothing else meanwhile: do slow things before.
+
+        Raises StoreUnusableError for a store without transactions (memory), RunLostError if the run was taken over,
+        RunCancelledError if it was asked to end, StateConflictError, StoreUnavailableError, and SchedulerError in an
+        event loop.
+        """
+        return transaction(self._call, kept_of(self._call), self._records())
+
+    def _records(self) -> Records:
+        records = self._call.surroundings.records
+        if records is None:
+            raise SchedulerError("expected to be inside a run of a scheduler, got a call without a store")
+        return records
 
     @property
     def cancelled(self) -> bool:

@@ -16,7 +16,7 @@ from tickwork.runlog import RunLog
 class Kept:
     """What a function did inside of its run that is to be kept with it; made when it first does so."""
 
-    __slots__ = ("_lock", "change", "log", "state")
+    __slots__ = ("_lock", "change", "log", "settled", "state")
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -26,6 +26,8 @@ class Kept:
         """None: it has not asked for it."""
         self.change: StateChange | None = None
         """What it has made of the state when it returned. None: it changed nothing."""
+        self.settled: Run | None = None
+        """The run as its own transaction has settled it. None: it has not."""
 
     def state_of(self, records: Records, run: Run) -> JobState:
         if self.state is None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol
 
 from tickwork.jobstate import StateChange, StoredState
+from tickwork.plan import Settlement
 from tickwork.run import Run, RunState
 
 
@@ -12,6 +15,10 @@ class Records(Protocol):
     """The store, as a run sees it; what each verb does stands there."""
 
     def run(self, run_id: str) -> Run: ...
+
+    def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]: ...
+
+    def lend(self) -> AbstractContextManager[Any]: ...
 
     def state(self, job_uid: int) -> StoredState: ...
 

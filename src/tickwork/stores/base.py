@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from tickwork.clock import Clock
 from tickwork.job import Job
@@ -152,6 +152,14 @@ class Store(Protocol):
         """Change a job's state as `changed` does; with *run* only while that is running at its node still.
 
         Returns the state as it is now. None: nothing was written. The state of a job that is not there is no one's.
+        """
+        ...
+
+    def lend(self) -> AbstractContextManager[Any]:
+        """A transaction on the driver's own connection, for a job: committed at the end, undone if anything is raised.
+
+        What this thread does with the store inside is part of it. What the driver raises inside is passed on as it is;
+        what fails before and after is a StoreError. A store that cannot undo (memory, Redis) raises StoreUnusableError.
         """
         ...
 

@@ -9,11 +9,11 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from heapq import heapify, heappop, heappush, nsmallest
 from itertools import islice, takewhile
-from typing import Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Generic, NamedTuple, NoReturn, TypeAlias, TypeVar
 
 from tickwork.clock import Clock, SystemClock
 from tickwork.codec import copied
-from tickwork.errors import ConflictError, JobExistsError, JobNotFoundError, RunNotFoundError
+from tickwork.errors import ConflictError, JobExistsError, JobNotFoundError, RunNotFoundError, StoreUnusableError
 from tickwork.job import Job
 from tickwork.jobstate import NO_STATE, Entry, StateChange, StoredState, changed
 from tickwork.plan import Change, Hold, Settlement
@@ -182,6 +182,12 @@ class MemoryStore:
             if state is not None:
                 self._states[change.job_uid] = _copied(state)
             return state
+
+    def lend(self) -> AbstractContextManager[NoReturn]:
+        raise StoreUnusableError(
+            "run.transaction(): expected a store with transactions, got memory, which can undo nothing: "
+            "give the scheduler sqlite:///jobs.db"
+        )
 
     def cancel(self, runs: Sequence[Run]) -> Sequence[Run]:
         with self._lock:

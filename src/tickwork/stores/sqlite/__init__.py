@@ -238,6 +238,10 @@ class SQLiteStore:
                 return None
             return _write_state(connection, change)
 
+    def lend(self) -> AbstractContextManager[sqlite3.Connection]:
+        self._check_process()
+        return self._file.lend()
+
     def cancel(self, runs: Sequence[Run]) -> Sequence[Run]:
         with self._writing() as connection:
             won = [*compress(runs, _change_rows(connection, [(sql.CANCEL_RUN, cancelled_run(run)) for run in runs]))]
