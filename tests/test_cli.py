@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import logging
+import os
 import re
+import select
 import signal
 import socket
 import sqlite3
@@ -12,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Timer
@@ -21,14 +25,19 @@ from typing import Any
 
 import httpx
 import pytest
+from rich.console import Console
+from tests.samples import held_run, make_job
 
 from tickwork import Retry, RunState, StoreError
 from tickwork.cli import main
+from tickwork.cli.bars import MAX_BARS, Bars
 from tickwork.cli.records import print_json
 from tickwork.cli.serving import make_app
 from tickwork.cli.targets import load_scheduler
+from tickwork.cli.watching import Lines, choose_display
 from tickwork.cli.words import say_took
 from tickwork.jobstate import StateChange
+from tickwork.run import Progress, Run
 from tickwork.stores.sqlite import SQLiteStore
 from tickwork.testing import ManualScheduler
 
@@ -38,6 +47,7 @@ PATIENCE = 15.0
 
 APP = """
 import asyncio, time
+from pathlib import Path
 from tickwork import AsyncIOScheduler, BackgroundScheduler, BlockingScheduler, RunContext
 
 scheduler = AsyncIOScheduler("sqlite:///jobs.db")
@@ -82,6 +92,15 @@ deaf.add_job(tick, "interval", seconds=0.2, id="tick")
 
 def garble():
     return "\\x9b31m \\u3000 한국어 😀\\n"
+
+crawling = BackgroundScheduler("sqlite:///jobs.db")
+
+@crawling.scheduled_job("date", id="crawler")
+def crawl(run: RunContext):
+    for page in run.track(range(5), message="pages"):
+        run.log.warning("a line of the job")
+        while page == 2 and not Path("go").exists():
+            time.sleep(0.01)
 
 short = AsyncIOScheduler("sqlite:///jobs.db")
 
@@ -833,6 +852,121 @@ def test_run_ends_when_a_job_shuts_its_scheduler_down(folder):
         ended(process, 0)
 
     assert succeeded("last") == 1
+
+
+# progress
+
+
+def progressing(job_id: str, progress: Progress) -> Run:
+    return held_run(make_job(job_id), progress=progress, started_at=START)
+
+
+def test_progress_is_a_line_in_the_log_for_each_run_that_has_come_further(caplog):
+    lines = Lines()
+    slow, fast = (progressing(name, Progress(1, 4, "pages")) for name in ("slow", "fast"))
+
+    with caplog.at_level(logging.INFO, "tickwork.cli"):
+        lines.show([slow, fast])
+        lines.show([slow, fast._replace(progress=Progress(2.5))])
+        lines.show([slow])
+        lines.show([])
+
+    assert [record.getMessage() for record in caplog.records] == ["slow: 1/4 pages", "fast: 1/4 pages", "fast: 2.5"]
+
+
+def test_progress_is_a_bar_for_each_run_as_long_as_it_goes_on():
+    terminal = io.StringIO()
+    bars = Bars(Console(file=terminal, force_terminal=True, width=100))
+    first = progressing("크롤러[/b]", Progress(1, 4, "pages \x1b[31m[red]"))
+    second = progressing("endless", Progress(7))
+
+    bars.show([])
+    nothing = terminal.getvalue()
+    bars.show([first, second])
+    both = terminal.getvalue()
+    bars.show([second])
+    bars.show([])
+    bars.close()
+
+    assert nothing == ""
+    assert "크롤러[/b]" in both
+    assert "1/4 pages  [31m[red]" in both
+    assert "\x1b[31m" not in both
+    assert "endless" in both
+    assert bars._bars == {}
+    assert not bars._progress.live.is_started
+
+
+def test_what_is_logged_beside_bars_goes_through_the_terminal_that_draws_them(capsys, monkeypatch):
+    """Otherwise each line would leave half a bar behind. Afterwards handlers are as they were."""
+    handler = logging.StreamHandler(sys.stdout)
+    stdout = sys.stdout
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+    terminal = io.StringIO()
+    bars = Bars(Console(file=terminal, force_terminal=True, width=100))
+
+    bars.show([progressing("job", Progress(1, 4))])
+    logging.getLogger("app").warning("a line")
+    bars.show([])
+    logging.getLogger("app").warning("another")
+
+    assert "a line" in terminal.getvalue()
+    assert capsys.readouterr().out == "another\n"
+    assert handler.stream is stdout
+
+
+def test_no_more_bars_than_a_terminal_can_hold():
+    bars = Bars(Console(file=io.StringIO(), force_terminal=True, width=100))
+
+    bars.show([progressing(f"job-{number}", Progress(number, 100)) for number in range(100)])
+
+    assert len(bars._bars) == MAX_BARS
+    bars.close()
+
+
+def test_without_a_terminal_or_without_rich_there_are_lines(monkeypatch):
+    piped = choose_display()
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    drawn = choose_display()
+    monkeypatch.setenv("TERM", "dumb")
+    dumb = choose_display()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setitem(sys.modules, "tickwork.cli.bars", None)
+    bare = choose_display()
+
+    assert [type(display) for display in (piped, drawn, dumb, bare)] == [Lines, Bars, Lines, Lines]
+
+
+@pytest.mark.processes
+def test_run_draws_bars_in_a_terminal(folder):
+    seen, go = b"", folder / "go"
+    leader, follower = os.openpty()
+    command = [sys.executable, "-m", "tickwork", "run", "made_app:crawling"]
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "120"}
+    with subprocess.Popen(command, stdout=follower, stderr=follower, env=environment) as process:
+        os.close(follower)
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while b"2/5 pages" not in seen:
+                assert time.monotonic() < deadline, seen
+                if select.select([leader], [], [], 0.1)[0]:
+                    seen += os.read(leader, 65536)
+            go.touch()
+            wait_until(lambda: succeeded("crawler") == 1)
+            process.send_signal(signal.SIGTERM)
+            with suppress(OSError):  # it has ended, and its terminal with it
+                while part := os.read(leader, 65536):
+                    seen += part
+        finally:
+            process.kill()
+    os.close(leader)
+
+    assert process.returncode == 0, seen
+    assert "━".encode() in seen
+    assert b"a line of the job" in seen
+    assert b"scheduler stopped" in seen
+    assert b"\x1b[?25l" not in seen, "the cursor stays"
 
 
 @pytest.mark.processes

@@ -365,6 +365,12 @@ class Loop:
         self._progressed.add(call)
         self.wake()
 
+    def progressing(self) -> Sequence[Run]:
+        """The runs in hand that have told their progress, as they stand; the first begun first."""
+        told = [call for call in [*self._calls] if call.progress is not None]
+        told.sort(key=lambda call: (call.started_at or FAR_OFF, call.run.id))
+        return [_as_it_stands(call) for call in told]
+
     def withdraw(self, uid: int, outcome: Outcome) -> None:
         """Let go of the runs of this job that were claimed ahead and have not begun."""
         self._withdrawn.append((uid, outcome))

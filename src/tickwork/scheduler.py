@@ -474,6 +474,10 @@ class Scheduler:
             total += deleted
         return total
 
+    def progressing(self) -> Sequence[Run]:
+        """The runs that go on in this process and have told their progress, as of this moment, by their starts."""
+        return self._driver.loop.progressing() if self._driver is not None else ()
+
     # events
 
     def add_listener(self, listener: Listener, *kinds: type) -> None:
