@@ -112,8 +112,9 @@ class RunContext:
         If another run, or somebody outside, has changed the same keys meanwhile, this one fails instead. The first
         use reads it from the store; for coroutines that were seen to use it, that is done before they are called.
         """
+        records = self._records()
         _uses_state.add(self._call.func)
-        return kept_of(self._call).state_of(self._records(), self._call.run)
+        return kept_of(self._call).state_of(records, self._call.run)
 
     def transaction(self) -> AbstractContextManager[Any]:
         """A transaction in the store's own database, which commits what is written in it and the success of this run

@@ -124,3 +124,13 @@ def test_who_gets_no_turn_is_told(store: SQLiteStore, monkeypatch: pytest.Monkey
         pass
 
     other.close()
+
+
+def test_a_file_that_cannot_be_opened_is_said_to_be_so(store: SQLiteStore) -> None:
+    store.path.rename(store.path.with_suffix(".moved"))
+    with pytest.raises(StoreUnavailableError, match="unable to open database file"), store.lend():
+        pass
+
+    store.path.write_bytes(b"no database at all" * 100)
+    with pytest.raises(StoreUnavailableError, match="not a database|replaced by another file"), store.lend():
+        pass

@@ -115,7 +115,8 @@ class DatabaseFile:
                     connection.execute("commit")
             finally:
                 self._of_this_thread.together = None
-                connection.end()  # which undoes what was not committed
+                connection.take_back()
+                connection.close()  # which undoes what was not committed
 
     @contextmanager
     def _turn_taken(self) -> Iterator[None]:

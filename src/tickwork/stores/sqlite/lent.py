@@ -14,10 +14,14 @@ TRANSACTION = 22
 class LentConnection(sqlite3.Connection):
     """Refuses what would end its transaction, by method and by statement (which SQLite calls "not authorized")."""
 
+    _lent = False
+
     def lend(self) -> None:
+        self._lent = True
         self.set_authorizer(lambda action, *_: sqlite3.SQLITE_DENY if action == TRANSACTION else sqlite3.SQLITE_OK)
 
     def take_back(self) -> None:
+        self._lent = False
         self.set_authorizer(None)
 
     def commit(self) -> NoReturn:
@@ -29,14 +33,13 @@ class LentConnection(sqlite3.Connection):
     def executescript(self, script: str, /) -> NoReturn:
         raise _refused("executescript(), which commits first")
 
-    def close(self) -> NoReturn:
-        raise _refused("close()")
+    def close(self) -> None:
+        if self._lent:
+            raise _refused("close()")
+        super().close()
 
     def __enter__(self) -> Self:
         raise _refused("`with connection:`, which commits at its end")
-
-    def end(self) -> None:
-        super().close()
 
 
 def _refused(got: str) -> SchedulerError:
