@@ -89,6 +89,15 @@ def hold_until_cancelled(stage: str, run: RunContext) -> str:
     return "went on"
 
 
+def tell(well: str, ill: str, run: RunContext) -> None:
+    run.log.info(well)
+    run.log.warning(ill)
+
+
+def count(run: RunContext) -> None:
+    run.state["times"] = run.state.get("times", 0) + 1
+
+
 def counted() -> Iterator[int]:
     yield 1
 

@@ -15,6 +15,7 @@ from tickwork.errors import StoreUnavailableError
 from tickwork.events import Event
 from tickwork.executors.base import Report
 from tickwork.executors.call import Call
+from tickwork.executors.injection import Surroundings
 from tickwork.loop import Loop, Timing
 from tickwork.run import Outcome, Succeeded
 from tickwork.stores.base import Store
@@ -120,6 +121,7 @@ class Node:
         self.loop = Loop(
             store, {"threads": self.executor}, node=name, timing=Timing(**timing),
             listeners=self.record, wake=self._rung,  # type: ignore[arg-type]
+            surroundings=Surroundings(records=store),
         )  # fmt: skip
         self.executor.start(self.loop.report)
 

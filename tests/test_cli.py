@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import logging
+import os
 import re
+import select
 import signal
 import socket
 import sqlite3
@@ -12,7 +16,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -22,13 +26,19 @@ from typing import Any
 
 import httpx
 import pytest
+from rich.console import Console
+from tests.samples import held_run, make_job
 
 from tickwork import Retry, RunState, StoreError
 from tickwork.cli import main
+from tickwork.cli.bars import MAX_BARS, Bars
 from tickwork.cli.records import print_json
 from tickwork.cli.serving import make_app
 from tickwork.cli.targets import load_scheduler
+from tickwork.cli.watching import Lines, choose_display
 from tickwork.cli.words import say_took
+from tickwork.jobstate import StateChange
+from tickwork.run import Progress, Run
 from tickwork.stores.sqlite import SQLiteStore
 from tickwork.testing import ManualScheduler
 from tickwork.triggers import CronTrigger, IntervalTrigger
@@ -40,6 +50,7 @@ PATIENCE = 15.0
 
 APP = """
 import asyncio, time
+from pathlib import Path
 from tickwork import AsyncIOScheduler, BackgroundScheduler, BlockingScheduler, RunContext
 
 scheduler = AsyncIOScheduler("sqlite:///jobs.db")
@@ -56,6 +67,11 @@ def make_scheduler():
 @blocking.scheduled_job("interval", seconds=0.2, id="tick")
 def tick():
     return {"ticks": 1}
+
+def tell(run: RunContext):
+    run.log.info("no \\x1b[31mway\\ntwo lines")
+    for number in range(3000):
+        run.log.warning("line %d of many", number)
 
 def fail():
     raise ValueError("no \\x1b[31mway")
@@ -79,6 +95,15 @@ deaf.add_job(tick, "interval", seconds=0.2, id="tick")
 
 def garble():
     return "\\x9b31m \\u3000 한국어 😀\\n"
+
+crawling = BackgroundScheduler("sqlite:///jobs.db")
+
+@crawling.scheduled_job("date", id="crawler")
+def crawl(run: RunContext):
+    for page in run.track(range(5), message="pages"):
+        run.log.warning("a line of the job")
+        while page == 2 and not Path("go").exists():
+            time.sleep(0.01)
 
 short = AsyncIOScheduler("sqlite:///jobs.db")
 
@@ -262,6 +287,43 @@ def test_the_states_of_runs_are_listed(tickwork, capsys):
 
     said = " ".join(capsys.readouterr().out.split())
     assert "--state STATE pending, running, succeeded, failed, timed_out, cancelled, lost, missed, skipped;" in said
+
+
+def test_log_shows_what_a_run_has_logged(folder, tickwork):
+    scheduler = ManualScheduler("sqlite:///logs.db", start=START)
+    scheduler.add_job("made_app:tell", "date", id="tell")
+    scheduler.add_job("made_app:tick", "date", id="tick")
+    scheduler.start()
+    scheduler.run_due()
+    told, silent = (scheduler.get_runs(job_id)[0].id for job_id in ("tell", "tick"))
+    scheduler.shutdown()
+
+    first, second, third, *others = tickwork("log", "sqlite:///logs.db", told).out.splitlines()
+    record = json.loads(tickwork("log", "sqlite:///logs.db", told, "--json").out)
+
+    assert first == "2026-01-01 09:00:00 +09:00 INFO    made_app  no  [31mway"
+    assert second == "    two lines"
+    assert third == "2026-01-01 09:00:00 +09:00 WARNING made_app  line 0 of many"
+    assert others[-1].endswith("line 2999 of many")
+    assert record["beginning"][0]["text"] == "no \x1b[31mway\ntwo lines"
+    assert f"... {record['left_out']:,} lines with {record['left_out_length']:,} characters were not kept ..." in others
+    assert tickwork("log", "sqlite:///logs.db", told, "--utc").out.startswith("2026-01-01 00:00:00 +00:00")
+    assert tickwork("log", "sqlite:///logs.db", silent).out == ""
+    assert "expected the id of a run, got 'nobody'" in tickwork("log", "sqlite:///logs.db", "nobody").err
+
+
+def test_state_shows_what_the_runs_of_a_job_hand_on(ledger, tickwork):
+    with closing(SQLiteStore("ledger.db")) as store:
+        store.open()
+        change = StateChange(store.get("tick").uid, {"cursor": 0}, {"cursor": ["\x1b[31m", 7]})
+        store.save_state(change)
+
+    shown = tickwork("state", ledger, "tick").out
+
+    assert json.loads(shown) == {"cursor": ["\x1b[31m", 7]}
+    assert shown.replace("\n", "").isprintable()
+    assert json.loads(tickwork("state", ledger, "깨진-작업").out) == {}
+    assert "did you mean 'tick'?" in tickwork("state", ledger, "tik").err
 
 
 def test_a_store_can_be_named_by_its_scheduler(folder, tickwork):
@@ -811,6 +873,121 @@ def test_run_ends_when_a_job_shuts_its_scheduler_down(folder):
         ended(process, 0)
 
     assert succeeded("last") == 1
+
+
+# progress
+
+
+def progressing(job_id: str, progress: Progress) -> Run:
+    return held_run(make_job(job_id), progress=progress, started_at=START)
+
+
+def test_progress_is_a_line_in_the_log_for_each_run_that_has_come_further(caplog):
+    lines = Lines()
+    slow, fast = (progressing(name, Progress(1, 4, "pages")) for name in ("slow", "fast"))
+
+    with caplog.at_level(logging.INFO, "tickwork.cli"):
+        lines.show([slow, fast])
+        lines.show([slow, fast._replace(progress=Progress(2.5))])
+        lines.show([slow])
+        lines.show([])
+
+    assert [record.getMessage() for record in caplog.records] == ["slow: 1/4 pages", "fast: 1/4 pages", "fast: 2.5"]
+
+
+def test_progress_is_a_bar_for_each_run_as_long_as_it_goes_on():
+    terminal = io.StringIO()
+    bars = Bars(Console(file=terminal, force_terminal=True, width=100))
+    first = progressing("크롤러[/b]", Progress(1, 4, "pages \x1b[31m[red]"))
+    second = progressing("endless", Progress(7))
+
+    bars.show([])
+    nothing = terminal.getvalue()
+    bars.show([first, second])
+    both = terminal.getvalue()
+    bars.show([second])
+    bars.show([])
+    bars.close()
+
+    assert nothing == ""
+    assert "크롤러[/b]" in both
+    assert "1/4 pages  [31m[red]" in both
+    assert "\x1b[31m" not in both
+    assert "endless" in both
+    assert bars._bars == {}
+    assert not bars._progress.live.is_started
+
+
+def test_what_is_logged_beside_bars_goes_through_the_terminal_that_draws_them(capsys, monkeypatch):
+    """Otherwise each line would leave half a bar behind. Afterwards handlers are as they were."""
+    handler = logging.StreamHandler(sys.stdout)
+    stdout = sys.stdout
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+    terminal = io.StringIO()
+    bars = Bars(Console(file=terminal, force_terminal=True, width=100))
+
+    bars.show([progressing("job", Progress(1, 4))])
+    logging.getLogger("app").warning("a line")
+    bars.show([])
+    logging.getLogger("app").warning("another")
+
+    assert "a line" in terminal.getvalue()
+    assert capsys.readouterr().out == "another\n"
+    assert handler.stream is stdout
+
+
+def test_no_more_bars_than_a_terminal_can_hold():
+    bars = Bars(Console(file=io.StringIO(), force_terminal=True, width=100))
+
+    bars.show([progressing(f"job-{number}", Progress(number, 100)) for number in range(100)])
+
+    assert len(bars._bars) == MAX_BARS
+    bars.close()
+
+
+def test_without_a_terminal_or_without_rich_there_are_lines(monkeypatch):
+    piped = choose_display()
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    drawn = choose_display()
+    monkeypatch.setenv("TERM", "dumb")
+    dumb = choose_display()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setitem(sys.modules, "tickwork.cli.bars", None)
+    bare = choose_display()
+
+    assert [type(display) for display in (piped, drawn, dumb, bare)] == [Lines, Bars, Lines, Lines]
+
+
+@pytest.mark.processes
+def test_run_draws_bars_in_a_terminal(folder):
+    seen, go = b"", folder / "go"
+    leader, follower = os.openpty()
+    command = [sys.executable, "-m", "tickwork", "run", "made_app:crawling"]
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "120"}
+    with subprocess.Popen(command, stdout=follower, stderr=follower, env=environment) as process:
+        os.close(follower)
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while b"2/5 pages" not in seen:
+                assert time.monotonic() < deadline, seen
+                if select.select([leader], [], [], 0.1)[0]:
+                    seen += os.read(leader, 65536)
+            go.touch()
+            wait_until(lambda: succeeded("crawler") == 1)
+            process.send_signal(signal.SIGTERM)
+            with suppress(OSError):  # it has ended, and its terminal with it
+                while part := os.read(leader, 65536):
+                    seen += part
+        finally:
+            process.kill()
+    os.close(leader)
+
+    assert process.returncode == 0, seen
+    assert "━".encode() in seen
+    assert b"a line of the job" in seen
+    assert b"scheduler stopped" in seen
+    assert b"\x1b[?25l" not in seen, "the cursor stays"
 
 
 @pytest.mark.processes

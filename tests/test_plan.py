@@ -631,7 +631,7 @@ def test_the_latest_fire_time_is_where_a_walk_would_end(trigger: Trigger, since:
 def test_a_run_ends_as_its_outcome_says(outcome: Outcome) -> None:
     run = held_run(make_job(), version=5)
 
-    settled, attempt = plan.settle(run, Retry(), outcome, at(1), started_at=at(0.5), progress=Progress(1, 2))
+    settled, attempt, *_ = plan.settle(run, Retry(), outcome, at(1), started_at=at(0.5), progress=Progress(1, 2))
 
     assert attempt is None
     assert settled.state is outcome.state
@@ -652,7 +652,7 @@ def test_a_run_ends_as_its_outcome_says(outcome: Outcome) -> None:
 def test_what_the_row_knew_already_is_kept() -> None:
     run = held_run(make_job(), started_at=at(0.1), progress=Progress(3))
 
-    settled, _ = plan.settle(run, Retry(), Lost("silent"), at(1))
+    settled = plan.settle(run, Retry(), Lost("silent"), at(1)).run
 
     assert (settled.started_at, settled.progress) == (at(0.1), Progress(3))
 
@@ -673,7 +673,7 @@ def test_a_next_attempt_follows_failure_timeout_and_loss_as_far_as_the_policy_go
 ) -> None:
     run = held_run(make_job(), attempt=attempt)
 
-    _, following = plan.settle(run, Retry(max_attempts, 5 * SECOND), outcome, at(1))
+    following = plan.settle(run, Retry(max_attempts, 5 * SECOND), outcome, at(1)).attempt
 
     if isinstance(outcome, Failed | TimedOut | Lost) and attempt < max_attempts:
         assert following == make_run(make_job(uid=run.job_uid), attempt=attempt + 1, available_at=at(1) + 5 * SECOND)
@@ -684,7 +684,7 @@ def test_a_next_attempt_follows_failure_timeout_and_loss_as_far_as_the_policy_go
 def test_the_attempts_of_a_manual_run_are_manual() -> None:
     run = held_run(make_job(), origin=Origin.MANUAL)
 
-    _, following = plan.settle(run, Retry(2), Failed("broken"), at(1))
+    following = plan.settle(run, Retry(2), Failed("broken"), at(1)).attempt
 
     assert following is not None
     assert following.origin is Origin.MANUAL

@@ -77,6 +77,71 @@ def scheduler(make_scheduler: MakeScheduler) -> BackgroundScheduler:
     return scheduler
 
 
+def test_what_a_run_logs_can_be_read(make_scheduler: MakeScheduler) -> None:
+    scheduler = make_scheduler(log_level="WARNING")
+    ledger = Ledger(scheduler)
+    scheduler.start()
+
+    scheduler.add_job(deeds.tell, args=["all is well", "all is lost"])
+
+    run = ledger.next()
+    assert [(line.level, line.text) for line in scheduler.get_log(run.id).lines] == [("WARNING", "all is lost")]
+    with pytest.raises(RunNotFoundError):
+        scheduler.get_log("nobody")
+
+
+@pytest.mark.parametrize("level", ["LOUD", "", True, 2.5, object(), "warning"])
+def test_a_level_that_logging_does_not_know_is_refused(level: Any) -> None:
+    with pytest.raises(InvalidJobError, match="log_level: expected a level of logging"):
+        BackgroundScheduler(log_level=level)
+
+
+def test_runs_hand_on_what_they_keep_in_their_state(make_scheduler: MakeScheduler) -> None:
+    scheduler = make_scheduler()
+    ledger = Ledger(scheduler)
+    scheduler.add_job(deeds.count, "interval", hours=1, id="count")
+    scheduler.start()
+
+    for _ in range(2):
+        scheduler.run_job_now("count")
+        ledger.next()
+    scheduler.reschedule_job("count", "cron", hour=3)
+    scheduler.modify_job("count", max_instances=1)
+    scheduler.shutdown()
+    again = make_scheduler()
+
+    assert again.get_state("count") == {"times": 2}
+
+
+def test_a_state_can_be_read_set_and_cleared_from_outside(scheduler: BackgroundScheduler) -> None:
+    scheduler.add_job(deeds.nothing, "interval", hours=1, id="job")
+
+    states = [
+        scheduler.get_state("job"),
+        scheduler.set_state("job", {"a": 1, "b": [2], "c": None}),
+        scheduler.set_state("job", {"b": 3}),
+        scheduler.clear_state("job", "a", "not there"),
+        scheduler.clear_state("job"),
+        scheduler.clear_state("job"),
+        scheduler.get_state("job"),
+    ]
+
+    assert states == [{}, {"a": 1, "b": [2], "c": None}, {"a": 1, "b": 3, "c": None}, {"b": 3, "c": None}, {}, {}, {}]
+    for verb in (scheduler.get_state, scheduler.clear_state, lambda job_id: scheduler.set_state(job_id, {})):
+        with pytest.raises(JobNotFoundError):
+            verb("nobody")
+    for values, message in (
+        ({"a": object()}, r"state\['a'\]: expected plain JSON"),
+        ({"a": "x" * 70_000}, "state: expected at most 65536"),
+        ([("a", 1)], "set_state: expected a dict"),
+        (None, "set_state: expected a dict"),
+        ({"": 1}, "state: a key: expected 1 to 200"),
+    ):
+        with pytest.raises(InvalidJobError, match=message):
+            scheduler.set_state("job", values)  # type: ignore[arg-type]
+    assert scheduler.get_state("job") == {}
+
+
 def memory_scheduler(**options: Any) -> BackgroundScheduler:
     return BackgroundScheduler(**options)
 

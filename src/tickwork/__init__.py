@@ -24,10 +24,12 @@ from tickwork.errors import (
     JobNotFoundError,
     RunCancelledError,
     RunClosedError,
+    RunLostError,
     RunNotFoundError,
     SchedulerAlreadyRunningError,
     SchedulerError,
     SchedulerNotRunningError,
+    StateConflictError,
     StoreError,
     StoreSchemaError,
     StoreUnavailableError,
@@ -41,6 +43,7 @@ from tickwork.job import Job
 from tickwork.policies import Overlap, Retry
 from tickwork.retention import Retention
 from tickwork.run import Progress, Run, RunState
+from tickwork.runlog import LogLine, RunLog
 from tickwork.scheduler import BackgroundScheduler, BlockingScheduler
 from tickwork.triggers import AllOf, AnyOf, CalendarIntervalTrigger, CronTrigger, DateTrigger, IntervalTrigger, Trigger
 from tickwork.why import Answer, Verdict
@@ -68,6 +71,7 @@ __all__ = [
     "JobError",
     "JobExistsError",
     "JobNotFoundError",
+    "LogLine",
     "Overlap",
     "Progress",
     "Retention",
@@ -76,11 +80,14 @@ __all__ = [
     "RunCancelledError",
     "RunClosedError",
     "RunContext",
+    "RunLog",
+    "RunLostError",
     "RunNotFoundError",
     "RunState",
     "SchedulerAlreadyRunningError",
     "SchedulerError",
     "SchedulerNotRunningError",
+    "StateConflictError",
     "StoreError",
     "StoreSchemaError",
     "StoreURLError",

@@ -91,6 +91,10 @@ class Awaitables:
     run_job_now = _awaitable(Scheduler.run_job_now)
     get_runs = _awaitable(Scheduler.get_runs)
     get_run = _awaitable(Scheduler.get_run)
+    get_log = _awaitable(Scheduler.get_log)
+    get_state = _awaitable(Scheduler.get_state)
+    set_state = _awaitable(Scheduler.set_state)
+    clear_state = _awaitable(Scheduler.clear_state)
     why = _awaitable(Scheduler.why)
     prune = _awaitable(Scheduler.prune)
 

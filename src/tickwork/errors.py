@@ -11,6 +11,8 @@ TickworkError
 ├── RunNotFoundError (LookupError)
 ├── RunClosedError                        a run that has ended, and was to be changed
 ├── RunCancelledError                     raised inside a run that was asked to end
+├── RunLostError                          raised inside a run that was taken over
+├── StateConflictError                    raised inside a run whose state somebody else has changed
 ├── SchedulerError
 │   ├── SchedulerAlreadyRunningError
 │   ├── SchedulerNotRunningError
@@ -92,6 +94,14 @@ class RunClosedError(TickworkError):
 
 class RunCancelledError(TickworkError):
     """The run that raised this was asked to end: someone cancelled it, or it has timed out."""
+
+
+class RunLostError(TickworkError):
+    """The run that raised this is its node's no more: its lease ended, and it was taken over."""
+
+
+class StateConflictError(TickworkError):
+    """Somebody else has changed the same keys of a job's state since this run read them."""
 
 
 class SchedulerError(TickworkError):

@@ -20,14 +20,15 @@ from tickwork.events import Event, JobChanged, JobFired, Listeners, RunSettled, 
 from tickwork.executors.base import Executor
 from tickwork.executors.call import NOWHERE, Call
 from tickwork.executors.injection import Surroundings
+from tickwork.executors.state import state_conflict
 from tickwork.held import HeldCalls
 from tickwork.job import Job
 from tickwork.plan import Change, Hold, Settlement
-from tickwork.policies import ONCE
+from tickwork.policies import ONCE, exception_names
 from tickwork.pruning import Pruning
 from tickwork.refs import Function, find_function
 from tickwork.retention import FOREVER, Retention
-from tickwork.run import Cancelled, Failed, Lost, Outcome, Released, Run, RunState, TimedOut
+from tickwork.run import Cancelled, Failed, Lost, Outcome, Released, Run, RunState, Succeeded, TimedOut
 from tickwork.stores.base import Store
 
 RAN = (RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT, RunState.LOST)
@@ -187,13 +188,16 @@ class Loop:
     def settle_reported(self, now: datetime) -> None:
         """Close the runs whose calls have ended."""
         reported = [*self._reports]
+        open = [report for report in reported if _settled(report[0]) is None]
         try:
-            self._settle([(call, self._ending(call, outcome, at)) for call, outcome, at in reported])
+            self._settle([(call, self._ending(call, outcome, at)) for call, outcome, at in open])
         except StoreError:
             raise
         except Exception:  # noqa: BLE001  one of them cannot be written, and the others must be settled all the same
-            for call, outcome, at in reported:
+            for call, outcome, at in open:
                 self._settle_alone(call, outcome, at)
+        if len(open) < len(reported):
+            self._let_settled_go((call, outcome) for call, outcome, _ in reported)
         self._round.settled = len(reported)
 
     def heed_cancellations(self, now: datetime) -> None:
@@ -218,9 +222,12 @@ class Loop:
         self._progressed -= progressed
         calls = (self._calls if time_to_renew else progressed & self._calls).difference(self._round.ended)
         if calls:
-            asked = {call.run.id: call for call in calls}
-            renewed = self.store.renew([_as_it_stands(call) for call in calls], self.clock.now() + self.timing.lease)
+            asked = {call.run.id: call for call in calls if _settled(call) is None}
+            held = [_as_it_stands(call) for call in asked.values()]
+            renewed = self.store.renew(held, self.clock.now() + self.timing.lease)
             self._round.renewed = [(asked.pop(run.id), run) for run in renewed]
+            if time_to_renew:
+                self._keep_logs(self._round.renewed)
             for call in asked.values():
                 self._check_ownership(call)
         if time_to_renew:
@@ -351,6 +358,12 @@ class Loop:
         """A call has something to tell about its progress."""
         self._progressed.add(call)
         self.wake()
+
+    def progressing(self) -> Sequence[Run]:
+        """The runs in hand that have told their progress, as they stand; the first begun first."""
+        told = [call for call in [*self._calls] if call.progress is not None]
+        told.sort(key=lambda call: (call.started_at or FAR_OFF, call.run.id))
+        return [_as_it_stands(call) for call in told]
 
     def withdraw(self, uid: int, outcome: Outcome) -> None:
         """Let go of the runs of this job that were claimed ahead and have not begun."""
@@ -585,9 +598,13 @@ class Loop:
     def _ending(self, call: Call, outcome: Outcome, at: datetime) -> Settlement:
         if call.asked is not None:
             outcome = plan.ending(call.asked, outcome)
-        return plan.settle(
+        settlement = plan.settle(
             call.run, call.job.retry, outcome, at, started_at=call.started_at, progress=call.progress
         )  # fmt: skip
+        if call.kept is None:
+            return settlement
+        state = call.kept.change if settlement.run.state is RunState.SUCCEEDED else None
+        return settlement._replace(log=call.kept.log_so_far(), state=state)
 
     def _settle_alone(self, call: Call, outcome: Outcome, at: datetime) -> None:
         """Settle one call; if its ending cannot be written, as a failure that says so."""
@@ -621,6 +638,31 @@ class Loop:
             ])  # fmt: skip
         self._round.ended += [call for call, _ in ending]
 
+    def _let_settled_go(self, ended: Iterable[tuple[Call, Outcome]]) -> None:
+        """The calls have ended whose own transactions had settled their runs: that stays so, whatever came of them."""
+        for call, outcome in ended:
+            run = _settled(call)
+            if run is None:
+                continue
+            if not isinstance(outcome, Succeeded):
+                log.warning(
+                    "run %s of job %r stays succeeded, as its transaction was committed before its function %s",
+                    run.id, run.job_id, outcome.state,
+                )  # fmt: skip
+            if call.kept is not None and (log_so_far := call.kept.log_so_far()) is not None:
+                self.store.keep_logs([(run, log_so_far)])
+            self._round.events.append(RunSettled(run))
+            self._round.ended.append(call)
+
+    def _keep_logs(self, calls: Iterable[tuple[Call, Run]]) -> None:
+        """Write what these calls have logged so far: people can read it, and should this node die it is not lost."""
+        logs = [
+            (run, log) for call, run in calls
+            if call.kept is not None and call.kept.log is not None and (log := call.kept.log.news()) is not None
+        ]  # fmt: skip
+        if logs:
+            self.store.keep_logs(logs)
+
     def _pause_if_it_fails_too_often(self, job: Job) -> None:
         assert job.pause_after is not None
         newest = self.store.runs(job_id=job.id, states=RAN, limit=job.pause_after * job.retry.max_attempts)
@@ -639,8 +681,10 @@ class Loop:
         """
         current = self._current(call)
         if self._is_ours(current):
+            if refused.state is not None and current.version == refused.run.version - 1:
+                return self._failed_by_its_state(call, current, refused)
             as_ours = refused.run._replace(version=current.version + 1, cancel_reason=current.cancel_reason)
-            return Settlement(as_ours, refused.attempt)
+            return refused._replace(run=as_ours)
         written = current is not None and current.version == refused.run.version and current.state is refused.run.state
         if not written:
             log.warning(
@@ -649,11 +693,24 @@ class Loop:
             )  # fmt: skip
         return None
 
+    def _failed_by_its_state(self, call: Call, current: Run, refused: Settlement) -> Settlement:
+        """What to write instead of a success on a state that somebody has changed since it was read."""
+        assert refused.state is not None
+        assert refused.run.ended_at is not None
+        error = state_conflict(refused.state)
+        log.warning("run %s of job %r failed: %s", call.run.id, call.job.id, error)
+        failed = Failed(f"{type(error).__name__}: {error}", raised=exception_names(error))
+        return plan.settle(
+            current, call.job.retry, failed, refused.run.ended_at, started_at=call.started_at, progress=call.progress
+        )._replace(log=refused.log)
+
     def _check_ownership(self, call: Call) -> None:
         """A lease could not be renewed: go on if the run is still ours, else ask its call to end."""
         current = self._current(call)
         if self._is_ours(current):
             call.run = current
+            return
+        if _settled(call) is not None:  # this very moment
             return
         log.warning("run %s of job %r was taken over; what it still does counts no more", call.run.id, call.job.id)
         self._calls.discard(call)
@@ -711,7 +768,7 @@ class Loop:
                 self.executors[call.job.executor].cancel(call)
             self._stop_at = now + self.timing.last_call
             return
-        for call in self._calls:
+        for call in (call for call in self._calls if _settled(call) is None):
             log.warning(
                 "run %s of job %r still goes on after the shutdown; it will be recorded as lost at %s",
                 call.run.id, call.job.id, call.run.lease_until,
@@ -727,6 +784,11 @@ class Loop:
         if run.cancel_reason is not None:
             return Cancelled(run.cancel_reason)
         return Lost(f"node {run.node} did not renew its lease, which ended at {run.lease_until:%Y-%m-%dT%H:%M:%SZ}")
+
+
+def _settled(call: Call) -> Run | None:
+    """The call's run, if its own transaction has settled it."""
+    return None if call.kept is None else call.kept.settled
 
 
 def _as_it_stands(call: Call) -> Run:

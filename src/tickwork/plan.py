@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, assert_never
 from tickwork.clock import BEGINNING, MICROSECOND
 from tickwork.errors import InvalidJobError, TriggerError, did_you_mean
 from tickwork.job import DEFINITION, Job, check_job
+from tickwork.jobstate import StateChange
 from tickwork.policies import Overlap, Retry
 from tickwork.run import (
     TRANSITIONS,
@@ -29,6 +30,7 @@ from tickwork.run import (
     Succeeded,
     TimedOut,
 )
+from tickwork.runlog import RunLog
 from tickwork.triggers import DateTrigger, Trigger
 from tickwork.triggers.base import innermost
 from tickwork.triggers.ticks import first_of_latest, latest_fire_time
@@ -57,10 +59,14 @@ class Change(NamedTuple):
 
 
 class Settlement(NamedTuple):
-    """A run as it ends (or is given back), and the attempt that follows it, if any."""
+    """A run as it ends (or is given back), the attempt that follows it, and what is kept with it, if any."""
 
     run: Run
     attempt: Run | None = None
+    log: RunLog | None = None
+    """What it logged. None: nothing."""
+    state: StateChange | None = None
+    """What becomes of the job's state. None: nothing."""
 
 
 class Hold(NamedTuple):

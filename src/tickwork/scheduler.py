@@ -44,6 +44,7 @@ from tickwork.events import (
 from tickwork.executors.base import Executor
 from tickwork.executors.call import MAX_REASON_LENGTH, inside_run, is_async, is_generator, keep_arguments
 from tickwork.executors.injection import Surroundings
+from tickwork.executors.state import JobState
 from tickwork.executors.threads import ThreadExecutor
 from tickwork.job import NO_ARGUMENTS, Job, check_job
 from tickwork.loop import Loop, Timing
@@ -53,6 +54,7 @@ from tickwork.pruning import JOBS, ROWS
 from tickwork.refs import Function, find_function, name_function
 from tickwork.retention import Retention
 from tickwork.run import Cancelled, Outcome, Released, Run, RunState, Skipped
+from tickwork.runlog import RunLog
 from tickwork.stores import make_store
 from tickwork.stores.base import Store
 from tickwork.triggers import OPTIONS, CronTrigger, DateTrigger, Trigger, make_trigger
@@ -112,6 +114,7 @@ class Scheduler:
     *lease* is how long a run is believed to go on after its node was last heard of, *poll* the
     longest time until news is noticed when no bell rings. *keep* is how long the ledger keeps what is closed, of
     jobs that do not say so themselves: 30 days, and 10,000 rows a job; `Retention(age=None, count=None)` keeps all.
+    *log_level* is from where on what a run logs is kept with it; None keeps nothing.
 
     Every verb is safe to call from any thread, and from inside a job or a listener.
     """
@@ -126,11 +129,15 @@ class Scheduler:
         lease: timedelta = DEFAULT_TIMING.lease,
         poll: timedelta = DEFAULT_TIMING.poll,
         keep: Retention = DEFAULT_RETENTION,
+        log_level: int | str | None = logging.INFO,
         clock: Clock | None = None,
     ) -> None:
         self._store = make_store(store, clock=clock)
         self._executors: dict[str, Executor] = {**self._own_executors(), **(executors or {})}
-        self.surroundings = Surroundings(getattr(self._executors.get("asyncio"), "event_loop", None))
+        self.surroundings = Surroundings(
+            getattr(self._executors.get("asyncio"), "event_loop", None), log_level=_log_level(log_level),
+            records=self._store,
+        )  # fmt: skip
         """What its runs can reach in this process: the app, as `lifespan` tells it."""
         if timezone is not None:
             CronTrigger(minute=0, timezone=timezone)  # a zone that does not exist is refused here and not later
@@ -395,6 +402,32 @@ class Scheduler:
         self._change(job_id, decide)
         return born[0]
 
+    def get_state(self, job_id: str) -> dict[str, Any]:
+        """What the runs of a job hand on to each other, as the last of them has left it. Raises JobNotFoundError."""
+        store = self._opened_store()
+        return store.state(store.get(job_id).uid).values
+
+    def set_state(self, job_id: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Give some keys of a job's state other values, and return all of it. A run that goes on and changes the same
+        keys fails, as it has read what is true no more. Raises JobNotFoundError, InvalidJobError.
+        """
+        if not isinstance(values, Mapping):
+            raise InvalidJobError(f"set_state: expected a dict of keys and values, got {shown(values)}")
+
+        def change(state: JobState) -> None:
+            state.update(values)
+
+        return self._change_state(job_id, change)
+
+    def clear_state(self, job_id: str, *keys: str) -> dict[str, Any]:
+        """Remove these keys of a job's state, or all, and return what is left. Raises JobNotFoundError."""
+
+        def change(state: JobState) -> None:
+            for key in keys or [*state]:
+                state.pop(key, None)
+
+        return self._change_state(job_id, change)
+
     # the ledger
 
     def get_runs(
@@ -407,6 +440,10 @@ class Scheduler:
     def get_run(self, run_id: str) -> Run:
         """The run as it is now. Raises RunNotFoundError."""
         return self._opened_store().run(run_id)
+
+    def get_log(self, run_id: str) -> RunLog:
+        """What the run has logged; of one that goes on, as it was a few seconds ago. Raises RunNotFoundError."""
+        return self._opened_store().log(run_id)
 
     def why(self, job_id: str, at: datetime | str, *, say: Say = say_instant) -> Answer:
         """What became of a job at one instant, past or future, or what will: the one answer, and why.
@@ -436,6 +473,10 @@ class Scheduler:
             deleted, after = prune_next(after=after)
             total += deleted
         return total
+
+    def progressing(self) -> Sequence[Run]:
+        """The runs that go on in this process and have told their progress, as of this moment, by their starts."""
+        return self._driver.loop.progressing() if self._driver is not None else ()
 
     # events
 
@@ -627,6 +668,17 @@ class Scheduler:
                 self._listeners.tell(JobChanged(change.job))
                 return change.job
         raise _too_many_conflicts(f"job {job_id!r}")
+
+    def _change_state(self, job_id: str, change: Callable[[JobState], None]) -> dict[str, Any]:
+        store = self._opened_store()
+        for _ in range(MAX_TRIES):
+            uid = store.get(job_id).uid
+            state = JobState(store, uid)
+            change(state)
+            decided = state.change()
+            if decided is None or store.save_state(decided) is not None:
+                return {**state}
+        raise _too_many_conflicts(f"the state of job {job_id!r}")
 
     def _remove(self, job_ids: Collection[str] | None) -> Sequence[Job]:
         removed = self._opened_store().remove(job_ids)
@@ -831,6 +883,19 @@ def _check_keep(keep: object) -> Retention:
             f"or Retention(age=None, count=None) to keep all"
         )
     return keep
+
+
+def _log_level(level: object) -> int | None:
+    """The level as a number, from that or its name."""
+    if level is None:
+        return None
+    known = logging.getLevelNamesMapping()
+    number = known.get(level) if isinstance(level, str) else level
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise InvalidJobError(
+            f"log_level: expected a level of logging ({', '.join(known)}) or None, got {shown(level)}"
+        )
+    return number
 
 
 def _too_many_conflicts(what: str) -> ConflictError:

@@ -36,6 +36,7 @@ STRANGE_IDS = (
 
 
 def refresh(run: RunContext) -> dict[str, int]:
+    run.log.info("begins with\n%d pages", 4)
     run.progress(2, 4, "pages")
     return {"pages": 4}
 
@@ -104,6 +105,23 @@ def test_jobs_come_with_their_schedule_and_their_last_run(scheduler: ManualSched
     assert other["last_fire_time"] == "2026-03-01T01:00:00Z"
     assert other["last_run"]["state"] == "succeeded"
     assert job["last_run"] is None
+
+
+def test_the_log_of_a_run_is_shown(scheduler: ManualScheduler, client: Client) -> None:
+    scheduler.advance(2 * HOUR)
+    silent, told = (ids(client.get(f"/runs?job_id={job_id}"))[0] for job_id in ("fail", "refresh"))
+
+    shown = client.get(f"/runs/{told}/log")
+
+    assert shown.json() == {
+        "beginning": [
+            {"at": "2026-03-01T02:00:00Z", "level": "INFO", "logger": refresh.__module__, "text": "begins with\n4 pages"}
+        ],
+        "end": [], "left_out": 0, "left_out_length": 0,
+    }  # fmt: skip
+    assert client.get(f"/runs/{silent}/log").json()["beginning"] == []
+    for nobody in ("7-1-1", "x", "%20"):
+        assert client.get(f"/runs/{nobody}/log").status_code == 404
 
 
 def test_jobs_are_filtered_and_paged(scheduler: ManualScheduler, client: Client) -> None:
@@ -474,7 +492,7 @@ def test_dependencies_guard_every_route(scheduler: ManualScheduler) -> None:
     urls = [
         *(("GET", f"/tickwork{path}") for path in (
             "", "/", "/dashboard.css", "/dashboard.js", "/overview", "/health",
-            "/jobs", "/jobs/refresh", "/jobs/refresh/why?at=2026-03-01", "/runs", "/runs/x",
+            "/jobs", "/jobs/refresh", "/jobs/refresh/why?at=2026-03-01", "/runs", "/runs/x", "/runs/x/log",
         )),
         *(("POST", f"/tickwork/jobs/refresh/{verb}") for verb in ("pause", "resume", "run")),
         ("POST", "/tickwork/runs/x/cancel"),
@@ -632,7 +650,7 @@ def test_the_documentation_of_the_api_is_complete(scheduler: ManualScheduler) ->
 
     assert set(paths) == {
         "/jobs", "/jobs/{job_id}", "/jobs/{job_id}/pause", "/jobs/{job_id}/resume", "/jobs/{job_id}/run",
-        "/jobs/{job_id}/why", "/runs", "/runs/{run_id}", "/runs/{run_id}/cancel", "/health", "/overview",
+        "/jobs/{job_id}/why", "/runs", "/runs/{run_id}", "/runs/{run_id}/log", "/runs/{run_id}/cancel", "/health", "/overview",
     }  # fmt: skip
     body = paths["/jobs/{job_id}/pause"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert body["properties"].keys() == {"reason"}

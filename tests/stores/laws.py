@@ -21,20 +21,26 @@ from tests.samples import (
     NOW,
     SECOND,
     held_run,
+    instants,
     jobs,
+    json_values,
     make_hold,
     make_job,
     make_run,
+    names,
     next_version,
     runs_of,
+    texts,
 )
 
-from tickwork.errors import JobExistsError, JobNotFoundError, RunNotFoundError
+from tickwork.errors import JobExistsError, JobNotFoundError, RunNotFoundError, SchedulerError, StoreError
 from tickwork.job import Job
+from tickwork.jobstate import Entry, StateChange, StoredState
 from tickwork.plan import Change, Hold, Settlement, cancel, settle
 from tickwork.policies import Retry
 from tickwork.retention import FOREVER, Retention
 from tickwork.run import Cancelled, Failed, Lost, Origin, Progress, Released, Run, RunState, Succeeded
+from tickwork.runlog import NO_LOG, LogLine, RunLog
 from tickwork.stores.base import Decide, Outlook, Store
 from tickwork.testing import VirtualClock
 from tickwork.triggers import CronTrigger
@@ -45,6 +51,7 @@ T = TypeVar("T")
 
 PLENTY = 1_000
 DONE = Succeeded()
+LOG = RunLog((LogLine(NOW, "INFO", "app", "begins"), LogLine(NOW, "ERROR", "app.db", "two\nlines 한국어")))
 many_examples = settings(
     max_examples=60,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors, HealthCheck.too_slow],
@@ -1258,6 +1265,213 @@ class StoreLaws:
         }  # fmt: skip
         assert {run.id for run in store.runs(job_id="job")} == expected
 
+    # the logs of runs
+
+    def test_a_log_is_written_with_the_ending(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job), other := held_run(job, NOW + MINUTE))])
+        endings = [settle(one, job.retry, DONE, NOW) for one in (run, other)]
+
+        store.settle([endings[0]._replace(log=LOG), endings[1]])
+
+        assert store.log(run.id) == LOG
+        assert store.log(other.id) == NO_LOG
+
+    def test_an_ending_that_loses_writes_no_log(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        store.settle([settle(run, job.retry, Lost("frozen"), NOW)])
+
+        store.settle([settle(run, job.retry, DONE, NOW)._replace(log=LOG)])
+
+        assert store.log(run.id) == NO_LOG
+
+    def test_what_was_logged_so_far_is_kept_and_replaced(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+
+        store.keep_logs([(run, RunLog(LOG.beginning[:1]))])
+        first = store.log(run.id)
+        store.keep_logs([(run, LOG)])
+
+        assert first == RunLog(LOG.beginning[:1])
+        assert store.log(run.id) == LOG
+        store.settle([settle(run, job.retry, Lost("killed"), NOW)])
+        assert store.log(run.id) == LOG, "of a run that was lost it is what there is"
+
+    def test_the_log_of_a_run_that_moved_on_is_left_alone(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        store.renew([run], NOW + HOUR)
+
+        store.keep_logs([(run, LOG), (held_run(job, NOW + MINUTE), LOG)])
+
+        assert store.log(run.id) == NO_LOG
+
+    @many_examples
+    @given(
+        lines=st.lists(st.builds(LogLine, instants, texts, texts, texts), max_size=4), left_out=st.integers(0, 2**40)
+    )
+    def test_every_field_of_a_log_survives(self, store: Store, lines: list[LogLine], left_out: int) -> None:
+        store.remove()
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        log = RunLog(tuple(lines[:2]), tuple(lines[2:]), left_out, 2 * left_out)
+
+        store.settle([settle(run, job.retry, DONE, NOW)._replace(log=log)])
+
+        assert store.log(run.id) == log
+
+    def test_a_log_goes_with_its_run(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, *(runs := [held_run(job, NOW - HOUR), held_run(job)]))])
+        store.settle([settle(run, job.retry, DONE, run.fire_time)._replace(log=LOG) for run in runs])
+
+        prune(store, Retention(count=1))
+
+        with pytest.raises(RunNotFoundError):
+            store.log(runs[0].id)
+        assert store.log(runs[1].id) == LOG
+        born_again = held_run(job, NOW - HOUR)
+        store.save([next_version(store.get("job"), born_again)])
+        assert store.log(born_again.id) == NO_LOG
+
+    @pytest.mark.parametrize("run_id", ["", "nobody", "1-0-1"])
+    def test_there_is_no_log_of_a_run_that_never_was(self, store: Store, run_id: str) -> None:
+        with pytest.raises(RunNotFoundError):
+            store.log(run_id)
+
+    # the state of jobs
+
+    def test_a_job_has_no_state_until_one_is_written(self, store: Store) -> None:
+        store.add([job := make_job()])
+
+        assert store.state(job.uid) == StoredState()
+        assert store.state(12345) == StoredState()
+
+    def test_state_is_written_with_the_success_of_a_run(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        ending = settle(run, job.retry, DONE, NOW)._replace(state=StateChange(job.uid, {"a": 0}, {"a": {"b": [1]}}))
+
+        won = store.settle([ending])
+
+        assert won == [ending]
+        assert store.run(run.id) == ending.run
+        assert store.state(job.uid) == StoredState(1, {"a": Entry(1, {"b": [1]})})
+
+    def test_an_ending_that_loses_writes_no_state(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        ending = settle(run, job.retry, DONE, NOW)._replace(state=StateChange(job.uid, {"a": 0}, {"a": 1}))
+        store.settle([settle(run, job.retry, Lost("frozen"), NOW)])
+
+        assert store.settle([ending]) == []
+        assert store.state(job.uid) == StoredState()
+
+    def test_an_ending_whose_state_was_changed_meanwhile_is_not_written_and_others_are(self, store: Store) -> None:
+        store.add([job := make_job()])
+        runs = [held_run(job, NOW + number * MINUTE) for number in range(3)]
+        store.save([next_version(job, *runs)])
+        changes = [StateChange(job.uid, {key: 0}, {key: number}) for number, key in enumerate("aab")]
+        endings = [
+            settle(run, job.retry, DONE, NOW)._replace(state=change, log=LOG)
+            for run, change in zip(runs, changes, strict=True)
+        ]
+
+        won = store.settle(endings)
+
+        assert won == [endings[0], endings[2]]
+        assert store.run(runs[1].id) == runs[1]
+        assert store.log(runs[1].id) == NO_LOG
+        assert store.state(job.uid).values == {"a": 0, "b": 2}
+
+    def test_state_can_be_saved_while_a_run_goes_on_at_its_node(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        store.renew([run], NOW + HOUR)
+
+        first = store.save_state(StateChange(job.uid, {"a": 0}, {"a": 1}), run)
+        again = store.save_state(StateChange(job.uid, {"a": 1}, {"a": 2}), run)
+
+        assert first == StoredState(1, {"a": Entry(1, 1)})
+        assert again == store.state(job.uid) == StoredState(2, {"a": Entry(2, 2)})
+
+    def test_a_run_that_was_taken_over_saves_no_state(self, store: Store) -> None:
+        store.add([job := make_job(max_instances=9)])
+        runs = [held_run(job, NOW + number * MINUTE) for number in range(3)]
+        store.save([next_version(job, *runs)])
+        store.settle([settle(runs[0], job.retry, Lost("frozen"), NOW), settle(runs[1], job.retry, Released(), NOW)])
+        change = StateChange(job.uid, {"a": 0}, {"a": 1})
+
+        saved = [store.save_state(change, run) for run in (*runs[:2], runs[2]._replace(node="another"))]
+
+        assert saved == [None, None, None]
+        assert store.state(job.uid) == StoredState()
+
+    def test_of_the_writers_that_read_one_version_of_a_key_one_wins(self, store: Store) -> None:
+        store.add([job := make_job()])
+        changes = [StateChange(job.uid, {"a": 0}, {"a": number}) for number in range(12)]
+
+        saved = in_threads(lambda number: store.save_state(changes[number]), 12)
+
+        (winner,) = [number for number, state in enumerate(saved) if state is not None]
+        assert store.state(job.uid) == StoredState(1, {"a": Entry(1, winner)})
+
+    def test_a_key_that_was_removed_and_written_again_is_another_one(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save_state(StateChange(job.uid, {"a": 0}, {"a": 1}))
+        store.save_state(StateChange(job.uid, {"a": 1}, {}))
+        store.save_state(StateChange(job.uid, {"a": 0}, {"a": 1}))
+
+        stale = store.save_state(StateChange(job.uid, {"a": 1}, {"a": 2}))
+
+        assert stale is None
+        assert store.state(job.uid).values == {"a": 1}
+
+    def test_what_is_read_of_a_state_is_ones_own(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save_state(StateChange(job.uid, {"a": 0}, {"a": (mine := [1])}))
+        mine.append(2)
+
+        store.state(job.uid).values["a"].append(3)
+
+        assert store.state(job.uid).values == {"a": [1]}
+
+    @many_examples
+    @given(values=st.dictionaries(names, json_values, max_size=4))
+    def test_every_value_of_a_state_survives(self, store: Store, values: dict[str, object]) -> None:
+        store.remove()
+        store.add([job := make_job()])
+
+        store.save_state(StateChange(job.uid, dict.fromkeys(values, 0), values))
+
+        assert store.state(job.uid).values == values
+
+    def test_a_state_outlives_changes_of_its_job_and_goes_with_it(self, store: Store) -> None:
+        store.add([job := make_job(), other := make_job("other")])
+        for one in (job, other):
+            store.save_state(StateChange(one.uid, {"a": 0}, {"a": one.id}))
+        store.save([next_version(job, trigger=CronTrigger("0 3 * * *"), kwargs={"new": True})])
+        kept = store.state(job.uid).values
+
+        store.remove(["job"])
+        store.add([namesake := make_job()])
+
+        assert kept == {"a": "job"}
+        assert store.state(job.uid) == store.state(namesake.uid) == StoredState()
+        assert store.state(other.uid).values == {"a": "other"}
+
+    def test_a_run_whose_job_was_removed_ends_as_usual_and_its_state_goes(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        store.remove(["job"])
+        ending = settle(run, job.retry, DONE, NOW)._replace(state=StateChange(job.uid, {"a": 0}, {"a": 1}))
+
+        assert store.save_state(ending.state, run) is None
+        assert store.settle([ending]) == [ending]
+        assert store.state(job.uid) == StoredState()
+
     # open, close
 
     def test_opening_and_closing_again_changes_nothing(self, store: Store) -> None:
@@ -1412,6 +1626,101 @@ class SharedStoreLaws:
         assert again.get("job") == job._replace(version=2)
         assert again.runs() == [run]
         again.close()
+
+
+class LendingStoreLaws:
+    """What a store does besides whose database jobs may write into, in the transaction that settles their runs."""
+
+    @pytest.fixture
+    def notes(self, store: Store) -> Callable[[], list[str]]:
+        """The rows of a table of the user's own."""
+        with store.lend() as connection:
+            connection.execute("create table notes (note text unique)")
+
+        def notes() -> list[str]:
+            with store.lend() as connection:
+                return [note for (note,) in connection.execute("select note from notes order by note").fetchall()]
+
+        return notes
+
+    def test_what_is_written_on_the_connection_and_through_the_store_is_there_together(
+        self, store: Store, notes: Callable[[], list[str]]
+    ) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        ending = settle(run, job.retry, DONE, NOW)._replace(log=LOG, state=StateChange(job.uid, {"a": 0}, {"a": 1}))
+
+        with store.lend() as connection:
+            connection.execute("insert into notes values ('mine')")
+            assert store.settle([ending]) == [ending]
+            store.add([make_job("another")])
+            assert store.run(run.id) == ending.run, "who is inside sees what it wrote"
+
+        assert notes() == ["mine"]
+        assert store.run(run.id) == ending.run
+        assert store.log(run.id) == LOG
+        assert store.state(job.uid).values == {"a": 1}
+        assert [one.id for one in store.jobs()] == ["another", "job"]
+
+    @pytest.mark.parametrize("error", [ValueError("mine"), KeyboardInterrupt(), OSError("mine too")], ids=repr)
+    def test_what_is_raised_inside_undoes_all_of_it_and_is_passed_on(
+        self, store: Store, notes: Callable[[], list[str]], error: BaseException
+    ) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+
+        with pytest.raises(type(error)) as raised, store.lend() as connection:
+            connection.execute("insert into notes values ('mine')")
+            store.settle([settle(run, job.retry, DONE, NOW)])
+            raise error
+
+        assert raised.value is error
+        assert notes() == []
+        assert store.run(run.id) == run
+        store.add([make_job("the store goes on")])
+
+    def test_what_the_driver_says_of_the_borrowers_statements_is_passed_on(
+        self, store: Store, notes: Callable[[], list[str]]
+    ) -> None:
+        with pytest.raises(Exception, match="(?i)unique") as raised, store.lend() as connection:
+            connection.execute("insert into notes values ('once')")
+            connection.execute("insert into notes values ('once')")
+
+        assert not isinstance(raised.value, StoreError)
+        assert notes() == []
+
+    def test_a_verb_that_fails_inside_undoes_its_own_part(self, store: Store, notes: Callable[[], list[str]]) -> None:
+        store.add([make_job("taken")])
+
+        with store.lend() as connection:
+            connection.execute("insert into notes values ('mine')")
+            with pytest.raises(JobExistsError):
+                store.add([make_job("new"), make_job("taken")])
+
+        assert notes() == ["mine"]
+        assert [one.id for one in store.jobs()] == ["taken"]
+
+    def test_others_see_nothing_of_it_before_its_end(
+        self, make_store: MakeStore, store: Store, notes: Callable[[], list[str]]
+    ) -> None:
+        other = make_store()
+        other.open()
+
+        with store.lend():
+            store.add([make_job()])
+            seen = other.jobs()
+            seen_by_another_thread = in_threads(lambda _: len(store.jobs()), 1)
+
+        assert (seen, seen_by_another_thread) == ([], [0])
+        assert len(other.jobs()) == 1
+        other.close()
+
+    def test_one_inside_of_another_is_refused(self, store: Store) -> None:
+        with pytest.raises(SchedulerError, match="expected one at a time"), store.lend(), store.lend():
+            pass
+
+        with store.lend():
+            pass
 
 
 def closed(job: Job, minutes: float, state: RunState = RunState.SUCCEEDED, **fields: object) -> Run:

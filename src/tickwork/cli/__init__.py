@@ -17,6 +17,7 @@ from functools import partial
 from tickwork import __version__
 from tickwork.cli.arguments import STATES, Parser, check_command, check_text, day, duration, seconds, state, whole
 from tickwork.cli.changing import cancel, pause, prune, remove, resume, run_now
+from tickwork.cli.inside import show_log, show_state
 from tickwork.cli.previewing import show_next
 from tickwork.cli.reading import show_jobs, show_runs, show_why
 from tickwork.cli.running import run
@@ -63,6 +64,7 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     target = ("target", "MODULE:SCHEDULER", "where the scheduler is, or a function that makes it: app.jobs:scheduler")
     store = ("store", "STORE", "sqlite:///jobs.db, or MODULE:SCHEDULER for the store of that scheduler")
     job = ("job", "JOB", "the job's id")
+    run_id = ("run", "RUN", "the run's id, as `tickwork runs --json` shows it")
 
     def command(
         name: str, do: Callable[[argparse.Namespace], int], *positionals: tuple[str, str, str]
@@ -98,6 +100,12 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     option("--utc", action="store_true", help="times in UTC, not in the local zone")
     option("--json", action="store_true", help="for programs; times in UTC, durations in seconds")
 
+    option = command("log", show_log, store, run_id)
+    option("--utc", action="store_true", help="times in UTC, not in the local zone")
+    option("--json", action="store_true", help="for programs; times in UTC")
+
+    command("state", show_state, store, job)
+
     option = command("why", show_why, store, job, ("time", "TIME", "such as '2026-12-24 18:00', or '18:00' for today"))
     option("--tz", default=None, metavar="ZONE", help="the zone of times, such as Asia/Seoul")
     option("--json", action="store_true", help="for programs; times in UTC, durations in seconds")
@@ -125,7 +133,7 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     option("--reason", metavar="TEXT", help="kept with the job, for people")
     command("resume", resume, store, job)
     command("run-now", run_now, store, job)
-    option = command("cancel", cancel, store, ("run", "RUN", "the run's id, as `tickwork runs --json` shows it"))
+    option = command("cancel", cancel, store, run_id)
     option("--reason", metavar="TEXT", help="kept with the run, for people")
     command("remove", remove, store, job)
 

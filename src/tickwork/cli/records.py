@@ -9,6 +9,7 @@ from typing import Any
 from tickwork.job import Job
 from tickwork.policies import Retry
 from tickwork.run import Run
+from tickwork.runlog import RunLog
 from tickwork.triggers.clock_changes import ClockChange
 from tickwork.triggers.ticks import Tick
 from tickwork.why import Answer
@@ -78,6 +79,15 @@ def answer_record(answer: Answer) -> dict[str, Any]:
         "sentence": answer.sentence, "fire_time": iso(answer.fire_time), "manual": answer.manual,
         "before": iso(answer.before), "after": iso(answer.after), "runs": [run_record(run) for run in answer.runs],
     }  # fmt: skip
+
+
+def log_record(log: RunLog) -> dict[str, Any]:
+    """A log with the words of the HTTP API."""
+    beginning, end = (
+        [{"at": iso(line.at), "level": line.level, "logger": line.logger, "text": line.text} for line in lines]
+        for lines in (log.beginning, log.end)
+    )
+    return {"beginning": beginning, "end": end, "left_out": log.left_out, "left_out_length": log.left_out_length}
 
 
 def _escape(letter: str) -> str:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from tickwork.job import Job
-from tickwork.run import Run, RunState
+from tickwork.run import Progress, Run, RunState
 from tickwork.triggers.clock_changes import ClockChange
 from tickwork.triggers.ticks import Tick
 
@@ -38,10 +38,13 @@ def say_note(run: Run, zone: str | None) -> str:
         return run.reason if run.through is None else f"until {say_time(run.through, zone)}: {run.reason}"
     if run.result is not None:
         return json.dumps(run.result, ensure_ascii=False)
-    if run.progress is not None:
-        total = "" if run.progress.total is None else f"/{run.progress.total:g}"
-        return f"{run.progress.done:g}{total} {run.progress.message}"
-    return ""
+    return "" if run.progress is None else say_progress(run.progress)
+
+
+def say_progress(progress: Progress) -> str:
+    """'40/100 pages'"""
+    total = "" if progress.total is None else f"/{progress.total:g}"
+    return f"{progress.done:g}{total} {progress.message}".rstrip()
 
 
 def say_time(instant: datetime | None, zone: str | None = None) -> str:

@@ -16,7 +16,7 @@ from types import coroutine
 
 from tickwork.checks import check_whole
 from tickwork.executors.base import Report
-from tickwork.executors.call import Call, begin, failure, given, invoke, is_async, success, wants_of
+from tickwork.executors.call import Call, begin, failure, given, invoke, is_async, success, uses_state, wants_of
 from tickwork.run import Lost, Outcome
 
 MAX_TASKS = 100_000
@@ -145,12 +145,14 @@ async def invoke_async(call: Call) -> Outcome:
     try:
         wants = wants_of(call.func)
         args, kwargs = (call.args, call.kwargs) if wants.nothing else given(call, wants, context)
+        if uses_state(call):
+            await asyncio.to_thread(context.state.load)
         if wants.injector is None:
             result = call.func(*args, **kwargs)
-            return success(await result if inspect.isawaitable(result) else result)
+            return success(call, await result if inspect.isawaitable(result) else result)
         async with wants.injector.in_loop(context, call.surroundings) as values:
             result = call.func(*args, **kwargs, **values)
-            return success(await result if inspect.isawaitable(result) else result)
+            return success(call, await result if inspect.isawaitable(result) else result)
     except asyncio.CancelledError:
         raise
     except BaseException as error:  # noqa: BLE001  whatever the function does is an outcome

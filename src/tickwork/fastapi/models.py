@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 from tickwork.job import Job
 from tickwork.policies import Overlap, Retry
 from tickwork.run import Origin, Run, RunState
+from tickwork.runlog import LogLine, RunLog
 from tickwork.scheduler import Health
 from tickwork.why import Answer, Verdict
 
@@ -85,6 +86,33 @@ class RunView(RunSummary):
     @classmethod
     def of(cls, run: Run) -> Self:
         return cls(**_summary(run), error=run.error, result=run.result)
+
+
+class LogLineView(BaseModel):
+    at: datetime
+    level: str
+    logger: str
+    text: str = Field(description="The message; a traceback follows in further lines.")
+
+    @classmethod
+    def of(cls, line: LogLine) -> Self:
+        return cls(at=line.at, level=line.level, logger=line.logger, text=line.text)
+
+
+class LogView(BaseModel):
+    """What a run has logged: all of it, or the beginning and the end of a log that was too long."""
+
+    beginning: Sequence[LogLineView]
+    end: Sequence[LogLineView]
+    left_out: int = Field(description="How many lines between the two are not kept.")
+    left_out_length: int = Field(description="How many characters these had.")
+
+    @classmethod
+    def of(cls, log: RunLog) -> Self:
+        return cls(
+            beginning=[LogLineView.of(line) for line in log.beginning], end=[LogLineView.of(line) for line in log.end],
+            left_out=log.left_out, left_out_length=log.left_out_length,
+        )  # fmt: skip
 
 
 class JobView(BaseModel):

@@ -38,6 +38,7 @@ from tickwork.fastapi.models import (
     ErrorView,
     HealthView,
     JobView,
+    LogView,
     Overview,
     Reason,
     RunSummary,
@@ -102,7 +103,7 @@ def create_router(
     - *dependencies* guard every route, the dashboard and its files too. Those that a browser satisfies by itself
       (a cookie, HTTP Basic) let people open the dashboard.
     - *read_only* leaves out the routes that change something, with or without dependencies. Who can reach it
-      reads the names of jobs and functions, results and tracebacks.
+      reads the names of jobs and functions, results, tracebacks and logs.
     - *unprotected* lets everyone who can reach the server do everything: for a development machine, or behind a
       proxy that asks who is there.
 
@@ -111,10 +112,10 @@ def create_router(
     web can reach it through its visitor's browser.
 
     Routes, below *prefix*: `GET jobs`, `GET jobs/{id}`, `GET jobs/{id}/why?at=...`, `GET runs`, `GET runs/{id}`,
-    `GET health` (503 if this process does not fire), `GET overview`; `POST jobs/{id}/pause`, `resume` and `run`,
-    and `POST runs/{id}/cancel`, with a JSON content type; and `DELETE jobs/{id}`. An id may hold slashes, encoded or
-    not. Errors are `{"detail": ...}` with 403, 404, 409, 413, 415, 422 or 503, and what the dependencies answer, which
-    are asked before a body is read.
+    `GET runs/{id}/log`, `GET health` (503 if this process does not fire), `GET overview`; `POST jobs/{id}/pause`,
+    `resume` and `run`, and `POST runs/{id}/cancel`, with a JSON content type; and `DELETE jobs/{id}`. An id may hold
+    slashes, encoded or not. Errors are `{"detail": ...}` with 403, 404, 409, 413, 415, 422 or 503, and what the
+    dependencies answer, which are asked before a body is read.
     """
     _check_protection(dependencies, unprotected=unprotected, read_only=read_only, allowed_hosts=allowed_hosts)
     guards = dependencies or [Depends(refuse_strangers(allowed_hosts))]
@@ -172,6 +173,11 @@ def add_reading_routes(router: APIRouter, scheduler: Scheduler) -> None:
     def run(run_id: str) -> RunView:
         """One row of the ledger, with its result or its traceback."""
         return RunView.of(scheduler.get_run(run_id))
+
+    @router.get("/runs/{run_id}/log", responses=_errors(404))
+    def log(run_id: str) -> LogView:
+        """What this run has logged; of one that goes on, as it was a few seconds ago."""
+        return LogView.of(scheduler.get_log(run_id))
 
     @router.get("/health", responses={503: {"model": HealthView, "description": "This process does not fire."}})
     async def health(response: Response) -> HealthView:

@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from tickwork.clock import Clock
 from tickwork.job import Job
+from tickwork.jobstate import StateChange, StoredState
 from tickwork.plan import Change, Hold, Settlement
 from tickwork.retention import Retention
 from tickwork.run import Run, RunState
+from tickwork.runlog import RunLog
 from tickwork.why import Evidence
 
 Decide: TypeAlias = Callable[[Sequence[Job], Mapping[int, Sequence[Run]], datetime], Sequence[Change]]
@@ -141,7 +143,27 @@ class Store(Protocol):
     def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
         """Write those whose run is still at the version they were decided on; return these.
 
-        The next attempt is born with it, unless the job has been removed meanwhile.
+        The next attempt is born with it, unless the job has been removed meanwhile; the log is kept with it. With a
+        change of the job's state it is written only if `changed` allows that, too; of a job that was removed it goes.
+        """
+        ...
+
+    def keep_logs(self, logs: Sequence[tuple[Run, RunLog]]) -> None:
+        """Write what these runs have logged so far in place of what is there, if they are at this version still."""
+        ...
+
+    def save_state(self, change: StateChange, run: Run | None = None) -> StoredState | None:
+        """Change a job's state as `changed` does; with *run* only while that is running at its node still.
+
+        Returns the state as it is now. None: nothing was written. The state of a job that is not there is no one's.
+        """
+        ...
+
+    def lend(self) -> AbstractContextManager[Any]:
+        """A transaction on the driver's own connection, for a job: committed at the end, undone if anything is raised.
+
+        What this thread does with the store inside is part of it. What the driver raises inside is passed on as it is;
+        what fails before and after is a StoreError. A store that cannot undo (memory, Redis) raises StoreUnusableError.
         """
         ...
 
@@ -164,6 +186,14 @@ class Store(Protocol):
 
     def run(self, run_id: str) -> Run:
         """The run, or RunNotFoundError."""
+        ...
+
+    def state(self, job_uid: int) -> StoredState:
+        """The state of a job; an empty one if nothing was written, or there is no such job."""
+        ...
+
+    def log(self, run_id: str) -> RunLog:
+        """What the run has logged, as far as it was written; or RunNotFoundError."""
         ...
 
     def runs(

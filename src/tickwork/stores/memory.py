@@ -9,14 +9,17 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from heapq import heapify, heappop, heappush, nsmallest
 from itertools import islice, takewhile
-from typing import Generic, NamedTuple, TypeAlias, TypeVar
+from typing import Generic, NamedTuple, NoReturn, TypeAlias, TypeVar
 
 from tickwork.clock import Clock, SystemClock
-from tickwork.errors import ConflictError, JobExistsError, JobNotFoundError, RunNotFoundError
+from tickwork.codec import copied
+from tickwork.errors import ConflictError, JobExistsError, JobNotFoundError, RunNotFoundError, StoreUnusableError
 from tickwork.job import Job
+from tickwork.jobstate import NO_STATE, Entry, StateChange, StoredState, changed
 from tickwork.plan import Change, Hold, Settlement
 from tickwork.retention import Retention
 from tickwork.run import Origin, Run, RunKey, RunState
+from tickwork.runlog import NO_LOG, RunLog
 from tickwork.stores.base import Claim, Decide, Outlook, Pruned
 from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Evidence, Silence, end_of, of_its_time, rows_at
 
@@ -49,6 +52,8 @@ class MemoryStore:
         self._jobs: dict[int, Job] = {}
         self._ids: dict[str, int] = {}
         self._runs: dict[Key, Run] = {}
+        self._logs: dict[Key, RunLog] = {}
+        self._states: dict[int, StoredState] = {}
         self._ledgers: dict[int, list[Key]] = {}
         self._pruned_through: dict[int, datetime] = {}
         self._removed: dict[str, list[Removal]] = {}
@@ -165,6 +170,28 @@ class MemoryStore:
         with self._lock:
             return [settlement for settlement in settlements if self._settle(settlement)]
 
+    def keep_logs(self, logs: Sequence[tuple[Run, RunLog]]) -> None:
+        with self._lock:
+            for run, log in logs:
+                stored = self._runs.get(_key(run))
+                if stored is not None and stored.version == run.version:
+                    self._logs[_key(run)] = log
+
+    def save_state(self, change: StateChange, run: Run | None = None) -> StoredState | None:
+        with self._lock:
+            if change.job_uid not in self._jobs or (run is not None and not self._is_held(run)):
+                return None
+            state = changed(self.state(change.job_uid), change)
+            if state is not None:
+                self._states[change.job_uid] = _copied(state)
+            return state
+
+    def lend(self) -> AbstractContextManager[NoReturn]:
+        raise StoreUnusableError(
+            "run.transaction(): expected a store with transactions, got memory, which can undo nothing: "
+            "give the scheduler sqlite:///jobs.db"
+        )
+
     def cancel(self, runs: Sequence[Run]) -> Sequence[Run]:
         with self._lock:
             return [run for run in runs if self._cancel(run)]
@@ -183,12 +210,20 @@ class MemoryStore:
             )
 
     def run(self, run_id: str) -> Run:
-        key = RunKey.parse(run_id)
+        key = _read_key(run_id)
         with self._lock:
             try:
-                return self._runs[key.job_uid, key.fire_time, key.origin is Origin.MANUAL, key.attempt]
+                return self._runs[key]
             except KeyError:
                 raise RunNotFoundError(run_id) from None
+
+    def state(self, job_uid: int) -> StoredState:
+        with self._lock:
+            return _copied(self._states.get(job_uid, NO_STATE))
+
+    def log(self, run_id: str) -> RunLog:
+        with self._lock:
+            return self._logs.get(_key(self.run(run_id)), NO_LOG)
 
     def runs(
         self, *, job_id: str | None = None, states: Collection[RunState] = (), limit: int = 100, offset: int = 0
@@ -256,6 +291,7 @@ class MemoryStore:
 
     def _remove(self, job_id: str) -> Job:
         job = self._jobs.pop(self._ids.pop(job_id))
+        self._states.pop(job.uid, None)
         self._removed.setdefault(job_id, []).append(Removal(self.clock.now(), job.uid))
         for run in [*self._active.get(job.uid, {}).values()]:
             if run.state is RunState.PENDING:
@@ -263,11 +299,15 @@ class MemoryStore:
         return job
 
     def _settle(self, settlement: Settlement) -> bool:
-        run, attempt = settlement
+        run, attempt, log, state = settlement
         key = _key(run)
         if not self._is_current(key, run.version - 1):
             return False
+        if state is not None and state.job_uid in self._jobs and self.save_state(state) is None:
+            return False
         self._put_run(key, run)
+        if log is not None:
+            self._logs[key] = log
         if run.state is RunState.PENDING and run.job_uid not in self._jobs:
             self._cancel_orphan(run)
         if attempt is not None and attempt.job_uid in self._jobs and (key := _key(attempt)) not in self._runs:
@@ -340,6 +380,11 @@ class MemoryStore:
         """Whether the stored row is running, and at the version that was read."""
         stored = self._runs.get(key)
         return stored is not None and stored.state is RunState.RUNNING and stored.version == version
+
+    def _is_held(self, run: Run) -> bool:
+        """Whether the run is running at its node still, whatever was written of it since."""
+        stored = self._runs.get(_key(run))
+        return stored is not None and stored.state is RunState.RUNNING and stored.node == run.node
 
     def _put_jobs(self, jobs: Iterable[Job]) -> None:
         for job in jobs:
@@ -424,6 +469,8 @@ class MemoryStore:
         if not expired:
             return 0
         doomed = [self._runs.pop(key) for key in expired]
+        for key in expired:
+            self._logs.pop(key, None)
         gone = {*expired}
         self._ledgers[uid] = [key for key in keys if key not in gone]
         through = max(run.through or run.fire_time for run in doomed)
@@ -432,6 +479,7 @@ class MemoryStore:
             del self._ledgers[uid]
             if job is not None and job.disposable and job.ended:
                 del self._jobs[self._ids.pop(job.id)], self._pruned_through[uid]
+                self._states.pop(uid, None)
         return len(doomed)
 
     def _is_expired(self, run: Run, counted: datetime, aged: datetime) -> bool:
@@ -553,6 +601,17 @@ class Agenda(Generic[Name]):
         for entry in due:
             heappush(heap, entry)
         return first
+
+
+def _copied(state: StoredState) -> StoredState:
+    """A state whose lists and dicts are nobody else's."""
+    entries = {key: Entry(version, copied(value)) for key, (version, value) in state.entries.items()}
+    return StoredState(state.version, entries)
+
+
+def _read_key(run_id: str) -> Key:
+    key = RunKey.parse(run_id)
+    return key.job_uid, key.fire_time, key.origin is Origin.MANUAL, key.attempt
 
 
 def _key(run: Run) -> Key:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tickwork.clock import BEGINNING, MICROSECOND, Clock, SystemClock, from_micros, to_micros
-from tickwork.codec import read_instant, read_retention, write_instant
+from tickwork.codec import read_instant, read_log, read_retention, read_state, write_instant, write_state
 from tickwork.errors import (
     ConflictError,
     JobExistsError,
@@ -28,9 +28,11 @@ from tickwork.errors import (
     StoreUnusableError,
 )
 from tickwork.job import Job
+from tickwork.jobstate import NO_STATE, StateChange, StoredState, changed
 from tickwork.plan import Change, Hold, Settlement
 from tickwork.retention import Retention
 from tickwork.run import Run, RunKey, RunState
+from tickwork.runlog import NO_LOG, RunLog
 from tickwork.stores.base import Claim, Decide, Outlook, Pruned
 from tickwork.stores.sqlite import statements as sql
 from tickwork.stores.sqlite.doorbell import Doorbell
@@ -51,6 +53,7 @@ from tickwork.stores.sqlite.rows import (
     renewed_run,
     run_key,
     updated_job,
+    written_log,
 )
 from tickwork.stores.sqlite.schema import upgrade
 from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Evidence, Silence, end_of, of_its_time, rows_at
@@ -212,17 +215,35 @@ class SQLiteStore:
         return [read_run(row) for row in rows]
 
     def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
-        endings = [ending(one.run) for one in settlements]
+        plain = [one for one in settlements if one.state is None]
+        endings = [ending(one.run) for one in plain]
         with self._writing() as connection:
-            won = [*compress(settlements, _change_rows(connection, endings))]
+            won = [*compress(plain, _change_rows(connection, endings))]
+            if len(plain) < len(settlements):
+                won += [one for one in settlements if one.state is not None and _settle_with_state(connection, one)]
             attempts = [one.attempt for one in won if one.attempt is not None]
             connection.executemany(sql.INSERT_ATTEMPT, [(*inserted_run(run), run.job_uid) for run in attempts])
+            _keep_logs(connection, [(one.run, one.log) for one in won if one.log is not None])
             released = [one.run for one in won if one.run.state is RunState.PENDING]
             now = to_micros(self.clock.now())
             connection.executemany(sql.CANCEL_ORPHAN, [(now, run.job_uid) for run in released])
         if released:
             self._doorbell.ring_others()
         return won
+
+    def keep_logs(self, logs: Sequence[tuple[Run, RunLog]]) -> None:
+        with self._writing() as connection:
+            _keep_logs(connection, logs)
+
+    def save_state(self, change: StateChange, run: Run | None = None) -> StoredState | None:
+        with self._writing() as connection:
+            if run is not None and connection.execute(sql.IS_HELD, (*run_key(run), run.node)).fetchone() is None:
+                return None
+            return _write_state(connection, change)
+
+    def lend(self) -> AbstractContextManager[sqlite3.Connection]:
+        self._check_process()
+        return self._file.lend()
 
     def cancel(self, runs: Sequence[Run]) -> Sequence[Run]:
         with self._writing() as connection:
@@ -247,14 +268,24 @@ class SQLiteStore:
     # what people read
 
     def run(self, run_id: str) -> Run:
-        key = RunKey.parse(run_id)
+        key = run_key(RunKey.parse(run_id))
         with self._reading() as connection:
-            row = connection.execute(
-                sql.SELECT_RUN, (key.job_uid, to_micros(key.fire_time), key.origin.value, key.attempt)
-            ).fetchone()
+            row = connection.execute(sql.SELECT_RUN, key).fetchone()
         if row is None:
             raise RunNotFoundError(run_id)
         return read_run(row)
+
+    def state(self, job_uid: int) -> StoredState:
+        with self._reading() as connection:
+            return _read_state(connection, job_uid)
+
+    def log(self, run_id: str) -> RunLog:
+        key = run_key(RunKey.parse(run_id))
+        with self._reading() as connection:
+            row = connection.execute(sql.SELECT_LOG, key).fetchone()
+        if row is None:
+            raise RunNotFoundError(run_id)
+        return NO_LOG if row[0] is None else read_log(row[0])
 
     def runs(
         self, *, job_id: str | None = None, states: Collection[RunState] = (), limit: int = 100, offset: int = 0
@@ -431,6 +462,38 @@ def _change_rows(connection: sqlite3.Connection, changes: Sequence[tuple[str, Ro
         won = [connection.execute(*change).rowcount == 1 for change in changes]
     connection.execute("release batch")
     return won
+
+
+def _settle_with_state(connection: sqlite3.Connection, settlement: Settlement) -> bool:
+    """Write an ending and what becomes of the job's state, or neither; whether it was."""
+    assert settlement.state is not None
+    connection.execute("savepoint settlement")
+    settled = connection.execute(*ending(settlement.run)).rowcount == 1 and (
+        _write_state(connection, settlement.state) is not None
+        or connection.execute(sql.SELECT_REVISION, (settlement.run.job_uid,)).fetchone() is None  # and it has none
+    )
+    if not settled:
+        connection.execute("rollback to settlement")
+    connection.execute("release settlement")
+    return settled
+
+
+def _read_state(connection: sqlite3.Connection, job_uid: int) -> StoredState:
+    row = connection.execute(sql.SELECT_STATE, (job_uid,)).fetchone()
+    return NO_STATE if row is None else read_state(*row)
+
+
+def _write_state(connection: sqlite3.Connection, change: StateChange) -> StoredState | None:
+    """The state as it is now; None if nothing was written."""
+    state = changed(_read_state(connection, change.job_uid), change)
+    if state is None:
+        return None
+    written = connection.execute(sql.WRITE_STATE, (change.job_uid, state.version, write_state(state))).rowcount
+    return state if written else None
+
+
+def _keep_logs(connection: sqlite3.Connection, logs: Collection[tuple[Run, RunLog]]) -> None:
+    connection.executemany(sql.WRITE_LOG, [written_log(run, log) for run, log in logs])
 
 
 def _active_runs(connection: sqlite3.Connection, uids: Collection[int]) -> Mapping[int, Sequence[Run]]:

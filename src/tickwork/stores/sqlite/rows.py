@@ -14,10 +14,12 @@ from tickwork.codec import (
     write_definition,
     write_instant,
     write_json,
+    write_log,
     write_progress,
 )
 from tickwork.job import Job
-from tickwork.run import Origin, Run, RunState
+from tickwork.run import Origin, Run, RunKey, RunState
+from tickwork.runlog import RunLog
 from tickwork.stores.sqlite import statements as sql
 
 Row: TypeAlias = Sequence[Any]
@@ -127,7 +129,12 @@ def settled_run(run: Run) -> Row:
     )  # fmt: skip
 
 
-def run_key(run: Run) -> Row:
+def written_log(run: Run, log: RunLog) -> Row:
+    """Ends with the version that the run has now."""
+    return write_log(log), *run_key(run), run.version
+
+
+def run_key(run: Run | RunKey) -> Row:
     return run.job_uid, to_micros(run.fire_time), run.origin._value_, run.attempt
 
 

@@ -139,6 +139,28 @@ select {RUN} from tickwork_runs
 where state in ('pending', 'running') and state = 'running' and lease_until <= ? order by lease_until limit ?
 """
 
+# what is kept of a run besides its row, and of a job
+
+WRITE_LOG = """
+insert into tickwork_logs (number, log)
+select number, ? from tickwork_runs
+where job_uid = ? and fire_time = ? and origin = ? and attempt = ? and version = ?
+on conflict (number) do update set log = excluded.log
+"""
+SELECT_STATE = "select version, state from tickwork_states where job_uid = ?"
+WRITE_STATE = """
+insert into tickwork_states (job_uid, version, state) select ?1, ?2, ?3 from tickwork_jobs where uid = ?1
+on conflict (job_uid) do update set version = excluded.version, state = excluded.state
+"""
+IS_HELD = """
+select 1 from tickwork_runs
+where job_uid = ? and fire_time = ? and origin = ? and attempt = ? and node = ? and state = 'running'
+"""
+SELECT_LOG = """
+select log from tickwork_runs left join tickwork_logs using (number)
+where job_uid = ? and fire_time = ? and origin = ? and attempt = ?
+"""
+
 # outlook
 
 NEXT_FIRE = """
