@@ -21,7 +21,17 @@ from tickwork.events import SchedulerStopped
 from tickwork.run import Run, RunState
 from tickwork.scheduler import Scheduler
 
-TOUCH_NO_STORE = {"pause", "resume", "running", "health", "new_job", "scheduled_job", "add_listener", "remove_listener"}
+TOUCH_NO_STORE = {
+    "pause",
+    "resume",
+    "running",
+    "health",
+    "new_job",
+    "scheduled_job",
+    "add_listener",
+    "remove_listener",
+    "on",
+}
 """The verbs that an event loop can call as they are; `scheduled_job` stands where nothing can be awaited."""
 
 

@@ -16,12 +16,13 @@ from typing import TypeGuard
 
 from tickwork import plan
 from tickwork.errors import RunNotFoundError, StoreError
-from tickwork.events import Event, JobChanged, JobFired, Listeners, RunSettled, RunStarted, StoreLost, StoreRecovered
+from tickwork.events import Event, JobChanged, JobFired, RunSettled, RunStarted, StoreLost, StoreRecovered
 from tickwork.executors.base import Executor
 from tickwork.executors.call import NOWHERE, Call
 from tickwork.executors.injection import Surroundings
 from tickwork.held import HeldCalls
 from tickwork.job import Job
+from tickwork.listeners import Listeners
 from tickwork.plan import Change, Hold, Settlement
 from tickwork.policies import ONCE
 from tickwork.pruning import Pruning
@@ -167,7 +168,7 @@ class Loop:
             self.executors[executor].submit(calls)
             if self._listeners:
                 for call in calls:
-                    self._listeners.tell(RunStarted(call.run))
+                    self._listeners.tell(RunStarted(call.run, now))
 
     def withdraw_held_runs(self, now: datetime) -> None:
         """Take runs that were claimed ahead out of the hands of jobs that changed since."""
@@ -239,7 +240,7 @@ class Loop:
             run = settlement.run
             if run.state is RunState.LOST:
                 log.warning("run %s of job %r is lost: %s", run.id, run.job_id, run.reason)
-                self._round.events.append(RunSettled(run))
+                self._round.events.append(RunSettled(run, now))
                 job = jobs.get(run.job_uid)
                 if job is not None and job.pause_after is not None and _failed_for_good(settlement):
                     self._pause_if_it_fails_too_often(job)
@@ -257,9 +258,9 @@ class Loop:
                 executor, [(job, run) for job, runs, _ in fired for run in runs if run.state is RunState.RUNNING]
             )
             if self._listeners:
-                self._round.events += [JobFired(job, runs) for job, runs, _ in fired]
+                self._round.events += [JobFired(job, runs, now) for job, runs, _ in fired]
                 self._round.events += [
-                    RunSettled(run) for change in fired for run in change.cancelled if run.state.closed
+                    RunSettled(run, now) for change in fired for run in change.cancelled if run.state.closed
                 ]
 
     def claim_waiting_runs(self, now: datetime) -> None:
@@ -315,7 +316,7 @@ class Loop:
         self._foreign = {uid: until for uid, until in self._foreign.items() if until > now}
         if self.outage is not None:
             log.info("the store can be used again")
-            self._listeners.tell(StoreRecovered(self.outage.at))
+            self._listeners.tell(StoreRecovered(self.outage.at, now))
             self.outage, self._failures = None, 0
         room = self._room()
         more_now = any(room[executor] > 0 for executor in self._more)
@@ -579,7 +580,8 @@ class Loop:
             return
         won = self.store.settle([settlement for _, settlement in ending])
         if self._listeners:
-            self._round.events += [RunSettled(settlement.run) for settlement in won]
+            now = self.clock.now()
+            self._round.events += [RunSettled(settlement.run, now) for settlement in won]
         failing = {
             call.job.id: call.job for call, settlement in ending
             if call.job.pause_after is not None and _failed_for_good(settlement)
@@ -602,7 +604,7 @@ class Loop:
             reason = f"it failed {job.pause_after} times in a row, the last time with: {newest[0].reason}"
             log.warning("job %r is paused: %s", job.id, reason)
             for change in self.store.save([plan.pause(current[0], self.clock.now(), reason)]):
-                self._round.events.append(JobChanged(change.job))
+                self._round.events.append(JobChanged(change.job, self.clock.now()))
 
     def _settle_again(self, call: Call, refused: Settlement) -> Settlement | None:
         """What to write instead of an ending that was refused: it was decided on an older version of the run.

@@ -32,11 +32,11 @@ from tickwork.errors import (
     did_you_mean,
 )
 from tickwork.events import (
+    Event,
     JobAdded,
     JobChanged,
     JobRemoved,
     Listener,
-    Listeners,
     RunSettled,
     SchedulerStarted,
     SchedulerStopped,
@@ -46,6 +46,7 @@ from tickwork.executors.call import MAX_REASON_LENGTH, inside_run, is_async, is_
 from tickwork.executors.injection import Surroundings
 from tickwork.executors.threads import ThreadExecutor
 from tickwork.job import NO_ARGUMENTS, Job, check_job
+from tickwork.listeners import Listeners
 from tickwork.loop import Loop, Timing
 from tickwork.plan import Change
 from tickwork.policies import ONCE, Overlap, Retry
@@ -65,6 +66,8 @@ MAX_TRIES = 100
 """How often a change is decided anew when other writers were faster."""
 DEFAULT_TIMING = Timing()
 DEFAULT_RETENTION = Retention()
+LAST_WORDS = 1.0
+"""Seconds that a shutdown waits for listeners to hear what happened."""
 PATIENCE = 5.0
 """Seconds that `start` waits for the runs of a shutdown that goes on in the background."""
 JOB_DEFAULTS = (
@@ -73,6 +76,8 @@ JOB_DEFAULTS = (
 )  # fmt: skip
 
 F = TypeVar("F", bound=Function)
+E = TypeVar("E", bound=Event)
+T = TypeVar("T")
 
 log = logging.getLogger("tickwork.scheduler")
 
@@ -143,7 +148,7 @@ class Scheduler:
         self._defaults = self._check_defaults(job_defaults or {})
         self._timing = _check_timing(lease, poll)
         self._keep = _check_keep(keep)
-        self._listeners = Listeners()
+        self._listeners = Listeners(self.surroundings.event_loop)
         self._declared: dict[str, Job] = {}
         self._driver: Driver | None = None
         self._process: int | None = None
@@ -174,7 +179,7 @@ class Scheduler:
             driver.start()
             atexit.register(self._leave)
         log.info("scheduler started as node %s on %s", node, self._store.location)
-        self._listeners.tell(SchedulerStarted(node))
+        self._tell(SchedulerStarted, node)
 
     def shutdown(self, wait: bool = True, *, timeout: timedelta | float | None = None) -> None:
         """Fire nothing more, and hand over to the other nodes what has not begun.
@@ -288,8 +293,7 @@ class Scheduler:
         new = [_anchored(job) for job in jobs]
         self._opened_store().add(new)
         self._ring_for(new)
-        for job in new:
-            self._listeners.tell(JobAdded(job))
+        self._tell(JobAdded, *new)
         return new
 
     def scheduled_job(self, trigger: Trigger | str, **options: Any) -> Callable[[F], F]:
@@ -365,7 +369,7 @@ class Scheduler:
             for cancelled in store.cancel([plan.cancel(run, reason, store.clock.now())]):
                 self._ring()
                 if cancelled.state.closed:
-                    self._listeners.tell(RunSettled(cancelled))
+                    self._tell(RunSettled, cancelled)
                 return cancelled
         raise _too_many_conflicts(f"run {run_id}")
 
@@ -440,10 +444,29 @@ class Scheduler:
     # events
 
     def add_listener(self, listener: Listener, *kinds: type) -> None:
-        """Call *listener* with each event of these classes, or of all; on a thread of its own, in order."""
+        """Call *listener* with each event of these classes of `tickwork.events`, or of all, in order.
+
+        A function is called on a thread of its own, an `async def` in the event loop that runs the coroutines. One
+        that raises is logged; one that hangs holds up nothing but itself: 10,000 events wait for it, and further ones
+        are dropped and logged. A shutdown waits a second for those that are still busy. Raises InvalidJobError.
+        """
         self._listeners.add(listener, *kinds)
 
-    def remove_listener(self, listener: Listener) -> None:
+    def on(self, *kinds: type[E]) -> Callable[[Callable[[E], T]], Callable[[E], T]]:
+        """Decorate a function to make it a listener; it is unchanged.
+
+        @scheduler.on(RunSettled)
+        async def tell_the_team(event: RunSettled) -> None: ...
+        """
+
+        def listen(listener: Callable[[E], T]) -> Callable[[E], T]:
+            self.add_listener(listener, *kinds)  # type: ignore[arg-type]  # it is told of these kinds alone
+            return listener
+
+        return listen
+
+    def remove_listener(self, listener: Callable[..., object]) -> None:
+        """Tell *listener* nothing more, not even what waits for it. Raises InvalidJobError if it was not added."""
         self._listeners.remove(listener)
 
     # making jobs
@@ -597,14 +620,13 @@ class Scheduler:
             try:
                 if new:
                     store.add(new)
-                    for job in new:
-                        self._listeners.tell(JobAdded(job))
+                    self._tell(JobAdded, *new)
             except JobExistsError:  # another worker was faster
                 continue
             if len(store.save(changes) if changes else ()) == len(changes):
                 for change in changes:
                     self._withdraw(change.job, Released())
-                    self._listeners.tell(JobChanged(change.job))
+                    self._tell(JobChanged, change.job)
                 self._ring()
                 ensured = {job.id: job for job in (*stored.values(), *new, *(change.job for change in changes))}
                 return [ensured[job.id] for job in declared]
@@ -624,7 +646,7 @@ class Scheduler:
                 if held is not None:
                     self._withdraw(change.job, held)
                 self._ring()
-                self._listeners.tell(JobChanged(change.job))
+                self._tell(JobChanged, change.job)
                 return change.job
         raise _too_many_conflicts(f"job {job_id!r}")
 
@@ -632,8 +654,14 @@ class Scheduler:
         removed = self._opened_store().remove(job_ids)
         for job in removed:
             self._withdraw(job, Cancelled("its job was removed before it began"))
-            self._listeners.tell(JobRemoved(job))
+            self._tell(JobRemoved, job)
         return removed
+
+    def _tell(self, kind: Callable[[T, datetime], Event], *subjects: T) -> None:
+        if self._listeners:
+            now = self._store.clock.now()
+            for subject in subjects:
+                self._listeners.tell(kind(subject, now))
 
     def _withdraw(self, job: Job, outcome: Outcome) -> None:
         if self._driver is not None:
@@ -703,6 +731,9 @@ class Scheduler:
 
     def _finish(self, driver: Driver) -> None:
         """The last act of the driver's thread."""
+        self._tell(SchedulerStopped, driver.loop.node)
+        for listener in self._listeners.wait_told(LAST_WORDS):
+            log.warning("the scheduler stops before listener %r has heard all that happened", listener)
         for close in (*(executor.stop for executor in self._executors.values()), self._store.close):
             try:
                 close()
@@ -711,7 +742,6 @@ class Scheduler:
         atexit.unregister(self._leave)
         self._process = None
         log.info("scheduler stopped, node %s", driver.loop.node)
-        self._listeners.tell(SchedulerStopped(driver.loop.node))
 
     def _leave(self) -> None:
         """At the end of the process: hand over what has not begun, and wait for nothing else."""

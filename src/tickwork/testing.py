@@ -28,6 +28,8 @@ from tickwork.scheduler import Scheduler
 from tickwork.stores.base import Store
 
 MAX_TICKS_AT_ONE_INSTANT = 100_000
+PATIENCE = 10.0
+"""Seconds that listeners have to hear what happened at one instant."""
 A_LONG_TIME = timedelta(days=10_000)
 NO_TIME = timedelta(0)
 HOUR = timedelta(hours=1)
@@ -133,17 +135,24 @@ class ManualScheduler(Scheduler):
         return {"threads": InlineExecutor(), "asyncio": InlineExecutor()}
 
     def _make_driver(self, make_loop: Callable[[Callable[[], None]], Loop], finished: Callable[[], None]) -> Driver:
-        return _ManualDriver(make_loop, finished, self.clock)
+        return _ManualDriver(make_loop, finished, self.clock, self._wait_told)
+
+    def _wait_told(self) -> None:
+        """Let listeners hear what happened before time moves on, unless one of them is what moves it."""
+        if self._listeners and not self._listeners.called_from() and (busy := self._listeners.wait_told(PATIENCE)):
+            raise AssertionError(f"expected listeners to return within {PATIENCE:.0f} s, got {busy}, which still go on")
 
 
 class _ManualDriver(Driver):
     """Drives a loop only as far as it is asked to."""
 
     def __init__(
-        self, make_loop: Callable[[Callable[[], None]], Loop], finished: Callable[[], None], clock: VirtualClock
-    ) -> None:
+        self, make_loop: Callable[[Callable[[], None]], Loop], finished: Callable[[], None], clock: VirtualClock,
+        wait_told: Callable[[], None],
+    ) -> None:  # fmt: skip
         super().__init__(make_loop, finished)
         self._virtual_clock = clock
+        self._wait_told = wait_told
 
     def start(self) -> None:
         """No thread."""
@@ -154,6 +163,7 @@ class _ManualDriver(Driver):
         for executor in self.loop.executors.values():
             if isinstance(executor, InlineExecutor):
                 executor.run_submitted()
+        self._wait_told()
         return self.loop.next_tick()
 
     def is_alive(self) -> bool:
