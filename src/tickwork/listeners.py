@@ -60,19 +60,22 @@ class Listeners:
         return self._dropped + sum(line.dropped for line in self._lines)
 
     def add(self, listener: Listener, *kinds: type) -> None:
+        """Tell *listener* of these kinds of events; without any of those that it has as `kinds`, or of all."""
+        kinds = kinds or tuple(getattr(listener, "kinds", ()))
         for kind in kinds:
             if kind not in KINDS:
                 names = ", ".join(one.__name__ for one in KINDS)
                 raise InvalidJobError(f"add_listener: expected event classes ({names}), got {kind!r}")
         if not callable(listener):
             raise InvalidJobError(f"add_listener: expected a callable that takes the event, got {listener!r}")
+        kinds = kinds or KINDS
         line: Line
         if not _is_coroutine_function(listener):
-            line = OnThread(listener, kinds or KINDS)
+            line = OnThread(listener, kinds)
         elif self._event_loop is None:
-            line = OnThread(_to_its_end(listener), kinds or KINDS, named=listener)
+            line = OnThread(_to_its_end(listener), kinds, named=listener)
         else:
-            line = InLoop(listener, kinds or KINDS, self._event_loop)
+            line = InLoop(listener, kinds, self._event_loop)
         with self._changing:
             self._lines = (*self._lines, line)
 
