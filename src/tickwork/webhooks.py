@@ -150,7 +150,7 @@ class _Refusal:
 class _NoRedirects(HTTPRedirectHandler):
     """An address that moved is for people to look at: what is signed for one server is not for another."""
 
-    def redirect_request(self, *args: object) -> None:
+    def redirect_request(self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> None:
         return None
 
 
