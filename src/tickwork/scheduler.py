@@ -41,6 +41,7 @@ from tickwork.events import (
     SchedulerStarted,
     SchedulerStopped,
 )
+from tickwork.executors.around import Around
 from tickwork.executors.base import Executor
 from tickwork.executors.call import MAX_REASON_LENGTH, inside_run, is_async, is_generator, keep_arguments
 from tickwork.executors.injection import Surroundings
@@ -468,6 +469,19 @@ class Scheduler:
     def remove_listener(self, listener: Callable[..., object]) -> None:
         """Tell *listener* nothing more, not even what waits for it. Raises InvalidJobError if it was not added."""
         self._listeners.remove(listener)
+
+    def around_runs(self, around: Around) -> Around:
+        """Call *around* with the job and the run before each call of a function by this scheduler.
+
+        What it returns is called after it with the outcome (`tickwork.run.Succeeded`, `Failed`, ...); None: nothing is.
+        Both are called where the function is, on its thread or in its task: what they set there (a span, a context
+        variable) it sees, and its dependencies, too. What they raise is logged, and the run goes on. As a decorator it
+        leaves the function as it is. Raises InvalidJobError.
+        """
+        if not callable(around):
+            raise InvalidJobError(f"around_runs: expected a callable that takes the job and its run, got {around!r}")
+        self.surroundings.around = (*self.surroundings.around, around)
+        return around
 
     # making jobs
 

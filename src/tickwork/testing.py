@@ -18,9 +18,10 @@ from typing import final
 
 from tickwork.driver import Driver
 from tickwork.errors import InvalidJobError
-from tickwork.executors.asyncio import invoke_async
+from tickwork.executors.around import invoke_surrounded
+from tickwork.executors.asyncio import invoke_surrounded_async
 from tickwork.executors.base import Executor, Report
-from tickwork.executors.call import Call, invoke, is_async
+from tickwork.executors.call import Call, is_async
 from tickwork.loop import Loop, Timing
 from tickwork.retention import FOREVER, Retention
 from tickwork.run import Outcome
@@ -70,7 +71,7 @@ class InlineExecutor:
         """Make the calls that wait, in their order; a call may lead to others."""
         while self._calls:
             call = self._calls.popleft()
-            self._report(call, _await(call) if is_async(call.func) else invoke(call))
+            self._report(call, _await(call) if is_async(call.func) else invoke_surrounded(call))
 
     def take_back(self) -> Sequence[Call]:
         calls = [*self._calls]
@@ -87,7 +88,7 @@ class InlineExecutor:
 def _await(call: Call) -> Outcome:
     """Make a call of a coroutine in an event loop of its own; also from within one, where that takes a thread."""
     with ThreadPoolExecutor(max_workers=1) as thread:
-        return thread.submit(lambda: asyncio.run(invoke_async(call))).result()
+        return thread.submit(lambda: asyncio.run(invoke_surrounded_async(call))).result()
 
 
 @final

@@ -19,6 +19,7 @@ from tickwork.signatures import described, signature, split
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
+    from tickwork.executors.around import Around
     from tickwork.executors.call import RunContext
 
 INTEGRATIONS = {
@@ -31,7 +32,7 @@ INTEGRATIONS = {
 class Surroundings:
     """What the runs of one scheduler can reach in this process; whoever starts the scheduler says what there is."""
 
-    __slots__ = ("app", "event_loop", "state")
+    __slots__ = ("app", "around", "event_loop", "state")
 
     def __init__(self, event_loop: Callable[[], AbstractEventLoop] | None = None) -> None:
         self.app: Any = None
@@ -40,6 +41,8 @@ class Surroundings:
         """What that lifespan yields."""
         self.event_loop = event_loop
         """Gives the event loop in which the scheduler's coroutines run. None: each makes its own."""
+        self.around: tuple[Around, ...] = ()
+        """What is put around each call, the outermost first."""
 
 
 class Injector(Protocol):
