@@ -91,6 +91,7 @@ class Awaitables:
     run_job_now = _awaitable(Scheduler.run_job_now)
     get_runs = _awaitable(Scheduler.get_runs)
     get_run = _awaitable(Scheduler.get_run)
+    census = _awaitable(Scheduler.census)
     why = _awaitable(Scheduler.why)
     prune = _awaitable(Scheduler.prune)
 

@@ -56,7 +56,7 @@ from tickwork.refs import Function, find_function, name_function
 from tickwork.retention import Retention
 from tickwork.run import Cancelled, Outcome, Released, Run, RunState, Skipped
 from tickwork.stores import make_store
-from tickwork.stores.base import Store
+from tickwork.stores.base import Census, Store
 from tickwork.triggers import OPTIONS, CronTrigger, DateTrigger, Trigger, make_trigger
 from tickwork.triggers.base import innermost, zone_of
 from tickwork.triggers.instants import on_this_day, read_instant, say_instant
@@ -412,6 +412,10 @@ class Scheduler:
     def get_run(self, run_id: str) -> Run:
         """The run as it is now. Raises RunNotFoundError."""
         return self._opened_store().run(run_id)
+
+    def census(self) -> Census:
+        """How many jobs and open runs there are on all nodes, and since when they wait. Cheap enough for a scrape."""
+        return self._opened_store().census()
 
     def why(self, job_id: str, at: datetime | str, *, say: Say = say_instant) -> Answer:
         """What became of a job at one instant, past or future, or what will: the one answer, and why.
