@@ -9,6 +9,7 @@ from collections.abc import Callable
 from functools import partial
 from queue import Queue
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from tests import deeds
@@ -129,6 +130,19 @@ def test_events_for_a_listener_that_is_too_slow_are_dropped_and_counted(
     slow.go.set()
 
 
+def test_health_tells_what_was_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listeners, "MAX_WAITING", 0)
+    scheduler = BackgroundScheduler()
+    scheduler.add_listener(print, SchedulerStarted)
+
+    before = scheduler.health().events_dropped
+    scheduler.start()
+    after = scheduler.health().events_dropped
+    scheduler.shutdown()
+
+    assert (before, after) == (0, 1)
+
+
 def test_a_removed_listener_hears_nothing_of_what_waits() -> None:
     told, hanging = Listeners(), Hanging()
     told.add(hanging)
@@ -154,6 +168,33 @@ def test_a_listener_knows_that_it_is_one() -> None:
     assert told.wait_told(PATIENCE) == []
     assert known == [True]
     assert not told.called_from()
+
+
+def test_a_listener_may_say_itself_what_it_wants_to_hear() -> None:
+    class Choosy(list[Event]):
+        kinds = (JobAdded,)
+        __call__ = list.append
+
+    told, choosy, told_otherwise = Listeners(), Choosy(), Choosy()
+    told.add(choosy)
+    told.add(told_otherwise, JobRemoved)
+
+    for event in (STARTED, ADDED, REMOVED):
+        told.tell(event)
+
+    assert told.wait_told(PATIENCE) == []
+    assert (choosy, told_otherwise) == ([ADDED], [REMOVED])
+
+
+def test_a_mock_is_a_listener_like_any_other() -> None:
+    """Whatever attribute it is asked for, it has one."""
+    told, mock = Listeners(), Mock()
+    told.add(mock)
+
+    told.tell(STARTED)
+
+    assert told.wait_told(PATIENCE) == []
+    mock.assert_called_once_with(STARTED)
 
 
 def test_its_thread_ends_when_there_is_nothing_to_tell_and_begins_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tickwork.errors import InvalidJobError
@@ -61,11 +61,10 @@ class Listeners:
 
     def add(self, listener: Listener, *kinds: type) -> None:
         """Tell *listener* of these kinds of events; without any of those that it has as `kinds`, or of all."""
-        kinds = kinds or tuple(getattr(listener, "kinds", ()))
-        for kind in kinds:
-            if kind not in KINDS:
-                names = ", ".join(one.__name__ for one in KINDS)
-                raise InvalidJobError(f"add_listener: expected event classes ({names}), got {kind!r}")
+        own = getattr(listener, "kinds", ())
+        if not kinds and isinstance(own, tuple):
+            kinds = own
+        check_kinds("add_listener", kinds)
         if not callable(listener):
             raise InvalidJobError(f"add_listener: expected a callable that takes the event, got {listener!r}")
         kinds = kinds or KINDS
@@ -247,6 +246,14 @@ class InLoop(Line):
                 if self._loop is loop:  # and not another one by now
                     self._leave()
             raise
+
+
+def check_kinds(name: str, kinds: Iterable[object]) -> None:
+    """InvalidJobError unless all *kinds* are classes of events."""
+    for kind in kinds:
+        if kind not in KINDS:
+            names = ", ".join(one.__name__ for one in KINDS)
+            raise InvalidJobError(f"{name}: expected event classes ({names}), got {kind!r}")
 
 
 def _is_coroutine_function(listener: Listener) -> bool:

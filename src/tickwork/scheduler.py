@@ -106,6 +106,8 @@ class Health:
     """Where the store is."""
     outage: str | None
     """Why nothing fires: the store cannot be used, or ticks fail. None: all is well."""
+    events_dropped: int = 0
+    """How many events some listener of this scheduler will never hear of, as it is too slow."""
 
 
 class Scheduler:
@@ -223,6 +225,7 @@ class Scheduler:
         return Health(
             running=self.running, paused=bool(loop and loop.paused), node=loop.node if loop else None,
             store=self._store.location, outage=driver.trouble() if driver else None,
+            events_dropped=self._listeners.dropped,
         )  # fmt: skip
 
     # jobs

@@ -27,6 +27,7 @@ from urllib.request import HTTPRedirectHandler, Request, build_opener
 from tickwork.checks import check_duration, seconds, shown
 from tickwork.errors import InvalidJobError
 from tickwork.events import Event, as_json, name_of, subject_of
+from tickwork.listeners import check_kinds
 from tickwork.policies import Retry
 
 SECRET_PREFIX = "whsec_"  # noqa: S105  not a secret, but how all of them begin
@@ -55,8 +56,9 @@ class Webhook:
     *secret* (`new_secret`) signs each request; of several, each does, so that they can be changed one after the other.
     *headers* are sent besides. *timeout* (seconds) is how long the server may keep silent.
 
-    A request that gets no answer, or 408, 425, 429 or 5xx, is tried again as *retry* says: five times within a minute
-    unless told otherwise. Any other answer but 2xx is final for its event, and logged; redirects are not followed.
+    A request that gets no answer, or 408, 425, 429 or 5xx, is tried again as *retry* says: five times, with pauses of
+    a second to half a minute, unless told otherwise. Any other answer but 2xx is final for its event, and logged;
+    redirects are not followed.
     After 410 (gone) nothing is sent any more. Meanwhile later events wait: they arrive in order, and all attempts at
     one of them have the same `webhook-id`. The proxy of the environment (`HTTPS_PROXY`) is used.
 
@@ -74,15 +76,20 @@ class Webhook:
         timeout: timedelta | float = timedelta(seconds=10),
         retry: Retry = OFTEN_ENOUGH,
     ) -> None:
+        if not isinstance(events, Collection) or isinstance(events, str):
+            raise InvalidJobError(f"Webhook events: expected a list of event classes, got {shown(events)}")
+        if not callable(payload):
+            raise InvalidJobError(f"Webhook payload: expected a callable that takes the event, got {shown(payload)}")
+        if not isinstance(retry, Retry):
+            raise InvalidJobError(f"Webhook retry: expected a tickwork.Retry, got {shown(retry)}")
+        check_kinds("Webhook events", events)
         self.kinds = tuple(events)
         """What it is told of when it is added as a listener of nothing in particular."""
         self._place = _check_url(url)
         self._url = url
-        self._keys = [_read_secret(one) for one in ([secret] if isinstance(secret, str) else secret)]
+        self._keys = [_read_secret(one) for one in (secret if isinstance(secret, list | tuple) else [secret])]
         self._payload = payload
         self._headers = _check_headers(headers or {})
-        if not isinstance(retry, Retry):
-            raise InvalidJobError(f"Webhook retry: expected a tickwork.Retry, got {shown(retry)}")
         self._retry = retry
         length = seconds("Webhook timeout", timeout)
         check_duration("Webhook timeout", length, least=timedelta(milliseconds=1), most=LONGEST_TIMEOUT)
@@ -193,6 +200,8 @@ def _read_secret(secret: object) -> bytes:
 
 
 def _check_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    if not isinstance(headers, Mapping):
+        raise InvalidJobError(f"Webhook headers: expected a dict of names and values, got {shown(headers)}")
     checked = {"Content-Type": "application/json", "User-Agent": "tickwork"}
     for name, value in headers.items():
         good = isinstance(name, str) and isinstance(value, str) and name.isascii() and value.isascii()

@@ -112,7 +112,7 @@ def test_a_job_that_nobody_knows_is_an_error_of_its_own(scheduler: ManualSchedul
 
 @pytest.mark.parametrize("state", ["ran", None, 5])
 def test_a_state_that_is_none_is_refused(scheduler: ManualScheduler, state: Any) -> None:
-    with pytest.raises(ValueError, match="RunState"):
+    with pytest.raises(InvalidJobError, match="state: expected the state of a run"):
         scheduler.assert_ran("nightly", state=state)
 
 

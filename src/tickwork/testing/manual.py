@@ -9,7 +9,7 @@ from typing import Self, final
 from tickwork import plan
 from tickwork.clock import aware_utc
 from tickwork.driver import Driver
-from tickwork.errors import InvalidJobError
+from tickwork.errors import InvalidJobError, did_you_mean
 from tickwork.executors.base import Executor
 from tickwork.job import Job
 from tickwork.loop import Loop, Timing
@@ -122,7 +122,7 @@ class ManualScheduler(Scheduler):
         says what became of the job instead, and why.
         """
         __tracebackhide__ = True
-        wanted = RunState(state)
+        wanted = _read_state(state)
         if at is not None:
             answer = self.why(job_id, at)
             found: Sequence[Run] = [run for run in answer.runs if run.state is wanted]
@@ -236,6 +236,12 @@ def _declared_at(job: Job, now: datetime) -> Job:
         return job
     first = plan.first_fire_time(job.trigger.anchored(now, job.id), now)
     return job._replace(anchored_at=now, next_fire_time=first, paused_at=now if job.paused else None)
+
+
+def _read_state(state: RunState | str) -> RunState:
+    if state not in [*RunState]:
+        raise InvalidJobError(f"state: expected the state of a run, got {state!r}{did_you_mean(str(state), RunState)}")
+    return RunState(state)
 
 
 def _said(state: RunState) -> str:
