@@ -36,7 +36,6 @@ from tickwork.events import (
     JobAdded,
     JobChanged,
     JobRemoved,
-    Listener,
     RunSettled,
     SchedulerStarted,
     SchedulerStopped,
@@ -451,14 +450,14 @@ class Scheduler:
 
     # events
 
-    def add_listener(self, listener: Listener, *kinds: type) -> None:
+    def add_listener(self, listener: Callable[[E], object], *kinds: type[E]) -> None:
         """Call *listener* with each event of these classes of `tickwork.events`, or of all, in order.
 
         A function is called on a thread of its own, an `async def` in the event loop that runs the coroutines. One
         that raises is logged; one that hangs holds up nothing but itself: 10,000 events wait for it, and further ones
         are dropped and logged. A shutdown waits a second for those that are still busy. Raises InvalidJobError.
         """
-        self._listeners.add(listener, *kinds)
+        self._listeners.add(listener, *kinds)  # type: ignore[arg-type]  # it is told of these kinds alone
 
     def on(self, *kinds: type[E]) -> Callable[[Callable[[E], T]], Callable[[E], T]]:
         """Decorate a function to make it a listener; it is unchanged.
@@ -468,7 +467,7 @@ class Scheduler:
         """
 
         def listen(listener: Callable[[E], T]) -> Callable[[E], T]:
-            self.add_listener(listener, *kinds)  # type: ignore[arg-type]  # it is told of these kinds alone
+            self.add_listener(listener, *kinds)
             return listener
 
         return listen
