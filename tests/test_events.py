@@ -11,7 +11,19 @@ import pytest
 from tests.samples import NOW, SECOND, make_job, make_run
 
 from tickwork import events
-from tickwork.events import KINDS, Event, JobAdded, JobFired, RunSettled, StoreLost, StoreRecovered, as_json, name_of
+from tickwork.events import (
+    KINDS,
+    Event,
+    JobAdded,
+    JobFired,
+    RunSettled,
+    SchedulerStarted,
+    StoreLost,
+    StoreRecovered,
+    as_json,
+    name_of,
+    subject_of,
+)
 from tickwork.run import Progress, RunState
 
 
@@ -65,6 +77,20 @@ def test_every_field_but_the_instant_is_data(event: Event, data: dict[str, Any])
     written = as_json(event)["data"]
 
     assert {name: value if data[name] is not ... else ... for name, value in written.items()} == data
+
+
+@pytest.mark.parametrize(
+    ("event", "subject"),
+    [
+        (RunSettled(make_run(make_job(uid=255)), NOW), "run ff-1767225600000000-1 of job 'job'"),
+        (JobFired(make_job(), (), NOW), "job 'job'"),
+        (SchedulerStarted("a", NOW), "node a"),
+        (StoreLost("disk full", NOW), "the store"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_an_event_says_in_a_line_what_it_is_about(event: Event, subject: str) -> None:
+    assert subject_of(event) == subject
 
 
 def test_json_shows_arguments_results_and_tracebacks_only_on_demand() -> None:

@@ -122,15 +122,12 @@ def as_json(event: Event, *, full: bool = False) -> dict[str, Any]:
 
 def subject_of(event: Event) -> str:
     """What it is about, in a line of the log: `run 18c5-17...-1 of job 'refresh'`."""
-    match event:
-        case RunStarted(run) | RunSettled(run):
-            return f"run {run.id} of job {run.job_id!r}"
-        case JobAdded(job) | JobChanged(job) | JobRemoved(job) | JobFired(job):
-            return f"job {job.id!r}"
-        case SchedulerStarted(node) | SchedulerStopped(node):
-            return f"node {node}"
-        case _:
-            return "the store"
+    run, job, node = (getattr(event, name, None) for name in ("run", "job", "node"))
+    if run is not None:
+        return f"run {run.id} of job {run.job_id!r}"
+    if job is not None:
+        return f"job {job.id!r}"
+    return "the store" if node is None else f"node {node}"
 
 
 def _plain(value: Any, *, full: bool) -> Any:
