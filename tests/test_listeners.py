@@ -197,8 +197,25 @@ def test_a_mock_is_a_listener_like_any_other() -> None:
     mock.assert_called_once_with(STARTED)
 
 
-def test_its_thread_ends_when_there_is_nothing_to_tell_and_begins_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listeners, "LINGER", 0.001)
+def test_its_thread_stays_from_start_to_shutdown() -> None:
+    told = Listeners()
+    threads: Queue[threading.Thread] = Queue()
+    told.add(lambda event: threads.put(threading.current_thread()))
+
+    told.stand_by()
+    told.tell(STARTED)
+    first = threads.get(timeout=PATIENCE)
+    assert told.wait_told(PATIENCE) == []
+    told.tell(STARTED)
+    assert threads.get(timeout=PATIENCE) is first
+    told.rest()
+    first.join(PATIENCE)
+
+    assert not first.is_alive()
+    assert not told.called_from()
+
+
+def test_what_is_told_before_the_start_or_after_a_shutdown_has_a_thread_for_that_long() -> None:
     told = Listeners()
     threads: Queue[threading.Thread] = Queue()
     told.add(lambda event: threads.put(threading.current_thread()))
@@ -208,7 +225,20 @@ def test_its_thread_ends_when_there_is_nothing_to_tell_and_begins_again(monkeypa
         thread = threads.get(timeout=PATIENCE)
         thread.join(PATIENCE)
         assert not thread.is_alive()
-    assert not told.called_from()
+
+
+def test_telling_starts_no_thread_while_the_scheduler_runs() -> None:
+    scheduler = BackgroundScheduler()
+    heard = Hanging()
+    scheduler.add_listener(heard, JobAdded)
+    scheduler.start()
+    scheduler.add_listener(print, JobRemoved)
+
+    ready = [line._is_at_work() for line in scheduler._listeners._lines]  # type: ignore[attr-defined]
+    heard.go.set()
+    scheduler.shutdown()
+
+    assert ready == [True, True]
 
 
 def test_a_function_that_returns_a_coroutine_is_told_so(caplog: pytest.LogCaptureFixture) -> None:

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 MAX_WAITING = 10_000
 """How many events may wait for one listener."""
-LINGER = 5.0
-"""Seconds that a listener's thread waits for one more event before it ends; the next one starts another."""
 
 EventLoop = Callable[[], "AbstractEventLoop"]
 """Gives the event loop in which coroutines run. RuntimeError: there is none any more."""
@@ -42,6 +40,7 @@ class Listeners:
         self._event_loop = event_loop
         self._lines: Sequence[Line] = ()
         self._changing = threading.Lock()
+        self._standing_by = False
         self._dropped = 0
         """Of listeners that were removed."""
 
@@ -77,6 +76,8 @@ class Listeners:
             line = InLoop(listener, kinds, self._event_loop)
         with self._changing:
             self._lines = (*self._lines, line)
+            if self._standing_by:
+                line.stand_by()
 
     def remove(self, listener: Listener) -> None:
         with self._changing:
@@ -87,11 +88,26 @@ class Listeners:
             self._dropped += sum(line.dropped for line in removed)
         for line in removed:
             line.forget()
+            line.rest()
 
     def tell(self, event: Event) -> None:
         for line in self._lines:
             if isinstance(event, line.kinds):
                 line.put(event)
+
+    def stand_by(self) -> None:
+        """Have threads ready, so that telling starts none: whoever tells has more urgent things to do."""
+        with self._changing:
+            self._standing_by = True
+            for line in self._lines:
+                line.stand_by()
+
+    def rest(self) -> None:
+        """Let threads end that have nothing to tell."""
+        with self._changing:
+            self._standing_by = False
+            for line in self._lines:
+                line.rest()
 
     def wait_told(self, timeout: float) -> Sequence[Listener]:
         """Wait up to *timeout* seconds until all events have reached their listeners; those that are still busy."""
@@ -104,7 +120,7 @@ class Listeners:
 
 
 class Line:
-    """The events that wait for one listener, and whoever takes them there: at work only while there are some."""
+    """The events that wait for one listener, and whoever takes them there."""
 
     def __init__(self, listener: Listener, kinds: tuple[type, ...]) -> None:
         self.listener = listener
@@ -115,6 +131,8 @@ class Line:
         self._events: deque[Event] = deque()
         self._changed = threading.Condition()
         self._telling = False
+        self._stays = False
+        """Whether somebody is at work also while nothing waits."""
 
     @property
     def waiting(self) -> int:
@@ -128,13 +146,17 @@ class Line:
                     log.warning("listener %r is too slow: %d events were dropped", self.listener, self.dropped)
                 return
             self._events.append(event)
-            if self._is_at_work():
-                self._changed.notify_all()
-                return
-            try:
-                self._begin()
-            except RuntimeError as error:  # no event loop, or no thread at the end of the process: they wait
-                log.debug("listener %r cannot be told for now: %s", self.listener, error)
+            self._changed.notify_all()
+            self._ensure_work()
+
+    def stand_by(self) -> None:
+        """Be ready for events."""
+
+    def rest(self) -> None:
+        """Be ready no more: who is at work leaves when nothing waits."""
+        with self._changed:
+            self._stays = False
+            self._changed.notify_all()
 
     def forget(self) -> None:
         """Tell nothing of what waits."""
@@ -148,17 +170,26 @@ class Line:
             self._changed.wait_for(lambda: not self.waiting or not self._is_at_work(), max(0.0, timeout))
             return not self.waiting
 
-    def _take(self, linger: float) -> Event | None:
-        """The next event; None if there is none for so many seconds, and the work is over."""
+    def _take(self) -> Event | None:
+        """The next event; None if the work is over."""
         with self._changed:
+            self.works_on = threading.get_ident()
             self._telling = False
             self._changed.notify_all()
-            if not self._events and not (linger and self._changed.wait_for(lambda: bool(self._events), linger)):
+            self._changed.wait_for(lambda: self._events or not self._stays)
+            if not self._events:
                 self._leave()
                 return None
             self._telling = True
-            self.works_on = threading.get_ident()
             return self._events.popleft()
+
+    def _ensure_work(self) -> None:
+        if self._is_at_work():
+            return
+        try:
+            self._begin()
+        except RuntimeError as error:  # no event loop, or no thread at the end of the process: they wait
+            log.debug("listener %r cannot be told for now: %s", self.listener, error)
 
     def _leave(self) -> None:
         self.works_on = None
@@ -184,6 +215,11 @@ class OnThread(Line):
         self._call = call
         self._thread: threading.Thread | None = None
 
+    def stand_by(self) -> None:
+        with self._changed:
+            self._stays = True
+            self._ensure_work()
+
     def _is_at_work(self) -> bool:
         return self._thread is not None and self._thread.is_alive()  # to a forked child no thread comes along
 
@@ -196,7 +232,7 @@ class OnThread(Line):
         self._thread = None
 
     def _work(self) -> None:
-        while (event := self._take(LINGER)) is not None:
+        while (event := self._take()) is not None:
             try:
                 _refuse_coroutine(self._call(event))
             except BaseException as error:  # noqa: BLE001  sys.exit() in a listener must not end its thread
@@ -232,7 +268,7 @@ class InLoop(Line):
         import asyncio  # noqa: PLC0415  where there is an event loop it is imported; others need not pay for it
 
         try:
-            while (event := self._take(0)) is not None:
+            while (event := self._take()) is not None:
                 try:
                     await self.listener(event)  # type: ignore[misc]  # it is a coroutine function
                 except BaseException as error:

@@ -178,6 +178,7 @@ class Scheduler:
             for executor in self._executors.values():
                 executor.start(driver.loop.report)
             self._driver, self._process, self._shutting_down = driver, os.getpid(), False
+            self._listeners.stand_by()
             driver.start()
             atexit.register(self._leave)
         log.info("scheduler started as node %s on %s", node, self._store.location)
@@ -754,6 +755,7 @@ class Scheduler:
         self._tell(SchedulerStopped, driver.loop.node)
         for listener in self._listeners.wait_told(LAST_WORDS):
             log.warning("the scheduler stops before listener %r has heard all that happened", listener)
+        self._listeners.rest()
         for close in (*(executor.stop for executor in self._executors.values()), self._store.close):
             try:
                 close()
