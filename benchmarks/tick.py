@@ -19,7 +19,7 @@ from benchmarks import ours, peer
 from benchmarks.tables import Case, Metric, Result, Size, Table
 from benchmarks.work import nothing
 from tickwork import BackgroundScheduler, RunState
-from tickwork.events import Listeners
+from tickwork.listeners import Listeners
 from tickwork.loop import Loop, Timing
 from tickwork.stores import make_store
 from tickwork.stores.base import Store

@@ -31,6 +31,8 @@ TOUCH_NO_STORE = {
     "scheduled_job",
     "add_listener",
     "remove_listener",
+    "around_runs",
+    "on",
 }
 """The verbs that an event loop can call as they are; `scheduled_job` stands where nothing can be awaited."""
 

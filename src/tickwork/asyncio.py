@@ -95,6 +95,7 @@ class Awaitables:
     get_state = _awaitable(Scheduler.get_state)
     set_state = _awaitable(Scheduler.set_state)
     clear_state = _awaitable(Scheduler.clear_state)
+    census = _awaitable(Scheduler.census)
     why = _awaitable(Scheduler.why)
     prune = _awaitable(Scheduler.prune)
 

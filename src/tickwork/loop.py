@@ -16,13 +16,14 @@ from typing import TypeGuard
 
 from tickwork import plan
 from tickwork.errors import RunNotFoundError, StoreError
-from tickwork.events import Event, JobChanged, JobFired, Listeners, RunSettled, RunStarted, StoreLost, StoreRecovered
+from tickwork.events import Event, JobChanged, JobFired, RunSettled, RunStarted, StoreLost, StoreRecovered
 from tickwork.executors.base import Executor
 from tickwork.executors.call import NOWHERE, Call
 from tickwork.executors.injection import Surroundings
 from tickwork.executors.state import state_conflict
 from tickwork.held import HeldCalls
 from tickwork.job import Job
+from tickwork.listeners import Listeners
 from tickwork.plan import Change, Hold, Settlement
 from tickwork.policies import ONCE, exception_names
 from tickwork.pruning import Pruning
@@ -170,7 +171,7 @@ class Loop:
             self.executors[executor].submit(calls)
             if self._listeners:
                 for call in calls:
-                    self._listeners.tell(RunStarted(call.run))
+                    self._listeners.tell(RunStarted(call.run, now))
 
     def withdraw_held_runs(self, now: datetime) -> None:
         """Take runs that were claimed ahead out of the hands of jobs that changed since."""
@@ -248,7 +249,7 @@ class Loop:
             run = settlement.run
             if run.state is RunState.LOST:
                 log.warning("run %s of job %r is lost: %s", run.id, run.job_id, run.reason)
-                self._round.events.append(RunSettled(run))
+                self._round.events.append(RunSettled(run, now))
                 job = jobs.get(run.job_uid)
                 if job is not None and job.pause_after is not None and _failed_for_good(settlement):
                     self._pause_if_it_fails_too_often(job)
@@ -263,9 +264,9 @@ class Loop:
         for executor in self.executors:
             fired = self._fire(executor, now)
             if self._listeners:
-                self._round.events += [JobFired(job, runs) for job, runs, _ in fired]
+                self._round.events += [JobFired(job, runs, now) for job, runs, _ in fired]
                 self._round.events += [
-                    RunSettled(run) for change in fired for run in change.cancelled if run.state.closed
+                    RunSettled(run, now) for change in fired for run in change.cancelled if run.state.closed
                 ]
 
     def claim_waiting_runs(self, now: datetime) -> None:
@@ -316,7 +317,7 @@ class Loop:
         self._foreign = {uid: until for uid, until in self._foreign.items() if until > now}
         if self.outage is not None:
             log.info("the store can be used again")
-            self._listeners.tell(StoreRecovered(self.outage.at))
+            self._listeners.tell(StoreRecovered(self.outage.at, now))
             self.outage, self._failures = None, 0
         room = {executor: self._room(executor) for executor in self.executors}
         more_now = any(room[executor] > 0 for executor in self._more)
@@ -623,7 +624,8 @@ class Loop:
             return
         won = self.store.settle([settlement for _, settlement in ending])
         if self._listeners:
-            self._round.events += [RunSettled(settlement.run) for settlement in won]
+            now = self.clock.now()
+            self._round.events += [RunSettled(settlement.run, now) for settlement in won]
         failing = {
             call.job.id: call.job for call, settlement in ending
             if call.job.pause_after is not None and _failed_for_good(settlement)
@@ -651,7 +653,7 @@ class Loop:
                 )  # fmt: skip
             if call.kept is not None and (log_so_far := call.kept.log_so_far()) is not None:
                 self.store.keep_logs([(run, log_so_far)])
-            self._round.events.append(RunSettled(run))
+            self._round.events.append(RunSettled(run, self.clock.now()))
             self._round.ended.append(call)
 
     def _keep_logs(self, calls: Iterable[tuple[Call, Run]]) -> None:
@@ -671,7 +673,7 @@ class Loop:
             reason = f"it failed {job.pause_after} times in a row, the last time with: {newest[0].reason}"
             log.warning("job %r is paused: %s", job.id, reason)
             for change in self.store.save([plan.pause(current[0], self.clock.now(), reason)]):
-                self._round.events.append(JobChanged(change.job))
+                self._round.events.append(JobChanged(change.job, self.clock.now()))
 
     def _settle_again(self, call: Call, refused: Settlement) -> Settlement | None:
         """What to write instead of an ending that was refused: it was decided on an older version of the run.

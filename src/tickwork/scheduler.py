@@ -32,21 +32,22 @@ from tickwork.errors import (
     did_you_mean,
 )
 from tickwork.events import (
+    Event,
     JobAdded,
     JobChanged,
     JobRemoved,
-    Listener,
-    Listeners,
     RunSettled,
     SchedulerStarted,
     SchedulerStopped,
 )
+from tickwork.executors.around import Around
 from tickwork.executors.base import Executor
 from tickwork.executors.call import MAX_REASON_LENGTH, inside_run, is_async, is_generator, keep_arguments
 from tickwork.executors.injection import Surroundings
 from tickwork.executors.state import JobState
 from tickwork.executors.threads import ThreadExecutor
 from tickwork.job import NO_ARGUMENTS, Job, check_job
+from tickwork.listeners import Listeners
 from tickwork.loop import Loop, Timing
 from tickwork.plan import Change
 from tickwork.policies import ONCE, Overlap, Retry
@@ -56,7 +57,7 @@ from tickwork.retention import Retention
 from tickwork.run import Cancelled, Outcome, Released, Run, RunState, Skipped
 from tickwork.runlog import RunLog
 from tickwork.stores import make_store
-from tickwork.stores.base import Store
+from tickwork.stores.base import Census, Store
 from tickwork.triggers import OPTIONS, CronTrigger, DateTrigger, Trigger, make_trigger
 from tickwork.triggers.base import innermost, zone_of
 from tickwork.triggers.instants import on_this_day, read_instant, say_instant
@@ -67,6 +68,8 @@ MAX_TRIES = 100
 """How often a change is decided anew when other writers were faster."""
 DEFAULT_TIMING = Timing()
 DEFAULT_RETENTION = Retention()
+LAST_WORDS = 1.0
+"""Seconds that a shutdown waits for listeners to hear what happened."""
 PATIENCE = 5.0
 """Seconds that `start` waits for the runs of a shutdown that goes on in the background."""
 JOB_DEFAULTS = (
@@ -75,6 +78,8 @@ JOB_DEFAULTS = (
 )  # fmt: skip
 
 F = TypeVar("F", bound=Function)
+E = TypeVar("E", bound=Event)
+T = TypeVar("T")
 
 log = logging.getLogger("tickwork.scheduler")
 
@@ -102,6 +107,8 @@ class Health:
     """Where the store is."""
     outage: str | None
     """Why nothing fires: the store cannot be used, or ticks fail. None: all is well."""
+    events_dropped: int = 0
+    """How many events some listener of this scheduler will never hear of, as it is too slow."""
 
 
 class Scheduler:
@@ -150,7 +157,7 @@ class Scheduler:
         self._defaults = self._check_defaults(job_defaults or {})
         self._timing = _check_timing(lease, poll)
         self._keep = _check_keep(keep)
-        self._listeners = Listeners()
+        self._listeners = Listeners(self.surroundings.event_loop)
         self._declared: dict[str, Job] = {}
         self._driver: Driver | None = None
         self._process: int | None = None
@@ -178,10 +185,11 @@ class Scheduler:
             for executor in self._executors.values():
                 executor.start(driver.loop.report)
             self._driver, self._process, self._shutting_down = driver, os.getpid(), False
+            self._listeners.stand_by()
             driver.start()
             atexit.register(self._leave)
         log.info("scheduler started as node %s on %s", node, self._store.location)
-        self._listeners.tell(SchedulerStarted(node))
+        self._tell(SchedulerStarted, node)
 
     def shutdown(self, wait: bool = True, *, timeout: timedelta | float | None = None) -> None:
         """Fire nothing more, and hand over to the other nodes what has not begun.
@@ -224,6 +232,7 @@ class Scheduler:
         return Health(
             running=self.running, paused=bool(loop and loop.paused), node=loop.node if loop else None,
             store=self._store.location, outage=driver.trouble() if driver else None,
+            events_dropped=self._listeners.dropped,
         )  # fmt: skip
 
     # jobs
@@ -295,8 +304,7 @@ class Scheduler:
         new = [_anchored(job) for job in jobs]
         self._opened_store().add(new)
         self._ring_for(new)
-        for job in new:
-            self._listeners.tell(JobAdded(job))
+        self._tell(JobAdded, *new)
         return new
 
     def scheduled_job(self, trigger: Trigger | str, **options: Any) -> Callable[[F], F]:
@@ -372,7 +380,7 @@ class Scheduler:
             for cancelled in store.cancel([plan.cancel(run, reason, store.clock.now())]):
                 self._ring()
                 if cancelled.state.closed:
-                    self._listeners.tell(RunSettled(cancelled))
+                    self._tell(RunSettled, cancelled)
                 return cancelled
         raise _too_many_conflicts(f"run {run_id}")
 
@@ -445,6 +453,10 @@ class Scheduler:
         """What the run has logged; of one that goes on, as it was a few seconds ago. Raises RunNotFoundError."""
         return self._opened_store().log(run_id)
 
+    def census(self) -> Census:
+        """How many jobs and open runs there are on all nodes, and since when they wait. Cheap enough for a scrape."""
+        return self._opened_store().census()
+
     def why(self, job_id: str, at: datetime | str, *, say: Say = say_instant) -> Answer:
         """What became of a job at one instant, past or future, or what will: the one answer, and why.
 
@@ -480,12 +492,44 @@ class Scheduler:
 
     # events
 
-    def add_listener(self, listener: Listener, *kinds: type) -> None:
-        """Call *listener* with each event of these classes, or of all; on a thread of its own, in order."""
-        self._listeners.add(listener, *kinds)
+    def add_listener(self, listener: Callable[[E], object], *kinds: type[E]) -> None:
+        """Call *listener* with each event of these classes of `tickwork.events`, or of all, in order.
 
-    def remove_listener(self, listener: Listener) -> None:
+        A function is called on a thread of its own, an `async def` in the event loop that runs the coroutines. One
+        that raises is logged; one that hangs holds up nothing but itself: 10,000 events wait for it, and further ones
+        are dropped and logged. A shutdown waits a second for those that are still busy. Raises InvalidJobError.
+        """
+        self._listeners.add(listener, *kinds)  # type: ignore[arg-type]  # it is told of these kinds alone
+
+    def on(self, *kinds: type[E]) -> Callable[[Callable[[E], T]], Callable[[E], T]]:
+        """Decorate a function to make it a listener; it is unchanged.
+
+        @scheduler.on(RunSettled)
+        async def tell_the_team(event: RunSettled) -> None: ...
+        """
+
+        def listen(listener: Callable[[E], T]) -> Callable[[E], T]:
+            self.add_listener(listener, *kinds)
+            return listener
+
+        return listen
+
+    def remove_listener(self, listener: Callable[..., object]) -> None:
+        """Tell *listener* nothing more, not even what waits for it. Raises InvalidJobError if it was not added."""
         self._listeners.remove(listener)
+
+    def around_runs(self, around: Around) -> Around:
+        """Call *around* with the job and the run before each call of a function by this scheduler.
+
+        What it returns is called after it with the outcome (`tickwork.run.Succeeded`, `Failed`, ...); None: nothing is.
+        Both are called where the function is, on its thread or in its task: what they set there (a span, a context
+        variable) it sees, and its dependencies, too. What they raise is logged, and the run goes on. As a decorator it
+        leaves the function as it is. Raises InvalidJobError.
+        """
+        if not callable(around):
+            raise InvalidJobError(f"around_runs: expected a callable that takes the job and its run, got {around!r}")
+        self.surroundings.around = (*self.surroundings.around, around)
+        return around
 
     # making jobs
 
@@ -638,14 +682,13 @@ class Scheduler:
             try:
                 if new:
                     store.add(new)
-                    for job in new:
-                        self._listeners.tell(JobAdded(job))
+                    self._tell(JobAdded, *new)
             except JobExistsError:  # another worker was faster
                 continue
             if len(store.save(changes) if changes else ()) == len(changes):
                 for change in changes:
                     self._withdraw(change.job, Released())
-                    self._listeners.tell(JobChanged(change.job))
+                    self._tell(JobChanged, change.job)
                 self._ring()
                 ensured = {job.id: job for job in (*stored.values(), *new, *(change.job for change in changes))}
                 return [ensured[job.id] for job in declared]
@@ -665,7 +708,7 @@ class Scheduler:
                 if held is not None:
                     self._withdraw(change.job, held)
                 self._ring()
-                self._listeners.tell(JobChanged(change.job))
+                self._tell(JobChanged, change.job)
                 return change.job
         raise _too_many_conflicts(f"job {job_id!r}")
 
@@ -684,8 +727,14 @@ class Scheduler:
         removed = self._opened_store().remove(job_ids)
         for job in removed:
             self._withdraw(job, Cancelled("its job was removed before it began"))
-            self._listeners.tell(JobRemoved(job))
+            self._tell(JobRemoved, job)
         return removed
+
+    def _tell(self, kind: Callable[[T, datetime], Event], *subjects: T) -> None:
+        if self._listeners:
+            now = self._store.clock.now()
+            for subject in subjects:
+                self._listeners.tell(kind(subject, now))
 
     def _withdraw(self, job: Job, outcome: Outcome) -> None:
         if self._driver is not None:
@@ -755,6 +804,10 @@ class Scheduler:
 
     def _finish(self, driver: Driver) -> None:
         """The last act of the driver's thread."""
+        self._tell(SchedulerStopped, driver.loop.node)
+        for listener in self._listeners.wait_told(LAST_WORDS):
+            log.warning("the scheduler stops before listener %r has heard all that happened", listener)
+        self._listeners.rest()
         for close in (*(executor.stop for executor in self._executors.values()), self._store.close):
             try:
                 close()
@@ -763,7 +816,6 @@ class Scheduler:
         atexit.unregister(self._leave)
         self._process = None
         log.info("scheduler stopped, node %s", driver.loop.node)
-        self._listeners.tell(SchedulerStopped(driver.loop.node))
 
     def _leave(self) -> None:
         """At the end of the process: hand over what has not begun, and wait for nothing else."""

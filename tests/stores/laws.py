@@ -41,7 +41,7 @@ from tickwork.policies import Retry
 from tickwork.retention import FOREVER, Retention
 from tickwork.run import Cancelled, Failed, Lost, Origin, Progress, Released, Run, RunState, Succeeded
 from tickwork.runlog import NO_LOG, LogLine, RunLog
-from tickwork.stores.base import Decide, Outlook, Store
+from tickwork.stores.base import Census, Decide, Outlook, Store
 from tickwork.testing import VirtualClock
 from tickwork.triggers import CronTrigger
 from tickwork.why import Silence
@@ -873,6 +873,29 @@ class StoreLaws:
         (winner,) = [settlement for batch in won for settlement in batch]
         assert store.run(run.id) == winner.run
         assert len(store.runs()) == (2 if winner.attempt else 1)
+
+    # census
+
+    def test_an_empty_store_counts_nothing(self, store: Store) -> None:
+        assert store.census() == Census(NOW, 0, 0, 0, 0, None, None)
+
+    def test_the_census_counts_what_is_alive(self, store: Store) -> None:
+        store.add([
+            job := make_job("now", max_instances=9, next_fire_time=NOW + MINUTE),
+            make_job("paused", next_fire_time=NOW, paused_at=NOW),
+            make_job("ended", next_fire_time=None),
+            removed := make_job("removed", next_fire_time=NOW),
+        ])  # fmt: skip
+        store.save([
+            next_version(
+                job, make_run(job, NOW + SECOND), make_run(job, NOW + 2 * SECOND), held_run(job, NOW),
+                make_run(job, NOW - MINUTE, state=RunState.SKIPPED, ended_at=NOW),
+            ),
+            next_version(removed, held_run(removed, NOW), make_run(removed, NOW - HOUR)),
+        ])  # fmt: skip
+        store.remove(["removed"])
+
+        assert store.census() == Census(NOW, 3, 1, 2, 2, NOW + MINUTE, NOW + SECOND)
 
     # outlook
 

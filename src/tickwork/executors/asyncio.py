@@ -15,8 +15,9 @@ from contextlib import suppress
 from types import coroutine
 
 from tickwork.checks import check_whole
+from tickwork.executors.around import enter, invoke_surrounded, leave
 from tickwork.executors.base import Report
-from tickwork.executors.call import Call, begin, failure, given, invoke, is_async, success, uses_state, wants_of
+from tickwork.executors.call import Call, begin, failure, given, is_async, success, uses_state, wants_of
 from tickwork.run import Lost, Outcome
 
 MAX_TASKS = 100_000
@@ -120,7 +121,10 @@ class AsyncIOExecutor:
         outcome: Outcome = Lost("its task was cancelled before it began")
         try:
             await _stand_by()
-            outcome = await (invoke_async(call) if is_async(call.func) else asyncio.to_thread(invoke, call))
+            if is_async(call.func):
+                outcome = await invoke_surrounded_async(call)
+            else:
+                outcome = await asyncio.to_thread(invoke_surrounded, call)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if call.started_at is not None:
@@ -135,6 +139,19 @@ class AsyncIOExecutor:
 def _stand_by() -> Generator[None]:
     """Hand over once, and go on as a task."""
     yield
+
+
+async def invoke_surrounded_async(call: Call) -> Outcome:
+    """`invoke_async`, within what is put around it."""
+    if not call.surroundings.around or call.asked is not None:
+        return await invoke_async(call)
+    left = enter(call)
+    outcome: Outcome = Lost("its task was cancelled before it ended")
+    try:
+        outcome = await invoke_async(call)
+    finally:
+        leave(left, call, outcome)
+    return outcome
 
 
 async def invoke_async(call: Call) -> Outcome:

@@ -21,6 +21,7 @@ from tickwork.signatures import described, signature, split
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
+    from tickwork.executors.around import Around
     from tickwork.executors.call import RunContext
 
 INTEGRATIONS = {
@@ -33,7 +34,7 @@ INTEGRATIONS = {
 class Surroundings:
     """What the runs of one scheduler can reach in this process; whoever starts the scheduler says what there is."""
 
-    __slots__ = ("app", "event_loop", "log_level", "records", "state")
+    __slots__ = ("app", "around", "event_loop", "log_level", "records", "state")
 
     def __init__(
         self, event_loop: Callable[[], AbstractEventLoop] | None = None, *, log_level: int | None = logging.INFO,
@@ -49,6 +50,8 @@ class Surroundings:
         """From which level on what a run logs is kept with it. None: nothing is."""
         self.records = records
         """What runs read and write of their own in the store. None: there is no store."""
+        self.around: tuple[Around, ...] = ()
+        """What is put around each call, the outermost first."""
 
 
 class Injector(Protocol):

@@ -46,6 +46,22 @@ class Outlook(NamedTuple):
     """The end of a lease."""
 
 
+class Census(NamedTuple):
+    """How many jobs and open runs a store has, and since when they wait."""
+
+    at: datetime
+    """When they were counted."""
+    jobs: int
+    paused: int
+    """How many of the jobs do not fire until they are resumed."""
+    pending: int
+    running: int
+    fire_at: datetime | None
+    """The earliest fire time of a job that is not paused: in the past if no node fires it."""
+    claim_at: datetime | None
+    """When the run that has waited for longest could have begun."""
+
+
 class Pruned(NamedTuple):
     """What a step of pruning has done."""
 
@@ -183,6 +199,10 @@ class Store(Protocol):
         ...
 
     # what people read
+
+    def census(self) -> Census:
+        """How many there are of what is alive; it does not read what is closed."""
+        ...
 
     def run(self, run_id: str) -> Run:
         """The run, or RunNotFoundError."""

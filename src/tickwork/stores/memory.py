@@ -20,7 +20,7 @@ from tickwork.plan import Change, Hold, Settlement
 from tickwork.retention import Retention
 from tickwork.run import Origin, Run, RunKey, RunState
 from tickwork.runlog import NO_LOG, RunLog
-from tickwork.stores.base import Claim, Decide, Outlook, Pruned
+from tickwork.stores.base import Census, Claim, Decide, Outlook, Pruned
 from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Evidence, Silence, end_of, of_its_time, rows_at
 
 Key: TypeAlias = tuple[int, datetime, bool, int]
@@ -208,6 +208,18 @@ class MemoryStore:
                 self._pending.forget_until(after),
                 self._leases.next_after(after),
             )
+
+    def census(self) -> Census:
+        with self._lock:
+            jobs = self._jobs.values()
+            runs = [run for active in self._active.values() for run in active.values()]
+            pending = [run.available_at for run in runs if run.state is RunState.PENDING]
+            fire_times = [job.next_fire_time for job in jobs if job.next_fire_time is not None and not job.paused]
+            return Census(
+                at=self.clock.now(), jobs=len(jobs), paused=sum(job.paused for job in jobs),
+                pending=len(pending), running=len(runs) - len(pending),
+                fire_at=min(fire_times, default=None), claim_at=min(pending, default=None),
+            )  # fmt: skip
 
     def run(self, run_id: str) -> Run:
         key = _read_key(run_id)

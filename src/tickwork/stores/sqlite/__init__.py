@@ -33,7 +33,7 @@ from tickwork.plan import Change, Hold, Settlement
 from tickwork.retention import Retention
 from tickwork.run import Run, RunKey, RunState
 from tickwork.runlog import NO_LOG, RunLog
-from tickwork.stores.base import Claim, Decide, Outlook, Pruned
+from tickwork.stores.base import Census, Claim, Decide, Outlook, Pruned
 from tickwork.stores.sqlite import statements as sql
 from tickwork.stores.sqlite.doorbell import Doorbell
 from tickwork.stores.sqlite.file import DatabaseFile
@@ -266,6 +266,13 @@ class SQLiteStore:
         return Outlook(read_instant(fire_at), read_instant(claim_at), read_instant(lapse_at))
 
     # what people read
+
+    def census(self) -> Census:
+        with self._reading() as connection:
+            jobs, paused, fire_at = connection.execute(sql.CENSUS_OF_JOBS).fetchone()
+            pending, running, claim_at = connection.execute(sql.CENSUS_OF_RUNS).fetchone()
+        now = self.clock.now()
+        return Census(now, jobs, paused, pending, running, read_instant(fire_at), read_instant(claim_at))
 
     def run(self, run_id: str) -> Run:
         key = run_key(RunKey.parse(run_id))

@@ -173,6 +173,17 @@ select min(lease_until) from tickwork_runs
 where state in ('pending', 'running') and state = 'running' and lease_until > ?
 """
 
+# what there is, as people read it
+
+CENSUS_OF_JOBS = """
+select count(*), count(paused_at), min(next_fire_time) filter (where paused_at is null) from tickwork_jobs
+"""
+CENSUS_OF_RUNS = """
+select count(*) filter (where state = 'pending'), count(*) filter (where state = 'running'),
+    min(available_at) filter (where state = 'pending')
+from tickwork_runs where state in ('pending', 'running')
+"""
+
 # the ledger, as people read it
 
 SELECT_RUN = f"select {RUN} from tickwork_runs where job_uid = ? and fire_time = ? and origin = ? and attempt = ?"
