@@ -658,6 +658,9 @@ class Loop:
                 return self._failed_by_its_state(call, current, refused)
             as_ours = refused.run._replace(version=current.version + 1, cancel_reason=current.cancel_reason)
             return refused._replace(run=as_ours)
+        if (settled := _settled(call)) is not None:  # by a thread that its cancelled call has left behind
+            self._round.events.append(RunSettled(settled))
+            return None
         written = current is not None and current.version == refused.run.version and current.state is refused.run.state
         if not written:
             log.warning(
