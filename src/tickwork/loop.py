@@ -219,8 +219,8 @@ class Loop:
         progressed = {*self._progressed}  # what is told from here on is for the next time
         self._progressed -= progressed
         calls = (self._calls if time_to_renew else progressed & self._calls).difference(self._round.ended)
-        if calls:
-            asked = {call.run.id: call for call in calls if _settled(call) is None}
+        asked = {call.run.id: call for call in calls if _settled(call) is None}
+        if asked:
             held = [_as_it_stands(call) for call in asked.values()]
             renewed = self.store.renew(held, self.clock.now() + self.timing.lease)
             self._round.renewed = [(asked.pop(run.id), run) for run in renewed]
