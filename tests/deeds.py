@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -92,6 +93,18 @@ def hold_until_cancelled(stage: str, run: RunContext) -> str:
 def tell(well: str, ill: str, run: RunContext) -> None:
     run.log.info(well)
     run.log.warning(ill)
+
+
+def tell_and_keep(text: str, run: RunContext) -> None:
+    run.log.info(text)
+    logging.getLogger("tests.deeds").warning(text)
+    run.state["said"] = text
+
+
+async def tell_and_keep_async(text: str, run: RunContext) -> None:
+    run.log.info(text)
+    await asyncio.to_thread(logging.getLogger("tests.deeds").warning, text)
+    run.state["said"] = text
 
 
 def count(run: RunContext) -> None:

@@ -26,6 +26,7 @@ from tickwork.executors.call import Call, RunContext, kept_of, success
 from tickwork.executors.call import begin as begin_call
 from tickwork.job import Job
 from tickwork.jobstate import Entry, StoredState
+from tickwork.plan import Settlement
 from tickwork.policies import ONCE, Overlap, Retry
 from tickwork.run import Cancelled, Ending, Failed, Lost, Origin, Progress, Released, Run, RunState, Skipped, Succeeded
 from tickwork.stores.base import Store
@@ -1670,3 +1671,28 @@ def test_the_end_of_a_settled_call_waits_for_a_store_that_is_down(database: SQLi
 
     assert told(database, call.run) == ["inside", "the last words"]
     assert len(node.record.of(RunSettled)) == 1
+
+
+def test_a_run_that_is_settled_while_its_call_is_written_off_has_succeeded(
+    database: SQLiteStore, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A coroutine was cancelled that waits for a thread, and the thread commits all the same."""
+    node = Node(database)
+    call = begun(node, clock)
+    real_settle, written_off = database.settle, threading.Event()
+
+    def settle(settlements: Sequence[Settlement]) -> Sequence[Settlement]:
+        if settlements and not written_off.is_set():
+            written_off.set()
+            (succeeded,) = real_settle([plan.settle(database.run(call.run.id), ONCE, Succeeded(), clock.now())])
+            kept_of(call).settled = succeeded.run
+        return real_settle(settlements)
+
+    database.settle = settle  # type: ignore[method-assign]
+    node.executor.end(Lost("its task was cancelled"))
+    advance(clock, SECOND, node)
+
+    assert written_off.is_set()
+    assert [run.state for run in database.runs()] == [RunState.SUCCEEDED]
+    assert [event.run for event in node.record.of(RunSettled)] == database.runs()
+    assert "taken over" not in caplog.text

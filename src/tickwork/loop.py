@@ -222,8 +222,8 @@ class Loop:
         progressed = {*self._progressed}  # what is told from here on is for the next time
         self._progressed -= progressed
         calls = (self._calls if time_to_renew else progressed & self._calls).difference(self._round.ended)
-        if calls:
-            asked = {call.run.id: call for call in calls if _settled(call) is None}
+        asked = {call.run.id: call for call in calls if _settled(call) is None}
+        if asked:
             held = [_as_it_stands(call) for call in asked.values()]
             renewed = self.store.renew(held, self.clock.now() + self.timing.lease)
             self._round.renewed = [(asked.pop(run.id), run) for run in renewed]
@@ -687,6 +687,9 @@ class Loop:
                 return self._failed_by_its_state(call, current, refused)
             as_ours = refused.run._replace(version=current.version + 1, cancel_reason=current.cancel_reason)
             return refused._replace(run=as_ours)
+        if (settled := _settled(call)) is not None:  # by a thread that its cancelled call has left behind
+            self._round.events.append(RunSettled(settled))
+            return None
         written = current is not None and current.version == refused.run.version and current.state is refused.run.state
         if not written:
             log.warning(

@@ -24,7 +24,9 @@ from tickwork.executors.base import Executor
 from tickwork.executors.call import Call
 from tickwork.executors.injection import Surroundings
 from tickwork.job import Job
+from tickwork.jobstate import StateChange
 from tickwork.run import Failed, Outcome, Run, Succeeded
+from tickwork.stores.memory import MemoryStore
 
 
 class Reports:
@@ -177,6 +179,22 @@ class ExecutorLaws:
         assert left == [Succeeded([])]
         assert f"run {call.run.id} of job 'job' goes on without" in caplog.text
         assert f"run {call.run.id} of job 'job' has ended, and" in caplog.text
+
+    @pytest.mark.parametrize("deed", [deeds.tell_and_keep, deeds.tell_and_keep_async])
+    def test_what_a_call_logs_and_makes_of_its_state_is_kept_with_it(
+        self, started: Executor, reports: Reports, deed: Callable[..., Any]
+    ) -> None:
+        calls = [make_call(deed, f"call {number}", number=number) for number in range(2)]
+        for call in calls:
+            call.surroundings = Surroundings(records=MemoryStore())
+
+        started.submit(calls)
+
+        assert {reports.next()[1] for _ in calls} == {Succeeded()}
+        for number, call in enumerate(calls):
+            log, change = call.kept.log_so_far(), call.kept.change
+            assert [line.text for line in log.lines] == 2 * [f"call {number}"]
+            assert change == StateChange(call.job.uid, {"said": 0}, {"said": f"call {number}"})
 
     def test_calls_run_side_by_side_as_far_as_there_is_room(
         self, started: Executor, reports: Reports, make_stage: Callable[[], Stage]

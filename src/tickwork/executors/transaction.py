@@ -34,10 +34,11 @@ def transaction(call: Call, kept: Kept, records: Records) -> Iterator[Any]:
     refuse_in_event_loop("run.transaction()", "await asyncio.to_thread(work, run), and use it in that function")
     if kept.settled is not None:
         raise RunClosedError("run.transaction(): expected one in a run, got a second: the first has settled it")
-    state, began = kept.state_of(records, call.run), time.monotonic()
+    state, began = kept.state_of(records, call.run), None
     state.in_transaction = True
     try:
         with records.lend() as connection:
+            began = time.monotonic()
             yield connection
             change = state.change()
             kept.settled = _settle(call, kept, records, change)  # before the commit, after which others may see it
@@ -46,7 +47,7 @@ def transaction(call: Call, kept: Kept, records: Records) -> Iterator[Any]:
         raise
     finally:
         state.in_transaction = False
-        if (held := time.monotonic() - began) > LONG:
+        if began is not None and (held := time.monotonic() - began) > LONG:
             log.warning("run %s of job %r held its transaction for %.1f s: others had to wait, the scheduler too",
                         call.run.id, call.job.id, held)  # fmt: skip
     state.close(change)
