@@ -165,6 +165,31 @@ def test_runs_can_be_chosen_by_job_state_and_number(ledger, tickwork):
     assert states("--state", "lost") == []
 
 
+def test_nodes_are_listed_with_what_became_of_them(ledger, tickwork):
+    (node,) = json.loads(tickwork("nodes", ledger, "--json").out)
+
+    listed = tickwork("nodes", ledger).out.splitlines()
+
+    assert node["state"] == "stopped"
+    assert node["stopped_at"] == node["seen_at"] == "2026-01-01T00:00:05+00:00"
+    assert listed[0].split() == [
+        "NODE",
+        "STATE",
+        "HOST",
+        "PID",
+        "VERSION",
+        "STARTED",
+        "LAST",
+        "HEARD",
+        "OF",
+        "RUNS",
+        "LATE",
+    ]
+    assert listed[1].startswith(f"{node['id']}  stopped")
+    assert "2026-01-01 09:00:05 +09:00" in listed[1]
+    assert tickwork("nodes", ledger, "--alive", "--json").out == "[]\n"
+
+
 def test_times_are_in_utc_when_asked(ledger, tickwork):
     assert "2026-01-01 00:00:06 +00:00" in tickwork("jobs", ledger, "--utc").out
     assert "2026-01-01 00:00:04.500 +00:00" in tickwork("runs", ledger, "--utc").out
@@ -172,13 +197,15 @@ def test_times_are_in_utc_when_asked(ledger, tickwork):
 
 def test_json_has_the_words_of_the_http_api(ledger, tickwork):
     """One word per idea: a program that reads the one can read the other."""
-    from tickwork.fastapi.models import JobView, RunView
+    from tickwork.fastapi.models import JobView, NodeView, RunView
 
     (job, *_) = json.loads(tickwork("jobs", ledger, "--json").out)
     (run, *_) = json.loads(tickwork("runs", ledger, "--json", "--state", "failed").out)
+    (node,) = json.loads(tickwork("nodes", ledger, "--json").out)
 
     assert job.keys() == JobView.model_fields.keys() - {"last_run"}
     assert run.keys() == RunView.model_fields.keys() - {"has_error"}
+    assert node.keys() == NodeView.model_fields.keys()
     assert job["next_fire_time"] == "2026-01-01T00:00:06+00:00"
     assert run["reason"] == "ValueError: no ?[31mway"
     assert run["error"].startswith("Traceback")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
 import secrets
+import socket
 import subprocess
 import sys
 import threading
@@ -17,6 +19,7 @@ import pytest
 from tests import deeds
 from tests.deeds import PATIENCE, Ledger, Stage
 
+import tickwork
 from tickwork import BackgroundScheduler, BlockingScheduler, CronTrigger, DateTrigger, IntervalTrigger, Retry
 from tickwork.errors import (
     FunctionReferenceError,
@@ -32,6 +35,7 @@ from tickwork.errors import (
 )
 from tickwork.events import JobAdded, JobChanged, JobRemoved, SchedulerStarted, SchedulerStopped
 from tickwork.executors.threads import ThreadExecutor
+from tickwork.node import NodeState
 from tickwork.policies import Overlap
 from tickwork.run import RunState
 from tickwork.stores.memory import MemoryStore
@@ -601,6 +605,33 @@ def test_a_one_off_is_declared_once_and_runs_once(make_scheduler: MakeScheduler,
 
 
 # starting and stopping
+
+
+def test_nodes_are_seen_from_start_to_shutdown(make_scheduler: MakeScheduler) -> None:
+    first, second = make_scheduler(), make_scheduler()
+    first.start()
+    second.start(paused=True)
+
+    both = {node.id: node for node in first.nodes(alive=True)}
+    second.shutdown()
+    (left,) = first.nodes(alive=True)
+    known = {node.id: node.state for node in first.nodes()}
+
+    assert both.keys() == {first.health().node, *known.keys() - {left.id}}
+    assert left.id == first.health().node
+    assert {*known.values()} == {NodeState.ALIVE, NodeState.STOPPED}
+    assert (left.host, left.pid, left.version) == (socket.gethostname(), os.getpid(), tickwork.__version__)
+
+
+def test_a_start_that_is_refused_leaves_no_node_alive(make_scheduler: MakeScheduler) -> None:
+    scheduler = make_scheduler()
+    scheduler.add_job(deeds.nothing, "interval", hours=1, id="job")
+    scheduler._declared["job"] = scheduler._declared["job"]._replace(trigger=object())
+
+    with pytest.raises(AttributeError):
+        scheduler.start()
+
+    assert scheduler.nodes(alive=True) == []
 
 
 def test_a_scheduler_can_be_started_again(make_scheduler: MakeScheduler) -> None:

@@ -38,11 +38,13 @@ from tickwork.errors import (
 )
 from tickwork.executors.call import RunContext, current_run
 from tickwork.job import Job
+from tickwork.node import Node, NodeState
 from tickwork.policies import Overlap, Retry
 from tickwork.retention import Retention
 from tickwork.run import Progress, Run, RunState
 from tickwork.scheduler import BackgroundScheduler, BlockingScheduler
 from tickwork.triggers import AllOf, AnyOf, CalendarIntervalTrigger, CronTrigger, DateTrigger, IntervalTrigger, Trigger
+from tickwork.version import __version__ as __version__
 from tickwork.why import Answer, Verdict
 
 if TYPE_CHECKING:
@@ -68,6 +70,8 @@ __all__ = [
     "JobError",
     "JobExistsError",
     "JobNotFoundError",
+    "Node",
+    "NodeState",
     "Overlap",
     "Progress",
     "Retention",
@@ -92,8 +96,6 @@ __all__ = [
     "Verdict",
     "current_run",
 ]
-
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

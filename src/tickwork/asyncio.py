@@ -92,6 +92,7 @@ class Awaitables:
     get_runs = _awaitable(Scheduler.get_runs)
     get_run = _awaitable(Scheduler.get_run)
     why = _awaitable(Scheduler.why)
+    nodes = _awaitable(Scheduler.nodes)
     prune = _awaitable(Scheduler.prune)
 
 

@@ -22,6 +22,8 @@ from tickwork.executors.call import NOWHERE, Call
 from tickwork.executors.injection import Surroundings
 from tickwork.held import HeldCalls
 from tickwork.job import Job
+from tickwork.lateness import Lateness
+from tickwork.node import Node
 from tickwork.plan import Change, Hold, Settlement
 from tickwork.policies import ONCE
 from tickwork.pruning import Pruning
@@ -73,6 +75,10 @@ class Round:
     renewed: list[tuple[Call, Run]] = field(default_factory=list)
     renew_at: datetime | None = None
     """When leases are to be renewed next. None: they were not, in this round."""
+    beat: Node | None = None
+    """This node, as the store was told of it. None: it was not."""
+    living: Sequence[Node] = ()
+    """The nodes that were alive at the beat."""
 
 
 class Loop:
@@ -80,15 +86,18 @@ class Loop:
 
     def __init__(
         self, store: Store, executors: Mapping[str, Executor], *,
-        node: str, timing: Timing, listeners: Listeners, wake: Callable[[], None],
+        node: Node, timing: Timing, listeners: Listeners, wake: Callable[[], None],
         keep: Retention = FOREVER, surroundings: Surroundings = NOWHERE,
     ) -> None:  # fmt: skip
         self.store = store
         self.clock = store.clock
         self.executors = executors
-        self.node = node
+        self.node = node.id
         self.timing = timing
         self.paused = False
+        self.living: Sequence[Node] = (node,)
+        """The nodes that were alive at this one's last beat."""
+        self.lateness = Lateness(node.started_at)
         self.outage: StoreLost | None = None
         self.finished = False
         self._listeners = listeners
@@ -112,10 +121,12 @@ class Loop:
         self._stop_at: datetime | None = None
         self._stopping = False
         self._cancelled = False
-        now = self.clock.now()
+        self._told = node
+        """This node, as the store was told of it last."""
+        now = self._beat_at = self.clock.now()
         self._ticked_at = self._look_at = self._rest_until = self._reap_at = self._spare_until = self._deferred_to = now
         self._renew_at = now + timing.lease / 3
-        self._pruning = Pruning(store, keep, node=node, every=timing.prune, now=now)
+        self._pruning = Pruning(store, keep, node=node.id, every=timing.prune, now=now)
 
     def tick(self) -> datetime:
         """Do everything that is due now; return when to look again."""
@@ -148,6 +159,7 @@ class Loop:
                 self.reap_lost_runs,
                 self.fire_due_jobs,
                 self.claim_waiting_runs,
+                self.beat,
             ):
                 step(now)
                 self.start_due_runs(self.clock.now())
@@ -163,6 +175,8 @@ class Loop:
             calls = [call for call in due if self._still_holds(call, now)]
             for call in calls:
                 call.submitted_at = now
+            if calls:
+                self.lateness.note(now - calls[0].run.available_at, now)
             self._timed.update(call for call in calls if call.job.timeout is not None)
             self.executors[executor].submit(calls)
             if self._listeners:
@@ -275,12 +289,25 @@ class Loop:
                 if len(claims) == limit:
                     self._more.add(executor)
 
+    def beat(self, now: datetime) -> None:
+        """Tell the store, a third of a lease at a time, that this node is alive and how it does; see who else is."""
+        if now >= self._beat_at:
+            runs, lateness = len(self._calls) - len(self._round.ended), self.lateness.worst(now)
+            self._round.beat = self._told.beat(
+                now, self.timing.lease, paused=self.paused, runs=runs, lateness=lateness
+            )  # fmt: skip
+            self.store.beat(self._round.beat)
+            self._round.living = self.store.nodes(alive=True)
+
     def keep_what_was_written(self) -> None:
         """The round's commit is done: let go of what has ended, and hold what was taken until its time."""
         done = self._round
         for call, run in done.renewed:
             call.run = run
         self._renew_at = done.renew_at or self._renew_at
+        if done.beat is not None:
+            self._told, self.living = done.beat, done.living
+            self._beat_at = done.beat.seen_at + self.timing.lease / 3
         for _ in range(done.settled):
             self._reports.popleft()
         self._calls.difference_update(done.ended)
@@ -344,6 +371,13 @@ class Loop:
     def next_tick(self) -> datetime:
         """When the next run starts, or the next round or step of pruning is due, whichever is first."""
         return min(self._next_work(), self._pruning.look_at)
+
+    def sign_off(self) -> None:
+        """Tell the store that this node stops. If it cannot be told, the node is seen as dead after its lease."""
+        try:
+            self.store.beat(self._told.stopped(self.clock.now()))
+        except StoreError as error:
+            log.warning("the store was not told that this node stops: %s", error)
 
     # called from any thread
 
@@ -418,7 +452,8 @@ class Loop:
         """When the store will have something for us, if no news comes before."""
         with_room = [executor for executor, left in room.items() if left > 0]
         outlook = self.store.outlook(with_room, after=now, fire_after=now + self.timing.ahead)
-        wishes = [self._reap_at, self._deferred_to, *self._aside.values(), *self._foreign.values()]
+        latest_beat = self._beat_at + min(self.timing.poll, self.timing.lease / 3)  # nearly always a poll is before it
+        wishes = [self._reap_at, self._deferred_to, latest_beat, *self._aside.values(), *self._foreign.values()]
         if outlook.fire_at is not None:
             wishes.append(outlook.fire_at - self.timing.ahead)
         if outlook.claim_at is not None:
@@ -436,7 +471,7 @@ class Loop:
         passed = now - self._ticked_at
         if passed < timedelta(0):
             log.warning("the clock was set back by %s: what has fired waits until it is there again", -passed)
-            self._look_at = self._rest_until = self._reap_at = self._spare_until = self._renew_at = now
+            self._look_at = self._rest_until = self._reap_at = self._spare_until = self._renew_at = self._beat_at = now
         elif passed > self.timing.poll + self.timing.lease / 2:
             # This machine slept, or its clock was set forward: its other nodes must come to renew what is theirs.
             self._spare_until = max(self._spare_until, now + 2 * self.timing.poll)

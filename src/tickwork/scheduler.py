@@ -47,6 +47,7 @@ from tickwork.executors.injection import Surroundings
 from tickwork.executors.threads import ThreadExecutor
 from tickwork.job import NO_ARGUMENTS, Job, check_job
 from tickwork.loop import Loop, Timing
+from tickwork.node import Node, new_node
 from tickwork.plan import Change
 from tickwork.policies import ONCE, Overlap, Retry
 from tickwork.pruning import JOBS, ROWS
@@ -58,6 +59,7 @@ from tickwork.stores.base import Store
 from tickwork.triggers import OPTIONS, CronTrigger, DateTrigger, Trigger, make_trigger
 from tickwork.triggers.base import innermost, zone_of
 from tickwork.triggers.instants import on_this_day, read_instant, say_instant
+from tickwork.version import __version__
 from tickwork.why import Answer, Say, explain
 
 MILLISECONDS_BEFORE_2020 = 1_577_836_800_000
@@ -161,11 +163,12 @@ class Scheduler:
             self._check_startable()
             self._store.open(self._ring)
             try:
+                node = self._new_node()
                 self._ensure_declared()
+                self._store.beat(node)
             except BaseException:
                 self._store.close()
                 raise
-            node = secrets.token_hex(8)
             driver = self._make_driver(lambda wake: self._make_loop(node, wake), lambda: self._finish(driver))
             driver.loop.paused = paused
             for executor in self._executors.values():
@@ -173,8 +176,8 @@ class Scheduler:
             self._driver, self._process, self._shutting_down = driver, os.getpid(), False
             driver.start()
             atexit.register(self._leave)
-        log.info("scheduler started as node %s on %s", node, self._store.location)
-        self._listeners.tell(SchedulerStarted(node))
+        log.info("scheduler started as node %s on %s", node.id, self._store.location)
+        self._listeners.tell(SchedulerStarted(node.id))
 
     def shutdown(self, wait: bool = True, *, timeout: timedelta | float | None = None) -> None:
         """Fire nothing more, and hand over to the other nodes what has not begun.
@@ -437,6 +440,14 @@ class Scheduler:
             total += deleted
         return total
 
+    def nodes(self, *, alive: bool = False) -> Sequence[Node]:
+        """The nodes on this store that are known, or only those *alive*; the last heard of first.
+
+        Each as it was last heard of: a third of a lease ago if all is well. One that was killed is taken for alive
+        until its lease is over.
+        """
+        return self._opened_store().nodes(alive=alive)
+
     # events
 
     def add_listener(self, listener: Listener, *kinds: type) -> None:
@@ -649,7 +660,10 @@ class Scheduler:
     def _make_driver(self, make_loop: Callable[[Callable[[], None]], Loop], finished: Callable[[], None]) -> Driver:
         return Driver(make_loop, finished)
 
-    def _make_loop(self, node: str, wake: Callable[[], None]) -> Loop:
+    def _new_node(self) -> Node:
+        return new_node(secrets.token_hex(8), self._store.clock.now(), self._timing.lease, version=__version__)
+
+    def _make_loop(self, node: Node, wake: Callable[[], None]) -> Loop:
         return Loop(
             self._store,
             self._executors,
@@ -703,7 +717,11 @@ class Scheduler:
 
     def _finish(self, driver: Driver) -> None:
         """The last act of the driver's thread."""
-        for close in (*(executor.stop for executor in self._executors.values()), self._store.close):
+        for close in (
+            driver.loop.sign_off,
+            *(executor.stop for executor in self._executors.values()),
+            self._store.close,
+        ):
             try:
                 close()
             except Exception:

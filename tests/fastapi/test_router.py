@@ -6,6 +6,7 @@ The virtual clock drives the production loop and stores; the last tests use a re
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -19,7 +20,7 @@ import pytest
 from fastapi import Body, Depends, FastAPI, HTTPException, Request
 from tests.fastapi.client import JSON, Client, anyone, make_app
 
-from tickwork import AsyncIOScheduler, ConflictError, RunContext, StoreUnavailableError, TriggerError
+from tickwork import AsyncIOScheduler, ConflictError, RunContext, StoreUnavailableError, TriggerError, __version__
 from tickwork.events import RunSettled
 from tickwork.fastapi import UnprotectedRoutesError, create_router, lifespan
 from tickwork.scheduler import Scheduler
@@ -181,6 +182,20 @@ def test_the_overview_holds_what_the_dashboard_shows(scheduler: ManualScheduler,
     narrowed = client.get("/overview?state=failed&limit=1&job_id=fail").json()
     assert [run["state"] for run in narrowed["runs"]] == ["failed"]
     assert narrowed["jobs"] == overview["jobs"]
+
+
+def test_nodes_are_told_with_what_became_of_them(scheduler: ManualScheduler, client: Client) -> None:
+    first = scheduler.health().node
+    scheduler.advance(timedelta(seconds=1))
+    scheduler.shutdown()
+    scheduler.start()
+
+    known, alive = client.get("/nodes").json(), client.get("/nodes?alive=true").json()
+
+    assert [(node["id"], node["state"]) for node in known] == [(scheduler.health().node, "alive"), (first, "stopped")]
+    assert alive == known[:1] == client.get("/overview").json()["nodes"]
+    assert known[1]["stopped_at"] == "2026-03-01T00:00:01Z"
+    assert (known[0]["pid"], known[0]["version"]) == (os.getpid(), __version__)
 
 
 def test_why_answers_for_any_instant(scheduler: ManualScheduler, client: Client) -> None:
@@ -473,7 +488,7 @@ def test_dependencies_guard_every_route(scheduler: ManualScheduler) -> None:
     client = Client(app)
     urls = [
         *(("GET", f"/tickwork{path}") for path in (
-            "", "/", "/dashboard.css", "/dashboard.js", "/overview", "/health",
+            "", "/", "/dashboard.css", "/dashboard.js", "/overview", "/health", "/nodes",
             "/jobs", "/jobs/refresh", "/jobs/refresh/why?at=2026-03-01", "/runs", "/runs/x",
         )),
         *(("POST", f"/tickwork/jobs/refresh/{verb}") for verb in ("pause", "resume", "run")),
@@ -632,7 +647,7 @@ def test_the_documentation_of_the_api_is_complete(scheduler: ManualScheduler) ->
 
     assert set(paths) == {
         "/jobs", "/jobs/{job_id}", "/jobs/{job_id}/pause", "/jobs/{job_id}/resume", "/jobs/{job_id}/run",
-        "/jobs/{job_id}/why", "/runs", "/runs/{run_id}", "/runs/{run_id}/cancel", "/health", "/overview",
+        "/jobs/{job_id}/why", "/runs", "/runs/{run_id}", "/runs/{run_id}/cancel", "/nodes", "/health", "/overview",
     }  # fmt: skip
     body = paths["/jobs/{job_id}/pause"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert body["properties"].keys() == {"reason"}

@@ -6,6 +6,7 @@ use it), and with one fixture, `make_store`: a function that makes another handl
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -24,13 +25,17 @@ from tests.samples import (
     jobs,
     make_hold,
     make_job,
+    make_node,
     make_run,
+    new_uid,
     next_version,
+    nodes,
     runs_of,
 )
 
 from tickwork.errors import JobExistsError, JobNotFoundError, RunNotFoundError
 from tickwork.job import Job
+from tickwork.node import Node
 from tickwork.plan import Change, Hold, Settlement, cancel, settle
 from tickwork.policies import Retry
 from tickwork.retention import FOREVER, Retention
@@ -1264,6 +1269,95 @@ class StoreLaws:
         assert len(keys) == len(set(keys))
         first_attempts = [run for run in rows if run.attempt == 1]
         assert sum(job.version - 1 for job in store.jobs()) == len(first_attempts) == 48
+
+    # nodes
+
+    @many_examples
+    @given(node=nodes)
+    def test_every_field_of_a_node_survives(self, store: Store, node: Node) -> None:
+        node = node._replace(id=f"{new_uid()}")
+        store.beat(node)
+
+        assert node.read_at(NOW) in store.nodes(limit=PLENTY)
+
+    def test_a_beat_moves_a_node_on_and_does_not_make_another(self, store: Store, clock: VirtualClock) -> None:
+        store.beat(node := make_node())
+        clock.advance(3 * SECOND)
+        store.beat(later := node.beat(clock.now(), 10 * SECOND, paused=True, runs=7, lateness=SECOND))
+
+        assert store.nodes() == [later]
+        assert (later.seen_since, later.seen_at, later.lease_until) == (NOW, NOW + 3 * SECOND, NOW + 13 * SECOND)
+        assert (later.paused, later.runs, later.lateness) == (True, 7, SECOND)
+
+    def test_a_node_is_alive_until_its_lease_ends_or_it_stops(self, store: Store, clock: VirtualClock) -> None:
+        for id in ("a", "b"):
+            store.beat(make_node(id))
+        clock.advance(5 * SECOND)
+        store.beat(make_node("c", clock.now()))
+        store.beat(make_node("b").stopped(clock.now()))
+
+        states = []
+        for _ in range(4):
+            alive = [node.id for node in store.nodes(alive=True)]
+            states.append(({node.id: node.state.value for node in store.nodes()}, alive))
+            clock.advance(5 * SECOND)
+
+        stopped = {"b": "stopped"}
+        assert states == [
+            ({"a": "alive", "c": "alive"} | stopped, ["c", "a"]),
+            ({"a": "dead", "c": "alive"} | stopped, ["c"]),
+            ({"a": "dead", "c": "dead"} | stopped, []),
+            ({"a": "dead", "c": "dead"} | stopped, []),
+        ]
+
+    def test_a_node_that_comes_back_is_listed_once_and_alive_again(self, store: Store, clock: VirtualClock) -> None:
+        store.beat(node := make_node())
+        clock.advance(MINUTE)
+        back = node.beat(clock.now(), 10 * SECOND, paused=False, runs=0, lateness=None)
+        store.beat(back)
+
+        assert store.nodes() == store.nodes(alive=True) == [back]
+        assert (back.started_at, back.seen_since) == (NOW, NOW + MINUTE)
+
+    def test_nodes_stand_in_the_order_in_which_they_were_heard_of_and_are_limited(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        clock.advance(4 * SECOND)
+        for second, id in enumerate("badc"):
+            store.beat(make_node(id, NOW + second * SECOND))
+        store.beat(make_node("e", NOW + 3 * SECOND))
+
+        assert [node.id for node in store.nodes()] == [*"cedab"]
+        assert (
+            [node.id for node in store.nodes(limit=2)]
+            == [node.id for node in store.nodes(alive=True, limit=2)]
+            == ["c", "e"]
+        )
+
+    def test_nodes_are_forgotten_with_the_ledger_but_never_living_ones(self, store: Store, clock: VirtualClock) -> None:
+        for day in range(5):
+            store.beat(make_node(f"day {day}", NOW + day * 24 * HOUR))
+        store.beat(make_node("long lived", NOW, seen_at=NOW + 96 * HOUR))
+        clock.move_to(NOW + 96 * HOUR)
+
+        prune(store, Retention(age=48 * HOUR, count=None))
+        kept = [node.id for node in store.nodes()]
+        prune(store, Retention(age=timedelta(0), count=None))
+
+        assert kept == ["day 4", "long lived", "day 3", "day 2"]
+        assert [node.id for node in store.nodes()] == ["day 4", "long lived"]
+
+    def test_a_ledger_that_is_kept_for_ever_keeps_its_latest_nodes(
+        self, store: Store, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sys.modules[type(store).__module__], "MAX_NODES", 3)
+        for second in range(9):
+            store.beat(make_node(str(second), NOW + second * SECOND))
+        clock.advance(HOUR)
+
+        prune(store, FOREVER)
+
+        assert [node.id for node in store.nodes()] == ["8", "7", "6"]
 
 
 class SharedStoreLaws:

@@ -18,7 +18,7 @@ from tickwork import __version__
 from tickwork.cli.arguments import STATES, Parser, check_command, check_text, day, duration, seconds, state, whole
 from tickwork.cli.changing import cancel, pause, prune, remove, resume, run_now
 from tickwork.cli.previewing import show_next
-from tickwork.cli.reading import show_jobs, show_runs, show_why
+from tickwork.cli.reading import show_jobs, show_nodes, show_runs, show_why
 from tickwork.cli.running import run
 from tickwork.cli.serving import serve
 from tickwork.cli.tables import plain_text
@@ -100,6 +100,11 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
 
     option = command("why", show_why, store, job, ("time", "TIME", "such as '2026-12-24 18:00', or '18:00' for today"))
     option("--tz", default=None, metavar="ZONE", help="the zone of times, such as Asia/Seoul")
+    option("--json", action="store_true", help="for programs; times in UTC, durations in seconds")
+
+    option = command("nodes", show_nodes, store)
+    option("--alive", action="store_true", help="only those that are alive")
+    option("--utc", action="store_true", help="times in UTC, not in the local zone")
     option("--json", action="store_true", help="for programs; times in UTC, durations in seconds")
 
     option = command("next", show_next, ("when", "WHEN", "'0 3 * * 1-5', 'every 10m', JSON, or with --job a STORE"))

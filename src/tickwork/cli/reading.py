@@ -1,4 +1,4 @@
-"""The commands that read: `jobs`, `runs` and `why`; they start nothing and make no file."""
+"""The commands that read: `jobs`, `runs`, `why` and `nodes`; they start nothing and make no file."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 
-from tickwork.cli.records import answer_record, job_record, print_json, run_record
+from tickwork.cli.records import answer_record, job_record, node_record, print_json, run_record
 from tickwork.cli.tables import plain_text, print_table
 from tickwork.cli.targets import open_store
-from tickwork.cli.words import say_duration, say_ending, say_note, say_state, say_time, say_took
+from tickwork.cli.words import say_duration, say_ending, say_node_state, say_note, say_state, say_time, say_took
 from tickwork.errors import JobNotFoundError
 from tickwork.job import Job
 from tickwork.run import Run
@@ -62,6 +62,25 @@ def show_why(options: argparse.Namespace) -> int:
         print()
         return _print_runs(answer.runs, zone)
     return 0
+
+
+def show_nodes(options: argparse.Namespace) -> int:
+    """List the nodes of a store, the last heard of first: which are alive, which stopped, and which died."""
+    with open_store(options.store) as scheduler:
+        nodes = scheduler.nodes(alive=options.alive)
+    if options.json:
+        return print_json([node_record(node) for node in nodes])
+    zone = "UTC" if options.utc else None
+    return print_table(
+        ("NODE", "STATE", "HOST", "PID", "VERSION", "STARTED", "LAST HEARD OF", "RUNS", "LATE"),
+        [
+            (
+                node.id, say_node_state(node), node.host, str(node.pid), node.version, say_time(node.started_at, zone),
+                say_time(node.seen_at, zone), str(node.runs), say_duration(node.lateness),
+            )
+            for node in nodes
+        ],
+    )  # fmt: skip
 
 
 def find_job(scheduler: Scheduler, job_id: str) -> Job:

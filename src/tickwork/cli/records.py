@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tickwork.job import Job
+from tickwork.node import Node
 from tickwork.policies import Retry
 from tickwork.run import Run
 from tickwork.triggers.clock_changes import ClockChange
@@ -44,6 +45,16 @@ def run_record(run: Run) -> dict[str, Any]:
         "lateness": _in_seconds(run.lateness), "duration": _in_seconds(run.duration), "reason": run.reason,
         "progress": progress and {"done": progress.done, "total": progress.total, "message": progress.message},
         "cancel_reason": run.cancel_reason, "error": run.error, "result": run.result,
+    }  # fmt: skip
+
+
+def node_record(node: Node) -> dict[str, Any]:
+    """A node with the words of the HTTP API."""
+    return {
+        "id": node.id, "state": node.state, "host": node.host, "pid": node.pid, "version": node.version,
+        "started_at": iso(node.started_at), "seen_since": iso(node.seen_since), "seen_at": iso(node.seen_at),
+        "lease_until": iso(node.lease_until), "stopped_at": iso(node.stopped_at), "paused": node.paused,
+        "runs": node.runs, "lateness": _in_seconds(node.lateness),
     }  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from tickwork.job import Job
+from tickwork.node import Node, NodeState
 from tickwork.run import Run, RunState
 from tickwork.triggers.clock_changes import ClockChange
 from tickwork.triggers.ticks import Tick
@@ -18,6 +19,10 @@ def say_state(job: Job) -> str:
     if job.paused:
         return f"paused: {job.pause_reason}" if job.pause_reason else "paused"
     return "ended" if job.ended else "scheduled"
+
+
+def say_node_state(node: Node) -> str:
+    return f"{node.state}, paused" if node.paused and node.state is NodeState.ALIVE else node.state
 
 
 def say_ending(run: Run) -> str:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, Field
 
 from tickwork.job import Job
+from tickwork.node import Node, NodeState
 from tickwork.policies import Overlap, Retry
 from tickwork.run import Origin, Run, RunState
 from tickwork.scheduler import Health
@@ -152,6 +153,28 @@ class AnswerView(BaseModel):
         )  # fmt: skip
 
 
+class NodeView(BaseModel):
+    """A started scheduler, as it was last heard of."""
+
+    id: str = Field(description="Its name in the ledger, new at each start.")
+    state: NodeState
+    host: str
+    pid: int
+    version: str = Field(description="Of tickwork.")
+    started_at: datetime
+    seen_since: datetime = Field(description="Since when it was heard of without a break longer than its lease.")
+    seen_at: datetime = Field(description="When it was last heard of.")
+    lease_until: datetime
+    stopped_at: datetime | None
+    paused: bool
+    runs: int = Field(description="How many runs it had then, begun or held for their time.")
+    lateness: float | None = Field(description="Seconds; the longest that a run of the last minute or two was late.")
+
+    @classmethod
+    def of(cls, node: Node) -> Self:
+        return cls(**(node._asdict() | {"lateness": _seconds(node.lateness)}))
+
+
 class HealthView(BaseModel):
     """What is true of the scheduler in the process that answered."""
 
@@ -181,6 +204,7 @@ class Overview(BaseModel):
     jobs: Sequence[JobView]
     jobs_total: int
     runs: Sequence[RunSummary]
+    nodes: Sequence[NodeView] = Field(description="Those that are alive.")
 
 
 class Reason(BaseModel):

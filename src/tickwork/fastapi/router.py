@@ -38,6 +38,7 @@ from tickwork.fastapi.models import (
     ErrorView,
     HealthView,
     JobView,
+    NodeView,
     Overview,
     Reason,
     RunSummary,
@@ -111,10 +112,10 @@ def create_router(
     web can reach it through its visitor's browser.
 
     Routes, below *prefix*: `GET jobs`, `GET jobs/{id}`, `GET jobs/{id}/why?at=...`, `GET runs`, `GET runs/{id}`,
-    `GET health` (503 if this process does not fire), `GET overview`; `POST jobs/{id}/pause`, `resume` and `run`,
-    and `POST runs/{id}/cancel`, with a JSON content type; and `DELETE jobs/{id}`. An id may hold slashes, encoded or
-    not. Errors are `{"detail": ...}` with 403, 404, 409, 413, 415, 422 or 503, and what the dependencies answer, which
-    are asked before a body is read.
+    `GET nodes`, `GET health` (503 if this process does not fire), `GET overview`; `POST jobs/{id}/pause`, `resume` and
+    `run`, and `POST runs/{id}/cancel`, with a JSON content type; and `DELETE jobs/{id}`. An id may hold slashes,
+    encoded or not. Errors are `{"detail": ...}` with 403, 404, 409, 413, 415, 422 or 503, and what the dependencies
+    answer, which are asked before a body is read.
     """
     _check_protection(dependencies, unprotected=unprotected, read_only=read_only, allowed_hosts=allowed_hosts)
     guards = dependencies or [Depends(refuse_strangers(allowed_hosts))]
@@ -173,6 +174,11 @@ def add_reading_routes(router: APIRouter, scheduler: Scheduler) -> None:
         """One row of the ledger, with its result or its traceback."""
         return RunView.of(scheduler.get_run(run_id))
 
+    @router.get("/nodes")
+    def nodes(*, alive: Annotated[bool, Query(description="Only those that are alive.")] = False) -> list[NodeView]:
+        """The nodes on this store, the last heard of first: what runs, what stopped, and what died."""
+        return [NodeView.of(node) for node in scheduler.nodes(alive=alive)]
+
     @router.get("/health", responses={503: {"model": HealthView, "description": "This process does not fire."}})
     async def health(response: Response) -> HealthView:
         """Whether the scheduler of the process that answers can fire: 200, or 503 and why not."""
@@ -198,6 +204,7 @@ def add_overview(router: APIRouter, scheduler: Scheduler, *, read_only: bool) ->
             jobs=_job_views(scheduler, found[:OVERVIEW_JOBS]),
             jobs_total=len(found),
             runs=[RunSummary.of(run) for run in scheduler.get_runs(job_id, states=states, limit=limit)],
+            nodes=[NodeView.of(node) for node in scheduler.nodes(alive=True)],
         )
 
 

@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol, TypeAlias
 
 from tickwork.clock import Clock
 from tickwork.job import Job
+from tickwork.node import Node
 from tickwork.plan import Change, Hold, Settlement
 from tickwork.retention import Retention
 from tickwork.run import Run, RunState
@@ -24,6 +25,10 @@ Decide: TypeAlias = Callable[[Sequence[Job], Mapping[int, Sequence[Run]], dateti
 
 A job without a change stays as it is: not yet.
 """
+
+
+MAX_NODES = 10_000
+"""How many stretches of nodes are remembered: however often they restart, a month of them is a short table."""
 
 
 class Claim(NamedTuple):
@@ -156,6 +161,16 @@ class Store(Protocol):
         """What comes due next, strictly after these instants."""
         ...
 
+    # the nodes
+
+    def beat(self, node: Node) -> None:
+        """Write that *node* was heard of: on from its last beat, or a new stretch (see `Node.seen_since`)."""
+        ...
+
+    def nodes(self, *, alive: bool = False, limit: int = 1_000) -> Sequence[Node]:
+        """The nodes that are known, or the living ones: each as it was last heard of, the last heard of first."""
+        ...
+
     # what people read
 
     def run(self, run_id: str) -> Run:
@@ -178,6 +193,7 @@ class Store(Protocol):
     def prune(self, keep: Retention, *, after: int, jobs: int, rows: int) -> Pruned:
         """Delete up to *rows* closed rows that are kept no longer, of the next *jobs* with a uid above *after*.
 
-        A job's own `keep` stands before *keep*. A disposable job that has ended is removed with its last row.
+        A job's own `keep` stands before *keep*. A disposable job that has ended is removed with its last row. Behind
+        the last job, nodes that were last heard of so long ago are forgotten, and the earliest beyond MAX_NODES.
         """
         ...

@@ -14,10 +14,11 @@ from typing import Generic, NamedTuple, TypeAlias, TypeVar
 from tickwork.clock import Clock, SystemClock
 from tickwork.errors import ConflictError, JobExistsError, JobNotFoundError, RunNotFoundError
 from tickwork.job import Job
+from tickwork.node import Node, NodeState
 from tickwork.plan import Change, Hold, Settlement
 from tickwork.retention import Retention
 from tickwork.run import Origin, Run, RunKey, RunState
-from tickwork.stores.base import Claim, Decide, Outlook, Pruned
+from tickwork.stores.base import MAX_NODES, Claim, Decide, Outlook, Pruned
 from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Evidence, Silence, end_of, of_its_time, rows_at
 
 Key: TypeAlias = tuple[int, datetime, bool, int]
@@ -58,6 +59,7 @@ class MemoryStore:
         self._claimable: dict[str, Agenda[int]] = {}
         self._leases = Agenda(self._lease_until)
         self._cancelling: set[Key] = set()
+        self._nodes: dict[tuple[str, datetime], Node] = {}
 
     def open(self, ring: Callable[[], None] | None = None) -> None:
         """Nothing to do: no other process can change it."""
@@ -179,6 +181,20 @@ class MemoryStore:
                 self._leases.next_after(after),
             )
 
+    def beat(self, node: Node) -> None:
+        with self._lock:
+            self._nodes[node.id, node.seen_since] = node
+
+    def nodes(self, *, alive: bool = False, limit: int = 1_000) -> Sequence[Node]:
+        with self._lock:
+            now = self.clock.now()
+            latest = {node.id: node for node in sorted(self._nodes.values(), key=lambda node: node.seen_since)}
+            read = [node.read_at(now) for node in latest.values()]
+            chosen = sorted(
+                (node for node in read if not alive or node.state is NodeState.ALIVE), key=lambda node: node.id
+            )
+            return sorted(chosen, key=lambda node: node.seen_at, reverse=True)[:limit]
+
     def run(self, run_id: str) -> Run:
         key = RunKey.parse(run_id)
         with self._lock:
@@ -224,8 +240,9 @@ class MemoryStore:
                     return Pruned(deleted, uid - 1)  # there may be more of this job
             if len(uids) == jobs:
                 return Pruned(deleted, uids[-1])
-            if (cutoff := keep.cutoff(now)) is not None:
-                self._forget_removed(cutoff)
+            cutoff = keep.cutoff(now) or BEGINNING
+            self._forget_removed(cutoff)
+            self._forget_nodes(cutoff, now)
             return Pruned(deleted, None)
 
     def _save(self, change: Change) -> bool:
@@ -445,6 +462,13 @@ class MemoryStore:
             self._removed[job_id] = kept
             if not kept:
                 del self._removed[job_id]
+
+    def _forget_nodes(self, before: datetime, now: datetime) -> None:
+        """Forget what was last heard of before that, and the earliest if there are too many."""
+        stretches = sorted(self._nodes.items(), key=lambda item: item[1].seen_at)
+        for place, (key, node) in enumerate(stretches, 1 - len(stretches)):
+            if node.lease_until <= now and (node.seen_at < before or place <= -MAX_NODES):
+                del self._nodes[key]
 
     def _forget_active(self, key: Key) -> None:
         self._cancelling.discard(key)

@@ -8,6 +8,7 @@ const LONGEST_WAIT = 30_000;
 const TIMEOUT = 10_000;
 const TICK = 250;
 const OVERDUE = 5;
+const MAX_NODES = 8;
 const NOTICE = 6_000;
 
 const STATES = {
@@ -87,7 +88,8 @@ function show(overview) {
   showRuns(overview.runs);
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   const mode = overview.read_only ? " This page is read-only." : "";
-  put(element("colophon"), `Jobs and runs are kept in ${overview.health.store}. Times are those of ${zone}.${mode}`);
+  const kept = `Jobs and runs are kept in ${overview.health.store}.`;
+  put(element("colophon"), `${kept} ${sayNodes(overview.nodes)} Times are those of ${zone}.${mode}`);
 }
 
 function showHealth({ running, paused, outage }) {
@@ -104,6 +106,13 @@ function showHealth({ running, paused, outage }) {
     setHealth("good", "running");
     setBanner(null);
   }
+}
+
+function sayNodes(nodes) {
+  if (nodes.length === 0) return "No node is alive.";
+  const places = nodes.slice(0, MAX_NODES).map(({ host, pid, runs }) => `${host} (${pid}, ${runs} runs)`);
+  const others = nodes.length > MAX_NODES ? ` and ${nodes.length - MAX_NODES} more` : "";
+  return `${nodes.length} ${nodes.length === 1 ? "node is" : "nodes are"} alive: ${places.join(", ")}${others}.`;
 }
 
 function showTrouble(error) {

@@ -28,10 +28,11 @@ from tickwork.errors import (
     StoreUnusableError,
 )
 from tickwork.job import Job
+from tickwork.node import Node
 from tickwork.plan import Change, Hold, Settlement
 from tickwork.retention import Retention
 from tickwork.run import Run, RunKey, RunState
-from tickwork.stores.base import Claim, Decide, Outlook, Pruned
+from tickwork.stores.base import MAX_NODES, Claim, Decide, Outlook, Pruned
 from tickwork.stores.sqlite import statements as sql
 from tickwork.stores.sqlite.doorbell import Doorbell
 from tickwork.stores.sqlite.file import DatabaseFile
@@ -47,10 +48,12 @@ from tickwork.stores.sqlite.rows import (
     inserted_job,
     inserted_run,
     read_job,
+    read_node,
     read_run,
     renewed_run,
     run_key,
     updated_job,
+    written_node,
 )
 from tickwork.stores.sqlite.schema import upgrade
 from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Evidence, Silence, end_of, of_its_time, rows_at
@@ -241,6 +244,21 @@ class SQLiteStore:
         fire_at = min((at for at in fires if at is not None), default=None)
         return Outlook(read_instant(fire_at), read_instant(claim_at), read_instant(lapse_at))
 
+    # the nodes
+
+    def beat(self, node: Node) -> None:
+        with self._writing() as connection:
+            connection.execute(sql.WRITE_BEAT, written_node(node))
+
+    def nodes(self, *, alive: bool = False, limit: int = 1_000) -> Sequence[Node]:
+        now = self.clock.now()
+        with self._reading() as connection:
+            if alive:
+                rows = connection.execute(sql.SELECT_LIVING_NODES, (to_micros(now), limit)).fetchall()
+            else:
+                rows = connection.execute(sql.SELECT_NODES, (limit,)).fetchall()
+        return [read_node(row).read_at(now) for row in rows]
+
     # what people read
 
     def run(self, run_id: str) -> Run:
@@ -298,10 +316,12 @@ class SQLiteStore:
                     deleted += _prune(connection, limit, rows - deleted)
                     if deleted == rows:
                         return Pruned(deleted, limit.uid - 1)  # there may be more of this job
-        cutoff = keep.cutoff(now)
-        if last is None and cutoff is not None:
+        if last is None:
+            cutoff = keep.cutoff(now)
+            before = NEVER if cutoff is None else to_micros(cutoff)
             with self._writing() as connection:
-                connection.execute(sql.FORGET_REMOVED, (to_micros(cutoff), rows))
+                connection.execute(sql.FORGET_REMOVED, (before, rows))
+                connection.execute(sql.FORGET_NODES, (to_micros(now), before, MAX_NODES - 1, rows))
         return Pruned(deleted, last)
 
     # jobs, read with as little work as the walk allows

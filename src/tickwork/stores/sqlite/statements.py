@@ -15,6 +15,10 @@ job_id, job_uid, fire_time, available_at, through, attempt, origin, state, versi
 started_at, ended_at, reason, error, result, progress, cancel_reason
 """
 
+NODE = """
+id, host, pid, version, started_at, seen_since, seen_at, lease_until, stopped_at, paused, runs, lateness
+"""
+
 # jobs
 
 INSERT_JOB = """
@@ -138,6 +142,32 @@ NEXT_CLAIM = "select min(available_at) from tickwork_runs where state = 'pending
 NEXT_LAPSE = """
 select min(lease_until) from tickwork_runs
 where state in ('pending', 'running') and state = 'running' and lease_until > ?
+"""
+
+# nodes
+
+WRITE_BEAT = f"""
+insert into tickwork_nodes ({NODE}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+on conflict (id, seen_since) do update set seen_at = excluded.seen_at, lease_until = excluded.lease_until,
+    stopped_at = excluded.stopped_at, paused = excluded.paused, runs = excluded.runs, lateness = excluded.lateness
+"""
+SELECT_LIVING_NODES = f"""
+select {NODE} from tickwork_nodes
+where stopped_at is null and lease_until > ? order by seen_at desc, id limit ?
+"""
+SELECT_NODES = f"""
+select {NODE} from tickwork_nodes as node
+where seen_since = (select max(seen_since) from tickwork_nodes where id = node.id)
+order by seen_at desc, id limit ?
+"""
+FORGET_NODES = """
+delete from tickwork_nodes where (id, seen_since) in (
+    select id, seen_since from tickwork_nodes
+    where lease_until <= ?1 and (
+        seen_at < ?2 or seen_at < (select seen_at from tickwork_nodes order by seen_at desc limit 1 offset ?3)
+    )
+    order by seen_at limit ?4
+)
 """
 
 # the ledger, as people read it

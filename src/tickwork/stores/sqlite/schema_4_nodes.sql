@@ -1,0 +1,21 @@
+-- Version 4. The nodes that are and were: a row for each stretch in which one was heard of without a break. The last
+-- beat moves seen_at, so what lies between two rows is when nobody was there.
+
+create table tickwork_nodes (
+    id          text not null,
+    seen_since  integer not null,
+    seen_at     integer not null,
+    lease_until integer not null,
+    started_at  integer not null,
+    stopped_at  integer,
+    host        text not null,
+    pid         integer not null,
+    version     text not null,
+    paused      integer not null,
+    runs        integer not null,
+    lateness    integer,
+    primary key (id, seen_since)
+) without rowid;
+
+create index tickwork_nodes_seen on tickwork_nodes (seen_at);
+create index tickwork_nodes_open on tickwork_nodes (lease_until) where stopped_at is null;
