@@ -28,6 +28,8 @@ from tickwork.cli.records import print_json
 from tickwork.cli.serving import make_app
 from tickwork.cli.targets import load_scheduler
 from tickwork.cli.words import say_took
+from tickwork.node import new_node
+from tickwork.stores import make_store
 from tickwork.stores.sqlite import SQLiteStore
 from tickwork.testing import ManualScheduler
 
@@ -188,6 +190,21 @@ def test_nodes_are_listed_with_what_became_of_them(ledger, tickwork):
     assert listed[1].startswith(f"{node['id']}  stopped")
     assert "2026-01-01 09:00:05 +09:00" in listed[1]
     assert tickwork("nodes", ledger, "--alive", "--json").out == "[]\n"
+
+
+def test_health_is_whether_a_node_is_alive_that_fires(ledger, tickwork):
+    nobody = tickwork("health", ledger)
+    with closing(make_store(ledger)) as store:
+        for number, paused in enumerate([True, False]):
+            store.beat(new_node(str(number), store.clock.now(), timedelta(hours=1), version="")._replace(paused=paused))
+            answer = tickwork("health", ledger)
+            assert (answer.code, answer.out) == [
+                (1, "1 node is alive, paused\n"), (0, "2 nodes are alive, 1 of them paused\n"),
+            ][number]  # fmt: skip
+    as_json = json.loads(tickwork("health", ledger, "--json").out)
+
+    assert (nobody.code, nobody.out) == (1, "no node is alive: nothing fires\n")
+    assert (as_json["healthy"], len(as_json["nodes"])) == (True, 2)
 
 
 def test_times_are_in_utc_when_asked(ledger, tickwork):

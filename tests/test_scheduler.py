@@ -18,9 +18,20 @@ from typing import Any
 import pytest
 from tests import deeds
 from tests.deeds import PATIENCE, Ledger, Stage
+from tests.nodes import FlakyStore
+from tests.processes.patience import wait_until
 
 import tickwork
-from tickwork import BackgroundScheduler, BlockingScheduler, CronTrigger, DateTrigger, IntervalTrigger, Retry
+from tickwork import (
+    BackgroundScheduler,
+    BlockingScheduler,
+    CronTrigger,
+    DateTrigger,
+    IntervalTrigger,
+    Retry,
+    driver,
+    events,
+)
 from tickwork.errors import (
     FunctionReferenceError,
     InvalidJobError,
@@ -621,6 +632,53 @@ def test_nodes_are_seen_from_start_to_shutdown(make_scheduler: MakeScheduler) ->
     assert left.id == first.health().node
     assert {*known.values()} == {NodeState.ALIVE, NodeState.STOPPED}
     assert (left.host, left.pid, left.version) == (socket.gethostname(), os.getpid(), tickwork.__version__)
+
+
+def test_a_tick_that_does_not_come_back_or_never_ends_well_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a store that hangs, or by a bug: such a process is of no use until that is over, or it is restarted."""
+    monkeypatch.setattr(driver, "STUCK", 0.2)
+    monkeypatch.setattr(driver, "LONG_TICK", 0.1)
+    store, gate = FlakyStore(MemoryStore()), threading.Event()
+    scheduler = BackgroundScheduler(store, poll=timedelta(milliseconds=10))  # type: ignore[arg-type]
+    scheduler.start()
+    fine = scheduler.health()
+
+    store.between = lambda verb: None if gate.wait(PATIENCE) else pytest.fail("nobody opened it")
+    wait_until(lambda: not scheduler.health().live, "a health that tells of the stuck tick")
+    stuck = scheduler.health()
+    gate.set()
+    wait_until(lambda: scheduler.health().live, "a health that tells of its end")
+    store.between = lambda verb: 1 / 0  # type: ignore[assignment,return-value]
+    wait_until(lambda: not scheduler.health().live, "a health that tells of ticks that fail")
+    failing = scheduler.health()
+    store.between = lambda verb: None
+    wait_until(lambda: scheduler.health().ready, "a health that tells that all is well")
+    scheduler.shutdown()
+
+    assert (fine.live, fine.ready, fine.nodes) == (True, True, 1)
+    assert (stuck.running, stuck.ready) == (True, False)
+    assert str(stuck.outage).startswith("a tick has been going on for")
+    assert str(failing.outage).startswith("a tick failed: ZeroDivisionError")
+    assert (scheduler.health().live, scheduler.health().ready) == (True, False)
+
+
+def test_health_tells_of_lateness_and_of_listeners_that_fall_behind(
+    make_scheduler: MakeScheduler, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "MAX_WAITING", 2)
+    scheduler = make_scheduler()
+    scheduler.add_listener(lambda event: deeds.hold(stage.name))
+    scheduler.start()
+    assert stage.begun.wait(PATIENCE)
+    before = scheduler.health()
+    for number in range(5):
+        scheduler.add_job(deeds.nothing, "interval", hours=1, id=f"job-{number}")
+
+    behind = scheduler.health()
+
+    assert (before.lateness, before.events_dropped) == (None, 0)
+    assert (behind.events_waiting, behind.events_dropped) == (2, 3)
+    assert behind.ready, "it is no reason to take a node out of service"
 
 
 def test_a_start_that_is_refused_leaves_no_node_alive(make_scheduler: MakeScheduler) -> None:

@@ -106,7 +106,13 @@ class Listeners:
         self._queue: Queue[Event] = Queue(MAX_WAITING)
         self._thread: threading.Thread | None = None
         self._starting = threading.Lock()
-        self._dropped = 0
+        self.dropped = 0
+        """How many events nobody was told of, because listeners were too slow."""
+
+    @property
+    def waiting(self) -> int:
+        """How many events have not been told yet."""
+        return self._queue.qsize()
 
     def __bool__(self) -> bool:
         """Whether anybody listens: what happens often asks first, and makes no event for nobody."""
@@ -135,9 +141,9 @@ class Listeners:
         try:
             self._queue.put_nowait(event)
         except Full:
-            self._dropped += 1
-            if self._dropped.bit_count() == 1:  # at 1, 2, 4, 8, ...: a flood of events is not a flood of lines
-                log.warning("listeners are too slow: %d events were dropped", self._dropped)
+            self.dropped += 1
+            if self.dropped.bit_count() == 1:  # at 1, 2, 4, 8, ...: a flood of events is not a flood of lines
+                log.warning("listeners are too slow: %d events were dropped", self.dropped)
 
     def called_from(self) -> bool:
         """Whether the calling thread is the listeners' own."""

@@ -102,6 +102,21 @@ class Health:
     """Where the store is."""
     outage: str | None
     """Why nothing fires: the store cannot be used, or ticks fail. None: all is well."""
+    live: bool = True
+    """Whether its thread works. If not, nothing helps but a new process. One that was not started is not dead."""
+    lateness: timedelta | None = None
+    """The longest that a run of the last minute or two waited for its start here. None: none began."""
+    nodes: int | None = None
+    """How many nodes were alive on this store at the last look, a third of a lease ago or less. None: not started."""
+    events_waiting: int = 0
+    """How many events have not been told yet: many, if listeners fall behind."""
+    events_dropped: int = 0
+    """How many events nobody was told of, because listeners fell too far behind."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether this node fires, or would if it were not paused: it runs, and its store can be used."""
+        return self.running and self.live and self.outage is None
 
 
 class Scheduler:
@@ -214,12 +229,16 @@ class Scheduler:
         return self._driver is not None and self._driver.is_alive() and not self._shutting_down
 
     def health(self) -> Health:
-        """What is true of this scheduler at this moment."""
+        """What is true of this scheduler at this moment, as far as it knows: the store is not asked."""
         driver = self._driver if self._driver and self._driver.is_alive() else None
         loop = driver.loop if driver else None
         return Health(
             running=self.running, paused=bool(loop and loop.paused), node=loop.node if loop else None,
             store=self._store.location, outage=driver.trouble() if driver else None,
+            live=self._driver is None or not self._driver.is_stuck(),
+            lateness=loop.lateness.worst(self._store.clock.now()) if loop else None,
+            nodes=len(loop.living) if loop else None,
+            events_waiting=self._listeners.waiting, events_dropped=self._listeners.dropped,
         )  # fmt: skip
 
     # jobs

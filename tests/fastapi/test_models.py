@@ -129,8 +129,9 @@ def test_a_progress_that_json_cannot_say_is_null() -> None:
 
 def test_healthy_is_running_without_an_outage() -> None:
     def healthy(*, running: bool, outage: str | None) -> bool:
-        return HealthView.of(Health(running=running, paused=False, node="n", store="memory", outage=outage)).healthy
+        return HealthView.of(Health(running=running, paused=False, node="n", store="memory", outage=outage)).ready
 
     assert healthy(running=True, outage=None)
     assert not healthy(running=False, outage=None)
     assert not healthy(running=True, outage="the disk is full")
+    assert not Health(running=True, paused=False, node="n", store="memory", outage=None, live=False).ready

@@ -433,6 +433,35 @@ def test_health_is_200_while_the_scheduler_fires_and_503_when_it_does_not(
     assert (stopped.status_code, stopped.json()["running"]) == (503, False)
 
 
+def test_probes_tell_yes_or_no_and_no_more(tmp_path: Path) -> None:
+    """In an outage a process is not ready, and to restart it would not help; nor does it if it was shut down."""
+    scheduler = ManualScheduler(f"sqlite:///{tmp_path}/secret/jobs.db", start=START)
+    (tmp_path / "secret").mkdir()
+    scheduler.start()
+    client = Client(make_app(scheduler), base_url="http://10.1.2.3")
+
+    def probes() -> list[tuple[int, Any]]:
+        answers = [client.get(f"/health/{probe}") for probe in ("live", "ready")]
+        return [(answer.status_code, answer.json()) for answer in answers]
+
+    good = probes()
+    with closing(sqlite3.connect(tmp_path / "secret/jobs.db", isolation_level=None)) as other:
+        other.execute("alter table tickwork_jobs rename to elsewhere")
+        scheduler._running_driver().loop.tick()
+        outage = probes()
+        other.execute("alter table elsewhere rename to tickwork_jobs")
+    scheduler.advance(timedelta(minutes=1))
+    recovered = probes()
+    scheduler.shutdown()
+    stopped = probes()
+
+    assert good == recovered == [(200, {"live": True}), (200, {"ready": True, "reason": None})]
+    assert outage == [
+        (200, {"live": True}), (503, {"ready": False, "reason": "the store cannot be used, or ticks fail"}),
+    ]  # fmt: skip
+    assert stopped == [(200, {"live": True}), (503, {"ready": False, "reason": "its scheduler does not run"})]
+
+
 def test_health_is_503_in_an_outage_which_it_explains(tmp_path: Path) -> None:
     """A real file, whose table someone renames for a while."""
     scheduler = ManualScheduler(f"sqlite:///{tmp_path}/jobs.db", start=START)
@@ -499,7 +528,9 @@ def test_dependencies_guard_every_route(scheduler: ManualScheduler) -> None:
     for method, url in urls:
         assert client.ask(method, url, headers=JSON).status_code == 401, url
     assert client.get("/tickwork/jobs", headers={"Authorization": "friend"}).status_code == 200
-    assert len(urls) == sum(len(methods) for methods in app.openapi()["paths"].values()) + 4
+    probes = ["/tickwork/health/live", "/tickwork/health/ready"]
+    assert [client.get(url).status_code for url in probes] == [200, 200], "orchestrators have no credentials"
+    assert len(urls) + len(probes) == sum(len(methods) for methods in app.openapi()["paths"].values()) + 4
 
 
 @pytest.mark.parametrize("announced", [True, False])
@@ -648,6 +679,7 @@ def test_the_documentation_of_the_api_is_complete(scheduler: ManualScheduler) ->
     assert set(paths) == {
         "/jobs", "/jobs/{job_id}", "/jobs/{job_id}/pause", "/jobs/{job_id}/resume", "/jobs/{job_id}/run",
         "/jobs/{job_id}/why", "/runs", "/runs/{run_id}", "/runs/{run_id}/cancel", "/nodes", "/health", "/overview",
+        "/health/live", "/health/ready",
     }  # fmt: skip
     body = paths["/jobs/{job_id}/pause"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert body["properties"].keys() == {"reason"}

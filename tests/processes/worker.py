@@ -70,7 +70,7 @@ def answer(scheduler: BackgroundScheduler, verb: str, **arguments: Any) -> Any:
 
 
 def reply(value: Any) -> None:
-    print(json.dumps(value), flush=True)
+    print(json.dumps(value, default=str), flush=True)
 
 
 if __name__ == "__main__":

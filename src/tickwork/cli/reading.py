@@ -1,4 +1,4 @@
-"""The commands that read: `jobs`, `runs`, `why` and `nodes`; they start nothing and make no file."""
+"""The commands that read: `jobs`, `runs`, `why`, `nodes` and `health`; they start nothing and make no file."""
 
 from __future__ import annotations
 
@@ -81,6 +81,21 @@ def show_nodes(options: argparse.Namespace) -> int:
             for node in nodes
         ],
     )  # fmt: skip
+
+
+def show_health(options: argparse.Namespace) -> int:
+    """Say whether a store is looked after; exit code 1 if no node is alive, or none of the living fires."""
+    with open_store(options.store) as scheduler:
+        nodes = scheduler.nodes(alive=True)
+    firing = [node for node in nodes if not node.paused]
+    if options.json:
+        print_json({"healthy": bool(firing), "nodes": [node_record(node) for node in nodes]})
+    elif not nodes:
+        print("no node is alive: nothing fires")
+    else:
+        paused = f", {len(nodes) - len(firing)} of them paused" if len(firing) < len(nodes) else ""
+        print(f"{len(nodes)} nodes are alive{paused}" if len(nodes) > 1 else f"1 node is alive{paused and ', paused'}")
+    return 0 if firing else 1
 
 
 def find_job(scheduler: Scheduler, job_id: str) -> Job:

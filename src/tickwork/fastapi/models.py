@@ -172,7 +172,11 @@ class NodeView(BaseModel):
 
     @classmethod
     def of(cls, node: Node) -> Self:
-        return cls(**(node._asdict() | {"lateness": _seconds(node.lateness)}))
+        return cls(
+            id=node.id, state=node.state, host=node.host, pid=node.pid, version=node.version,
+            started_at=node.started_at, seen_since=node.seen_since, seen_at=node.seen_at, lease_until=node.lease_until,
+            stopped_at=node.stopped_at, paused=node.paused, runs=node.runs, lateness=_seconds(node.lateness),
+        )  # fmt: skip
 
 
 class HealthView(BaseModel):
@@ -183,16 +187,40 @@ class HealthView(BaseModel):
     node: str | None
     store: str
     outage: str | None = Field(description="Why the store cannot be used. None: it can.")
+    live: bool = Field(description="Whether its thread works. If not, a restart of the process is what helps.")
+    ready: bool = Field(description="Whether it fires, or would if it were not paused.")
+    lateness: float | None = Field(description="Seconds; the longest that a run of the last minute or two was late.")
+    nodes: int | None = Field(description="How many nodes are alive on this store, as far as it knows.")
+    events_waiting: int = Field(description="How many events have not been told to listeners yet.")
+    events_dropped: int = Field(description="How many never will be, since listeners were too slow.")
 
     @classmethod
     def of(cls, health: Health) -> Self:
         return cls(
-            running=health.running, paused=health.paused, node=health.node, store=health.store, outage=health.outage
-        )
+            running=health.running, paused=health.paused, node=health.node, store=health.store, outage=health.outage,
+            live=health.live, ready=health.ready, lateness=_seconds(health.lateness), nodes=health.nodes,
+            events_waiting=health.events_waiting, events_dropped=health.events_dropped,
+        )  # fmt: skip
 
-    @property
-    def healthy(self) -> bool:
-        return self.running and self.outage is None
+
+class LiveView(BaseModel):
+    """Whether the process is worth keeping. Nothing in it is secret: everyone may ask."""
+
+    live: bool
+
+
+class ReadyView(BaseModel):
+    """Whether the process fires. Nothing in it is secret: everyone may ask."""
+
+    ready: bool
+    reason: str | None = Field(description="Why it is not, without any detail: `health` has those.")
+
+    @classmethod
+    def of(cls, health: Health) -> Self:
+        reason = None
+        if not health.ready:
+            reason = "the store cannot be used, or ticks fail" if health.running else "its scheduler does not run"
+        return cls(ready=health.ready, reason=reason)
 
 
 class Overview(BaseModel):

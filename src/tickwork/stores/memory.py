@@ -193,7 +193,7 @@ class MemoryStore:
             chosen = sorted(
                 (node for node in read if not alive or node.state is NodeState.ALIVE), key=lambda node: node.id
             )
-            return sorted(chosen, key=lambda node: node.seen_at, reverse=True)[:limit]
+            return sorted(chosen, key=lambda node: (node.seen_at, node.started_at), reverse=True)[:limit]
 
     def run(self, run_id: str) -> Run:
         key = RunKey.parse(run_id)

@@ -153,12 +153,12 @@ on conflict (id, seen_since) do update set seen_at = excluded.seen_at, lease_unt
 """
 SELECT_LIVING_NODES = f"""
 select {NODE} from tickwork_nodes
-where stopped_at is null and lease_until > ? order by seen_at desc, id limit ?
+where stopped_at is null and lease_until > ? order by seen_at desc, started_at desc, id limit ?
 """
 SELECT_NODES = f"""
 select {NODE} from tickwork_nodes as node
 where seen_since = (select max(seen_since) from tickwork_nodes where id = node.id)
-order by seen_at desc, id limit ?
+order by seen_at desc, started_at desc, id limit ?
 """
 FORGET_NODES = """
 delete from tickwork_nodes where (id, seen_since) in (
