@@ -43,7 +43,7 @@ from tickwork.run import Cancelled, Failed, Lost, Origin, Progress, Released, Ru
 from tickwork.stores.base import Decide, Outlook, Store
 from tickwork.testing import VirtualClock
 from tickwork.triggers import CronTrigger
-from tickwork.why import Silence
+from tickwork.why import Absence, Silence
 
 MakeStore: TypeAlias = Callable[[], Store]
 T = TypeVar("T")
@@ -1021,6 +1021,42 @@ class StoreLaws:
         store.save([next_version(job, closed(job, 0, RunState.MISSED, ended_at=NOW + MINUTE))])
 
         assert store.evidence("job", NOW).silence == Silence(None, NOW + MINUTE)
+
+    def test_the_evidence_has_the_nodes_around_an_instant_at_which_none_was_alive(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        store.add([make_job()])
+        killed = make_node("killed", NOW - HOUR, seen_at=NOW - 10 * MINUTE)
+        stopped = make_node("stopped", NOW - HOUR).stopped(NOW - 5 * MINUTE)
+        first, second = make_node("first", NOW), make_node("second", NOW + MINUTE, seen_at=NOW + 9 * MINUTE)
+        for node in (killed, second, first, stopped):
+            store.beat(node)
+        clock.advance(HOUR)
+
+        def absence(minutes: float) -> Absence | None:
+            return store.evidence("job", NOW + minutes * MINUTE).absence
+
+        def read(node: Node) -> Node:
+            return node.read_at(clock.now())
+
+        assert absence(-61) is None, "nothing is known of that time"
+        assert [absence(minutes) for minutes in (-60, -10, -5, 0, 1, 9)] == [None] * 6
+        assert absence(-1) == Absence(read(stopped), read(first))
+        assert absence(0.5) == Absence(read(first), read(second))
+        assert absence(10) == absence(60) == Absence(read(second), None)
+        assert absence(61) is None, "that is to come"
+
+    def test_a_node_whose_lease_goes_on_is_alive_after_its_last_beat(self, store: Store, clock: VirtualClock) -> None:
+        store.add([make_job()])
+        store.beat(node := make_node())
+        clock.advance(9 * SECOND)
+        alive = store.evidence("job", NOW + 5 * SECOND).absence
+        clock.advance(SECOND)
+
+        dead = store.evidence("job", NOW + 5 * SECOND).absence
+
+        assert alive is None
+        assert dead == Absence(node.read_at(clock.now()), None)
 
     def test_the_evidence_of_a_removed_job_is_its_rows_and_when_it_was_removed(
         self, store: Store, clock: VirtualClock

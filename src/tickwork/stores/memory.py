@@ -19,7 +19,7 @@ from tickwork.plan import Change, Hold, Settlement
 from tickwork.retention import Retention
 from tickwork.run import Origin, Run, RunKey, RunState
 from tickwork.stores.base import MAX_NODES, Claim, Decide, Outlook, Pruned
-from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Evidence, Silence, end_of, of_its_time, rows_at
+from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Absence, Evidence, Silence, end_of, of_its_time, rows_at
 
 Key: TypeAlias = tuple[int, datetime, bool, int]
 """What is unique of a run: job, fire time, whether it is manual, attempt."""
@@ -227,7 +227,8 @@ class MemoryStore:
                 known[uid] = Evidence(job_id, self._jobs[uid])
             if not known:
                 raise JobNotFoundError(job_id, self._ids)
-            return of_its_time([self._evidence(evidence, uid, instant) for uid, evidence in known.items()], instant)
+            found = [self._evidence(evidence, uid, instant) for uid, evidence in known.items()]
+            return of_its_time(found, instant)._replace(absence=self._absence(instant))
 
     def prune(self, keep: Retention, *, after: int, jobs: int, rows: int) -> Pruned:
         with self._lock:
@@ -423,6 +424,18 @@ class MemoryStore:
         after = [at for at in (*signs, run.ended_at) if at is not None and at >= run.fire_time]
         since = max((at for at in signs if at < run.fire_time), default=None)
         return Silence(since, min(after)) if after else None
+
+    def _absence(self, instant: datetime) -> Absence | None:
+        now = self.clock.now()
+        nodes = [node.read_at(now) for node in self._nodes.values()]
+        before = [node for node in nodes if node.seen_at < instant and node.state is not NodeState.ALIVE]
+        there = any(node.seen_since <= instant and node not in before for node in nodes)
+        if there or not before or instant > now:
+            return None
+        after = [node for node in nodes if node.seen_since > instant]
+        return Absence(
+            max(before, key=lambda node: node.seen_at), min(after, key=lambda node: node.seen_since, default=None)
+        )
 
     def _prune(self, uid: int, keep: Retention, now: datetime, rows: int) -> int:
         """Delete the oldest expired rows of a job and note up to where; a disposable job goes with its last one."""

@@ -56,7 +56,7 @@ from tickwork.stores.sqlite.rows import (
     written_node,
 )
 from tickwork.stores.sqlite.schema import upgrade
-from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Evidence, Silence, end_of, of_its_time, rows_at
+from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Absence, Evidence, Silence, end_of, of_its_time, rows_at
 
 MAX_CACHED_DEFINITIONS = 20_000
 REMOVED_JOBS_SCAN = 10_000
@@ -300,10 +300,11 @@ class SQLiteStore:
                 job = read_job(row)
                 known[job.uid] = Evidence(job_id, job)
             found = [_evidence(connection, evidence, uid, instant) for uid, evidence in known.items()]
+            absence = _absence(connection, instant, self.clock.now()) if found else None
             ids = () if found else connection.execute(sql.SOME_IDS).fetchall()
         if not found:
             raise JobNotFoundError(job_id, [id for (id,) in ids])
-        return of_its_time(found, instant)
+        return of_its_time(found, instant)._replace(absence=absence)
 
     def prune(self, keep: Retention, *, after: int, jobs: int, rows: int) -> Pruned:
         now = self.clock.now()
@@ -501,6 +502,17 @@ def _silence(connection: sqlite3.Connection, run: Run) -> Silence | None:
         sql.SELECT_SILENCE, (numbered[0], SILENCE_SCAN, to_micros(run.fire_time))
     ).fetchone()
     return None if until is None else Silence(read_instant(since), from_micros(until))
+
+
+def _absence(connection: sqlite3.Connection, instant: datetime, now: datetime) -> Absence | None:
+    at = to_micros(instant)
+    if instant > now or connection.execute(sql.ANY_NODE_ALIVE, (at, to_micros(now))).fetchone():
+        return None
+    last = connection.execute(sql.SELECT_NODE_BEFORE, (at,)).fetchone()
+    following = connection.execute(sql.SELECT_NODE_AFTER, (at,)).fetchone()
+    if last is None:
+        return None
+    return Absence(read_node(last).read_at(now), following and read_node(following).read_at(now))
 
 
 class Expiring(NamedTuple):

@@ -224,6 +224,12 @@ with signs (at) as (
 )
 select max(at) filter (where at < ?3), min(at) filter (where at >= ?3) from signs
 """
+ANY_NODE_ALIVE = """
+select 1 from tickwork_nodes
+where seen_since <= ?1 and (seen_at >= ?1 or (stopped_at is null and lease_until > ?2)) limit 1
+"""
+SELECT_NODE_BEFORE = f"select {NODE} from tickwork_nodes where seen_at < ? order by seen_at desc limit 1"
+SELECT_NODE_AFTER = f"select {NODE} from tickwork_nodes where seen_since > ? order by seen_since limit 1"
 SELECT_REMOVED_SINCE = """
 select job_uid, removed_at from tickwork_ledgers where job_id = ? and removed_at >= ? order by removed_at limit ?
 """
