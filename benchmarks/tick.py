@@ -58,7 +58,7 @@ def tick_ours(folder: Path, kept: ours.Kept, stored: int, ticks: int) -> Result:
     store = make_store(ours.store_url(kept, folder), clock=clock)
     fill(store, stored, due_at=clock.now() + timedelta(seconds=1))
     executor = InlineExecutor()
-    node = new_node("benchmark", clock.now(), timing.lease, version="")
+    node = new_node("benchmark", clock.now(), timing.lease)
     loop = Loop(store, {"threads": executor}, node=node, timing=timing, listeners=Listeners(), wake=lambda: None)
     executor.start(loop.report)
 

@@ -118,6 +118,7 @@ jobs = st.builds(
     timeout=st.none() | durations,
     retry=retries,
     pause_after=st.none() | st.integers(1, 100),
+    expect_every=st.none() | durations,
     keep=st.none() | retentions,
     uid=st.builds(new_uid),
     version=st.integers(1, 2**40),

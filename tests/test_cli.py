@@ -196,7 +196,7 @@ def test_health_is_whether_a_node_is_alive_that_fires(ledger, tickwork):
     nobody = tickwork("health", ledger)
     with closing(make_store(ledger)) as store:
         for number, paused in enumerate([True, False]):
-            store.beat(new_node(str(number), store.clock.now(), timedelta(hours=1), version="")._replace(paused=paused))
+            store.beat(new_node(str(number), store.clock.now(), timedelta(hours=1))._replace(paused=paused))
             answer = tickwork("health", ledger)
             assert (answer.code, answer.out) == [
                 (1, "1 node is alive, paused\n"), (0, "2 nodes are alive, 1 of them paused\n"),
@@ -205,6 +205,26 @@ def test_health_is_whether_a_node_is_alive_that_fires(ledger, tickwork):
 
     assert (nobody.code, nobody.out) == (1, "no node is alive: nothing fires\n")
     assert (as_json["healthy"], len(as_json["nodes"])) == (True, 2)
+
+
+def test_jobs_that_are_overdue_are_listed_as_such_and_make_a_store_unhealthy(folder, tickwork):
+    scheduler = ManualScheduler("sqlite:///jobs.db", start=START)
+    scheduler.add_job("made_app:fail", "interval", minutes=1, id="fail", expect_every=90)
+    scheduler.add_job("made_app:tick", "interval", minutes=1, id="tick", expect_every=90)
+    scheduler.start()
+    scheduler.advance(timedelta(minutes=2))
+
+    listed = {job["id"]: job for job in json.loads(tickwork("jobs", "sqlite:///jobs.db", "--json").out)}
+    health = tickwork("health", "sqlite:///jobs.db")
+    as_json = json.loads(tickwork("health", "sqlite:///jobs.db", "--json").out)
+
+    assert [listed[id]["overdue_at"] for id in ("fail", "tick")] == ["2026-01-01T00:01:30+00:00", None]
+    assert listed["fail"]["expect_every"] == 90
+    assert "scheduled, overdue" in tickwork("jobs", "sqlite:///jobs.db").out
+    assert (health.code, health.out) == (
+        1, "1 node is alive\nfail is overdue: it was to succeed by 2026-01-01 09:01:30 +09:00\n",
+    )  # fmt: skip
+    assert (as_json["healthy"], as_json["overdue"]) == (False, ["fail"])
 
 
 def test_times_are_in_utc_when_asked(ledger, tickwork):

@@ -93,6 +93,7 @@ class Awaitables:
     get_run = _awaitable(Scheduler.get_run)
     why = _awaitable(Scheduler.why)
     nodes = _awaitable(Scheduler.nodes)
+    get_overdue = _awaitable(Scheduler.get_overdue)
     prune = _awaitable(Scheduler.prune)
 
 

@@ -60,6 +60,26 @@ class JobFired:
 
 
 @dataclass(frozen=True, slots=True)
+class JobOverdue:
+    """A job has not succeeded for longer than its `expect_every`. Told once for each silence, by one of the nodes."""
+
+    job: Job
+    expected_by: datetime
+    succeeded_at: datetime | None
+    """When it last succeeded, since it is expected to. None: it has not."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecovered:
+    """A job that was overdue has succeeded."""
+
+    job: Job
+    overdue_at: datetime
+    """When it was found to be overdue."""
+    succeeded_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class RunStarted:
     """This node handed a run to its executor."""
 
@@ -88,13 +108,13 @@ class StoreRecovered:
 
 Event: TypeAlias = (
     SchedulerStarted | SchedulerStopped | JobAdded | JobChanged | JobRemoved
-    | JobFired | RunStarted | RunSettled | StoreLost | StoreRecovered
+    | JobFired | JobOverdue | JobRecovered | RunStarted | RunSettled | StoreLost | StoreRecovered
 )  # fmt: skip
 Listener: TypeAlias = Callable[[Event], object]
 
 KINDS: tuple[type, ...] = (
     SchedulerStarted, SchedulerStopped, JobAdded, JobChanged, JobRemoved,
-    JobFired, RunStarted, RunSettled, StoreLost, StoreRecovered,
+    JobFired, JobOverdue, JobRecovered, RunStarted, RunSettled, StoreLost, StoreRecovered,
 )  # fmt: skip
 
 

@@ -57,6 +57,8 @@ class Job(NamedTuple):
     retry: Retry = ONCE
     pause_after: int | None = None
     """After how many failures in a row the job is paused. None: it goes on."""
+    expect_every: timedelta | None = None
+    """How long it may go on without a success, before it is overdue. None: as long as it likes."""
     keep: Retention | None = None
     """How long the ledger keeps its rows. None: as long as the scheduler says."""
     disposable: bool = False
@@ -110,7 +112,7 @@ _STANDING = Job._fields.index("version")
 DEFINITION = (
     "func", "trigger", "args", "kwargs", "name", "executor",
     "coalesce", "catch_up", "misfire_grace_time", "max_instances", "overlap", "max_waiting", "timeout", "retry",
-    "pause_after", "keep", "disposable",
+    "pause_after", "expect_every", "keep", "disposable",
 )  # fmt: skip
 """The fields that a declaration in code sets; the others tell where the schedule stands."""
 
@@ -144,6 +146,8 @@ def check_job(job: Job) -> Job:
                 f"pause_after: expected at most {MAX_COUNTED} attempts in so many failures, got {job.pause_after} "
                 f"failures of {job.retry.max_attempts} attempts each: lower one of them"
             )
+    if job.expect_every is not None:
+        check_duration("expect_every", job.expect_every, least=timedelta(seconds=1))
     if not isinstance(job.retry, Retry):
         raise InvalidJobError(f"retry: expected a tickwork.Retry, got {job.retry!r}: write Retry(max_attempts=3)")
     if job.keep is not None and not isinstance(job.keep, Retention):

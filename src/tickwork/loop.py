@@ -16,10 +16,22 @@ from typing import TypeGuard
 
 from tickwork import plan
 from tickwork.errors import RunNotFoundError, StoreError
-from tickwork.events import Event, JobChanged, JobFired, Listeners, RunSettled, RunStarted, StoreLost, StoreRecovered
+from tickwork.events import (
+    Event,
+    JobChanged,
+    JobFired,
+    JobOverdue,
+    JobRecovered,
+    Listeners,
+    RunSettled,
+    RunStarted,
+    StoreLost,
+    StoreRecovered,
+)
 from tickwork.executors.base import Executor
 from tickwork.executors.call import NOWHERE, Call
 from tickwork.executors.injection import Surroundings
+from tickwork.expectation import Expectation
 from tickwork.held import HeldCalls
 from tickwork.job import Job
 from tickwork.lateness import Lateness
@@ -33,6 +45,8 @@ from tickwork.run import Cancelled, Failed, Lost, Outcome, Released, Run, RunSta
 from tickwork.stores.base import Store
 
 RAN = (RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT, RunState.LOST)
+MAX_NAMED = 10
+"""How many jobs that are found to be overdue together have a line of their own in the log."""
 FAR_OFF = datetime.max.replace(tzinfo=UTC)
 
 log = logging.getLogger("tickwork.loop")
@@ -79,6 +93,8 @@ class Round:
     """This node, as the store was told of it. None: it was not."""
     living: Sequence[Node] = ()
     """The nodes that were alive at the beat."""
+    overdue: list[Expectation] = field(default_factory=list)
+    """What was found to be overdue, and is to be told."""
 
 
 class Loop:
@@ -97,6 +113,8 @@ class Loop:
         self.paused = False
         self.living: Sequence[Node] = (node,)
         """The nodes that were alive at this one's last beat."""
+        self.overdue = 0
+        """How many jobs were overdue then, and those that this node has found since."""
         self.lateness = Lateness(node.started_at)
         self.outage: StoreLost | None = None
         self.finished = False
@@ -121,10 +139,14 @@ class Loop:
         self._stop_at: datetime | None = None
         self._stopping = False
         self._cancelled = False
+        self._untold: list[Expectation] = []
+        """What was found to be overdue in a round whose commit failed, or only its reply: perhaps it is to be told."""
         self._told = node
         """This node, as the store was told of it last."""
         now = self._beat_at = self.clock.now()
-        self._ticked_at = self._look_at = self._rest_until = self._reap_at = self._spare_until = self._deferred_to = now
+        self._ticked_at = self._look_at = self._rest_until = self._reap_at = self._spare_until = self._deferred_to = (
+            self._overdue_at
+        ) = now
         self._renew_at = now + timing.lease / 3
         self._pruning = Pruning(store, keep, node=node.id, every=timing.prune, now=now)
 
@@ -159,6 +181,7 @@ class Loop:
                 self.reap_lost_runs,
                 self.fire_due_jobs,
                 self.claim_waiting_runs,
+                self.notice_overdue_jobs,
                 self.beat,
             ):
                 step(now)
@@ -289,6 +312,30 @@ class Loop:
                 if len(claims) == limit:
                     self._more.add(executor)
 
+    def notice_overdue_jobs(self, now: datetime) -> None:
+        """Find the jobs that have not succeeded for too long, whichever node is to run them."""
+        if now < self._overdue_at:
+            return
+        found = [*self.store.find_overdue(self.node, limit=self.timing.batch)]
+        self._overdue_at = now if len(found) == self.timing.batch else now + self.timing.poll
+        if self._untold:
+            marked = {*self.store.expectations(overdue=True)}.difference(found)
+            found += [one for one in self._untold if one in marked]
+        self._round.overdue = found
+        self.overdue += len(found)
+        jobs = {job.uid: job for job in self.store.jobs(ids={one.job_id for one in found})} if found else {}
+        for one in found:
+            job = jobs.get(one.job_uid)
+            if job is not None and one.expect_by is not None:
+                self._round.events.append(JobOverdue(job, one.expect_by, one.succeeded_at))
+        for one in found[:MAX_NAMED]:
+            log.warning(
+                "job %r is overdue: it was to succeed by %s, and last did at %s",
+                one.job_id, one.expect_by, one.succeeded_at,
+            )  # fmt: skip
+        if len(found) > MAX_NAMED:
+            log.warning("%d more jobs are overdue", len(found) - MAX_NAMED)
+
     def beat(self, now: datetime) -> None:
         """Tell the store, a third of a lease at a time, that this node is alive and how it does; see who else is."""
         if now >= self._beat_at:
@@ -298,6 +345,7 @@ class Loop:
             )  # fmt: skip
             self.store.beat(self._round.beat)
             self._round.living = self.store.nodes(alive=True)
+            self.overdue = len(self.store.expectations(overdue=True))
 
     def keep_what_was_written(self) -> None:
         """The round's commit is done: let go of what has ended, and hold what was taken until its time."""
@@ -321,6 +369,7 @@ class Loop:
             self._held.add(executor, calls)
         for event in done.events:
             self._listeners.tell(event)
+        self._untold = []
         self._round = Round()
 
     def meet_strangers(self) -> bool:
@@ -356,6 +405,9 @@ class Loop:
 
     def sit_out(self, error: StoreError, now: datetime) -> None:
         """The store failed: fire nothing, forget nothing, and try again soon."""
+        self._untold += [one for one in self._round.overdue if one not in self._untold]
+        self._round.overdue = []
+        self._overdue_at = now
         if self.outage is None:
             log.warning("the store cannot be used, and nothing fires until it can: %s", error)
             self.outage = StoreLost(str(error), now)
@@ -461,6 +513,9 @@ class Loop:
         if outlook.lapse_at is not None:
             self._reap_at = min(self._reap_at, outlook.lapse_at)
             wishes.append(outlook.lapse_at)
+        if outlook.expect_by is not None:
+            self._overdue_at = min(self._overdue_at, outlook.expect_by)
+        wishes.append(self._overdue_at)
         if self._calls:
             wishes.append(self._renew_at)
         return min(wishes)
@@ -615,6 +670,7 @@ class Loop:
         won = self.store.settle([settlement for _, settlement in ending])
         if self._listeners:
             self._round.events += [RunSettled(settlement.run) for settlement in won]
+        self._fulfil(ending, won)
         failing = {
             call.job.id: call.job for call, settlement in ending
             if call.job.pause_after is not None and _failed_for_good(settlement)
@@ -628,6 +684,26 @@ class Loop:
                 if id(refused) not in written and (again := self._settle_again(call, refused)) is not None
             ])  # fmt: skip
         self._round.ended += [call for call, _ in ending]
+
+    def _fulfil(self, ending: Sequence[tuple[Call, Settlement]], won: Sequence[Settlement]) -> None:
+        """Write the successes that are expected."""
+        expected = [
+            (call, settlement) for call, settlement in ending
+            if call.job.expect_every is not None and settlement.run.state is RunState.SUCCEEDED
+        ]  # fmt: skip
+        if not expected:
+            return
+        written = {id(settlement) for settlement in won}
+        successes = {
+            call.job.uid: plan.succeeded(call.job, settlement.run)
+            for call, settlement in expected if id(settlement) in written
+        }  # fmt: skip
+        jobs = {call.job.uid: call.job for call, _ in expected}
+        for overdue in self.store.fulfil([*successes.values()]):
+            succeeded_at = successes[overdue.job_uid].succeeded_at
+            if overdue.overdue_at is not None and succeeded_at is not None:
+                log.info("job %r has succeeded, which was overdue", overdue.job_id)
+                self._round.events.append(JobRecovered(jobs[overdue.job_uid], overdue.overdue_at, succeeded_at))
 
     def _pause_if_it_fails_too_often(self, job: Job) -> None:
         assert job.pause_after is not None

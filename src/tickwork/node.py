@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import socket
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
@@ -63,9 +61,8 @@ class Node(NamedTuple):
         return self._replace(state=NodeState.ALIVE if self.lease_until > now else NodeState.DEAD)
 
 
-def new_node(id: str, now: datetime, lease: timedelta, *, version: str) -> Node:
-    """A node of this process that starts *now*."""
+def new_node(id: str, now: datetime, lease: timedelta, *, host: str = "", pid: int = 0, version: str = "") -> Node:
+    """A node that starts *now*."""
     return Node(
-        id=id, host=socket.gethostname(), pid=os.getpid(), version=version,
-        started_at=now, seen_since=now, seen_at=now, lease_until=now + lease,
-    )  # fmt: skip
+        id=id, host=host, pid=pid, version=version, started_at=now, seen_since=now, seen_at=now, lease_until=now + lease
+    )

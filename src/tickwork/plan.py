@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, assert_never
 
 from tickwork.clock import BEGINNING, MICROSECOND
 from tickwork.errors import InvalidJobError, TriggerError, did_you_mean
+from tickwork.expectation import Expectation
 from tickwork.job import DEFINITION, Job, check_job
 from tickwork.policies import Overlap, Retry
 from tickwork.run import (
@@ -220,6 +221,34 @@ def fails_too_often(job: Job, newest: Sequence[Run]) -> bool:
         last_attempts.setdefault(run.key, run)
     verdicts = [*last_attempts.values()][: job.pause_after]
     return len(verdicts) == job.pause_after and all(run.state in FAILURES for run in verdicts)
+
+
+def expect(job: Job, now: datetime) -> Expectation | None:
+    """By when *job* is to succeed, counted from *now*. None: nobody waits for that."""
+    if job.expect_every is None:
+        return None
+    return Expectation(job.id, job.uid, None if job.paused else now + job.expect_every)
+
+
+def expect_anew(before: Job, after: Job, now: datetime) -> Expectation | None:
+    """What is expected of a job that somebody changed. None: the same as before.
+
+    A paused job is not expected to succeed; one that is resumed, or fires again after it had ended, is from *now* on. A
+    job that pauses itself, since it fails too often, does not come here: its silence is what is to be noticed.
+    """
+    counts_anew = (
+        after.expect_every != before.expect_every or after.paused != before.paused
+        or (before.ended and not after.ended)
+    )  # fmt: skip
+    return expect(after, now) if counts_anew else None
+
+
+def succeeded(job: Job, run: Run) -> Expectation:
+    """What is expected of *job* after *run*, which succeeded: nothing more, if it was the last one."""
+    assert job.expect_every is not None
+    assert run.ended_at is not None
+    by = None if job.ended else run.ended_at + job.expect_every
+    return Expectation(job.id, job.uid, by, succeeded_at=run.ended_at)
 
 
 def pause(job: Job, now: datetime, reason: str | None) -> Change:

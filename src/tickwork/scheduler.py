@@ -7,6 +7,7 @@ import inspect
 import logging
 import os
 import secrets
+import socket
 import sys
 import threading
 import time
@@ -45,6 +46,7 @@ from tickwork.executors.base import Executor
 from tickwork.executors.call import MAX_REASON_LENGTH, inside_run, is_async, is_generator, keep_arguments
 from tickwork.executors.injection import Surroundings
 from tickwork.executors.threads import ThreadExecutor
+from tickwork.expectation import Expectation
 from tickwork.job import NO_ARGUMENTS, Job, check_job
 from tickwork.loop import Loop, Timing
 from tickwork.node import Node, new_node
@@ -71,7 +73,7 @@ PATIENCE = 5.0
 """Seconds that `start` waits for the runs of a shutdown that goes on in the background."""
 JOB_DEFAULTS = (
     "coalesce", "catch_up", "misfire_grace_time", "max_instances", "overlap", "max_waiting", "timeout", "retry",
-    "pause_after", "executor",
+    "pause_after", "expect_every", "executor",
 )  # fmt: skip
 
 F = TypeVar("F", bound=Function)
@@ -108,6 +110,8 @@ class Health:
     """The longest that a run of the last minute or two waited for its start here. None: none began."""
     nodes: int | None = None
     """How many nodes were alive on this store at the last look, a third of a lease ago or less. None: not started."""
+    overdue: int | None = None
+    """How many jobs were overdue then. None: not started."""
     events_waiting: int = 0
     """How many events have not been told yet: many, if listeners fall behind."""
     events_dropped: int = 0
@@ -125,7 +129,7 @@ class Scheduler:
     *store* is a URL (`sqlite:///jobs.db`), a store, or None for memory. *executors* adds to or replaces
     `threads` and `asyncio`. *timezone* is that of triggers that name none. *job_defaults* are the policies
     of jobs that choose none: `coalesce`, `catch_up`, `misfire_grace_time`, `max_instances`, `overlap`, `max_waiting`,
-    `timeout`, `retry`, `pause_after`, `executor`.
+    `timeout`, `retry`, `pause_after`, `expect_every`, `executor`.
     *lease* is how long a run is believed to go on after its node was last heard of, *poll* the
     longest time until news is noticed when no bell rings. *keep* is how long the ledger keeps what is closed, of
     jobs that do not say so themselves: 30 days, and 10,000 rows a job; `Retention(age=None, count=None)` keeps all.
@@ -237,7 +241,7 @@ class Scheduler:
             store=self._store.location, outage=driver.trouble() if driver else None,
             live=self._driver is None or not self._driver.is_stuck(),
             lateness=loop.lateness.worst(self._store.clock.now()) if loop else None,
-            nodes=len(loop.living) if loop else None,
+            nodes=len(loop.living) if loop else None, overdue=loop.overdue if loop else None,
             events_waiting=self._listeners.waiting, events_dropped=self._listeners.dropped,
         )  # fmt: skip
 
@@ -263,6 +267,7 @@ class Scheduler:
         timeout: timedelta | float | Unset | None = UNSET,
         retry: Retry | Unset | None = UNSET,
         pause_after: int | Unset | None = UNSET,
+        expect_every: timedelta | float | Unset | None = UNSET,
         keep: Retention | None = None,
         next_run_time: datetime | Unset | None = UNSET,
         replace_existing: bool = False,
@@ -279,6 +284,9 @@ class Scheduler:
         if it differs; an unchanged one keeps its phase, its pause and its history. Afterwards an id that
         is taken raises JobExistsError, or with *replace_existing* is brought up to date likewise.
 
+        *expect_every* (seconds) watches over the job: when it has not succeeded for so long, a `JobOverdue` is told,
+        once, by any node that is alive (docs/operations.md).
+
         Without an *id* a job is named after its function, so that every worker that adds it means the
         same job; a one-off that is added to a running scheduler gets a random id, and leaves the store
         with its last row in the ledger.
@@ -291,7 +299,8 @@ class Scheduler:
         job = self._make_job(
             func, trigger, args=args, kwargs=kwargs, id=id, name=name, executor=executor, coalesce=coalesce,
             catch_up=catch_up, misfire_grace_time=misfire_grace_time, max_instances=max_instances, overlap=overlap,
-            max_waiting=max_waiting, timeout=timeout, retry=retry, pause_after=pause_after, keep=keep,
+            max_waiting=max_waiting, timeout=timeout, retry=retry, pause_after=pause_after,
+            expect_every=expect_every, keep=keep,
             next_run_time=next_run_time, trigger_args=trigger_args,
         )  # fmt: skip
         with self._lock:  # a start that goes on is waited for
@@ -445,6 +454,10 @@ class Scheduler:
         instant = self._question(job_id, at, now)
         return explain(store.evidence(job_id, instant), instant, now, say)
 
+    def get_overdue(self) -> Sequence[Expectation]:
+        """The jobs that have not succeeded for longer than their `expect_every`, in the order of their ids."""
+        return self._opened_store().expectations(overdue=True)
+
     def prune(self, keep: Retention | None = None) -> int:
         """Delete the closed rows of the ledger that are kept no longer; return how many they were.
 
@@ -549,7 +562,7 @@ class Scheduler:
         if not isinstance(executor, str) or executor not in self._executors:
             known = did_you_mean(str(executor), self._executors)
             raise InvalidJobError(f"executor: expected one of this scheduler's, got {executor!r}{known}")
-        for name in ("misfire_grace_time", "timeout"):
+        for name in ("misfire_grace_time", "timeout", "expect_every"):
             if name in read:
                 length = _seconds(name, read[name])
                 read[name] = None if length is None else timedelta(seconds=length)
@@ -631,7 +644,8 @@ class Scheduler:
                         self._listeners.tell(JobAdded(job))
             except JobExistsError:  # another worker was faster
                 continue
-            if len(store.save(changes) if changes else ()) == len(changes):
+            expected = [plan.expect_anew(stored[change.job.id], change.job, now) for change in changes]
+            if len(store.save(changes, expected=[*filter(None, expected)]) if changes else ()) == len(changes):
                 for change in changes:
                     self._withdraw(change.job, Released())
                     self._listeners.tell(JobChanged(change.job))
@@ -649,8 +663,9 @@ class Scheduler:
             raise SchedulerNotRunningError(f"expected a stored job, got the declared {job_id!r}: call start() first")
         for tries in range(MAX_TRIES):
             # A microsecond later each time: two runs asked for at one instant are two runs.
-            change = decide(store.get(job_id), store.clock.now() + tries * MICROSECOND)
-            if store.save([change]):
+            job, now = store.get(job_id), store.clock.now() + tries * MICROSECOND
+            change = decide(job, now)
+            if store.save([change], expected=[*filter(None, [plan.expect_anew(job, change.job, now)])]):
                 if held is not None:
                     self._withdraw(change.job, held)
                 self._ring()
@@ -680,7 +695,10 @@ class Scheduler:
         return Driver(make_loop, finished)
 
     def _new_node(self) -> Node:
-        return new_node(secrets.token_hex(8), self._store.clock.now(), self._timing.lease, version=__version__)
+        return new_node(
+            secrets.token_hex(8), self._store.clock.now(), self._timing.lease,
+            host=socket.gethostname(), pid=os.getpid(), version=__version__,
+        )  # fmt: skip
 
     def _make_loop(self, node: Node, wake: Callable[[], None]) -> Loop:
         return Loop(

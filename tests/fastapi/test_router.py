@@ -198,6 +198,18 @@ def test_nodes_are_told_with_what_became_of_them(scheduler: ManualScheduler, cli
     assert (known[0]["pid"], known[0]["version"]) == (os.getpid(), __version__)
 
 
+def test_a_job_tells_whether_it_is_overdue_and_health_how_many_are(scheduler: ManualScheduler, client: Client) -> None:
+    for id in ("refresh", "fail"):
+        scheduler.modify_job(id, expect_every=3 * HOUR)
+    scheduler.advance(4 * HOUR)
+
+    jobs = {job["id"]: job["overdue_at"] for job in client.get("/jobs").json()}
+
+    assert jobs == {"refresh": None, "fail": "2026-03-01T03:00:00Z"}
+    assert client.get("/jobs/fail").json()["expect_every"] == 3 * 3600
+    assert (client.get("/health").status_code, client.get("/health").json()["overdue"]) == (200, 1)
+
+
 def test_why_answers_for_any_instant(scheduler: ManualScheduler, client: Client) -> None:
     scheduler.advance(2 * HOUR)
 

@@ -34,6 +34,7 @@ from tests.samples import (
 )
 
 from tickwork.errors import JobExistsError, JobNotFoundError, RunNotFoundError
+from tickwork.expectation import Expectation
 from tickwork.job import Job
 from tickwork.node import Node
 from tickwork.plan import Change, Hold, Settlement, cancel, settle
@@ -1306,6 +1307,94 @@ class StoreLaws:
         first_attempts = [run for run in rows if run.attempt == 1]
         assert sum(job.version - 1 for job in store.jobs()) == len(first_attempts) == 48
 
+    # what is expected
+
+    def test_a_job_with_expect_every_is_expected_to_succeed_from_when_it_was_added(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        job, paused = make_job("watched", expect_every=HOUR), make_job("paused", expect_every=HOUR, paused_at=NOW)
+        store.add([job, make_job("unwatched"), paused])
+
+        assert store.expectations() == [
+            Expectation("paused", paused.uid, None), Expectation("watched", job.uid, NOW + HOUR),
+        ]  # fmt: skip
+        assert store.expectations(overdue=True) == []
+        assert store.outlook([], after=NOW, fire_after=NOW).expect_by == NOW + HOUR
+        assert store.outlook([], after=NOW + HOUR, fire_after=NOW).expect_by is None
+
+    def test_what_is_overdue_is_found_once_and_the_longest_overdue_first(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        jobs = [make_job(f"job-{hours}", expect_every=hours * HOUR) for hours in (3, 1, 2, 9)]
+        store.add(jobs)
+        clock.advance(HOUR - SECOND)
+        early = store.find_overdue("a", limit=PLENTY)
+        clock.advance(2 * HOUR + SECOND)
+
+        found = [[one.job_id for one in store.find_overdue("a", limit=2)] for _ in range(3)]
+
+        assert early == []
+        assert found == [["job-1", "job-2"], ["job-3"], []]
+        overdue = store.expectations(overdue=True)
+        assert [(one.job_id, one.expect_by, one.overdue_at) for one in overdue] == [
+            (f"job-{hours}", NOW + hours * HOUR, NOW + 3 * HOUR) for hours in (1, 2, 3)
+        ]
+        assert store.outlook([], after=NOW, fire_after=NOW).expect_by == NOW + 9 * HOUR
+
+    def test_a_success_is_told_of_those_that_were_overdue_and_moves_the_time_forward_only(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        late, punctual = make_job("late", expect_every=HOUR), make_job("punctual", expect_every=5 * HOUR)
+        store.add([late, punctual, unwatched := make_job("unwatched")])
+        clock.advance(2 * HOUR)
+        store.find_overdue("a", limit=PLENTY)
+
+        def success(job: Job, hours: float) -> Expectation:
+            at = NOW + hours * HOUR
+            return Expectation(job.id, job.uid, at + (job.expect_every or HOUR), succeeded_at=at)
+
+        recovered = store.fulfil([success(late, 2), success(punctual, 1), success(unwatched, 1)])
+        again = store.fulfil([success(late, 1)])
+
+        assert recovered == [Expectation("late", late.uid, NOW + HOUR, None, NOW + 2 * HOUR, "a")]
+        assert again == []
+        assert store.expectations() == [success(late, 2), success(punctual, 1)]
+
+    def test_a_job_that_has_done_its_work_is_expected_no_more(self, store: Store) -> None:
+        store.add([job := make_job(expect_every=HOUR)])
+
+        store.fulfil([Expectation(job.id, job.uid, None, succeeded_at=NOW)])
+        store.fulfil([Expectation(job.id, job.uid, NOW + HOUR, succeeded_at=NOW + MINUTE)])
+
+        assert store.expectations() == [Expectation(job.id, job.uid, None, NOW + MINUTE)]
+
+    def test_what_is_expected_anew_replaces_what_was_if_the_change_won(self, store: Store, clock: VirtualClock) -> None:
+        jobs = {id: make_job(id, expect_every=HOUR) for id in ("loser", "winner")}
+        store.add([*jobs.values()])
+        store.fulfil([Expectation("winner", jobs["winner"].uid, NOW + HOUR, succeeded_at=NOW)])
+        clock.advance(2 * HOUR)
+        store.find_overdue("a", limit=PLENTY)
+        changes = [next_version(jobs["winner"], paused_at=NOW), next_version(jobs["loser"]._replace(version=7))]
+
+        store.save(changes, expected=[Expectation(id, job.uid, None) for id, job in jobs.items()])
+
+        loser, winner = store.expectations()
+        assert winner == Expectation("winner", jobs["winner"].uid, None, succeeded_at=NOW)
+        assert loser.overdue_at == NOW + 2 * HOUR
+
+    def test_what_is_expected_ends_with_the_policy_and_with_the_job(self, store: Store, clock: VirtualClock) -> None:
+        jobs = [make_job(id, expect_every=HOUR) for id in ("changed", "kept", "removed")]
+        store.add(jobs)
+        store.remove(["removed"])
+        store.save([next_version(jobs[0], expect_every=None)])
+        clock.advance(2 * HOUR)
+
+        found = store.find_overdue("a", limit=PLENTY)
+
+        assert [one.job_id for one in found] == [one.job_id for one in store.expectations()] == ["kept"]
+        assert store.fulfil([Expectation("removed", jobs[2].uid, NOW + 3 * HOUR, succeeded_at=clock.now())]) == []
+        assert [one.job_id for one in store.expectations()] == ["kept"]
+
     # nodes
 
     @many_examples
@@ -1417,6 +1506,16 @@ class SharedStoreLaws:
         assert fired[0].runs == (run,)
         assert other.run(run.id).state is RunState.SUCCEEDED
         assert store.get("job").name == "renamed"
+
+    def test_what_is_overdue_is_found_by_one_of_many(self, store: Store, other: Store, clock: VirtualClock) -> None:
+        store.add([make_job(f"job-{number}", expect_every=SECOND) for number in range(40)])
+        clock.advance(MINUTE)
+
+        found = in_threads(lambda number: (store, other)[number % 2].find_overdue(str(number), limit=3), 40)
+
+        told = [one.job_id for batch in found for one in batch]
+        assert sorted(told) == sorted({*told})
+        assert len(told) == 40
 
     def test_a_definition_changed_through_one_handle_is_fired_by_the_other_as_it_is_now(
         self, store: Store, other: Store

@@ -21,7 +21,7 @@ def print_json(records: object) -> int:
     return 0
 
 
-def job_record(job: Job) -> dict[str, Any]:
+def job_record(job: Job, overdue_at: datetime | None) -> dict[str, Any]:
     """A job with the words of the HTTP API: instants in ISO 8601, durations in seconds."""
     return {
         "id": job.id, "name": job.name, "func": job.func,
@@ -31,6 +31,7 @@ def job_record(job: Job) -> dict[str, Any]:
         "coalesce": job.coalesce, "catch_up": job.catch_up, "misfire_grace_time": _in_seconds(job.misfire_grace_time),
         "max_instances": job.max_instances, "overlap": job.overlap, "max_waiting": job.max_waiting,
         "timeout": _in_seconds(job.timeout), "retry": _retry_record(job.retry), "pause_after": job.pause_after,
+        "expect_every": _in_seconds(job.expect_every), "overdue_at": iso(overdue_at),
         "keep": job.keep and {"age": _in_seconds(job.keep.age), "count": job.keep.count},
     }  # fmt: skip
 

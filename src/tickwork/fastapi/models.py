@@ -112,11 +112,13 @@ class JobView(BaseModel):
     timeout: float | None = Field(description="Seconds that a call may take. None: as long as it likes.")
     retry: RetryView
     pause_after: int | None = Field(description="After how many failures in a row it is paused.")
+    expect_every: float | None = Field(description="Seconds that it may go on without a success.")
+    overdue_at: datetime | None = Field(description="When it was found not to have succeeded for longer. None: it has.")
     keep: RetentionView | None = Field(description="How long the ledger keeps its rows. None: as the scheduler says.")
     last_run: RunSummary | None = Field(description="Its newest row in the ledger, manual runs included.")
 
     @classmethod
-    def of(cls, job: Job, last_run: Run | None) -> Self:
+    def of(cls, job: Job, last_run: Run | None, overdue_at: datetime | None = None) -> Self:
         return cls(
             id=job.id, name=job.name, func=job.func,
             trigger=str(job.trigger), trigger_kind=job.trigger.kind, executor=job.executor,
@@ -126,6 +128,7 @@ class JobView(BaseModel):
             max_instances=job.max_instances,
             overlap=job.overlap, max_waiting=job.max_waiting, timeout=_seconds(job.timeout),
             retry=RetryView.of(job.retry), pause_after=job.pause_after,
+            expect_every=_seconds(job.expect_every), overdue_at=overdue_at,
             keep=None if job.keep is None else RetentionView(age=_seconds(job.keep.age), count=job.keep.count),
             last_run=None if last_run is None else RunSummary.of(last_run),
         )  # fmt: skip
@@ -191,6 +194,7 @@ class HealthView(BaseModel):
     ready: bool = Field(description="Whether it fires, or would if it were not paused.")
     lateness: float | None = Field(description="Seconds; the longest that a run of the last minute or two was late.")
     nodes: int | None = Field(description="How many nodes are alive on this store, as far as it knows.")
+    overdue: int | None = Field(description="How many jobs have not succeeded for longer than their expect_every.")
     events_waiting: int = Field(description="How many events have not been told to listeners yet.")
     events_dropped: int = Field(description="How many never will be, since listeners were too slow.")
 
@@ -199,6 +203,7 @@ class HealthView(BaseModel):
         return cls(
             running=health.running, paused=health.paused, node=health.node, store=health.store, outage=health.outage,
             live=health.live, ready=health.ready, lateness=_seconds(health.lateness), nodes=health.nodes,
+            overdue=health.overdue,
             events_waiting=health.events_waiting, events_dropped=health.events_dropped,
         )  # fmt: skip
 

@@ -357,7 +357,9 @@ def _job_view(scheduler: Scheduler, job: Job) -> JobView:
 
 def _job_views(scheduler: Scheduler, jobs: Sequence[Job]) -> list[JobView]:
     latest = _latest_runs(scheduler, jobs)
-    return [JobView.of(job, latest.get(job.uid)) for job in jobs]
+    watched = any(job.expect_every is not None for job in jobs)
+    overdue_at = {one.job_uid: one.overdue_at for one in scheduler.get_overdue()} if watched else {}
+    return [JobView.of(job, latest.get(job.uid), overdue_at.get(job.uid)) for job in jobs]
 
 
 def _latest_runs(scheduler: Scheduler, jobs: Sequence[Job]) -> dict[int, Run]:

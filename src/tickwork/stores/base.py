@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol, TypeAlias
 
 from tickwork.clock import Clock
+from tickwork.expectation import Expectation
 from tickwork.job import Job
 from tickwork.node import Node
 from tickwork.plan import Change, Hold, Settlement
@@ -47,6 +48,8 @@ class Outlook(NamedTuple):
     """The end of a waiting run's delay."""
     lapse_at: datetime | None
     """The end of a lease."""
+    expect_by: datetime | None = None
+    """When a job is overdue that does not succeed before."""
 
 
 class Pruned(NamedTuple):
@@ -87,7 +90,10 @@ class Store(Protocol):
     # what the user owns
 
     def add(self, jobs: Sequence[Job]) -> None:
-        """Add all of them or none; JobExistsError names an id that is taken."""
+        """Add all of them or none; JobExistsError names an id that is taken.
+
+        Those with `expect_every` are expected to succeed, from now on (`plan.expect`).
+        """
         ...
 
     def get(self, job_id: str) -> Job:
@@ -98,10 +104,12 @@ class Store(Protocol):
         """Jobs in the order of their ids: all, or those of *ids*; from the first id above *after*, at most *limit*."""
         ...
 
-    def save(self, changes: Sequence[Change]) -> Sequence[Change]:
+    def save(self, changes: Sequence[Change], *, expected: Sequence[Expectation] = ()) -> Sequence[Change]:
         """Write those changes whose job is still at the version they were decided on; return these.
 
-        A definition (the fields of `DEFINITION`) is written if the revision was raised.
+        A definition (the fields of `DEFINITION`) is written if the revision was raised; without `expect_every` nothing
+        is expected of the job any more. What is *expected* from now on, of those that won, replaces what was, but for
+        the last success.
         """
         ...
 
@@ -159,6 +167,23 @@ class Store(Protocol):
 
     def outlook(self, executors: Collection[str], *, after: datetime, fire_after: datetime) -> Outlook:
         """What comes due next, strictly after these instants."""
+        ...
+
+    # what is expected
+
+    def fulfil(self, successes: Sequence[Expectation]) -> Sequence[Expectation]:
+        """Write that these jobs succeeded, and are expected to again (`plan.succeeded`).
+
+        Returns those that had been overdue, as they were. A time only moves forward; without one it stays without.
+        """
+        ...
+
+    def find_overdue(self, node: str, *, limit: int) -> Sequence[Expectation]:
+        """Mark jobs whose time has come as overdue, each for the first *node* that asks; return these, as they are."""
+        ...
+
+    def expectations(self, *, overdue: bool = False) -> Sequence[Expectation]:
+        """What is expected of jobs, in the order of their ids; or only of those that are overdue."""
         ...
 
     # the nodes

@@ -13,9 +13,10 @@ from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from tickwork.clock import Clock, SystemClock
 from tickwork.errors import ConflictError, JobExistsError, JobNotFoundError, RunNotFoundError
+from tickwork.expectation import Expectation
 from tickwork.job import Job
 from tickwork.node import Node, NodeState
-from tickwork.plan import Change, Hold, Settlement
+from tickwork.plan import Change, Hold, Settlement, expect
 from tickwork.retention import Retention
 from tickwork.run import Origin, Run, RunKey, RunState
 from tickwork.stores.base import MAX_NODES, Claim, Decide, Outlook, Pruned
@@ -59,6 +60,8 @@ class MemoryStore:
         self._claimable: dict[str, Agenda[int]] = {}
         self._leases = Agenda(self._lease_until)
         self._cancelling: set[Key] = set()
+        self._expectations: dict[int, Expectation] = {}
+        self._expected = Agenda(self._expect_by)
         self._nodes: dict[tuple[str, datetime], Node] = {}
 
     def open(self, ring: Callable[[], None] | None = None) -> None:
@@ -85,6 +88,8 @@ class MemoryStore:
             for job in jobs:
                 self._ids[job.id] = job.uid
                 self._put_job(job)
+                if (expectation := expect(job, self.clock.now())) is not None:
+                    self._put_expectation(expectation)
 
     def get(self, job_id: str) -> Job:
         with self._lock:
@@ -98,9 +103,15 @@ class MemoryStore:
             chosen = sorted(id for id in (self._ids if ids is None else {*ids}) if id > after and id in self._ids)
             return [self._jobs[self._ids[id]] for id in chosen[:limit]]
 
-    def save(self, changes: Sequence[Change]) -> Sequence[Change]:
+    def save(self, changes: Sequence[Change], *, expected: Sequence[Expectation] = ()) -> Sequence[Change]:
         with self._lock:
-            return [change for change in changes if self._save(change)]
+            won = [change for change in changes if self._save(change)]
+            uids = {change.job.uid for change in won}
+            for one in expected:
+                if one.job_uid in uids:
+                    stood = self._expectations.get(one.job_uid, one)
+                    self._put_expectation(stood._replace(expect_by=one.expect_by, overdue_at=None, told_by=None))
+            return won
 
     def remove(self, job_ids: Collection[str] | None = None) -> Sequence[Job]:
         with self._lock:
@@ -179,7 +190,40 @@ class MemoryStore:
                 min((at for at in fires if at is not None), default=None),
                 self._pending.forget_until(after),
                 self._leases.next_after(after),
+                self._expected.next_after(after),
             )
+
+    def fulfil(self, successes: Sequence[Expectation]) -> Sequence[Expectation]:
+        with self._lock:
+            overdue = []
+            for success in successes:
+                stood = self._expectations.get(success.job_uid)
+                if stood is None or success.succeeded_at is None:
+                    continue
+                if stood.overdue_at is not None:
+                    overdue.append(stood)
+                by, before = success.expect_by, stood.expect_by
+                self._put_expectation(stood._replace(
+                    expect_by=None if by is None or before is None else max(by, before),
+                    succeeded_at=max(success.succeeded_at, stood.succeeded_at or success.succeeded_at), overdue_at=None,
+                    told_by=None,
+                ))  # fmt: skip
+            return sorted(overdue)
+
+    def find_overdue(self, node: str, *, limit: int) -> Sequence[Expectation]:
+        with self._lock:
+            now = self.clock.now()
+            found = [
+                self._expectations[uid]._replace(overdue_at=now, told_by=node)
+                for uid in islice(self._expected.take(now), limit)
+            ]
+            for expectation in found:
+                self._put_expectation(expectation)
+            return found
+
+    def expectations(self, *, overdue: bool = False) -> Sequence[Expectation]:
+        with self._lock:
+            return sorted(one for one in self._expectations.values() if one.overdue_at is not None or not overdue)
 
     def beat(self, node: Node) -> None:
         with self._lock:
@@ -253,6 +297,8 @@ class MemoryStore:
         if any(_key(run) in self._runs for run in change.runs):
             return False
         self._write(change)
+        if change.job.expect_every is None:
+            self._expectations.pop(change.job.uid, None)
         return True
 
     def _write(self, change: Change) -> Change:
@@ -271,6 +317,7 @@ class MemoryStore:
 
     def _remove(self, job_id: str) -> Job:
         job = self._jobs.pop(self._ids.pop(job_id))
+        self._expectations.pop(job.uid, None)
         self._removed.setdefault(job_id, []).append(Removal(self.clock.now(), job.uid))
         for run in [*self._active.get(job.uid, {}).values()]:
             if run.state is RunState.PENDING:
@@ -457,6 +504,7 @@ class MemoryStore:
             del self._ledgers[uid]
             if job is not None and job.disposable and job.ended:
                 del self._jobs[self._ids.pop(job.id)], self._pruned_through[uid]
+                self._expectations.pop(uid, None)
         return len(doomed)
 
     def _is_expired(self, run: Run, counted: datetime, aged: datetime) -> bool:
@@ -521,6 +569,16 @@ class MemoryStore:
     def _available_at(self, key: Key) -> datetime | None:
         run = self._runs.get(key)
         return run.available_at if run is not None and run.state is RunState.PENDING else None
+
+    def _put_expectation(self, expectation: Expectation) -> None:
+        self._expectations[expectation.job_uid] = expectation
+        if (by := self._expect_by(expectation.job_uid)) is not None:
+            self._expected.put(expectation.job_uid, by)
+
+    def _expect_by(self, uid: int) -> datetime | None:
+        """When a job falls overdue. None: it is already, or will not."""
+        expectation = self._expectations.get(uid)
+        return None if expectation is None or expectation.overdue_at is not None else expectation.expect_by
 
     def _lease_until(self, key: Key) -> datetime | None:
         run = self._runs.get(key)

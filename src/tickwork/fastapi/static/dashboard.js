@@ -83,7 +83,7 @@ function show(overview) {
   shown = overview;
   document.body.classList.remove("stale");
   document.body.classList.toggle("read-only", overview.read_only);
-  showHealth(overview.health);
+  showHealth(overview.health, overview.jobs.filter((job) => job.overdue_at));
   showJobs(overview);
   showRuns(overview.runs);
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
@@ -92,7 +92,7 @@ function show(overview) {
   put(element("colophon"), `${kept} ${sayNodes(overview.nodes)} Times are those of ${zone}.${mode}`);
 }
 
-function showHealth({ running, paused, outage }) {
+function showHealth({ running, paused, outage }, overdue) {
   if (outage) {
     setHealth("bad", "store out of reach");
     setBanner("bad", "The store cannot be used, and nothing fires until it can.", outage);
@@ -102,6 +102,9 @@ function showHealth({ running, paused, outage }) {
   } else if (paused) {
     setHealth("odd", "paused");
     setBanner("odd", "The scheduler of the process that answered is paused.", "Other processes may fire its jobs.");
+  } else if (overdue.length > 0) {
+    setHealth("odd", overdue.length === 1 ? "1 job overdue" : `${overdue.length} jobs overdue`);
+    setBanner("odd", "Not every job has succeeded when it was to:", overdue.map((job) => job.id).join(", "));
   } else {
     setHealth("good", "running");
     setBanner(null);

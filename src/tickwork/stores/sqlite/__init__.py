@@ -27,9 +27,10 @@ from tickwork.errors import (
     StoreUnavailableError,
     StoreUnusableError,
 )
+from tickwork.expectation import Expectation
 from tickwork.job import Job
 from tickwork.node import Node
-from tickwork.plan import Change, Hold, Settlement
+from tickwork.plan import Change, Hold, Settlement, expect
 from tickwork.retention import Retention
 from tickwork.run import Run, RunKey, RunState
 from tickwork.stores.base import MAX_NODES, Claim, Decide, Outlook, Pruned
@@ -47,6 +48,7 @@ from tickwork.stores.sqlite.rows import (
     ending,
     inserted_job,
     inserted_run,
+    read_expectation,
     read_job,
     read_node,
     read_run,
@@ -127,10 +129,13 @@ class SQLiteStore:
     def add(self, jobs: Sequence[Job]) -> None:
         rows = [inserted_job(job) for job in jobs]
         definitions = [definition(job) for job in jobs]
+        now = self.clock.now()
+        expected = [one for job in jobs if (one := expect(job, now)) is not None]
         with self._writing() as connection:
             try:
                 connection.executemany(sql.INSERT_JOB, rows)
                 connection.executemany(sql.INSERT_DEFINITION, definitions)
+                _write_expectations(connection, expected)
             except sqlite3.IntegrityError:
                 raise self._taken(connection, jobs) from None
         self._keep(jobs)
@@ -149,9 +154,11 @@ class SQLiteStore:
             rows = _select_jobs(connection, ids, after, -1 if limit is None else limit)
         return [read_job(row) for row in rows]
 
-    def save(self, changes: Sequence[Change]) -> Sequence[Change]:
+    def save(self, changes: Sequence[Change], *, expected: Sequence[Expectation] = ()) -> Sequence[Change]:
         with self._writing() as connection:
             won = [change for change in changes if _save(connection, change)]
+            uids = {change.job.uid for change in won} if expected else ()
+            _write_expectations(connection, [one for one in expected if one.job_uid in uids])
         if won:
             self._doorbell.ring_others()
         return won
@@ -241,8 +248,37 @@ class SQLiteStore:
             fires = [connection.execute(sql.NEXT_FIRE, (executor, ahead)).fetchone()[0] for executor in executors]
             claim_at = connection.execute(sql.NEXT_CLAIM, (now,)).fetchone()[0]
             lapse_at = connection.execute(sql.NEXT_LAPSE, (now,)).fetchone()[0]
+            expect_by = connection.execute(sql.NEXT_OVERDUE, (now,)).fetchone()[0]
         fire_at = min((at for at in fires if at is not None), default=None)
-        return Outlook(read_instant(fire_at), read_instant(claim_at), read_instant(lapse_at))
+        return Outlook(read_instant(fire_at), read_instant(claim_at), read_instant(lapse_at), read_instant(expect_by))
+
+    # what is expected
+
+    def fulfil(self, successes: Sequence[Expectation]) -> Sequence[Expectation]:
+        uids = _listed([one.job_uid for one in successes])
+        with self._writing() as connection:
+            overdue = connection.execute(sql.SELECT_OVERDUE_AMONG, (uids,)).fetchall()
+            connection.executemany(sql.FULFIL_EXPECTATION, [
+                (write_instant(one.expect_by), write_instant(one.succeeded_at), one.job_uid) for one in successes
+            ])  # fmt: skip
+        return [read_expectation(row) for row in overdue]
+
+    def find_overdue(self, node: str, *, limit: int) -> Sequence[Expectation]:
+        now = self.clock.now()
+        falling = (to_micros(now), limit)
+        with self._reading() as connection:
+            if connection.execute(sql.SELECT_FALLING_OVERDUE, (falling[0], 1)).fetchone() is None:
+                return []
+        with self._writing() as connection:
+            rows = connection.execute(sql.SELECT_FALLING_OVERDUE, falling).fetchall()
+            found = [read_expectation(row)._replace(overdue_at=now, told_by=node) for row in rows]
+            connection.executemany(sql.MARK_OVERDUE, [(to_micros(now), node, one.job_uid) for one in found])
+        return found
+
+    def expectations(self, *, overdue: bool = False) -> Sequence[Expectation]:
+        with self._reading() as connection:
+            rows = connection.execute(sql.SELECT_OVERDUE if overdue else sql.SELECT_EXPECTATIONS).fetchall()
+        return [read_expectation(row) for row in rows]
 
     # the nodes
 
@@ -406,10 +442,17 @@ def _save(connection: sqlite3.Connection, change: Change) -> bool:
         if before != (job.revision,):  # otherwise it stays as it was written, perhaps by a newer version
             uid, text = definition(job)
             connection.execute(sql.UPDATE_DEFINITION, (text, uid))
+            if job.expect_every is None:
+                connection.execute(sql.DELETE_EXPECTATION, (uid,))
     else:
         connection.execute("rollback to change")
     connection.execute("release change")
     return saved
+
+
+def _write_expectations(connection: sqlite3.Connection, expected: Sequence[Expectation]) -> None:
+    rows = [(one.job_uid, write_instant(one.expect_by)) for one in expected]
+    connection.executemany(sql.WRITE_EXPECTATION, rows)
 
 
 def _advance(connection: sqlite3.Connection, changes: Sequence[Change]) -> list[Change]:

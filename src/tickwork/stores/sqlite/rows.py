@@ -17,6 +17,7 @@ from tickwork.codec import (
     write_json,
     write_progress,
 )
+from tickwork.expectation import Expectation
 from tickwork.job import Job
 from tickwork.node import Node
 from tickwork.run import Origin, Run, RunState
@@ -144,6 +145,13 @@ def read_run(row: Row) -> Run:
         read_instant(ended_at), reason, error, read_json(result), read_progress(progress),
         cancel_reason,
     )  # fmt: skip
+
+
+def read_expectation(row: Row) -> Expectation:
+    job_id, job_uid, expect_by, succeeded_at, overdue_at, told_by = row
+    return Expectation(
+        job_id, job_uid, read_instant(expect_by), read_instant(succeeded_at), read_instant(overdue_at), told_by
+    )
 
 
 def written_node(node: Node) -> Row:

@@ -19,3 +19,16 @@ create table tickwork_nodes (
 
 create index tickwork_nodes_seen on tickwork_nodes (seen_at);
 create index tickwork_nodes_open on tickwork_nodes (lease_until) where stopped_at is null;
+
+-- Which jobs are to succeed by when. Jobs without `expect_every` have no row here.
+create table tickwork_expectations (
+    job_uid      integer primary key references tickwork_jobs (uid) on delete cascade,
+    expect_by    integer,
+    succeeded_at integer,
+    overdue_at   integer,
+    told_by      text
+);
+
+create index tickwork_expectations_next on tickwork_expectations (expect_by)
+    where overdue_at is null and expect_by is not null;
+create index tickwork_expectations_overdue on tickwork_expectations (overdue_at) where overdue_at is not null;

@@ -144,6 +144,40 @@ select min(lease_until) from tickwork_runs
 where state in ('pending', 'running') and state = 'running' and lease_until > ?
 """
 
+# what is expected
+
+EXPECTATION = "id, job_uid, expect_by, succeeded_at, overdue_at, told_by"
+WRITE_EXPECTATION = """
+insert into tickwork_expectations (job_uid, expect_by) values (?, ?)
+on conflict (job_uid) do update set expect_by = excluded.expect_by, overdue_at = null, told_by = null
+"""
+DELETE_EXPECTATION = "delete from tickwork_expectations where job_uid = ?"
+SELECT_OVERDUE_AMONG = f"""
+select {EXPECTATION} from tickwork_expectations join tickwork_jobs on uid = job_uid
+where job_uid in (select value from json_each(?)) and overdue_at is not null order by id
+"""
+FULFIL_EXPECTATION = """
+update tickwork_expectations set
+    expect_by = case when expect_by is null or ?1 is null then null else max(expect_by, ?1) end,
+    succeeded_at = max(coalesce(succeeded_at, ?2), ?2), overdue_at = null, told_by = null
+where job_uid = ?3
+"""
+SELECT_FALLING_OVERDUE = f"""
+select {EXPECTATION} from tickwork_expectations join tickwork_jobs on uid = job_uid
+where overdue_at is null and expect_by is not null and expect_by <= ? order by expect_by limit ?
+"""
+MARK_OVERDUE = "update tickwork_expectations set overdue_at = ?, told_by = ? where job_uid = ?"
+SELECT_EXPECTATIONS = f"""
+select {EXPECTATION} from tickwork_expectations join tickwork_jobs on uid = job_uid order by id
+"""
+SELECT_OVERDUE = f"""
+select {EXPECTATION} from tickwork_expectations join tickwork_jobs on uid = job_uid
+where overdue_at is not null order by id
+"""
+NEXT_OVERDUE = """
+select min(expect_by) from tickwork_expectations where overdue_at is null and expect_by is not null and expect_by > ?
+"""
+
 # nodes
 
 WRITE_BEAT = f"""
