@@ -120,6 +120,8 @@ jobs = st.builds(
     pause_after=st.none() | st.integers(1, 100),
     expect_every=st.none() | durations,
     keep=st.none() | retentions,
+    declared=st.none() | names,
+    retired_at=st.none() | instants,
     uid=st.builds(new_uid),
     version=st.integers(1, 2**40),
     revision=st.integers(1, 2**40),
@@ -133,6 +135,7 @@ jobs = st.builds(
 nodes = st.builds(
     Node, texts.filter(bool), texts, st.integers(0, 2**31), names, instants, instants, instants, instants,
     st.none() | instants, st.booleans(), st.integers(0, 10**6), st.none() | st.timedeltas(timedelta(0), timedelta(days=9)),
+    texts,
 )  # fmt: skip
 
 progresses = st.builds(

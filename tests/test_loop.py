@@ -1326,7 +1326,7 @@ def test_a_node_that_is_frozen_is_dead_after_its_lease_and_back_in_a_new_stretch
     advance(clock, MINUTE, frozen, other)
     advance(clock, 2 * LEASE, other)
     dead = {one.id: one.state for one in other.loop.store.nodes()}
-    alone = {one.id for one in other.loop.living}
+    alone = {one.id for one in other.loop.presence.living}
     advance(clock, LEASE, frozen, other)
 
     back = next(one for one in other.loop.store.nodes() if one.id == "frozen")
@@ -1334,7 +1334,7 @@ def test_a_node_that_is_frozen_is_dead_after_its_lease_and_back_in_a_new_stretch
     assert dead == {"frozen": NodeState.DEAD, "other": NodeState.ALIVE}
     assert alone == {"other"}
     assert (back.state, back.started_at, back.seen_since) == (NodeState.ALIVE, NOW, NOW + MINUTE + 2 * LEASE)
-    assert {one.id for one in other.loop.living} == {"frozen", "other"}
+    assert {one.id for one in other.loop.presence.living} == {"frozen", "other"}
 
 
 def test_a_beat_that_did_not_get_through_is_told_again_and_one_whose_reply_was_lost_does_no_harm(
@@ -1385,7 +1385,7 @@ def test_a_node_that_signs_off_has_stopped_and_one_whose_store_is_out_of_reach_s
     flaky.down = "before"
 
     for node in nodes:
-        node.loop.sign_off()
+        node.loop.presence.sign_off()
 
     assert {one.id: (one.state, one.stopped_at) for one in store.nodes()} == {
         "a": (NodeState.STOPPED, NOW + SECOND), "b": (NodeState.ALIVE, None),

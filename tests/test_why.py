@@ -224,7 +224,7 @@ def test_what_ran_late_because_no_node_was_alive_says_so(
     before = Node(store, "before", takes=SECOND)
     advance(clock, 70 * SECOND, before)
     if stops:
-        before.loop.sign_off()
+        before.loop.presence.sign_off()
     clock.move_to(at(10) + 5 * SECOND)
     node = Node(store, "after", takes=SECOND)
     advance(clock, 2 * MINUTE, node)
@@ -249,7 +249,7 @@ def test_a_fire_time_that_is_due_while_no_node_is_alive_says_since_when(
 ) -> None:
     store.add([make_job()])
     advance(clock, SECOND, node := Node(store, "a", takes=SECOND))
-    node.loop.sign_off()
+    node.loop.presence.sign_off()
     clock.advance(HOUR)
     nobody = ask(scheduler, 1)
     advance(clock, SECOND, other := Node(store, "b", stuck=True, room=0))

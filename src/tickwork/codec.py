@@ -58,6 +58,8 @@ def write_definition(job: Job) -> str:
         "expect_every": None if job.expect_every is None else job.expect_every // MICROSECOND,
         "keep": _retention_json(job.keep),
         "disposable": job.disposable,
+        "declared": job.declared,
+        "retired_at": write_instant(job.retired_at),
     })  # fmt: skip
 
 
@@ -76,6 +78,7 @@ def read_definition(text: str) -> dict[str, Any]:
     fields["overlap"] = Overlap(fields.get("overlap", Overlap.SKIP))
     fields["retry"] = _read_retry(fields["retry"])
     fields["keep"] = _retention(fields.get("keep"))
+    fields["retired_at"] = read_instant(written.get("retired_at"))
     return fields
 
 

@@ -41,7 +41,7 @@ class JobAdded:
 
 @dataclass(frozen=True, slots=True)
 class JobChanged:
-    """Modified, rescheduled, paused or resumed, through this scheduler."""
+    """Modified, rescheduled, paused, resumed or retired, through this scheduler."""
 
     job: Job
 

@@ -63,6 +63,11 @@ class Job(NamedTuple):
     """How long the ledger keeps its rows. None: as long as the scheduler says."""
     disposable: bool = False
     """Whether it is removed with its last row, once it has ended: its id was made up, so no code declares it again."""
+    declared: str | None = None
+    """The application that declares it in its code. None: it was added while a scheduler ran, and is never retired."""
+
+    retired_at: datetime | None = None
+    """Since when no running code declares it any more, and it does not fire. None: some does, or it never was."""
 
     uid: int = 0
     """New each time a job is added: an id that is removed and added again is another job."""
@@ -112,7 +117,7 @@ _STANDING = Job._fields.index("version")
 DEFINITION = (
     "func", "trigger", "args", "kwargs", "name", "executor",
     "coalesce", "catch_up", "misfire_grace_time", "max_instances", "overlap", "max_waiting", "timeout", "retry",
-    "pause_after", "expect_every", "keep", "disposable",
+    "pause_after", "expect_every", "keep", "disposable", "declared",
 )  # fmt: skip
 """The fields that a declaration in code sets; the others tell where the schedule stands."""
 

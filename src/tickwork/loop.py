@@ -15,6 +15,7 @@ from functools import partial
 from typing import TypeGuard
 
 from tickwork import plan
+from tickwork.declaration import NOTHING_DECLARED, Declaration
 from tickwork.errors import RunNotFoundError, StoreError
 from tickwork.events import (
     Event,
@@ -38,6 +39,7 @@ from tickwork.lateness import Lateness
 from tickwork.node import Node
 from tickwork.plan import Change, Hold, Settlement
 from tickwork.policies import ONCE
+from tickwork.presence import Presence
 from tickwork.pruning import Pruning
 from tickwork.refs import Function, find_function
 from tickwork.retention import FOREVER, Retention
@@ -89,10 +91,6 @@ class Round:
     renewed: list[tuple[Call, Run]] = field(default_factory=list)
     renew_at: datetime | None = None
     """When leases are to be renewed next. None: they were not, in this round."""
-    beat: Node | None = None
-    """This node, as the store was told of it. None: it was not."""
-    living: Sequence[Node] = ()
-    """The nodes that were alive at the beat."""
     overdue: list[Expectation] = field(default_factory=list)
     """What was found to be overdue, and is to be told."""
 
@@ -103,7 +101,7 @@ class Loop:
     def __init__(
         self, store: Store, executors: Mapping[str, Executor], *,
         node: Node, timing: Timing, listeners: Listeners, wake: Callable[[], None],
-        keep: Retention = FOREVER, surroundings: Surroundings = NOWHERE,
+        keep: Retention = FOREVER, surroundings: Surroundings = NOWHERE, declaration: Declaration = NOTHING_DECLARED,
     ) -> None:  # fmt: skip
         self.store = store
         self.clock = store.clock
@@ -111,10 +109,9 @@ class Loop:
         self.node = node.id
         self.timing = timing
         self.paused = False
-        self.living: Sequence[Node] = (node,)
-        """The nodes that were alive at this one's last beat."""
+        self.presence = Presence(store, node, declaration, lease=timing.lease, poll=timing.poll)
         self.overdue = 0
-        """How many jobs were overdue then, and those that this node has found since."""
+        """How many jobs were overdue at the last beat, and those that this node has found since."""
         self.lateness = Lateness(node.started_at)
         self.outage: StoreLost | None = None
         self.finished = False
@@ -141,9 +138,7 @@ class Loop:
         self._cancelled = False
         self._untold: list[Expectation] = []
         """What was found to be overdue in a round whose commit failed, or only its reply: perhaps it is to be told."""
-        self._told = node
-        """This node, as the store was told of it last."""
-        now = self._beat_at = self.clock.now()
+        now = self.clock.now()
         self._ticked_at = self._look_at = self._rest_until = self._reap_at = self._spare_until = self._deferred_to = (
             self._overdue_at
         ) = now
@@ -338,14 +333,11 @@ class Loop:
 
     def beat(self, now: datetime) -> None:
         """Tell the store, a third of a lease at a time, that this node is alive and how it does; see who else is."""
-        if now >= self._beat_at:
-            runs, lateness = len(self._calls) - len(self._round.ended), self.lateness.worst(now)
-            self._round.beat = self._told.beat(
-                now, self.timing.lease, paused=self.paused, runs=runs, lateness=lateness
-            )  # fmt: skip
-            self.store.beat(self._round.beat)
-            self._round.living = self.store.nodes(alive=True)
+        if now >= self.presence.beat_at:
             self.overdue = len(self.store.expectations(overdue=True))
+        runs, lateness = len(self._calls) - len(self._round.ended), self.lateness.worst(now)
+        changes = self.presence.beat(now, paused=self.paused, runs=runs, lateness=lateness)
+        self._round.events += [JobChanged(change.job) for change in changes]
 
     def keep_what_was_written(self) -> None:
         """The round's commit is done: let go of what has ended, and hold what was taken until its time."""
@@ -353,9 +345,7 @@ class Loop:
         for call, run in done.renewed:
             call.run = run
         self._renew_at = done.renew_at or self._renew_at
-        if done.beat is not None:
-            self._told, self.living = done.beat, done.living
-            self._beat_at = done.beat.seen_at + self.timing.lease / 3
+        self.presence.keep_what_was_written()
         for _ in range(done.settled):
             self._reports.popleft()
         self._calls.difference_update(done.ended)
@@ -423,13 +413,6 @@ class Loop:
     def next_tick(self) -> datetime:
         """When the next run starts, or the next round or step of pruning is due, whichever is first."""
         return min(self._next_work(), self._pruning.look_at)
-
-    def sign_off(self) -> None:
-        """Tell the store that this node stops. If it cannot be told, the node is seen as dead after its lease."""
-        try:
-            self.store.beat(self._told.stopped(self.clock.now()))
-        except StoreError as error:
-            log.warning("the store was not told that this node stops: %s", error)
 
     # called from any thread
 
@@ -504,8 +487,14 @@ class Loop:
         """When the store will have something for us, if no news comes before."""
         with_room = [executor for executor, left in room.items() if left > 0]
         outlook = self.store.outlook(with_room, after=now, fire_after=now + self.timing.ahead)
-        latest_beat = self._beat_at + min(self.timing.poll, self.timing.lease / 3)  # nearly always a poll is before it
-        wishes = [self._reap_at, self._deferred_to, latest_beat, *self._aside.values(), *self._foreign.values()]
+        wishes = [
+            self._reap_at,
+            self._deferred_to,
+            self._overdue_at,
+            self.presence.look_at,
+            *self._aside.values(),
+            *self._foreign.values(),
+        ]
         if outlook.fire_at is not None:
             wishes.append(outlook.fire_at - self.timing.ahead)
         if outlook.claim_at is not None:
@@ -515,7 +504,7 @@ class Loop:
             wishes.append(outlook.lapse_at)
         if outlook.expect_by is not None:
             self._overdue_at = min(self._overdue_at, outlook.expect_by)
-        wishes.append(self._overdue_at)
+            wishes.append(outlook.expect_by)
         if self._calls:
             wishes.append(self._renew_at)
         return min(wishes)
@@ -526,7 +515,8 @@ class Loop:
         passed = now - self._ticked_at
         if passed < timedelta(0):
             log.warning("the clock was set back by %s: what has fired waits until it is there again", -passed)
-            self._look_at = self._rest_until = self._reap_at = self._spare_until = self._renew_at = self._beat_at = now
+            self._look_at = self._rest_until = self._reap_at = self._spare_until = self._renew_at = now
+            self.presence.beat_at = now
         elif passed > self.timing.poll + self.timing.lease / 2:
             # This machine slept, or its clock was set forward: its other nodes must come to renew what is theirs.
             self._spare_until = max(self._spare_until, now + 2 * self.timing.poll)

@@ -40,6 +40,8 @@ class Node(NamedTuple):
     """How many runs it had when it was last heard of, begun or held for their time."""
     lateness: timedelta | None = None
     """The longest that a run of the last minute or two waited for its start on it. None: it began none."""
+    declaration: str = ""
+    """What its code declares, as a short hash: nodes that show the same declare the same jobs. Empty: none."""
     state: NodeState = NodeState.ALIVE
     """What it was taken for when it was read, by the store's clock."""
 
@@ -61,8 +63,11 @@ class Node(NamedTuple):
         return self._replace(state=NodeState.ALIVE if self.lease_until > now else NodeState.DEAD)
 
 
-def new_node(id: str, now: datetime, lease: timedelta, *, host: str = "", pid: int = 0, version: str = "") -> Node:
+def new_node(
+    id: str, now: datetime, lease: timedelta, *, host: str = "", pid: int = 0, version: str = "", declaration: str = "",
+) -> Node:  # fmt: skip
     """A node that starts *now*."""
     return Node(
-        id=id, host=host, pid=pid, version=version, started_at=now, seen_since=now, seen_at=now, lease_until=now + lease
-    )
+        id=id, host=host, pid=pid, version=version, started_at=now, seen_since=now, seen_at=now,
+        lease_until=now + lease, declaration=declaration,
+    )  # fmt: skip

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -20,6 +21,7 @@ from typing import Any, TypeVar, final
 from tickwork import plan
 from tickwork.checks import check_duration, check_text, seconds, shown
 from tickwork.clock import MICROSECOND, Clock, aware_utc
+from tickwork.declaration import Declaration, app_of, declaration_of
 from tickwork.driver import Driver
 from tickwork.errors import (
     ConflictError,
@@ -30,6 +32,7 @@ from tickwork.errors import (
     RunClosedError,
     SchedulerAlreadyRunningError,
     SchedulerNotRunningError,
+    StoreError,
     did_you_mean,
 )
 from tickwork.events import (
@@ -47,7 +50,7 @@ from tickwork.executors.call import MAX_REASON_LENGTH, inside_run, is_async, is_
 from tickwork.executors.injection import Surroundings
 from tickwork.executors.threads import ThreadExecutor
 from tickwork.expectation import Expectation
-from tickwork.job import NO_ARGUMENTS, Job, check_job
+from tickwork.job import MAX_ID_LENGTH, NO_ARGUMENTS, Job, check_job
 from tickwork.loop import Loop, Timing
 from tickwork.node import Node, new_node
 from tickwork.plan import Change
@@ -133,6 +136,8 @@ class Scheduler:
     *lease* is how long a run is believed to go on after its node was last heard of, *poll* the
     longest time until news is noticed when no bell rings. *keep* is how long the ledger keeps what is closed, of
     jobs that do not say so themselves: 30 days, and 10,000 rows a job; `Retention(age=None, count=None)` keeps all.
+    *app* is the application whose jobs this code declares, by default the package or module of each job's function:
+    a job of it that no running code declares any more is retired (docs/operations.md).
 
     Every verb is safe to call from any thread, and from inside a job or a listener.
     """
@@ -147,6 +152,7 @@ class Scheduler:
         lease: timedelta = DEFAULT_TIMING.lease,
         poll: timedelta = DEFAULT_TIMING.poll,
         keep: Retention = DEFAULT_RETENTION,
+        app: str | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._store = make_store(store, clock=clock)
@@ -164,6 +170,9 @@ class Scheduler:
         self._defaults = self._check_defaults(job_defaults or {})
         self._timing = _check_timing(lease, poll)
         self._keep = _check_keep(keep)
+        if app is not None:
+            check_text("app", app, most=MAX_ID_LENGTH)
+        self._app = app
         self._listeners = Listeners()
         self._declared: dict[str, Job] = {}
         self._driver: Driver | None = None
@@ -181,14 +190,21 @@ class Scheduler:
         with self._lock:
             self._check_startable()
             self._store.open(self._ring)
+            declaration = declaration_of(self._declared.values(), self._app)
+            node = self._new_node(declaration.name)
             try:
-                node = self._new_node()
-                self._ensure_declared()
-                self._store.beat(node)
+                with self._store.together():
+                    self._store.declare(declaration)
+                    self._store.beat(node)  # before the jobs are ensured: from here on nobody retires them
+                self._ensure([*self._declared.values()])
             except BaseException:
+                with suppress(StoreError):
+                    self._store.beat(node.stopped(self._store.clock.now()))
                 self._store.close()
                 raise
-            driver = self._make_driver(lambda wake: self._make_loop(node, wake), lambda: self._finish(driver))
+            driver = self._make_driver(
+                lambda wake: self._make_loop(node, declaration, wake), lambda: self._finish(driver)
+            )
             driver.loop.paused = paused
             for executor in self._executors.values():
                 executor.start(driver.loop.report)
@@ -241,7 +257,7 @@ class Scheduler:
             store=self._store.location, outage=driver.trouble() if driver else None,
             live=self._driver is None or not self._driver.is_stuck(),
             lateness=loop.lateness.worst(self._store.clock.now()) if loop else None,
-            nodes=len(loop.living) if loop else None, overdue=loop.overdue if loop else None,
+            nodes=len(loop.presence.living) if loop else None, overdue=loop.overdue if loop else None,
             events_waiting=self._listeners.waiting, events_dropped=self._listeners.dropped,
         )  # fmt: skip
 
@@ -620,11 +636,9 @@ class Scheduler:
     def _declare(self, job: Job, *, replace_existing: bool) -> Job:
         if job.id in self._declared and not replace_existing:
             raise JobExistsError(job.id)
-        self._declared[job.id] = job
-        return job
-
-    def _ensure_declared(self) -> None:
-        self._ensure([*self._declared.values()])
+        declared = job._replace(declared=self._app or app_of(job.func))
+        self._declared[job.id] = declared
+        return declared
 
     def _ensure(self, declared: Sequence[Job]) -> Sequence[Job]:
         """Bring the store to what is declared; other workers may be doing the same this moment."""
@@ -694,13 +708,13 @@ class Scheduler:
     def _make_driver(self, make_loop: Callable[[Callable[[], None]], Loop], finished: Callable[[], None]) -> Driver:
         return Driver(make_loop, finished)
 
-    def _new_node(self) -> Node:
+    def _new_node(self, declaration: str) -> Node:
         return new_node(
             secrets.token_hex(8), self._store.clock.now(), self._timing.lease,
-            host=socket.gethostname(), pid=os.getpid(), version=__version__,
+            host=socket.gethostname(), pid=os.getpid(), version=__version__, declaration=declaration,
         )  # fmt: skip
 
-    def _make_loop(self, node: Node, wake: Callable[[], None]) -> Loop:
+    def _make_loop(self, node: Node, declaration: Declaration, wake: Callable[[], None]) -> Loop:
         return Loop(
             self._store,
             self._executors,
@@ -710,6 +724,7 @@ class Scheduler:
             wake=wake,
             keep=self._keep,
             surroundings=self.surroundings,
+            declaration=declaration,
         )
 
     def _opened_store(self) -> Store:
@@ -755,7 +770,7 @@ class Scheduler:
     def _finish(self, driver: Driver) -> None:
         """The last act of the driver's thread."""
         for close in (
-            driver.loop.sign_off,
+            driver.loop.presence.sign_off,
             *(executor.stop for executor in self._executors.values()),
             self._store.close,
         ):

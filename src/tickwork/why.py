@@ -52,6 +52,8 @@ class Verdict(StrEnum):
     """A fire time that has come, and that no node has fired yet."""
     PAUSED = "paused"
     """A fire time of a job that is paused now: it runs only if the job is resumed before it."""
+    RETIRED = "retired"
+    """A fire time of a job that no running code declares any more."""
     PASSED_OVER = "passed_over"
     """The trigger names it, but the next fire time was moved past it by hand before it came."""
     EXCLUDED = "excluded"
@@ -279,6 +281,11 @@ def _not_kept(job: Job, case: Case) -> Found | None:
 
 def _unanswered(job: Job, case: Case, fire_time: datetime) -> Found:
     """A fire time that the schedule has not passed yet."""
+    if job.retired_at is not None:
+        since = f"the job is retired since {case.say(job.retired_at)}: no running code declares it"
+        return Found(
+            Verdict.RETIRED, f"{since}; if some does again, its policies decide what becomes of this", fire_time
+        )
     if job.paused_at is not None:
         since = f"paused since {case.say(job.paused_at)}" + (f": {job.pause_reason}" if job.pause_reason else "")
         until_resumed = (

@@ -19,7 +19,7 @@ SECOND = timedelta(seconds=1)
 JOB = Job(
     id="app.jobs:refresh", func="app.jobs:refresh", name="refresh", uid=7, anchored_at=SIX, next_fire_time=SIX,
     trigger=IntervalTrigger(minutes=10, start_date=SIX), kwargs={"password": "hunter2"},
-    misfire_grace_time=90 * SECOND, overlap=Overlap.QUEUE, max_waiting=2, timeout=30 * SECOND, pause_after=5, expect_every=timedelta(hours=1),
+    misfire_grace_time=90 * SECOND, overlap=Overlap.QUEUE, max_waiting=2, timeout=30 * SECOND, pause_after=5, declared="app", expect_every=timedelta(hours=1),
     retry=Retry(max_attempts=3, delay=2.5 * SECOND, backoff=2, jitter=0.5, on=ConnectionError),
     keep=Retention(age=86_400 * SECOND, count=None),
 )  # fmt: skip
@@ -85,6 +85,8 @@ def test_a_job_in_full_but_for_its_arguments() -> None:
         "paused_at": None,
         "pause_reason": None,
         "ended": False,
+        "declared": "app",
+        "retired_at": None,
         "coalesce": True,
         "catch_up": None,
         "misfire_grace_time": 90,

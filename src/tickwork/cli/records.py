@@ -28,6 +28,7 @@ def job_record(job: Job, overdue_at: datetime | None) -> dict[str, Any]:
         "trigger": str(job.trigger), "trigger_kind": job.trigger.kind, "executor": job.executor,
         "next_fire_time": iso(job.next_fire_time), "last_fire_time": iso(job.last_fire_time),
         "paused": job.paused, "paused_at": iso(job.paused_at), "pause_reason": job.pause_reason, "ended": job.ended,
+        "declared": job.declared, "retired_at": iso(job.retired_at),
         "coalesce": job.coalesce, "catch_up": job.catch_up, "misfire_grace_time": _in_seconds(job.misfire_grace_time),
         "max_instances": job.max_instances, "overlap": job.overlap, "max_waiting": job.max_waiting,
         "timeout": _in_seconds(job.timeout), "retry": _retry_record(job.retry), "pause_after": job.pause_after,
@@ -55,7 +56,7 @@ def node_record(node: Node) -> dict[str, Any]:
         "id": node.id, "state": node.state, "host": node.host, "pid": node.pid, "version": node.version,
         "started_at": iso(node.started_at), "seen_since": iso(node.seen_since), "seen_at": iso(node.seen_at),
         "lease_until": iso(node.lease_until), "stopped_at": iso(node.stopped_at), "paused": node.paused,
-        "runs": node.runs, "lateness": _in_seconds(node.lateness),
+        "runs": node.runs, "lateness": _in_seconds(node.lateness), "declaration": node.declaration,
     }  # fmt: skip
 
 

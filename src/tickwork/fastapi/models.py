@@ -103,6 +103,8 @@ class JobView(BaseModel):
     paused_at: datetime | None
     pause_reason: str | None
     ended: bool
+    declared: str | None = Field(description="The application that declares it in its code. None: no code does.")
+    retired_at: datetime | None = Field(description="Since when no running code declares it, and it does not fire.")
     coalesce: bool
     catch_up: int | None = Field(description="How many fire times missed together are run. None: as coalesce says.")
     misfire_grace_time: float | None
@@ -124,6 +126,7 @@ class JobView(BaseModel):
             trigger=str(job.trigger), trigger_kind=job.trigger.kind, executor=job.executor,
             next_fire_time=job.next_fire_time, last_fire_time=job.last_fire_time,
             paused=job.paused, paused_at=job.paused_at, pause_reason=job.pause_reason, ended=job.ended,
+            declared=job.declared, retired_at=job.retired_at,
             coalesce=job.coalesce, catch_up=job.catch_up, misfire_grace_time=_seconds(job.misfire_grace_time),
             max_instances=job.max_instances,
             overlap=job.overlap, max_waiting=job.max_waiting, timeout=_seconds(job.timeout),
@@ -172,6 +175,7 @@ class NodeView(BaseModel):
     paused: bool
     runs: int = Field(description="How many runs it had then, begun or held for their time.")
     lateness: float | None = Field(description="Seconds; the longest that a run of the last minute or two was late.")
+    declaration: str = Field(description="A short hash: nodes that show the same declare the same jobs in their code.")
 
     @classmethod
     def of(cls, node: Node) -> Self:
@@ -179,6 +183,7 @@ class NodeView(BaseModel):
             id=node.id, state=node.state, host=node.host, pid=node.pid, version=node.version,
             started_at=node.started_at, seen_since=node.seen_since, seen_at=node.seen_at, lease_until=node.lease_until,
             stopped_at=node.stopped_at, paused=node.paused, runs=node.runs, lateness=_seconds(node.lateness),
+            declaration=node.declaration,
         )  # fmt: skip
 
 

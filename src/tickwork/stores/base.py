@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import NamedTuple, Protocol, TypeAlias
 
 from tickwork.clock import Clock
+from tickwork.declaration import Declaration
 from tickwork.expectation import Expectation
 from tickwork.job import Job
 from tickwork.node import Node
@@ -190,6 +191,14 @@ class Store(Protocol):
 
     def beat(self, node: Node) -> None:
         """Write that *node* was heard of: on from its last beat, or a new stretch (see `Node.seen_since`)."""
+        ...
+
+    def declare(self, declaration: Declaration) -> None:
+        """Write which jobs a version of the code declares; nodes name it as their `declaration`."""
+        ...
+
+    def undeclared(self, apps: Collection[str]) -> Sequence[Job]:
+        """Jobs of these applications (`Job.declared`), not ended and not retired, that no living node declares."""
         ...
 
     def nodes(self, *, alive: bool = False, limit: int = 1_000) -> Sequence[Node]:

@@ -12,6 +12,7 @@ from itertools import islice, takewhile
 from typing import Generic, NamedTuple, TypeAlias, TypeVar
 
 from tickwork.clock import Clock, SystemClock
+from tickwork.declaration import Declaration
 from tickwork.errors import ConflictError, JobExistsError, JobNotFoundError, RunNotFoundError
 from tickwork.expectation import Expectation
 from tickwork.job import Job
@@ -62,6 +63,7 @@ class MemoryStore:
         self._cancelling: set[Key] = set()
         self._expectations: dict[int, Expectation] = {}
         self._expected = Agenda(self._expect_by)
+        self._declared_ids: dict[str, frozenset[str]] = {}
         self._nodes: dict[tuple[str, datetime], Node] = {}
 
     def open(self, ring: Callable[[], None] | None = None) -> None:
@@ -228,6 +230,19 @@ class MemoryStore:
     def beat(self, node: Node) -> None:
         with self._lock:
             self._nodes[node.id, node.seen_since] = node
+
+    def declare(self, declaration: Declaration) -> None:
+        with self._lock:
+            self._declared_ids[declaration.name] = declaration.ids
+
+    def undeclared(self, apps: Collection[str]) -> Sequence[Job]:
+        with self._lock:
+            living = {node.declaration for node in self.nodes(alive=True, limit=MAX_NODES)}
+            declared = {id for name in living for id in self._declared_ids.get(name, ())}
+            return [
+                job for job in self.jobs()
+                if job.declared in apps and job.retired_at is None and not job.ended and job.id not in declared
+            ]  # fmt: skip
 
     def nodes(self, *, alive: bool = False, limit: int = 1_000) -> Sequence[Node]:
         with self._lock:
@@ -530,6 +545,8 @@ class MemoryStore:
         for place, (key, node) in enumerate(stretches, 1 - len(stretches)):
             if node.lease_until <= now and (node.seen_at < before or place <= -MAX_NODES):
                 del self._nodes[key]
+        names = {node.declaration for node in self._nodes.values()}
+        self._declared_ids = {name: ids for name, ids in self._declared_ids.items() if name in names}
 
     def _forget_active(self, key: Key) -> None:
         self._cancelling.discard(key)

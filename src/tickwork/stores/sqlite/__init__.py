@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from tickwork.clock import MICROSECOND, Clock, SystemClock, from_micros, to_micros
 from tickwork.codec import read_instant, read_retention, write_instant
+from tickwork.declaration import Declaration
 from tickwork.errors import (
     ConflictError,
     JobExistsError,
@@ -286,6 +287,15 @@ class SQLiteStore:
         with self._writing() as connection:
             connection.execute(sql.WRITE_BEAT, written_node(node))
 
+    def declare(self, declaration: Declaration) -> None:
+        with self._writing() as connection:
+            connection.execute(sql.INSERT_DECLARATION, (declaration.name, _listed(sorted(declaration.ids))))
+
+    def undeclared(self, apps: Collection[str]) -> Sequence[Job]:
+        now = to_micros(self.clock.now())
+        with self._reading() as connection:
+            return [read_job(row) for row in connection.execute(sql.SELECT_UNDECLARED, (_listed(apps), now)).fetchall()]
+
     def nodes(self, *, alive: bool = False, limit: int = 1_000) -> Sequence[Node]:
         now = self.clock.now()
         with self._reading() as connection:
@@ -359,6 +369,7 @@ class SQLiteStore:
             with self._writing() as connection:
                 connection.execute(sql.FORGET_REMOVED, (before, rows))
                 connection.execute(sql.FORGET_NODES, (to_micros(now), before, MAX_NODES - 1, rows))
+                connection.execute(sql.FORGET_DECLARATIONS)
         return Pruned(deleted, last)
 
     # jobs, read with as little work as the walk allows

@@ -14,6 +14,7 @@ create table tickwork_nodes (
     paused      integer not null,
     runs        integer not null,
     lateness    integer,
+    declaration text not null,
     primary key (id, seen_since)
 ) without rowid;
 
@@ -32,3 +33,9 @@ create table tickwork_expectations (
 create index tickwork_expectations_next on tickwork_expectations (expect_by)
     where overdue_at is null and expect_by is not null;
 create index tickwork_expectations_overdue on tickwork_expectations (overdue_at) where overdue_at is not null;
+
+-- What each version of the code declares: apart, so that a beat is a short row, and the same for all workers of an app.
+create table tickwork_declarations (
+    name text primary key,
+    ids  text not null
+) without rowid;

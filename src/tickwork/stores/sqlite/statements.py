@@ -16,7 +16,7 @@ started_at, ended_at, reason, error, result, progress, cancel_reason
 """
 
 NODE = """
-id, host, pid, version, started_at, seen_since, seen_at, lease_until, stopped_at, paused, runs, lateness
+id, host, pid, version, started_at, seen_since, seen_at, lease_until, stopped_at, paused, runs, lateness, declaration
 """
 
 # jobs
@@ -181,7 +181,7 @@ select min(expect_by) from tickwork_expectations where overdue_at is null and ex
 # nodes
 
 WRITE_BEAT = f"""
-insert into tickwork_nodes ({NODE}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+insert into tickwork_nodes ({NODE}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 on conflict (id, seen_since) do update set seen_at = excluded.seen_at, lease_until = excluded.lease_until,
     stopped_at = excluded.stopped_at, paused = excluded.paused, runs = excluded.runs, lateness = excluded.lateness
 """
@@ -202,6 +202,22 @@ delete from tickwork_nodes where (id, seen_since) in (
     )
     order by seen_at limit ?4
 )
+"""
+
+INSERT_DECLARATION = "insert or ignore into tickwork_declarations (name, ids) values (?, ?)"
+FORGET_DECLARATIONS = """
+delete from tickwork_declarations where name not in (select declaration from tickwork_nodes)
+"""
+SELECT_UNDECLARED = f"""
+select {JOB} from {JOBS}
+where next_fire_time is not null
+    and json_extract(definition, '$.declared') in (select value from json_each(?))
+    and json_extract(definition, '$.retired_at') is null
+    and id not in (
+        select declared.value from tickwork_declarations join json_each(ids) as declared
+        where name in (select declaration from tickwork_nodes where stopped_at is null and lease_until > ?)
+    )
+order by id
 """
 
 # the ledger, as people read it
