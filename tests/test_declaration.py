@@ -5,6 +5,7 @@ Each worker is a whole scheduler, driven by hand; one that is not driven any mor
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -62,7 +63,7 @@ def make_worker(request: pytest.FixtureRequest, clock: VirtualClock, tmp_path: P
 
     yield make_worker
     for worker in made:
-        worker._store.close()
+        leave_alone(worker)
 
 
 def drive(clock: VirtualClock, duration: timedelta, *workers: ManualScheduler) -> None:
@@ -71,6 +72,12 @@ def drive(clock: VirtualClock, duration: timedelta, *workers: ManualScheduler) -
         clock.advance(SECOND)
         for worker in workers:
             worker.run_due()
+
+
+def leave_alone(worker: ManualScheduler) -> None:
+    """As if its process had been killed: it does not even hand over at the end of the tests."""
+    atexit.unregister(worker._leave)
+    worker._store.close()
 
 
 def retired(worker: ManualScheduler) -> list[str]:
@@ -318,7 +325,7 @@ def test_whatever_happens_no_job_is_retired_that_a_living_node_declares_and_ever
     drive(clock, 3 * LEASE, *driven)
     check(settled=True)
     for worker in (*driven, *frozen):
-        worker._store.close()
+        leave_alone(worker)
 
 
 def test_nodes_that_start_and_stop_at_the_same_time_on_one_file(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -283,4 +284,5 @@ def watching(clock: VirtualClock, func: str, store: Store | None = None) -> tupl
     scheduler.add_job("tests.samples:work", "interval", minutes=1, id="job", expect_every=EVERY)
     scheduler._declared = {id: job._replace(func=func) for id, job in scheduler._declared.items()}
     scheduler.start()
+    atexit.unregister(scheduler._leave)
     return scheduler, seen
