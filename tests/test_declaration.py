@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from tests.samples import HOUR, MINUTE, NOW, SECOND, make_job
 
 from tickwork import BackgroundScheduler, InvalidJobError, Verdict, plan
+from tickwork.cli.words import say_state
 from tickwork.declaration import Declaration, app_of, declaration_of
 from tickwork.events import JobOverdue
 from tickwork.job import Job
@@ -413,6 +414,18 @@ def test_why_says_that_it_is_retired(make_worker: MakeWorker, clock: VirtualCloc
     assert answer.sentence.startswith(
         "the job is retired since 2026-01-01 00:00:01 UTC: no running code declares it; if some does again, "
     )
+
+
+def test_who_declares_a_job_is_not_for_users_to_say(make_worker: MakeWorker) -> None:
+    with pytest.raises(InvalidJobError, match="modify_job: expected one of .*, got 'declared'"):
+        make_worker("job").modify_job("job", declared="another")
+
+
+def test_lists_show_it_as_retired(make_worker: MakeWorker) -> None:
+    make_worker("kept", "gone").shutdown()
+    (new := make_worker("kept")).run_due()
+
+    assert [say_state(job_of(new, id)) for id in ("kept", "gone")] == ["scheduled", "retired"]
 
 
 def test_a_changed_definition_comes_back_as_it_is_declared_now(make_worker: MakeWorker, clock: VirtualClock) -> None:

@@ -662,6 +662,23 @@ def test_a_tick_that_does_not_come_back_or_never_ends_well_is_seen(monkeypatch: 
     assert (scheduler.health().live, scheduler.health().ready) == (True, False)
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is nothing to fork")
+def test_a_forked_child_in_which_no_tick_can_come_is_not_taken_for_stuck() -> None:
+    program = """
+import os, sys, warnings
+from tickwork import BackgroundScheduler, driver
+warnings.simplefilter("ignore")
+driver.STUCK = -1e9
+scheduler = BackgroundScheduler()
+scheduler.start()
+child = os.fork()
+if child == 0:
+    os._exit(0 if scheduler.health().live and not scheduler.health().ready else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) or (2 if scheduler.health().live else 0))
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=PATIENCE).returncode == 0
+
+
 def test_health_tells_of_lateness_and_of_listeners_that_fall_behind(
     make_scheduler: MakeScheduler, stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

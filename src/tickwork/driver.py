@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -40,9 +41,11 @@ class Driver:
         """When the tick that goes on began, on the monotonic clock. None: the thread waits."""
         self.expected_by = math.inf
         """When the next tick will have ended well if all is, on the monotonic clock. Infinite: nobody waits for one."""
+        self._process: int | None = None
         self._thread = threading.Thread(target=self._drive, name="tickwork", daemon=True)
 
     def start(self) -> None:
+        self._process = os.getpid()
         self.expected_by = time.monotonic() + STUCK
         self._thread.start()
 
@@ -53,8 +56,8 @@ class Driver:
         return threading.current_thread() is self._thread
 
     def is_stuck(self) -> bool:
-        """Whether no tick has ended well for so long that none will, in this process."""
-        return time.monotonic() > self.expected_by
+        """Whether no tick has ended well for so long that none will. In a forked child nobody waits for one."""
+        return time.monotonic() > self.expected_by and self._process == os.getpid()
 
     def trouble(self) -> str | None:
         """Why nothing fires on this node although its thread is alive. None: all is well."""

@@ -139,9 +139,8 @@ class Loop:
         self._untold: list[Expectation] = []
         """What was found to be overdue in a round whose commit failed, or only its reply: perhaps it is to be told."""
         now = self.clock.now()
-        self._ticked_at = self._look_at = self._rest_until = self._reap_at = self._spare_until = self._deferred_to = (
-            self._overdue_at
-        ) = now
+        self._ticked_at = self._look_at = self._rest_until = self._deferred_to = now
+        self._reap_at = self._spare_until = self._overdue_at = now
         self._renew_at = now + timing.lease / 3
         self._pruning = Pruning(store, keep, node=node.id, every=timing.prune, now=now)
 
@@ -317,19 +316,11 @@ class Loop:
             marked = {*self.store.expectations(overdue=True)}.difference(found)
             found += [one for one in self._untold if one in marked]
         self._round.overdue = found
-        self.overdue += len(found)
         jobs = {job.uid: job for job in self.store.jobs(ids={one.job_id for one in found})} if found else {}
         for one in found:
             job = jobs.get(one.job_uid)
             if job is not None and one.expect_by is not None:
                 self._round.events.append(JobOverdue(job, one.expect_by, one.succeeded_at))
-        for one in found[:MAX_NAMED]:
-            log.warning(
-                "job %r is overdue: it was to succeed by %s, and last did at %s",
-                one.job_id, one.expect_by, one.succeeded_at,
-            )  # fmt: skip
-        if len(found) > MAX_NAMED:
-            log.warning("%d more jobs are overdue", len(found) - MAX_NAMED)
 
     def beat(self, now: datetime) -> None:
         """Tell the store, a third of a lease at a time, that this node is alive and how it does; see who else is."""
@@ -359,6 +350,8 @@ class Loop:
             self._held.add(executor, calls)
         for event in done.events:
             self._listeners.tell(event)
+        self.overdue += len(done.overdue)
+        _log_overdue(done.overdue)
         self._untold = []
         self._round = Round()
 
@@ -488,13 +481,9 @@ class Loop:
         with_room = [executor for executor, left in room.items() if left > 0]
         outlook = self.store.outlook(with_room, after=now, fire_after=now + self.timing.ahead)
         wishes = [
-            self._reap_at,
-            self._deferred_to,
-            self._overdue_at,
-            self.presence.look_at,
-            *self._aside.values(),
-            *self._foreign.values(),
-        ]
+            self._reap_at, self._overdue_at, self.presence.look_at, self._deferred_to,
+            *self._aside.values(), *self._foreign.values(),
+        ]  # fmt: skip
         if outlook.fire_at is not None:
             wishes.append(outlook.fire_at - self.timing.ahead)
         if outlook.claim_at is not None:
@@ -807,6 +796,17 @@ def _as_it_stands(call: Call) -> Run:
     """The call's run with what only this process knows so far."""
     reason = None if call.asked is None else call.asked.reason
     return call.run._replace(started_at=call.started_at, progress=call.progress, reason=reason)
+
+
+def _log_overdue(found: Sequence[Expectation]) -> None:
+    """A line for each; but however many fall overdue together, not a flood of lines."""
+    for one in found[:MAX_NAMED]:
+        log.warning(
+            "job %r is overdue: it was to succeed by %s, and last did at %s",
+            one.job_id, one.expect_by, one.succeeded_at,
+        )  # fmt: skip
+    if len(found) > MAX_NAMED:
+        log.warning("%d more jobs are overdue", len(found) - MAX_NAMED)
 
 
 def _failed_for_good(settlement: Settlement) -> bool:

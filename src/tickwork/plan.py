@@ -46,7 +46,7 @@ RETIRED = "retired: no running code declares it"
 
 COALESCED = "coalesced: several fire times were due at once, and the latest of them was run"
 
-MODIFIABLE = (*DEFINITION, "next_fire_time")
+MODIFIABLE = (*(name for name in DEFINITION if name != "declared"), "next_fire_time")
 
 
 class Change(NamedTuple):

@@ -18,6 +18,8 @@ LAST_YEAR = 9999
 
 def say_state(job: Job, overdue_at: datetime | None = None) -> str:
     overdue = "" if overdue_at is None else ", overdue"
+    if job.retired_at is not None:
+        return f"retired{overdue}"
     if job.paused:
         return (f"paused: {job.pause_reason}" if job.pause_reason else "paused") + overdue
     return ("ended" if job.ended else "scheduled") + overdue
