@@ -404,6 +404,18 @@ def test_one_that_is_retired_and_expected_is_overdue_until_it_succeeds_again(
     assert again.get_overdue() == []
 
 
+def test_one_that_is_retired_and_paused_by_a_person_is_expected_no_more(
+    make_worker: MakeWorker, clock: VirtualClock
+) -> None:
+    make_worker("kept", "gone", expect_every=5 * MINUTE).shutdown()
+    new = make_worker("kept")
+    drive(clock, 10 * MINUTE, new)
+    before = [one.job_id for one in new.get_overdue()]
+    new.pause_job("gone")
+
+    assert (before, new.get_overdue()) == (["gone"], [])
+
+
 def test_why_says_that_it_is_retired(make_worker: MakeWorker, clock: VirtualClock) -> None:
     make_worker("kept", "gone").shutdown()
     drive(clock, 2 * MINUTE, new := make_worker("kept"))

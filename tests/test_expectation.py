@@ -134,6 +134,19 @@ def test_a_job_that_pauses_itself_is_told_of_and_one_that_a_person_paused_is_not
     assert told(node) == [("by itself", EVERY)]
 
 
+def test_a_late_outcome_that_is_dropped_is_no_success(open_store: Callable[[], Store], clock: VirtualClock) -> None:
+    frozen, other = Node(open_store(), "frozen"), Node(open_store(), "other")
+    frozen.loop.store.add([watched(trigger=DateTrigger(NOW))])
+    advance(clock, SECOND, frozen, other)
+    advance(clock, MINUTE, other)
+    frozen.executor.end()
+    advance(clock, EVERY, frozen, other)
+
+    assert [run.state for run in other.loop.store.runs()] == [RunState.LOST]
+    assert told(frozen, other) == [("job", EVERY)]
+    assert other.loop.store.expectations(overdue=True)[0].succeeded_at is None
+
+
 # from when it counts
 
 

@@ -241,8 +241,8 @@ def expect_anew(before: Job, after: Job, now: datetime) -> Expectation | None:
     noticed, and goes on until it succeeds.
     """
     counts_anew = (
-        after.expect_every != before.expect_every or (after.paused != before.paused and before.retired_at is None)
-        or (before.ended and not after.ended)
+        after.expect_every != before.expect_every or (before.ended and not after.ended)
+        or _is_paused_for_itself(after) != _is_paused_for_itself(before)
     )  # fmt: skip
     return expect(after, now) if counts_anew else None
 
@@ -301,6 +301,10 @@ def _unretired(job: Job) -> Job:
 
 def _is_paused_by_retirement(job: Job) -> bool:
     return job.retired_at is not None and job.paused_at == job.retired_at
+
+
+def _is_paused_for_itself(job: Job) -> bool:
+    return job.paused and not _is_paused_by_retirement(job)
 
 
 def reschedule(job: Job, trigger: Trigger, now: datetime) -> Change:

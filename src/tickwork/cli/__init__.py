@@ -30,7 +30,8 @@ MAX_ROWS = 10_000
 EXIT_CODES = """
 exit codes:
   0  done; for `run` and `serve`: stopped as asked, and every job ended in time
-  1  `run` was stopped, and jobs that still ran at the end of --timeout were cut short; `health` found none
+  1  `run` was stopped, and jobs that still ran at the end of --timeout were cut short;
+     or `health` found no living node that fires, or a job that is overdue
   2  it could not be done; the one line on stderr says why
 """
 

@@ -490,9 +490,9 @@ class MemoryStore:
     def _absence(self, instant: datetime) -> Absence | None:
         now = self.clock.now()
         nodes = [node.read_at(now) for node in self._nodes.values()]
-        before = [node for node in nodes if node.seen_at < instant and node.state is not NodeState.ALIVE]
-        there = any(node.seen_since <= instant and node not in before for node in nodes)
-        if there or not before or instant > now:
+        known = [node for node in nodes if node.seen_since <= instant]
+        before = [node for node in known if node.seen_at < instant and node.state is not NodeState.ALIVE]
+        if len(before) < len(known) or not before or instant > now:
             return None
         after = [node for node in nodes if node.seen_since > instant]
         return Absence(
