@@ -313,7 +313,7 @@ class Loop:
         found = [*self.store.find_overdue(self.node, limit=self.timing.batch)]
         self._overdue_at = now if len(found) == self.timing.batch else now + self.timing.poll
         if self._untold:
-            marked = {*self.store.expectations(overdue=True)}.difference(found)
+            marked = {*self.store.expectations(overdue=True)}
             found += [one for one in self._untold if one in marked]
         self._round.overdue = found
         jobs = {job.uid: job for job in self.store.jobs(ids={one.job_id for one in found})} if found else {}
