@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tickwork.job import DEFINITION, Job
+from tickwork.node import Node
 from tickwork.plan import Change, Hold
 from tickwork.policies import Overlap, Retry
 from tickwork.retention import Retention
@@ -55,6 +56,15 @@ def held_run(job: Job, fire_time: datetime = NOW, **fields: Any) -> Run:
 
 def make_hold(node: str = "a", lease: timedelta = 10 * SECOND) -> Hold:
     return Hold(node, NOW + lease)
+
+
+def make_node(id: str = "a", started_at: datetime = NOW, **fields: Any) -> Node:
+    """A node that is believed to be alive for ten seconds from its start."""
+    seen_at = fields.get("seen_at", started_at)
+    return Node(**({
+        "id": id, "host": "web-1", "pid": 4711, "version": "1.2.3", "started_at": started_at, "seen_since": started_at,
+        "seen_at": seen_at, "lease_until": seen_at + 10 * SECOND,
+    } | fields))  # fmt: skip
 
 
 def next_version(job: Job, *runs: Run, **fields: Any) -> Change:
@@ -108,7 +118,10 @@ jobs = st.builds(
     timeout=st.none() | durations,
     retry=retries,
     pause_after=st.none() | st.integers(1, 100),
+    expect_every=st.none() | durations,
     keep=st.none() | retentions,
+    declared=st.none() | names,
+    retired_at=st.none() | instants,
     uid=st.builds(new_uid),
     version=st.integers(1, 2**40),
     revision=st.integers(1, 2**40),
@@ -118,6 +131,12 @@ jobs = st.builds(
     paused_at=st.none() | instants,
     pause_reason=st.none() | texts,
 )
+
+nodes = st.builds(
+    Node, texts.filter(bool), texts, st.integers(0, 2**31), names, instants, instants, instants, instants,
+    st.none() | instants, st.booleans(), st.integers(0, 10**6), st.none() | st.timedeltas(timedelta(0), timedelta(days=9)),
+    texts,
+)  # fmt: skip
 
 progresses = st.builds(
     Progress,

@@ -38,7 +38,9 @@ from tickwork.cli.targets import load_scheduler
 from tickwork.cli.watching import Lines, choose_display
 from tickwork.cli.words import say_took
 from tickwork.jobstate import StateChange
+from tickwork.node import new_node
 from tickwork.run import Progress, Run
+from tickwork.stores import make_store
 from tickwork.stores.sqlite import SQLiteStore
 from tickwork.testing import ManualScheduler
 from tickwork.triggers import CronTrigger, IntervalTrigger
@@ -193,6 +195,66 @@ def test_runs_can_be_chosen_by_job_state_and_number(ledger, tickwork):
     assert states("--state", "lost") == []
 
 
+def test_nodes_are_listed_with_what_became_of_them(ledger, tickwork):
+    (node,) = json.loads(tickwork("nodes", ledger, "--json").out)
+
+    listed = tickwork("nodes", ledger).out.splitlines()
+
+    assert node["state"] == "stopped"
+    assert node["stopped_at"] == node["seen_at"] == "2026-01-01T00:00:05+00:00"
+    assert listed[0].split() == [
+        "NODE",
+        "STATE",
+        "HOST",
+        "PID",
+        "VERSION",
+        "STARTED",
+        "LAST",
+        "HEARD",
+        "OF",
+        "RUNS",
+        "LATE",
+    ]
+    assert listed[1].startswith(f"{node['id']}  stopped")
+    assert "2026-01-01 09:00:05 +09:00" in listed[1]
+    assert tickwork("nodes", ledger, "--alive", "--json").out == "[]\n"
+
+
+def test_health_is_whether_a_node_is_alive_that_fires(ledger, tickwork):
+    nobody = tickwork("health", ledger)
+    with closing(make_store(ledger)) as store:
+        for number, paused in enumerate([True, False]):
+            store.beat(new_node(str(number), store.clock.now(), timedelta(hours=1))._replace(paused=paused))
+            answer = tickwork("health", ledger)
+            assert (answer.code, answer.out) == [
+                (1, "1 node is alive, paused\n"), (0, "2 nodes are alive, 1 of them paused\n"),
+            ][number]  # fmt: skip
+    as_json = json.loads(tickwork("health", ledger, "--json").out)
+
+    assert (nobody.code, nobody.out) == (1, "no node is alive: nothing fires\n")
+    assert (as_json["healthy"], len(as_json["nodes"])) == (True, 2)
+
+
+def test_jobs_that_are_overdue_are_listed_as_such_and_make_a_store_unhealthy(folder, tickwork):
+    scheduler = ManualScheduler("sqlite:///jobs.db", start=START)
+    scheduler.add_job("made_app:fail", "interval", minutes=1, id="fail", expect_every=90)
+    scheduler.add_job("made_app:tick", "interval", minutes=1, id="tick", expect_every=90)
+    scheduler.start()
+    scheduler.advance(timedelta(minutes=2))
+
+    listed = {job["id"]: job for job in json.loads(tickwork("jobs", "sqlite:///jobs.db", "--json").out)}
+    health = tickwork("health", "sqlite:///jobs.db")
+    as_json = json.loads(tickwork("health", "sqlite:///jobs.db", "--json").out)
+
+    assert [listed[id]["overdue_at"] for id in ("fail", "tick")] == ["2026-01-01T00:01:30+00:00", None]
+    assert listed["fail"]["expect_every"] == 90
+    assert "scheduled, overdue" in tickwork("jobs", "sqlite:///jobs.db").out
+    assert (health.code, health.out) == (
+        1, "1 node is alive\nfail is overdue: it was to succeed by 2026-01-01 09:01:30 +09:00\n",
+    )  # fmt: skip
+    assert (as_json["healthy"], as_json["overdue"]) == (False, ["fail"])
+
+
 def test_times_are_in_utc_when_asked(ledger, tickwork):
     assert "2026-01-01 00:00:06 +00:00" in tickwork("jobs", ledger, "--utc").out
     assert "2026-01-01 00:00:04.500 +00:00" in tickwork("runs", ledger, "--utc").out
@@ -200,13 +262,15 @@ def test_times_are_in_utc_when_asked(ledger, tickwork):
 
 def test_json_has_the_words_of_the_http_api(ledger, tickwork):
     """One word per idea: a program that reads the one can read the other."""
-    from tickwork.fastapi.models import JobView, RunView
+    from tickwork.fastapi.models import JobView, NodeView, RunView
 
     (job, *_) = json.loads(tickwork("jobs", ledger, "--json").out)
     (run, *_) = json.loads(tickwork("runs", ledger, "--json", "--state", "failed").out)
+    (node,) = json.loads(tickwork("nodes", ledger, "--json").out)
 
     assert job.keys() == JobView.model_fields.keys() - {"last_run"}
     assert run.keys() == RunView.model_fields.keys() - {"has_error"}
+    assert node.keys() == NodeView.model_fields.keys()
     assert job["next_fire_time"] == "2026-01-01T00:00:06+00:00"
     assert run["reason"] == "ValueError: no ?[31mway"
     assert run["error"].startswith("Traceback")

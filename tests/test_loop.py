@@ -26,6 +26,8 @@ from tickwork.executors.call import Call, RunContext, kept_of, success
 from tickwork.executors.call import begin as begin_call
 from tickwork.job import Job
 from tickwork.jobstate import Entry, StoredState
+from tickwork.node import Node as SeenNode
+from tickwork.node import NodeState
 from tickwork.plan import Settlement
 from tickwork.policies import ONCE, Overlap, Retry
 from tickwork.run import Cancelled, Ending, Failed, Lost, Origin, Progress, Released, Run, RunState, Skipped, Succeeded
@@ -1696,3 +1698,131 @@ def test_a_run_that_is_settled_while_its_call_is_written_off_has_succeeded(
     assert [run.state for run in database.runs()] == [RunState.SUCCEEDED]
     assert [event.run for event in node.record.of(RunSettled)] == database.runs()
     assert "taken over" not in caplog.text
+
+
+# nodes
+
+
+def test_a_node_is_known_from_its_first_round_and_heard_of_within_its_lease(store: Store, clock: VirtualClock) -> None:
+    node = Node(store, lease=LEASE)
+
+    seen = [seen_after(clock, SECOND / 2, node, store) for _ in range(100)]
+
+    assert {(one.id, one.seen_since, one.state) for one in seen} == {("a", NOW, NodeState.ALIVE)}
+    assert max(clock_time - one.seen_at for one, clock_time in zip(seen, halves(100), strict=True)) <= LEASE / 2
+
+
+@pytest.mark.parametrize("poll", [10 * MILLISECOND, SECOND, 3 * SECOND, 20 * MINUTE])
+def test_an_idle_node_beats_a_few_times_a_lease_whatever_its_poll(clock: VirtualClock, poll: timedelta) -> None:
+    counted = CountingStore(MemoryStore(clock=clock))
+    node = Node(counted.as_store(), lease=LEASE, poll=poll)
+
+    advance(clock, MINUTE, node)
+
+    assert 9 <= counted.calls["beat"] <= 19
+    assert counted.as_store().nodes()[0].state is NodeState.ALIVE
+
+
+def test_a_node_that_is_frozen_is_dead_after_its_lease_and_back_in_a_new_stretch(
+    open_store: OpenStore, clock: VirtualClock
+) -> None:
+    frozen, other = Node(open_store(), "frozen"), Node(open_store(), "other")
+    advance(clock, MINUTE, frozen, other)
+    advance(clock, 2 * LEASE, other)
+    dead = {one.id: one.state for one in other.loop.store.nodes()}
+    alone = {one.id for one in other.loop.presence.living}
+    advance(clock, LEASE, frozen, other)
+
+    back = next(one for one in other.loop.store.nodes() if one.id == "frozen")
+
+    assert dead == {"frozen": NodeState.DEAD, "other": NodeState.ALIVE}
+    assert alone == {"other"}
+    assert (back.state, back.started_at, back.seen_since) == (NodeState.ALIVE, NOW, NOW + MINUTE + 2 * LEASE)
+    assert {one.id for one in other.loop.presence.living} == {"frozen", "other"}
+
+
+def test_a_beat_that_did_not_get_through_is_told_again_and_one_whose_reply_was_lost_does_no_harm(
+    clock: VirtualClock,
+) -> None:
+    flaky = FlakyStore(MemoryStore(clock=clock))
+    node = Node(flaky, "a")  # type: ignore[arg-type]
+    advance(clock, SECOND, node)
+    for down in ("before", "after"):
+        flaky.down, flaky.verbs = down, frozenset({"beat"})  # type: ignore[assignment]
+        advance(clock, 4 * SECOND, node)
+        flaky.down = None
+        advance(clock, 2 * SECOND, node)
+
+    (seen,) = flaky.nodes()
+
+    assert (seen.seen_since, seen.state) == (NOW, NodeState.ALIVE)
+    assert clock.now() - seen.seen_at <= LEASE / 2
+
+
+def test_a_node_tells_what_it_does(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job(f"job-{number}", next_fire_time=NOW + MINUTE) for number in range(3)])
+    node = Node(store)
+    advance(clock, MINUTE - SECOND, node)
+    clock.advance(3 * SECOND)  # it stands still beyond the fire time
+    node.loop.paused = False
+    advance(clock, LEASE / 2, node)
+    busy = store.nodes()[0]
+    node.loop.paused = True
+    while node.executor.running:
+        node.executor.end()
+    advance(clock, LEASE / 2, node)
+
+    idle = store.nodes()[0]
+    advance(clock, 5 * MINUTE, node)
+
+    assert (busy.runs, busy.lateness, busy.paused) == (3, 2 * SECOND, False)
+    assert (idle.runs, idle.lateness, idle.paused) == (0, 2 * SECOND, True)
+    assert store.nodes()[0].lateness is None, "that was long ago"
+
+
+def test_a_node_that_signs_off_has_stopped_and_one_whose_store_is_out_of_reach_stops_all_the_same(
+    store: Store, clock: VirtualClock
+) -> None:
+    flaky = FlakyStore(store)
+    nodes = [Node(store, "a"), Node(flaky, "b")]  # type: ignore[arg-type]
+    advance(clock, SECOND, *nodes)
+    flaky.down = "before"
+
+    for node in nodes:
+        node.loop.presence.sign_off()
+
+    assert {one.id: (one.state, one.stopped_at) for one in store.nodes()} == {
+        "a": (NodeState.STOPPED, NOW + SECOND), "b": (NodeState.ALIVE, None),
+    }  # fmt: skip
+
+
+def seen_after(clock: VirtualClock, duration: timedelta, node: Node, store: Store) -> SeenNode:
+    advance(clock, duration, node)
+    (seen,) = store.nodes()
+    return seen
+
+
+def halves(number: int) -> list[datetime]:
+    return [NOW + half * SECOND / 2 for half in range(1, number + 1)]
+
+
+class CountingStore:
+    """A store that counts what is asked of it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.calls: Counter[str] = Counter()
+
+    def as_store(self) -> Store:
+        return self  # type: ignore[return-value]
+
+    def __getattr__(self, name: str) -> Any:
+        verb = getattr(self._store, name)
+        if not callable(verb):
+            return verb
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self.calls[name] += 1
+            return verb(*args, **kwargs)
+
+        return call

@@ -40,12 +40,14 @@ from tickwork.errors import (
 )
 from tickwork.executors.call import RunContext, current_run
 from tickwork.job import Job
+from tickwork.node import Node, NodeState
 from tickwork.policies import Overlap, Retry
 from tickwork.retention import Retention
 from tickwork.run import Progress, Run, RunState
 from tickwork.runlog import LogLine, RunLog
 from tickwork.scheduler import BackgroundScheduler, BlockingScheduler
 from tickwork.triggers import AllOf, AnyOf, CalendarIntervalTrigger, CronTrigger, DateTrigger, IntervalTrigger, Trigger
+from tickwork.version import __version__ as __version__
 from tickwork.why import Answer, Verdict
 
 if TYPE_CHECKING:
@@ -72,6 +74,8 @@ __all__ = [
     "JobExistsError",
     "JobNotFoundError",
     "LogLine",
+    "Node",
+    "NodeState",
     "Overlap",
     "Progress",
     "Retention",
@@ -99,8 +103,6 @@ __all__ = [
     "Verdict",
     "current_run",
 ]
-
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

@@ -58,8 +58,11 @@ def write_definition(job: Job) -> str:
         "timeout": None if job.timeout is None else job.timeout // MICROSECOND,
         "retry": _write_retry(job.retry),
         "pause_after": job.pause_after,
+        "expect_every": None if job.expect_every is None else job.expect_every // MICROSECOND,
         "keep": _retention_json(job.keep),
         "disposable": job.disposable,
+        "declared": job.declared,
+        "retired_at": write_instant(job.retired_at),
     })  # fmt: skip
 
 
@@ -72,12 +75,13 @@ def read_definition(text: str) -> dict[str, Any]:
     fields = {name: written[name] for name in DEFINITION if name in written}  # a newer version may write more
     fields["trigger"] = _read_trigger(fields["trigger"])
     fields["args"] = tuple(fields["args"])
-    for name in ("misfire_grace_time", "timeout"):
+    for name in ("misfire_grace_time", "timeout", "expect_every"):
         if fields.get(name) is not None:
             fields[name] = timedelta(microseconds=fields[name])
     fields["overlap"] = Overlap(fields.get("overlap", Overlap.SKIP))
     fields["retry"] = _read_retry(fields["retry"])
     fields["keep"] = _retention(fields.get("keep"))
+    fields["retired_at"] = read_instant(written.get("retired_at"))
     return fields
 
 

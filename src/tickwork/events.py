@@ -36,7 +36,7 @@ class JobAdded:
 
 @dataclass(frozen=True, slots=True)
 class JobChanged:
-    """Modified, rescheduled, paused or resumed, through this scheduler."""
+    """Modified, rescheduled, paused, resumed or retired, through this scheduler."""
 
     job: Job
     at: datetime
@@ -54,6 +54,28 @@ class JobFired:
 
     job: Job
     runs: tuple[Run, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class JobOverdue:
+    """A job has not succeeded for longer than its `expect_every`. Told once for each silence, by one of the nodes."""
+
+    job: Job
+    expected_by: datetime
+    succeeded_at: datetime | None
+    """When it last succeeded, since it is expected to. None: it has not."""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecovered:
+    """A job that was overdue has succeeded."""
+
+    job: Job
+    overdue_at: datetime
+    """When it was found to be overdue."""
+    succeeded_at: datetime
     at: datetime
 
 
@@ -90,13 +112,13 @@ class StoreRecovered:
 
 Event: TypeAlias = (
     SchedulerStarted | SchedulerStopped | JobAdded | JobChanged | JobRemoved
-    | JobFired | RunStarted | RunSettled | StoreLost | StoreRecovered
+    | JobFired | JobOverdue | JobRecovered | RunStarted | RunSettled | StoreLost | StoreRecovered
 )  # fmt: skip
 Listener: TypeAlias = Callable[[Event], object]
 
 KINDS: tuple[type, ...] = (
     SchedulerStarted, SchedulerStopped, JobAdded, JobChanged, JobRemoved,
-    JobFired, RunStarted, RunSettled, StoreLost, StoreRecovered,
+    JobFired, JobOverdue, JobRecovered, RunStarted, RunSettled, StoreLost, StoreRecovered,
 )  # fmt: skip
 
 _INNER_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")

@@ -57,10 +57,17 @@ class Job(NamedTuple):
     retry: Retry = ONCE
     pause_after: int | None = None
     """After how many failures in a row the job is paused. None: it goes on."""
+    expect_every: timedelta | None = None
+    """How long it may go on without a success, before it is overdue. None: as long as it likes."""
     keep: Retention | None = None
     """How long the ledger keeps its rows. None: as long as the scheduler says."""
     disposable: bool = False
     """Whether it is removed with its last row, once it has ended: its id was made up, so no code declares it again."""
+    declared: str | None = None
+    """The application that declares it in its code. None: it was added while a scheduler ran, and is never retired."""
+
+    retired_at: datetime | None = None
+    """Since when no running code declares it any more, and it does not fire. None: some does, or it never was."""
 
     uid: int = 0
     """New each time a job is added: an id that is removed and added again is another job."""
@@ -110,7 +117,7 @@ _STANDING = Job._fields.index("version")
 DEFINITION = (
     "func", "trigger", "args", "kwargs", "name", "executor",
     "coalesce", "catch_up", "misfire_grace_time", "max_instances", "overlap", "max_waiting", "timeout", "retry",
-    "pause_after", "keep", "disposable",
+    "pause_after", "expect_every", "keep", "disposable", "declared",
 )  # fmt: skip
 """The fields that a declaration in code sets; the others tell where the schedule stands."""
 
@@ -144,6 +151,8 @@ def check_job(job: Job) -> Job:
                 f"pause_after: expected at most {MAX_COUNTED} attempts in so many failures, got {job.pause_after} "
                 f"failures of {job.retry.max_attempts} attempts each: lower one of them"
             )
+    if job.expect_every is not None:
+        check_duration("expect_every", job.expect_every, least=timedelta(seconds=1))
     if not isinstance(job.retry, Retry):
         raise InvalidJobError(f"retry: expected a tickwork.Retry, got {job.retry!r}: write Retry(max_attempts=3)")
     if job.keep is not None and not isinstance(job.keep, Retention):

@@ -15,17 +15,32 @@ from functools import partial
 from typing import TypeGuard
 
 from tickwork import plan
+from tickwork.declaration import NOTHING_DECLARED, Declaration
 from tickwork.errors import RunNotFoundError, StoreError
-from tickwork.events import Event, JobChanged, JobFired, RunSettled, RunStarted, StoreLost, StoreRecovered
+from tickwork.events import (
+    Event,
+    JobChanged,
+    JobFired,
+    JobOverdue,
+    JobRecovered,
+    RunSettled,
+    RunStarted,
+    StoreLost,
+    StoreRecovered,
+)
 from tickwork.executors.base import Executor
 from tickwork.executors.call import NOWHERE, Call
 from tickwork.executors.injection import Surroundings
 from tickwork.executors.state import state_conflict
+from tickwork.expectation import Expectation
 from tickwork.held import HeldCalls
 from tickwork.job import Job
+from tickwork.lateness import Lateness
 from tickwork.listeners import Listeners
+from tickwork.node import Node
 from tickwork.plan import Change, Hold, Settlement
 from tickwork.policies import ONCE, exception_names
+from tickwork.presence import Presence
 from tickwork.pruning import Pruning
 from tickwork.refs import Function, find_function
 from tickwork.retention import FOREVER, Retention
@@ -33,6 +48,8 @@ from tickwork.run import Cancelled, Failed, Lost, Outcome, Released, Run, RunSta
 from tickwork.stores.base import Store
 
 RAN = (RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT, RunState.LOST)
+MAX_NAMED = 10
+"""How many jobs that are found to be overdue together have a line of their own in the log."""
 FAR_OFF = datetime.max.replace(tzinfo=UTC)
 
 log = logging.getLogger("tickwork.loop")
@@ -77,6 +94,8 @@ class Round:
     renewed: list[tuple[Call, Run]] = field(default_factory=list)
     renew_at: datetime | None = None
     """When leases are to be renewed next. None: they were not, in this round."""
+    overdue: list[Expectation] = field(default_factory=list)
+    """What was found to be overdue, and is to be told."""
 
 
 class Loop:
@@ -84,15 +103,19 @@ class Loop:
 
     def __init__(
         self, store: Store, executors: Mapping[str, Executor], *,
-        node: str, timing: Timing, listeners: Listeners, wake: Callable[[], None],
-        keep: Retention = FOREVER, surroundings: Surroundings = NOWHERE,
+        node: Node, timing: Timing, listeners: Listeners, wake: Callable[[], None],
+        keep: Retention = FOREVER, surroundings: Surroundings = NOWHERE, declaration: Declaration = NOTHING_DECLARED,
     ) -> None:  # fmt: skip
         self.store = store
         self.clock = store.clock
         self.executors = executors
-        self.node = node
+        self.node = node.id
         self.timing = timing
         self.paused = False
+        self.presence = Presence(store, node, declaration, lease=timing.lease, poll=timing.poll)
+        self.overdue = 0
+        """How many jobs were overdue at the last beat, and those that this node has found since."""
+        self.lateness = Lateness(node.started_at)
         self.outage: StoreLost | None = None
         self.finished = False
         self._listeners = listeners
@@ -116,10 +139,13 @@ class Loop:
         self._stop_at: datetime | None = None
         self._stopping = False
         self._cancelled = False
+        self._untold: list[Expectation] = []
+        """What was found to be overdue in a round whose commit failed, or only its reply: perhaps it is to be told."""
         now = self.clock.now()
-        self._ticked_at = self._look_at = self._rest_until = self._reap_at = self._spare_until = self._deferred_to = now
+        self._ticked_at = self._look_at = self._rest_until = self._deferred_to = now
+        self._reap_at = self._spare_until = self._overdue_at = now
         self._renew_at = now + timing.lease / 3
-        self._pruning = Pruning(store, keep, node=node, every=timing.prune, now=now)
+        self._pruning = Pruning(store, keep, node=node.id, every=timing.prune, now=now)
 
     def tick(self) -> datetime:
         """Do everything that is due now; return when to look again."""
@@ -152,6 +178,8 @@ class Loop:
                 self.reap_lost_runs,
                 self.fire_due_jobs,
                 self.claim_waiting_runs,
+                self.notice_overdue_jobs,
+                self.beat,
             ):
                 step(now)
                 self.start_due_runs(self.clock.now())
@@ -167,6 +195,8 @@ class Loop:
             calls = [call for call in due if self._still_holds(call, now)]
             for call in calls:
                 call.submitted_at = now
+            if calls:
+                self.lateness.note(now - calls[0].run.available_at, now)
             self._timed.update(call for call in calls if call.job.timeout is not None)
             self.executors[executor].submit(calls)
             if self._listeners:
@@ -277,12 +307,37 @@ class Loop:
             self._claim(executor, since=now - self.timing.late)
             self._claim(executor, since=None)
 
+    def notice_overdue_jobs(self, now: datetime) -> None:
+        """Find the jobs that have not succeeded for too long, whichever node is to run them."""
+        if now < self._overdue_at:
+            return
+        found = [*self.store.find_overdue(self.node, limit=self.timing.batch)]
+        self._overdue_at = now if len(found) == self.timing.batch else now + self.timing.poll
+        if self._untold:
+            marked = {*self.store.expectations(overdue=True)}
+            found += [one for one in self._untold if one in marked]
+        self._round.overdue = found
+        jobs = {job.uid: job for job in self.store.jobs(ids={one.job_id for one in found})} if found else {}
+        for one in found:
+            job = jobs.get(one.job_uid)
+            if job is not None and one.expect_by is not None:
+                self._round.events.append(JobOverdue(job, one.expect_by, one.succeeded_at, now))
+
+    def beat(self, now: datetime) -> None:
+        """Tell the store, a third of a lease at a time, that this node is alive and how it does; see who else is."""
+        if now >= self.presence.beat_at:
+            self.overdue = len(self.store.expectations(overdue=True))
+        runs, lateness = len(self._calls) - len(self._round.ended), self.lateness.worst(now)
+        changes = self.presence.beat(now, paused=self.paused, runs=runs, lateness=lateness)
+        self._round.events += [JobChanged(change.job, now) for change in changes]
+
     def keep_what_was_written(self) -> None:
         """The round's commit is done: let go of what has ended, and hold what was taken until its time."""
         done = self._round
         for call, run in done.renewed:
             call.run = run
         self._renew_at = done.renew_at or self._renew_at
+        self.presence.keep_what_was_written()
         for _ in range(done.settled):
             self._reports.popleft()
         self._calls.difference_update(done.ended)
@@ -296,6 +351,9 @@ class Loop:
             self._held.add(executor, calls)
         for event in done.events:
             self._listeners.tell(event)
+        self.overdue += len(done.overdue)
+        _log_overdue(done.overdue)
+        self._untold = []
         self._round = Round()
 
     def meet_strangers(self) -> bool:
@@ -331,6 +389,9 @@ class Loop:
 
     def sit_out(self, error: StoreError, now: datetime) -> None:
         """The store failed: fire nothing, forget nothing, and try again soon."""
+        self._untold += [one for one in self._round.overdue if one not in self._untold]
+        self._round.overdue = []
+        self._overdue_at = now
         if self.outage is None:
             log.warning("the store cannot be used, and nothing fires until it can: %s", error)
             self.outage = StoreLost(str(error), now)
@@ -426,7 +487,10 @@ class Loop:
         """When the store will have something for us, if no news comes before."""
         with_room = [executor for executor, left in room.items() if left > 0]
         outlook = self.store.outlook(with_room, after=now, fire_after=now + self.timing.ahead)
-        wishes = [self._reap_at, self._deferred_to, *self._aside.values(), *self._foreign.values()]
+        wishes = [
+            self._reap_at, self._overdue_at, self.presence.look_at, self._deferred_to,
+            *self._aside.values(), *self._foreign.values(),
+        ]  # fmt: skip
         if outlook.fire_at is not None:
             wishes.append(outlook.fire_at - self.timing.ahead)
         if outlook.claim_at is not None:
@@ -434,6 +498,9 @@ class Loop:
         if outlook.lapse_at is not None:
             self._reap_at = min(self._reap_at, outlook.lapse_at)
             wishes.append(outlook.lapse_at)
+        if outlook.expect_by is not None:
+            self._overdue_at = min(self._overdue_at, outlook.expect_by)
+            wishes.append(outlook.expect_by)
         if self._calls:
             wishes.append(self._renew_at)
         return min(wishes)
@@ -445,6 +512,7 @@ class Loop:
         if passed < timedelta(0):
             log.warning("the clock was set back by %s: what has fired waits until it is there again", -passed)
             self._look_at = self._rest_until = self._reap_at = self._spare_until = self._renew_at = now
+            self.presence.beat_at = now
         elif passed > self.timing.poll + self.timing.lease / 2:
             # This machine slept, or its clock was set forward: its other nodes must come to renew what is theirs.
             self._spare_until = max(self._spare_until, now + 2 * self.timing.poll)
@@ -626,6 +694,8 @@ class Loop:
         if self._listeners:
             now = self.clock.now()
             self._round.events += [RunSettled(settlement.run, now) for settlement in won]
+        written = {id(settlement) for settlement in won}
+        self._fulfil((call, settlement.run) for call, settlement in ending if id(settlement) in written)
         failing = {
             call.job.id: call.job for call, settlement in ending
             if call.job.pause_after is not None and _failed_for_good(settlement)
@@ -633,7 +703,6 @@ class Loop:
         for job in failing.values():
             self._pause_if_it_fails_too_often(job)
         if len(won) < len(ending):
-            written = {id(settlement) for settlement in won}
             self._settle([
                 (call, again) for call, refused in ending
                 if id(refused) not in written and (again := self._settle_again(call, refused)) is not None
@@ -655,6 +724,7 @@ class Loop:
                 self.store.keep_logs([(run, log_so_far)])
             self._round.events.append(RunSettled(run, self.clock.now()))
             self._round.ended.append(call)
+            self._fulfil([(call, run)])
 
     def _keep_logs(self, calls: Iterable[tuple[Call, Run]]) -> None:
         """Write what these calls have logged so far: people can read it, and should this node die it is not lost."""
@@ -664,6 +734,20 @@ class Loop:
         ]  # fmt: skip
         if logs:
             self.store.keep_logs(logs)
+
+    def _fulfil(self, ended: Iterable[tuple[Call, Run]]) -> None:
+        """Write the successes that are expected."""
+        expected = {
+            call.job.uid: (call.job, run) for call, run in ended
+            if call.job.expect_every is not None and run.state is RunState.SUCCEEDED
+        }  # fmt: skip
+        if not expected:
+            return
+        for overdue in self.store.fulfil([plan.succeeded(job, run) for job, run in expected.values()]):
+            job, run = expected[overdue.job_uid]
+            if overdue.overdue_at is not None and run.ended_at is not None:
+                log.info("job %r has succeeded, which was overdue", job.id)
+                self._round.events.append(JobRecovered(job, overdue.overdue_at, run.ended_at, self.clock.now()))
 
     def _pause_if_it_fails_too_often(self, job: Job) -> None:
         assert job.pause_after is not None
@@ -688,7 +772,7 @@ class Loop:
             as_ours = refused.run._replace(version=current.version + 1, cancel_reason=current.cancel_reason)
             return refused._replace(run=as_ours)
         if (settled := _settled(call)) is not None:  # by a thread that its cancelled call has left behind
-            self._round.events.append(RunSettled(settled))
+            self._round.events.append(RunSettled(settled, self.clock.now()))
             return None
         written = current is not None and current.version == refused.run.version and current.state is refused.run.state
         if not written:
@@ -800,6 +884,17 @@ def _as_it_stands(call: Call) -> Run:
     """The call's run with what only this process knows so far."""
     reason = None if call.asked is None else call.asked.reason
     return call.run._replace(started_at=call.started_at, progress=call.progress, reason=reason)
+
+
+def _log_overdue(found: Sequence[Expectation]) -> None:
+    """A line for each; but however many fall overdue together, not a flood of lines."""
+    for one in found[:MAX_NAMED]:
+        log.warning(
+            "job %r is overdue: it was to succeed by %s, and last did at %s",
+            one.job_id, one.expect_by, one.succeeded_at,
+        )  # fmt: skip
+    if len(found) > MAX_NAMED:
+        log.warning("%d more jobs are overdue", len(found) - MAX_NAMED)
 
 
 def _failed_for_good(settlement: Settlement) -> bool:

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, assert_never
 
 from tickwork.clock import BEGINNING, MICROSECOND
 from tickwork.errors import InvalidJobError, TriggerError, did_you_mean
+from tickwork.expectation import Expectation
 from tickwork.job import DEFINITION, Job, check_job
 from tickwork.jobstate import StateChange
 from tickwork.policies import Overlap, Retry
@@ -42,9 +43,12 @@ ON_TIME = timedelta(minutes=1)
 
 FAILURES = frozenset({RunState.FAILED, RunState.TIMED_OUT, RunState.LOST})
 
+RETIRED = "retired: no running code declares it"
+"""Why a job is paused that is gone from the code."""
+
 COALESCED = "coalesced: several fire times were due at once, and the latest of them was run"
 
-MODIFIABLE = (*DEFINITION, "next_fire_time")
+MODIFIABLE = (*(name for name in DEFINITION if name != "declared"), "next_fire_time")
 
 
 class Change(NamedTuple):
@@ -228,19 +232,85 @@ def fails_too_often(job: Job, newest: Sequence[Run]) -> bool:
     return len(verdicts) == job.pause_after and all(run.state in FAILURES for run in verdicts)
 
 
+def expect(job: Job, now: datetime) -> Expectation | None:
+    """By when *job* is to succeed, counted from *now*. None: nobody waits for that."""
+    if job.expect_every is None:
+        return None
+    return Expectation(job.id, job.uid, None if job.paused else now + job.expect_every)
+
+
+def expect_anew(before: Job, after: Job, now: datetime) -> Expectation | None:
+    """What is expected of a job that somebody changed. None: the same as before.
+
+    A paused job is not expected to succeed; one that is resumed, or fires again after it had ended, is from *now* on. A
+    job that pauses itself, since it fails too often, or is retired, does not come here: its silence is what is to be
+    noticed, and goes on until it succeeds.
+    """
+    counts_anew = (
+        after.expect_every != before.expect_every or (before.ended and not after.ended)
+        or _is_paused_for_itself(after) != _is_paused_for_itself(before)
+    )  # fmt: skip
+    return expect(after, now) if counts_anew else None
+
+
+def succeeded(job: Job, run: Run) -> Expectation:
+    """What is expected of *job* after *run*, which succeeded: nothing more, if it was the last one."""
+    assert job.expect_every is not None
+    assert run.ended_at is not None
+    by = None if job.ended else run.ended_at + job.expect_every
+    return Expectation(job.id, job.uid, by, succeeded_at=run.ended_at)
+
+
 def pause(job: Job, now: datetime, reason: str | None) -> Change:
     """Stop firing. A job that is paused already keeps its first reason unless a new one is given."""
+    if _is_paused_by_retirement(job):
+        return Change(_next_version(job, paused_at=now, pause_reason=reason))
     return Change(_next_version(
         job, paused_at=job.paused_at or now, pause_reason=reason if reason is not None else job.pause_reason
     ))  # fmt: skip
 
 
 def resume(job: Job, now: datetime) -> Change:
-    """Fire again from *now* on. What fell into the pause is recorded as skipped, and not made up."""
+    """Fire again from *now* on. What fell into the pause is recorded as skipped, and not made up.
+
+    A retired job goes on without its code, as if it had been added by hand.
+    """
     if not job.paused:
         return Change(_next_version(job))
     job, dropped = _drop_until(job, now)
+    if job.retired_at is not None:
+        job = job._replace(declared=None, retired_at=None, revision=job.revision + 1)
     return Change(_next_version(job, paused_at=None, pause_reason=None), dropped)
+
+
+def retire(job: Job, now: datetime) -> Change:
+    """Stop firing a job that no running code declares any more. It keeps its place: what it misses is not dropped."""
+    return Change(_next_version(
+        job, revision=job.revision + 1, retired_at=now, paused_at=job.paused_at or now,
+        pause_reason=job.pause_reason if job.paused else RETIRED,
+    ))  # fmt: skip
+
+
+def come_back(job: Job) -> Change:
+    """Fire a retired job again, which some code declares again: as after a downtime, by its policies.
+
+    If somebody had paused it, it stays paused.
+    """
+    return Change(_next_version(_unretired(job), revision=job.revision + 1))
+
+
+def _unretired(job: Job) -> Job:
+    if _is_paused_by_retirement(job):
+        job = job._replace(paused_at=None, pause_reason=None)
+    return job._replace(retired_at=None)
+
+
+def _is_paused_by_retirement(job: Job) -> bool:
+    return job.retired_at is not None and job.paused_at == job.retired_at
+
+
+def _is_paused_for_itself(job: Job) -> bool:
+    return job.paused and not _is_paused_by_retirement(job)
 
 
 def reschedule(job: Job, trigger: Trigger, now: datetime) -> Change:
@@ -284,8 +354,13 @@ def ensure(job: Job, declared: Job, now: datetime) -> Change | None:
 
     An unchanged definition keeps its phase, its pause and its history; a trigger that leaves its start
     open keeps the start it has. A changed trigger reschedules; a pause survives either. A trigger that
-    has ended, as a declared one does some day, or a date that was fired already, ends the job.
+    has ended, as a declared one does some day, or a date that was fired already, ends the job. One that was retired
+    comes back.
     """
+    if job.retired_at is not None:
+        back = come_back(job)
+        change = ensure(_unretired(job), declared, now)
+        return back if change is None else change
     differing = {name: getattr(declared, name) for name in DEFINITION if getattr(declared, name) != getattr(job, name)}
     if declared.trigger == job.trigger or declared.trigger.anchored(job.anchored_at, job.id) == job.trigger:
         differing.pop("trigger", None)

@@ -7,10 +7,12 @@ import inspect
 import logging
 import os
 import secrets
+import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -19,6 +21,7 @@ from typing import Any, TypeVar, final
 from tickwork import plan
 from tickwork.checks import check_duration, check_text, seconds, shown
 from tickwork.clock import MICROSECOND, Clock, aware_utc
+from tickwork.declaration import Declaration, app_of, declaration_of
 from tickwork.driver import Driver
 from tickwork.errors import (
     ConflictError,
@@ -29,6 +32,7 @@ from tickwork.errors import (
     RunClosedError,
     SchedulerAlreadyRunningError,
     SchedulerNotRunningError,
+    StoreError,
     did_you_mean,
 )
 from tickwork.events import (
@@ -46,9 +50,11 @@ from tickwork.executors.call import MAX_REASON_LENGTH, inside_run, is_async, is_
 from tickwork.executors.injection import Surroundings
 from tickwork.executors.state import JobState
 from tickwork.executors.threads import ThreadExecutor
-from tickwork.job import NO_ARGUMENTS, Job, check_job
+from tickwork.expectation import Expectation
+from tickwork.job import MAX_ID_LENGTH, NO_ARGUMENTS, Job, check_job
 from tickwork.listeners import Listeners
 from tickwork.loop import Loop, Timing
+from tickwork.node import Node, new_node
 from tickwork.plan import Change
 from tickwork.policies import ONCE, Overlap, Retry
 from tickwork.pruning import JOBS, ROWS
@@ -61,6 +67,7 @@ from tickwork.stores.base import Census, Store
 from tickwork.triggers import OPTIONS, CronTrigger, DateTrigger, Trigger, make_trigger
 from tickwork.triggers.base import innermost, zone_of
 from tickwork.triggers.instants import on_this_day, read_instant, say_instant
+from tickwork.version import __version__
 from tickwork.why import Answer, Say, explain
 
 MILLISECONDS_BEFORE_2020 = 1_577_836_800_000
@@ -74,7 +81,7 @@ PATIENCE = 5.0
 """Seconds that `start` waits for the runs of a shutdown that goes on in the background."""
 JOB_DEFAULTS = (
     "coalesce", "catch_up", "misfire_grace_time", "max_instances", "overlap", "max_waiting", "timeout", "retry",
-    "pause_after", "executor",
+    "pause_after", "expect_every", "executor",
 )  # fmt: skip
 
 F = TypeVar("F", bound=Function)
@@ -107,8 +114,23 @@ class Health:
     """Where the store is."""
     outage: str | None
     """Why nothing fires: the store cannot be used, or ticks fail. None: all is well."""
+    live: bool = True
+    """Whether its thread works. If not, nothing helps but a new process. One that was not started is not dead."""
+    lateness: timedelta | None = None
+    """The longest that a run of the last minute or two waited for its start here. None: none began."""
+    nodes: int | None = None
+    """How many nodes were alive on this store at the last look, a third of a lease ago or less. None: not started."""
+    overdue: int | None = None
+    """How many jobs were overdue then. None: not started."""
+    events_waiting: int = 0
+    """How many events have not been told yet: many, if listeners fall behind."""
     events_dropped: int = 0
     """How many events some listener of this scheduler will never hear of, as it is too slow."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether this node fires, or would if it were not paused: it runs, and its store can be used."""
+        return self.running and self.live and self.outage is None
 
 
 class Scheduler:
@@ -117,11 +139,13 @@ class Scheduler:
     *store* is a URL (`sqlite:///jobs.db`), a store, or None for memory. *executors* adds to or replaces
     `threads` and `asyncio`. *timezone* is that of triggers that name none. *job_defaults* are the policies
     of jobs that choose none: `coalesce`, `catch_up`, `misfire_grace_time`, `max_instances`, `overlap`, `max_waiting`,
-    `timeout`, `retry`, `pause_after`, `executor`.
+    `timeout`, `retry`, `pause_after`, `expect_every`, `executor`.
     *lease* is how long a run is believed to go on after its node was last heard of, *poll* the
     longest time until news is noticed when no bell rings. *keep* is how long the ledger keeps what is closed, of
     jobs that do not say so themselves: 30 days, and 10,000 rows a job; `Retention(age=None, count=None)` keeps all.
     *log_level* is from where on what a run logs is kept with it; None keeps nothing.
+    *app* is the application whose jobs this code declares, by default the package or module of each job's function:
+    a job of it that no running code declares any more is retired (docs/operations.md).
 
     Every verb is safe to call from any thread, and from inside a job or a listener.
     """
@@ -137,6 +161,7 @@ class Scheduler:
         poll: timedelta = DEFAULT_TIMING.poll,
         keep: Retention = DEFAULT_RETENTION,
         log_level: int | str | None = logging.INFO,
+        app: str | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._store = make_store(store, clock=clock)
@@ -157,6 +182,9 @@ class Scheduler:
         self._defaults = self._check_defaults(job_defaults or {})
         self._timing = _check_timing(lease, poll)
         self._keep = _check_keep(keep)
+        if app is not None:
+            check_text("app", app, most=MAX_ID_LENGTH)
+        self._app = app
         self._listeners = Listeners(self.surroundings.event_loop)
         self._declared: dict[str, Job] = {}
         self._driver: Driver | None = None
@@ -174,13 +202,21 @@ class Scheduler:
         with self._lock:
             self._check_startable()
             self._store.open(self._ring)
+            declaration = declaration_of(self._declared.values(), self._app)
+            node = self._new_node(declaration.name)
             try:
-                self._ensure_declared()
+                with self._store.together():
+                    self._store.declare(declaration)
+                    self._store.beat(node)  # before the jobs are ensured: from here on nobody retires them
+                self._ensure([*self._declared.values()])
             except BaseException:
+                with suppress(StoreError):
+                    self._store.beat(node.stopped(self._store.clock.now()))
                 self._store.close()
                 raise
-            node = secrets.token_hex(8)
-            driver = self._make_driver(lambda wake: self._make_loop(node, wake), lambda: self._finish(driver))
+            driver = self._make_driver(
+                lambda wake: self._make_loop(node, declaration, wake), lambda: self._finish(driver)
+            )
             driver.loop.paused = paused
             for executor in self._executors.values():
                 executor.start(driver.loop.report)
@@ -188,8 +224,8 @@ class Scheduler:
             self._listeners.stand_by()
             driver.start()
             atexit.register(self._leave)
-        log.info("scheduler started as node %s on %s", node, self._store.location)
-        self._tell(SchedulerStarted, node)
+        log.info("scheduler started as node %s on %s", node.id, self._store.location)
+        self._tell(SchedulerStarted, node.id)
 
     def shutdown(self, wait: bool = True, *, timeout: timedelta | float | None = None) -> None:
         """Fire nothing more, and hand over to the other nodes what has not begun.
@@ -226,13 +262,16 @@ class Scheduler:
         return self._driver is not None and self._driver.is_alive() and not self._shutting_down
 
     def health(self) -> Health:
-        """What is true of this scheduler at this moment."""
+        """What is true of this scheduler at this moment, as far as it knows: the store is not asked."""
         driver = self._driver if self._driver and self._driver.is_alive() else None
         loop = driver.loop if driver else None
         return Health(
             running=self.running, paused=bool(loop and loop.paused), node=loop.node if loop else None,
             store=self._store.location, outage=driver.trouble() if driver else None,
-            events_dropped=self._listeners.dropped,
+            live=self._driver is None or not self._driver.is_stuck(),
+            lateness=loop.lateness.worst(self._store.clock.now()) if loop else None,
+            nodes=len(loop.presence.living) if loop else None, overdue=loop.overdue if loop else None,
+            events_waiting=self._listeners.waiting, events_dropped=self._listeners.dropped,
         )  # fmt: skip
 
     # jobs
@@ -257,6 +296,7 @@ class Scheduler:
         timeout: timedelta | float | Unset | None = UNSET,
         retry: Retry | Unset | None = UNSET,
         pause_after: int | Unset | None = UNSET,
+        expect_every: timedelta | float | Unset | None = UNSET,
         keep: Retention | None = None,
         next_run_time: datetime | Unset | None = UNSET,
         replace_existing: bool = False,
@@ -273,6 +313,9 @@ class Scheduler:
         if it differs; an unchanged one keeps its phase, its pause and its history. Afterwards an id that
         is taken raises JobExistsError, or with *replace_existing* is brought up to date likewise.
 
+        *expect_every* (seconds) watches over the job: when it has not succeeded for so long, a `JobOverdue` is told,
+        once, by any node that is alive (docs/operations.md).
+
         Without an *id* a job is named after its function, so that every worker that adds it means the
         same job; a one-off that is added to a running scheduler gets a random id, and leaves the store
         with its last row in the ledger.
@@ -285,7 +328,8 @@ class Scheduler:
         job = self._make_job(
             func, trigger, args=args, kwargs=kwargs, id=id, name=name, executor=executor, coalesce=coalesce,
             catch_up=catch_up, misfire_grace_time=misfire_grace_time, max_instances=max_instances, overlap=overlap,
-            max_waiting=max_waiting, timeout=timeout, retry=retry, pause_after=pause_after, keep=keep,
+            max_waiting=max_waiting, timeout=timeout, retry=retry, pause_after=pause_after,
+            expect_every=expect_every, keep=keep,
             next_run_time=next_run_time, trigger_args=trigger_args,
         )  # fmt: skip
         with self._lock:  # a start that goes on is waited for
@@ -472,6 +516,10 @@ class Scheduler:
         instant = self._question(job_id, at, now)
         return explain(store.evidence(job_id, instant), instant, now, say)
 
+    def get_overdue(self) -> Sequence[Expectation]:
+        """The jobs that have not succeeded for longer than their `expect_every`, in the order of their ids."""
+        return self._opened_store().expectations(overdue=True)
+
     def prune(self, keep: Retention | None = None) -> int:
         """Delete the closed rows of the ledger that are kept no longer; return how many they were.
 
@@ -489,6 +537,14 @@ class Scheduler:
     def progressing(self) -> Sequence[Run]:
         """The runs that go on in this process and have told their progress, as of this moment, by their starts."""
         return self._driver.loop.progressing() if self._driver is not None else ()
+
+    def nodes(self, *, alive: bool = False) -> Sequence[Node]:
+        """The nodes on this store that are known, or only those *alive*; the last heard of first.
+
+        Each as it was last heard of: a third of a lease ago if all is well. One that was killed is taken for alive
+        until its lease is over.
+        """
+        return self._opened_store().nodes(alive=alive)
 
     # events
 
@@ -604,7 +660,7 @@ class Scheduler:
         if not isinstance(executor, str) or executor not in self._executors:
             known = did_you_mean(str(executor), self._executors)
             raise InvalidJobError(f"executor: expected one of this scheduler's, got {executor!r}{known}")
-        for name in ("misfire_grace_time", "timeout"):
+        for name in ("misfire_grace_time", "timeout", "expect_every"):
             if name in read:
                 length = _seconds(name, read[name])
                 read[name] = None if length is None else timedelta(seconds=length)
@@ -662,11 +718,9 @@ class Scheduler:
     def _declare(self, job: Job, *, replace_existing: bool) -> Job:
         if job.id in self._declared and not replace_existing:
             raise JobExistsError(job.id)
-        self._declared[job.id] = job
-        return job
-
-    def _ensure_declared(self) -> None:
-        self._ensure([*self._declared.values()])
+        declared = job._replace(declared=self._app or app_of(job.func))
+        self._declared[job.id] = declared
+        return declared
 
     def _ensure(self, declared: Sequence[Job]) -> Sequence[Job]:
         """Bring the store to what is declared; other workers may be doing the same this moment."""
@@ -685,7 +739,8 @@ class Scheduler:
                     self._tell(JobAdded, *new)
             except JobExistsError:  # another worker was faster
                 continue
-            if len(store.save(changes) if changes else ()) == len(changes):
+            expected = [plan.expect_anew(stored[change.job.id], change.job, now) for change in changes]
+            if len(store.save(changes, expected=[*filter(None, expected)]) if changes else ()) == len(changes):
                 for change in changes:
                     self._withdraw(change.job, Released())
                     self._tell(JobChanged, change.job)
@@ -703,8 +758,9 @@ class Scheduler:
             raise SchedulerNotRunningError(f"expected a stored job, got the declared {job_id!r}: call start() first")
         for tries in range(MAX_TRIES):
             # A microsecond later each time: two runs asked for at one instant are two runs.
-            change = decide(store.get(job_id), store.clock.now() + tries * MICROSECOND)
-            if store.save([change]):
+            job, now = store.get(job_id), store.clock.now() + tries * MICROSECOND
+            change = decide(job, now)
+            if store.save([change], expected=[*filter(None, [plan.expect_anew(job, change.job, now)])]):
                 if held is not None:
                     self._withdraw(change.job, held)
                 self._ring()
@@ -750,7 +806,13 @@ class Scheduler:
     def _make_driver(self, make_loop: Callable[[Callable[[], None]], Loop], finished: Callable[[], None]) -> Driver:
         return Driver(make_loop, finished)
 
-    def _make_loop(self, node: str, wake: Callable[[], None]) -> Loop:
+    def _new_node(self, declaration: str) -> Node:
+        return new_node(
+            secrets.token_hex(8), self._store.clock.now(), self._timing.lease,
+            host=socket.gethostname(), pid=os.getpid(), version=__version__, declaration=declaration,
+        )  # fmt: skip
+
+    def _make_loop(self, node: Node, declaration: Declaration, wake: Callable[[], None]) -> Loop:
         return Loop(
             self._store,
             self._executors,
@@ -760,6 +822,7 @@ class Scheduler:
             wake=wake,
             keep=self._keep,
             surroundings=self.surroundings,
+            declaration=declaration,
         )
 
     def _opened_store(self) -> Store:
@@ -808,7 +871,11 @@ class Scheduler:
         for listener in self._listeners.wait_told(LAST_WORDS):
             log.warning("the scheduler stops before listener %r has heard all that happened", listener)
         self._listeners.rest()
-        for close in (*(executor.stop for executor in self._executors.values()), self._store.close):
+        for close in (
+            driver.loop.presence.sign_off,
+            *(executor.stop for executor in self._executors.values()),
+            self._store.close,
+        ):
             try:
                 close()
             except Exception:

@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeAlias, assert_never
 from tickwork.clock import MICROSECOND
 from tickwork.errors import TriggerError
 from tickwork.job import Job
+from tickwork.node import Node
 from tickwork.plan import COALESCED
 from tickwork.run import Origin, Progress, Run, RunState
 from tickwork.triggers.instants import say_instant
@@ -51,6 +52,8 @@ class Verdict(StrEnum):
     """A fire time that has come, and that no node has fired yet."""
     PAUSED = "paused"
     """A fire time of a job that is paused now: it runs only if the job is resumed before it."""
+    RETIRED = "retired"
+    """A fire time of a job that no running code declares any more."""
     PASSED_OVER = "passed_over"
     """The trigger names it, but the next fire time was moved past it by hand before it came."""
     EXCLUDED = "excluded"
@@ -106,6 +109,15 @@ class Silence(NamedTuple):
     """When a node next did anything."""
 
 
+class Absence(NamedTuple):
+    """A stretch in which no node was alive, as the nodes said themselves of their lives."""
+
+    last: Node
+    """The one that was last heard of before it."""
+    following: Node | None
+    """The first that was heard of after it. None: there was none since."""
+
+
 class Evidence(NamedTuple):
     """What a store knows of one job around one instant: all that an answer is made of."""
 
@@ -122,6 +134,8 @@ class Evidence(NamedTuple):
     """Its running runs, if one that answers waits: no more of them than its `max_instances`."""
     silence: Silence | None = None
     """None: what answers began to run, or nothing is known."""
+    absence: Absence | None = None
+    """The one around the instant. None: a node was alive then, or nothing is known of that time."""
     removed_at: datetime | None = None
     pruned_through: datetime | None = None
     """Up to here the ledger of the job may lack rows. None: it lacks none."""
@@ -191,7 +205,10 @@ def _in_ledger(case: Case) -> Found | None:
     fire_time = _fire_time_in(case, runs[0]) if runs else None
     if fire_time is None:
         return None
-    return Found(Verdict(runs[-1].state), _say_runs(case, runs), fire_time, runs)
+    told = _say_runs(case, runs)
+    if runs[0].state not in NEVER_BEGUN:
+        told += _say_absence(case, runs[0])
+    return Found(Verdict(runs[-1].state), told, fire_time, runs)
 
 
 def _fire_time_in(case: Case, row: Run) -> datetime | None:
@@ -264,6 +281,11 @@ def _not_kept(job: Job, case: Case) -> Found | None:
 
 def _unanswered(job: Job, case: Case, fire_time: datetime) -> Found:
     """A fire time that the schedule has not passed yet."""
+    if job.retired_at is not None:
+        since = f"the job is retired since {case.say(job.retired_at)}: no running code declares it"
+        return Found(
+            Verdict.RETIRED, f"{since}; if some does again, its policies decide what becomes of this", fire_time
+        )
     if job.paused_at is not None:
         since = f"paused since {case.say(job.paused_at)}" + (f": {job.pause_reason}" if job.pause_reason else "")
         until_resumed = (
@@ -272,7 +294,8 @@ def _unanswered(job: Job, case: Case, fire_time: datetime) -> Found:
         )  # fmt: skip
         return Found(Verdict.PAUSED, f"the job is {since}; {until_resumed}", fire_time)
     if fire_time <= case.now:
-        return Found(Verdict.DUE, f"due since {case.say(fire_time)}, and no node has fired it yet", fire_time)
+        nobody = "" if case.evidence.absence is None else f": {_describe(case, case.evidence.absence)}"
+        return Found(Verdict.DUE, f"due since {case.say(fire_time)}, and no node has fired it yet{nobody}", fire_time)
     return Found(Verdict.COMING, f"will run at {case.say(fire_time)}", fire_time)
 
 
@@ -354,9 +377,11 @@ def _say_run(case: Case, run: Run) -> str:
         case RunState.RUNNING:
             return _say_running(case, run)
         case RunState.MISSED:
-            return _say_end(run) + _say_silence(case)
+            return _say_end(run) + (_say_absence(case, run) or _say_silence(case))
         case RunState.SKIPPED:
-            return _say_end(run) + (_say_instead(case) + _say_silence(case) if run.reason == COALESCED else "")
+            if run.reason != COALESCED:
+                return _say_end(run)
+            return _say_end(run) + _say_instead(case) + (_say_absence(case, run) or _say_silence(case))
         case RunState.SUCCEEDED | RunState.FAILED | RunState.TIMED_OUT | RunState.CANCELLED | RunState.LOST:
             return f"{_say_call(case, run)}{_say_end(run)}{_say_asked(run)}"
         case _:
@@ -421,6 +446,31 @@ def _say_instead(case: Case) -> str:
     """The run that stands for what was coalesced."""
     after = case.evidence.after
     return f"; that is run {after[-1].id}, which is {after[-1].state.replace('_', ' ')}" if after else ""
+
+
+def _say_absence(case: Case, run: Run) -> str:
+    """That no node was alive, if that is why *run* was late or did not begin: a node that came later has seen to it."""
+    absence, seen_to_at = case.evidence.absence, run.ended_at if run.node is None else run.started_at
+    following = None if absence is None else absence.following
+    if absence is None or following is None or seen_to_at is None or seen_to_at < following.seen_since:
+        return ""
+    return f"; {_describe(case, absence)}"
+
+
+def _describe(case: Case, absence: Absence) -> str:
+    last, following = absence
+    left = (
+        f"stopped at {case.say(last.stopped_at)}"
+        if last.stopped_at
+        else f"was last heard of at {case.say(last.seen_at)}"
+    )
+    told = f"no node was alive, since node {last.id} on {last.host} {left}"
+    if following is None:
+        return f"{told}, and no other has started"
+    if following.id == last.id:
+        return f"{told}, until {case.say(following.seen_since)}"
+    came = "started" if following.seen_since == following.started_at else "came back"
+    return f"{told}, until node {following.id} on {following.host} {came} at {case.say(following.seen_since)}"
 
 
 def _say_silence(case: Case) -> str:

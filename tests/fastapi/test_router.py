@@ -6,6 +6,7 @@ The virtual clock drives the production loop and stores; the last tests use a re
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -19,7 +20,7 @@ import pytest
 from fastapi import Body, Depends, FastAPI, HTTPException, Request
 from tests.fastapi.client import JSON, Client, anyone, make_app
 
-from tickwork import AsyncIOScheduler, ConflictError, RunContext, StoreUnavailableError, TriggerError
+from tickwork import AsyncIOScheduler, ConflictError, RunContext, StoreUnavailableError, TriggerError, __version__
 from tickwork.events import RunSettled
 from tickwork.fastapi import UnprotectedRoutesError, create_router, lifespan
 from tickwork.scheduler import Scheduler
@@ -199,6 +200,32 @@ def test_the_overview_holds_what_the_dashboard_shows(scheduler: ManualScheduler,
     narrowed = client.get("/overview?state=failed&limit=1&job_id=fail").json()
     assert [run["state"] for run in narrowed["runs"]] == ["failed"]
     assert narrowed["jobs"] == overview["jobs"]
+
+
+def test_nodes_are_told_with_what_became_of_them(scheduler: ManualScheduler, client: Client) -> None:
+    first = scheduler.health().node
+    scheduler.advance(timedelta(seconds=1))
+    scheduler.shutdown()
+    scheduler.start()
+
+    known, alive = client.get("/nodes").json(), client.get("/nodes?alive=true").json()
+
+    assert [(node["id"], node["state"]) for node in known] == [(scheduler.health().node, "alive"), (first, "stopped")]
+    assert alive == known[:1] == client.get("/overview").json()["nodes"]
+    assert known[1]["stopped_at"] == "2026-03-01T00:00:01Z"
+    assert (known[0]["pid"], known[0]["version"]) == (os.getpid(), __version__)
+
+
+def test_a_job_tells_whether_it_is_overdue_and_health_how_many_are(scheduler: ManualScheduler, client: Client) -> None:
+    for id in ("refresh", "fail"):
+        scheduler.modify_job(id, expect_every=3 * HOUR)
+    scheduler.advance(4 * HOUR)
+
+    jobs = {job["id"]: job["overdue_at"] for job in client.get("/jobs").json()}
+
+    assert jobs == {"refresh": None, "fail": "2026-03-01T03:00:00Z"}
+    assert client.get("/jobs/fail").json()["expect_every"] == 3 * 3600
+    assert (client.get("/health").status_code, client.get("/health").json()["overdue"]) == (200, 1)
 
 
 def test_why_answers_for_any_instant(scheduler: ManualScheduler, client: Client) -> None:
@@ -436,6 +463,35 @@ def test_health_is_200_while_the_scheduler_fires_and_503_when_it_does_not(
     assert (stopped.status_code, stopped.json()["running"]) == (503, False)
 
 
+def test_probes_tell_yes_or_no_and_no_more(tmp_path: Path) -> None:
+    """In an outage a process is not ready, and to restart it would not help; nor does it if it was shut down."""
+    scheduler = ManualScheduler(f"sqlite:///{tmp_path}/secret/jobs.db", start=START)
+    (tmp_path / "secret").mkdir()
+    scheduler.start()
+    client = Client(make_app(scheduler), base_url="http://10.1.2.3")
+
+    def probes() -> list[tuple[int, Any]]:
+        answers = [client.get(f"/health/{probe}") for probe in ("live", "ready")]
+        return [(answer.status_code, answer.json()) for answer in answers]
+
+    good = probes()
+    with closing(sqlite3.connect(tmp_path / "secret/jobs.db", isolation_level=None)) as other:
+        other.execute("alter table tickwork_jobs rename to elsewhere")
+        scheduler._running_driver().loop.tick()
+        outage = probes()
+        other.execute("alter table elsewhere rename to tickwork_jobs")
+    scheduler.advance(timedelta(minutes=1))
+    recovered = probes()
+    scheduler.shutdown()
+    stopped = probes()
+
+    assert good == recovered == [(200, {"live": True}), (200, {"ready": True, "reason": None})]
+    assert outage == [
+        (200, {"live": True}), (503, {"ready": False, "reason": "the store cannot be used, or ticks fail"}),
+    ]  # fmt: skip
+    assert stopped == [(200, {"live": True}), (503, {"ready": False, "reason": "its scheduler does not run"})]
+
+
 def test_health_is_503_in_an_outage_which_it_explains(tmp_path: Path) -> None:
     """A real file, whose table someone renames for a while."""
     scheduler = ManualScheduler(f"sqlite:///{tmp_path}/jobs.db", start=START)
@@ -491,7 +547,7 @@ def test_dependencies_guard_every_route(scheduler: ManualScheduler) -> None:
     client = Client(app)
     urls = [
         *(("GET", f"/tickwork{path}") for path in (
-            "", "/", "/dashboard.css", "/dashboard.js", "/overview", "/health",
+            "", "/", "/dashboard.css", "/dashboard.js", "/overview", "/health", "/nodes",
             "/jobs", "/jobs/refresh", "/jobs/refresh/why?at=2026-03-01", "/runs", "/runs/x", "/runs/x/log",
         )),
         *(("POST", f"/tickwork/jobs/refresh/{verb}") for verb in ("pause", "resume", "run")),
@@ -502,7 +558,9 @@ def test_dependencies_guard_every_route(scheduler: ManualScheduler) -> None:
     for method, url in urls:
         assert client.ask(method, url, headers=JSON).status_code == 401, url
     assert client.get("/tickwork/jobs", headers={"Authorization": "friend"}).status_code == 200
-    assert len(urls) == sum(len(methods) for methods in app.openapi()["paths"].values()) + 4
+    probes = ["/tickwork/health/live", "/tickwork/health/ready"]
+    assert [client.get(url).status_code for url in probes] == [200, 200], "orchestrators have no credentials"
+    assert len(urls) + len(probes) == sum(len(methods) for methods in app.openapi()["paths"].values()) + 4
 
 
 @pytest.mark.parametrize("announced", [True, False])
@@ -651,6 +709,7 @@ def test_the_documentation_of_the_api_is_complete(scheduler: ManualScheduler) ->
     assert set(paths) == {
         "/jobs", "/jobs/{job_id}", "/jobs/{job_id}/pause", "/jobs/{job_id}/resume", "/jobs/{job_id}/run",
         "/jobs/{job_id}/why", "/runs", "/runs/{run_id}", "/runs/{run_id}/log", "/runs/{run_id}/cancel", "/health", "/overview",
+        "/nodes", "/health/live", "/health/ready",
     }  # fmt: skip
     body = paths["/jobs/{job_id}/pause"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert body["properties"].keys() == {"reason"}

@@ -6,6 +6,7 @@ use it), and with one fixture, `make_store`: a function that makes another handl
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -26,16 +27,21 @@ from tests.samples import (
     json_values,
     make_hold,
     make_job,
+    make_node,
     make_run,
     names,
+    new_uid,
     next_version,
+    nodes,
     runs_of,
     texts,
 )
 
 from tickwork.errors import JobExistsError, JobNotFoundError, RunNotFoundError, SchedulerError, StoreError
+from tickwork.expectation import Expectation
 from tickwork.job import Job
 from tickwork.jobstate import Entry, StateChange, StoredState
+from tickwork.node import Node
 from tickwork.plan import Change, Hold, Settlement, cancel, settle
 from tickwork.policies import Retry
 from tickwork.retention import FOREVER, Retention
@@ -44,7 +50,7 @@ from tickwork.runlog import NO_LOG, LogLine, RunLog
 from tickwork.stores.base import Census, Decide, Outlook, Store
 from tickwork.testing import VirtualClock
 from tickwork.triggers import CronTrigger
-from tickwork.why import Silence
+from tickwork.why import Absence, Silence
 
 MakeStore: TypeAlias = Callable[[], Store]
 T = TypeVar("T")
@@ -1075,6 +1081,42 @@ class StoreLaws:
 
         assert store.evidence("job", NOW).silence == Silence(None, NOW + MINUTE)
 
+    def test_the_evidence_has_the_nodes_around_an_instant_at_which_none_was_alive(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        store.add([make_job()])
+        killed = make_node("killed", NOW - HOUR, seen_at=NOW - 10 * MINUTE)
+        stopped = make_node("stopped", NOW - HOUR).stopped(NOW - 5 * MINUTE)
+        first, second = make_node("first", NOW), make_node("second", NOW + MINUTE, seen_at=NOW + 9 * MINUTE)
+        for node in (killed, second, first, stopped):
+            store.beat(node)
+        clock.advance(HOUR)
+
+        def absence(minutes: float) -> Absence | None:
+            return store.evidence("job", NOW + minutes * MINUTE).absence
+
+        def read(node: Node) -> Node:
+            return node.read_at(clock.now())
+
+        assert absence(-61) is None, "nothing is known of that time"
+        assert [absence(minutes) for minutes in (-60, -10, -5, 0, 1, 9)] == [None] * 6
+        assert absence(-1) == Absence(read(stopped), read(first))
+        assert absence(0.5) == Absence(read(first), read(second))
+        assert absence(10) == absence(60) == Absence(read(second), None)
+        assert absence(61) is None, "that is to come"
+
+    def test_a_node_whose_lease_goes_on_is_alive_after_its_last_beat(self, store: Store, clock: VirtualClock) -> None:
+        store.add([make_job()])
+        store.beat(node := make_node())
+        clock.advance(9 * SECOND)
+        alive = store.evidence("job", NOW + 5 * SECOND).absence
+        clock.advance(SECOND)
+
+        dead = store.evidence("job", NOW + 5 * SECOND).absence
+
+        assert alive is None
+        assert dead == Absence(node.read_at(clock.now()), None)
+
     def test_the_evidence_of_a_removed_job_is_its_rows_and_when_it_was_removed(
         self, store: Store, clock: VirtualClock
     ) -> None:
@@ -1530,6 +1572,183 @@ class StoreLaws:
         first_attempts = [run for run in rows if run.attempt == 1]
         assert sum(job.version - 1 for job in store.jobs()) == len(first_attempts) == 48
 
+    # what is expected
+
+    def test_a_job_with_expect_every_is_expected_to_succeed_from_when_it_was_added(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        job, paused = make_job("watched", expect_every=HOUR), make_job("paused", expect_every=HOUR, paused_at=NOW)
+        store.add([job, make_job("unwatched"), paused])
+
+        assert store.expectations() == [
+            Expectation("paused", paused.uid, None), Expectation("watched", job.uid, NOW + HOUR),
+        ]  # fmt: skip
+        assert store.expectations(overdue=True) == []
+        assert store.outlook([], after=NOW, fire_after=NOW).expect_by == NOW + HOUR
+        assert store.outlook([], after=NOW + HOUR, fire_after=NOW).expect_by is None
+
+    def test_what_is_overdue_is_found_once_and_the_longest_overdue_first(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        jobs = [make_job(f"job-{hours}", expect_every=hours * HOUR) for hours in (3, 1, 2, 9)]
+        store.add(jobs)
+        clock.advance(HOUR - SECOND)
+        early = store.find_overdue("a", limit=PLENTY)
+        clock.advance(2 * HOUR + SECOND)
+
+        found = [[one.job_id for one in store.find_overdue("a", limit=2)] for _ in range(3)]
+
+        assert early == []
+        assert found == [["job-1", "job-2"], ["job-3"], []]
+        overdue = store.expectations(overdue=True)
+        assert [(one.job_id, one.expect_by, one.overdue_at) for one in overdue] == [
+            (f"job-{hours}", NOW + hours * HOUR, NOW + 3 * HOUR) for hours in (1, 2, 3)
+        ]
+        assert store.outlook([], after=NOW, fire_after=NOW).expect_by == NOW + 9 * HOUR
+
+    def test_a_success_is_told_of_those_that_were_overdue_and_moves_the_time_forward_only(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        late, punctual = make_job("late", expect_every=HOUR), make_job("punctual", expect_every=5 * HOUR)
+        store.add([late, punctual, unwatched := make_job("unwatched")])
+        clock.advance(2 * HOUR)
+        store.find_overdue("a", limit=PLENTY)
+
+        def success(job: Job, hours: float) -> Expectation:
+            at = NOW + hours * HOUR
+            return Expectation(job.id, job.uid, at + (job.expect_every or HOUR), succeeded_at=at)
+
+        recovered = store.fulfil([success(late, 2), success(punctual, 1), success(unwatched, 1)])
+        again = store.fulfil([success(late, 1)])
+
+        assert recovered == [Expectation("late", late.uid, NOW + HOUR, None, NOW + 2 * HOUR, "a")]
+        assert again == []
+        assert store.expectations() == [success(late, 2), success(punctual, 1)]
+
+    def test_a_job_that_has_done_its_work_is_expected_no_more(self, store: Store) -> None:
+        store.add([job := make_job(expect_every=HOUR)])
+
+        store.fulfil([Expectation(job.id, job.uid, None, succeeded_at=NOW)])
+        store.fulfil([Expectation(job.id, job.uid, NOW + HOUR, succeeded_at=NOW + MINUTE)])
+
+        assert store.expectations() == [Expectation(job.id, job.uid, None, NOW + MINUTE)]
+
+    def test_what_is_expected_anew_replaces_what_was_if_the_change_won(self, store: Store, clock: VirtualClock) -> None:
+        jobs = {id: make_job(id, expect_every=HOUR) for id in ("loser", "winner")}
+        store.add([*jobs.values()])
+        store.fulfil([Expectation("winner", jobs["winner"].uid, NOW + HOUR, succeeded_at=NOW)])
+        clock.advance(2 * HOUR)
+        store.find_overdue("a", limit=PLENTY)
+        changes = [next_version(jobs["winner"], paused_at=NOW), next_version(jobs["loser"]._replace(version=7))]
+
+        store.save(changes, expected=[Expectation(id, job.uid, None) for id, job in jobs.items()])
+
+        loser, winner = store.expectations()
+        assert winner == Expectation("winner", jobs["winner"].uid, None, succeeded_at=NOW)
+        assert loser.overdue_at == NOW + 2 * HOUR
+
+    def test_what_is_expected_ends_with_the_policy_and_with_the_job(self, store: Store, clock: VirtualClock) -> None:
+        jobs = [make_job(id, expect_every=HOUR) for id in ("changed", "kept", "removed")]
+        store.add(jobs)
+        store.remove(["removed"])
+        store.save([next_version(jobs[0], expect_every=None)])
+        clock.advance(2 * HOUR)
+
+        found = store.find_overdue("a", limit=PLENTY)
+
+        assert [one.job_id for one in found] == [one.job_id for one in store.expectations()] == ["kept"]
+        assert store.fulfil([Expectation("removed", jobs[2].uid, NOW + 3 * HOUR, succeeded_at=clock.now())]) == []
+        assert [one.job_id for one in store.expectations()] == ["kept"]
+
+    # nodes
+
+    @many_examples
+    @given(node=nodes)
+    def test_every_field_of_a_node_survives(self, store: Store, node: Node) -> None:
+        node = node._replace(id=f"{new_uid()}")
+        store.beat(node)
+
+        assert node.read_at(NOW) in store.nodes(limit=PLENTY)
+
+    def test_a_beat_moves_a_node_on_and_does_not_make_another(self, store: Store, clock: VirtualClock) -> None:
+        store.beat(node := make_node())
+        clock.advance(3 * SECOND)
+        store.beat(later := node.beat(clock.now(), 10 * SECOND, paused=True, runs=7, lateness=SECOND))
+
+        assert store.nodes() == [later]
+        assert (later.seen_since, later.seen_at, later.lease_until) == (NOW, NOW + 3 * SECOND, NOW + 13 * SECOND)
+        assert (later.paused, later.runs, later.lateness) == (True, 7, SECOND)
+
+    def test_a_node_is_alive_until_its_lease_ends_or_it_stops(self, store: Store, clock: VirtualClock) -> None:
+        for id in ("a", "b"):
+            store.beat(make_node(id))
+        clock.advance(5 * SECOND)
+        store.beat(make_node("c", clock.now()))
+        store.beat(make_node("b").stopped(clock.now()))
+
+        states = []
+        for _ in range(4):
+            alive = [node.id for node in store.nodes(alive=True)]
+            states.append(({node.id: node.state.value for node in store.nodes()}, alive))
+            clock.advance(5 * SECOND)
+
+        stopped = {"b": "stopped"}
+        assert states == [
+            ({"a": "alive", "c": "alive"} | stopped, ["c", "a"]),
+            ({"a": "dead", "c": "alive"} | stopped, ["c"]),
+            ({"a": "dead", "c": "dead"} | stopped, []),
+            ({"a": "dead", "c": "dead"} | stopped, []),
+        ]
+
+    def test_a_node_that_comes_back_is_listed_once_and_alive_again(self, store: Store, clock: VirtualClock) -> None:
+        store.beat(node := make_node())
+        clock.advance(MINUTE)
+        back = node.beat(clock.now(), 10 * SECOND, paused=False, runs=0, lateness=None)
+        store.beat(back)
+
+        assert store.nodes() == store.nodes(alive=True) == [back]
+        assert (back.started_at, back.seen_since) == (NOW, NOW + MINUTE)
+
+    def test_nodes_stand_in_the_order_in_which_they_were_heard_of_and_are_limited(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        clock.advance(4 * SECOND)
+        for second, id in enumerate("badc"):
+            store.beat(make_node(id, NOW + second * SECOND))
+        store.beat(make_node("e", NOW + 3 * SECOND))
+
+        assert [node.id for node in store.nodes()] == [*"cedab"]
+        assert (
+            [node.id for node in store.nodes(limit=2)]
+            == [node.id for node in store.nodes(alive=True, limit=2)]
+            == ["c", "e"]
+        )
+
+    def test_nodes_are_forgotten_with_the_ledger_but_never_living_ones(self, store: Store, clock: VirtualClock) -> None:
+        for day in range(5):
+            store.beat(make_node(f"day {day}", NOW + day * 24 * HOUR))
+        store.beat(make_node("long lived", NOW, seen_at=NOW + 96 * HOUR))
+        clock.move_to(NOW + 96 * HOUR)
+
+        prune(store, Retention(age=48 * HOUR, count=None))
+        kept = [node.id for node in store.nodes()]
+        prune(store, Retention(age=timedelta(0), count=None))
+
+        assert kept == ["day 4", "long lived", "day 3", "day 2"]
+        assert [node.id for node in store.nodes()] == ["day 4", "long lived"]
+
+    def test_a_ledger_that_is_kept_for_ever_keeps_its_latest_nodes(
+        self, store: Store, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sys.modules[type(store).__module__], "MAX_NODES", 3)
+        for second in range(9):
+            store.beat(make_node(str(second), NOW + second * SECOND))
+        clock.advance(HOUR)
+
+        prune(store, FOREVER)
+
+        assert [node.id for node in store.nodes()] == ["8", "7", "6"]
+
 
 class SharedStoreLaws:
     """What a store does besides when several processes may use it; here each process is another handle."""
@@ -1552,6 +1771,16 @@ class SharedStoreLaws:
         assert fired[0].runs == (run,)
         assert other.run(run.id).state is RunState.SUCCEEDED
         assert store.get("job").name == "renamed"
+
+    def test_what_is_overdue_is_found_by_one_of_many(self, store: Store, other: Store, clock: VirtualClock) -> None:
+        store.add([make_job(f"job-{number}", expect_every=SECOND) for number in range(40)])
+        clock.advance(MINUTE)
+
+        found = in_threads(lambda number: (store, other)[number % 2].find_overdue(str(number), limit=3), 40)
+
+        told = [one.job_id for batch in found for one in batch]
+        assert sorted(told) == sorted({*told})
+        assert len(told) == 40
 
     def test_a_definition_changed_through_one_handle_is_fired_by_the_other_as_it_is_now(
         self, store: Store, other: Store

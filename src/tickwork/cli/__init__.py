@@ -19,7 +19,7 @@ from tickwork.cli.arguments import STATES, Parser, check_command, check_text, da
 from tickwork.cli.changing import cancel, pause, prune, remove, resume, run_now
 from tickwork.cli.inside import show_log, show_state
 from tickwork.cli.previewing import show_next
-from tickwork.cli.reading import show_jobs, show_runs, show_why
+from tickwork.cli.reading import show_health, show_jobs, show_nodes, show_runs, show_why
 from tickwork.cli.running import run
 from tickwork.cli.serving import serve
 from tickwork.cli.tables import plain_text
@@ -31,7 +31,8 @@ MAX_ROWS = 10_000
 EXIT_CODES = """
 exit codes:
   0  done; for `run` and `serve`: stopped as asked, and every job ended in time
-  1  `run` was stopped, and jobs that still ran at the end of --timeout were cut short
+  1  `run` was stopped, and jobs that still ran at the end of --timeout were cut short;
+     or `health` found no living node that fires, or a job that is overdue
   2  it could not be done; the one line on stderr says why
 """
 
@@ -108,6 +109,14 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
 
     option = command("why", show_why, store, job, ("time", "TIME", "such as '2026-12-24 18:00', or '18:00' for today"))
     option("--tz", default=None, metavar="ZONE", help="the zone of times, such as Asia/Seoul")
+    option("--json", action="store_true", help="for programs; times in UTC, durations in seconds")
+
+    option = command("nodes", show_nodes, store)
+    option("--alive", action="store_true", help="only those that are alive")
+    option("--utc", action="store_true", help="times in UTC, not in the local zone")
+    option("--json", action="store_true", help="for programs; times in UTC, durations in seconds")
+
+    option = command("health", show_health, store)
     option("--json", action="store_true", help="for programs; times in UTC, durations in seconds")
 
     option = command("next", show_next, ("when", "WHEN", "'0 3 * * 1-5', 'every 10m', JSON, or with --job a STORE"))

@@ -1,4 +1,4 @@
-"""The commands that read: `jobs`, `runs` and `why`; they start nothing and make no file."""
+"""The commands that read: `jobs`, `runs`, `why`, `nodes` and `health`; they start nothing and make no file."""
 
 from __future__ import annotations
 
@@ -8,10 +8,19 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 
-from tickwork.cli.records import answer_record, job_record, print_json, run_record
+from tickwork.cli.records import answer_record, job_record, node_record, print_json, run_record
 from tickwork.cli.tables import plain_text, print_table
 from tickwork.cli.targets import open_store
-from tickwork.cli.words import say_duration, say_ending, say_note, say_state, say_time, say_took
+from tickwork.cli.words import (
+    say_duration,
+    say_ending,
+    say_node_state,
+    say_nodes,
+    say_note,
+    say_state,
+    say_time,
+    say_took,
+)
 from tickwork.errors import JobNotFoundError
 from tickwork.job import Job
 from tickwork.run import Run
@@ -25,12 +34,16 @@ def show_jobs(options: argparse.Namespace) -> int:
     """List the jobs of a store: the next to fire first."""
     with open_store(options.store) as scheduler:
         jobs = scheduler.get_jobs()
+        overdue_at = {one.job_uid: one.overdue_at for one in scheduler.get_overdue()}
     if options.json:
-        return print_json([job_record(job) for job in jobs])
+        return print_json([job_record(job, overdue_at.get(job.uid)) for job in jobs])
     zone = "UTC" if options.utc else None
     return print_table(
         ("JOB", "NEXT FIRE TIME", "STATE", "TRIGGER"),
-        [(job.id, say_time(job.next_run_time, zone), say_state(job), str(job.trigger)) for job in jobs],
+        [
+            (job.id, say_time(job.next_run_time, zone), say_state(job, overdue_at.get(job.uid)), str(job.trigger))
+            for job in jobs
+        ],
     )
 
 
@@ -62,6 +75,44 @@ def show_why(options: argparse.Namespace) -> int:
         print()
         return _print_runs(answer.runs, zone)
     return 0
+
+
+def show_nodes(options: argparse.Namespace) -> int:
+    """List the nodes of a store, the last heard of first: which are alive, which stopped, and which died."""
+    with open_store(options.store) as scheduler:
+        nodes = scheduler.nodes(alive=options.alive)
+    if options.json:
+        return print_json([node_record(node) for node in nodes])
+    zone = "UTC" if options.utc else None
+    return print_table(
+        ("NODE", "STATE", "HOST", "PID", "VERSION", "STARTED", "LAST HEARD OF", "RUNS", "LATE"),
+        [
+            (
+                node.id, say_node_state(node), node.host, str(node.pid), node.version, say_time(node.started_at, zone),
+                say_time(node.seen_at, zone), str(node.runs), say_duration(node.lateness),
+            )
+            for node in nodes
+        ],
+    )  # fmt: skip
+
+
+def show_health(options: argparse.Namespace) -> int:
+    """Say whether a store is looked after; exit code 1 if no living node fires, or a job is overdue.
+
+    A job is overdue that has not succeeded for longer than its `expect_every`.
+    """
+    with open_store(options.store) as scheduler:
+        nodes, overdue = scheduler.nodes(alive=True), scheduler.get_overdue()
+    firing = [node for node in nodes if not node.paused]
+    healthy = bool(firing) and not overdue
+    if options.json:
+        listed = [node_record(node) for node in nodes]
+        print_json({"healthy": healthy, "nodes": listed, "overdue": [one.job_id for one in overdue]})
+    else:
+        print(say_nodes(nodes))
+        for one in overdue:
+            print(plain_text(f"{one.job_id} is overdue: it was to succeed by {say_time(one.expect_by)}"))
+    return 0 if healthy else 1
 
 
 def find_job(scheduler: Scheduler, job_id: str) -> Job:

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from tickwork.job import Job
+from tickwork.node import Node
 from tickwork.policies import Retry
 from tickwork.run import Run
 from tickwork.runlog import RunLog
@@ -21,16 +22,18 @@ def print_json(records: object) -> int:
     return 0
 
 
-def job_record(job: Job) -> dict[str, Any]:
+def job_record(job: Job, overdue_at: datetime | None) -> dict[str, Any]:
     """A job with the words of the HTTP API: instants in ISO 8601, durations in seconds."""
     return {
         "id": job.id, "name": job.name, "func": job.func,
         "trigger": str(job.trigger), "trigger_kind": job.trigger.kind, "executor": job.executor,
         "next_fire_time": iso(job.next_fire_time), "last_fire_time": iso(job.last_fire_time),
         "paused": job.paused, "paused_at": iso(job.paused_at), "pause_reason": job.pause_reason, "ended": job.ended,
+        "declared": job.declared, "retired_at": iso(job.retired_at),
         "coalesce": job.coalesce, "catch_up": job.catch_up, "misfire_grace_time": _in_seconds(job.misfire_grace_time),
         "max_instances": job.max_instances, "overlap": job.overlap, "max_waiting": job.max_waiting,
         "timeout": _in_seconds(job.timeout), "retry": _retry_record(job.retry), "pause_after": job.pause_after,
+        "expect_every": _in_seconds(job.expect_every), "overdue_at": iso(overdue_at),
         "keep": job.keep and {"age": _in_seconds(job.keep.age), "count": job.keep.count},
     }  # fmt: skip
 
@@ -45,6 +48,16 @@ def run_record(run: Run) -> dict[str, Any]:
         "lateness": _in_seconds(run.lateness), "duration": _in_seconds(run.duration), "reason": run.reason,
         "progress": progress and {"done": progress.done, "total": progress.total, "message": progress.message},
         "cancel_reason": run.cancel_reason, "error": run.error, "result": run.result,
+    }  # fmt: skip
+
+
+def node_record(node: Node) -> dict[str, Any]:
+    """A node with the words of the HTTP API."""
+    return {
+        "id": node.id, "state": node.state, "host": node.host, "pid": node.pid, "version": node.version,
+        "started_at": iso(node.started_at), "seen_since": iso(node.seen_since), "seen_at": iso(node.seen_at),
+        "lease_until": iso(node.lease_until), "stopped_at": iso(node.stopped_at), "paused": node.paused,
+        "runs": node.runs, "lateness": _in_seconds(node.lateness), "declaration": node.declaration,
     }  # fmt: skip
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from tickwork.job import Job
+from tickwork.node import Node, NodeState
 from tickwork.run import Progress, Run, RunState
 from tickwork.triggers.clock_changes import ClockChange
 from tickwork.triggers.ticks import Tick
@@ -14,10 +16,29 @@ from tickwork.triggers.ticks import Tick
 LAST_YEAR = 9999
 
 
-def say_state(job: Job) -> str:
+def say_state(job: Job, overdue_at: datetime | None = None) -> str:
+    overdue = "" if overdue_at is None else ", overdue"
+    if job.retired_at is not None:
+        return f"retired{overdue}"
     if job.paused:
-        return f"paused: {job.pause_reason}" if job.pause_reason else "paused"
-    return "ended" if job.ended else "scheduled"
+        return (f"paused: {job.pause_reason}" if job.pause_reason else "paused") + overdue
+    return ("ended" if job.ended else "scheduled") + overdue
+
+
+def say_node_state(node: Node) -> str:
+    return f"{node.state}, paused" if node.paused and node.state is NodeState.ALIVE else node.state
+
+
+def say_nodes(nodes: Sequence[Node]) -> str:
+    """How many are alive, as these are, and how many of them do not fire."""
+    paused = sum(node.paused for node in nodes)
+    match len(nodes):
+        case 0:
+            return "no node is alive: nothing fires"
+        case 1:
+            return "1 node is alive, paused" if paused else "1 node is alive"
+        case number:
+            return f"{number} nodes are alive, {paused} of them paused" if paused else f"{number} nodes are alive"
 
 
 def say_ending(run: Run) -> str:

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, Field
 
 from tickwork.job import Job
+from tickwork.node import Node, NodeState
 from tickwork.policies import Overlap, Retry
 from tickwork.run import Origin, Run, RunState
 from tickwork.runlog import LogLine, RunLog
@@ -130,6 +131,8 @@ class JobView(BaseModel):
     paused_at: datetime | None
     pause_reason: str | None
     ended: bool
+    declared: str | None = Field(description="The application that declares it in its code. None: no code does.")
+    retired_at: datetime | None = Field(description="Since when no running code declares it, and it does not fire.")
     coalesce: bool
     catch_up: int | None = Field(description="How many fire times missed together are run. None: as coalesce says.")
     misfire_grace_time: float | None
@@ -139,20 +142,24 @@ class JobView(BaseModel):
     timeout: float | None = Field(description="Seconds that a call may take. None: as long as it likes.")
     retry: RetryView
     pause_after: int | None = Field(description="After how many failures in a row it is paused.")
+    expect_every: float | None = Field(description="Seconds that it may go on without a success.")
+    overdue_at: datetime | None = Field(description="When it was found not to have succeeded for longer. None: it has.")
     keep: RetentionView | None = Field(description="How long the ledger keeps its rows. None: as the scheduler says.")
     last_run: RunSummary | None = Field(description="Its newest row in the ledger, manual runs included.")
 
     @classmethod
-    def of(cls, job: Job, last_run: Run | None) -> Self:
+    def of(cls, job: Job, last_run: Run | None, overdue_at: datetime | None = None) -> Self:
         return cls(
             id=job.id, name=job.name, func=job.func,
             trigger=str(job.trigger), trigger_kind=job.trigger.kind, executor=job.executor,
             next_fire_time=job.next_fire_time, last_fire_time=job.last_fire_time,
             paused=job.paused, paused_at=job.paused_at, pause_reason=job.pause_reason, ended=job.ended,
+            declared=job.declared, retired_at=job.retired_at,
             coalesce=job.coalesce, catch_up=job.catch_up, misfire_grace_time=_seconds(job.misfire_grace_time),
             max_instances=job.max_instances,
             overlap=job.overlap, max_waiting=job.max_waiting, timeout=_seconds(job.timeout),
             retry=RetryView.of(job.retry), pause_after=job.pause_after,
+            expect_every=_seconds(job.expect_every), overdue_at=overdue_at,
             keep=None if job.keep is None else RetentionView(age=_seconds(job.keep.age), count=job.keep.count),
             last_run=None if last_run is None else RunSummary.of(last_run),
         )  # fmt: skip
@@ -180,6 +187,34 @@ class AnswerView(BaseModel):
         )  # fmt: skip
 
 
+class NodeView(BaseModel):
+    """A started scheduler, as it was last heard of."""
+
+    id: str = Field(description="Its name in the ledger, new at each start.")
+    state: NodeState
+    host: str
+    pid: int
+    version: str = Field(description="Of tickwork.")
+    started_at: datetime
+    seen_since: datetime = Field(description="Since when it was heard of without a break longer than its lease.")
+    seen_at: datetime = Field(description="When it was last heard of.")
+    lease_until: datetime
+    stopped_at: datetime | None
+    paused: bool
+    runs: int = Field(description="How many runs it had then, begun or held for their time.")
+    lateness: float | None = Field(description="Seconds; the longest that a run of the last minute or two was late.")
+    declaration: str = Field(description="A short hash: nodes that show the same declare the same jobs in their code.")
+
+    @classmethod
+    def of(cls, node: Node) -> Self:
+        return cls(
+            id=node.id, state=node.state, host=node.host, pid=node.pid, version=node.version,
+            started_at=node.started_at, seen_since=node.seen_since, seen_at=node.seen_at, lease_until=node.lease_until,
+            stopped_at=node.stopped_at, paused=node.paused, runs=node.runs, lateness=_seconds(node.lateness),
+            declaration=node.declaration,
+        )  # fmt: skip
+
+
 class HealthView(BaseModel):
     """What is true of the scheduler in the process that answered."""
 
@@ -188,16 +223,42 @@ class HealthView(BaseModel):
     node: str | None
     store: str
     outage: str | None = Field(description="Why the store cannot be used. None: it can.")
+    live: bool = Field(description="Whether its thread works. If not, a restart of the process is what helps.")
+    ready: bool = Field(description="Whether it fires, or would if it were not paused.")
+    lateness: float | None = Field(description="Seconds; the longest that a run of the last minute or two was late.")
+    nodes: int | None = Field(description="How many nodes are alive on this store, as far as it knows.")
+    overdue: int | None = Field(description="How many jobs have not succeeded for longer than their expect_every.")
+    events_waiting: int = Field(description="How many events have not been told to listeners yet.")
+    events_dropped: int = Field(description="How many never will be, since listeners were too slow.")
 
     @classmethod
     def of(cls, health: Health) -> Self:
         return cls(
-            running=health.running, paused=health.paused, node=health.node, store=health.store, outage=health.outage
-        )
+            running=health.running, paused=health.paused, node=health.node, store=health.store, outage=health.outage,
+            live=health.live, ready=health.ready, lateness=_seconds(health.lateness), nodes=health.nodes,
+            overdue=health.overdue,
+            events_waiting=health.events_waiting, events_dropped=health.events_dropped,
+        )  # fmt: skip
 
-    @property
-    def healthy(self) -> bool:
-        return self.running and self.outage is None
+
+class LiveView(BaseModel):
+    """Whether the process is worth keeping. Nothing in it is secret: everyone may ask."""
+
+    live: bool
+
+
+class ReadyView(BaseModel):
+    """Whether the process fires. Nothing in it is secret: everyone may ask."""
+
+    ready: bool
+    reason: str | None = Field(description="Why it is not, without any detail: `health` has those.")
+
+    @classmethod
+    def of(cls, health: Health) -> Self:
+        reason = None
+        if not health.ready:
+            reason = "the store cannot be used, or ticks fail" if health.running else "its scheduler does not run"
+        return cls(ready=health.ready, reason=reason)
 
 
 class Overview(BaseModel):
@@ -209,6 +270,7 @@ class Overview(BaseModel):
     jobs: Sequence[JobView]
     jobs_total: int
     runs: Sequence[RunSummary]
+    nodes: Sequence[NodeView] = Field(description="Those that are alive.")
 
 
 class Reason(BaseModel):

@@ -38,8 +38,11 @@ from tickwork.fastapi.models import (
     ErrorView,
     HealthView,
     JobView,
+    LiveView,
     LogView,
+    NodeView,
     Overview,
+    ReadyView,
     Reason,
     RunSummary,
     RunView,
@@ -112,20 +115,44 @@ def create_router(
     web can reach it through its visitor's browser.
 
     Routes, below *prefix*: `GET jobs`, `GET jobs/{id}`, `GET jobs/{id}/why?at=...`, `GET runs`, `GET runs/{id}`,
-    `GET runs/{id}/log`, `GET health` (503 if this process does not fire), `GET overview`; `POST jobs/{id}/pause`,
-    `resume` and `run`, and `POST runs/{id}/cancel`, with a JSON content type; and `DELETE jobs/{id}`. An id may hold
-    slashes, encoded or not. Errors are `{"detail": ...}` with 403, 404, 409, 413, 415, 422 or 503, and what the
-    dependencies answer, which are asked before a body is read.
+    `GET runs/{id}/log`, `GET nodes`, `GET health` (503 if this process does not fire), `GET overview`;
+    `POST jobs/{id}/pause`, `resume` and `run`, and `POST runs/{id}/cancel`, with a JSON content type; and
+    `DELETE jobs/{id}`. An id may hold slashes, encoded or not. Errors are `{"detail": ...}` with 403, 404, 409, 413,
+    415, 422 or 503, and what the dependencies answer, which are asked before a body is read.
+
+    `GET health/live` and `GET health/ready` are for orchestrators: nothing guards them, they tell yes (200) or no (503)
+    and no detail.
     """
     _check_protection(dependencies, unprotected=unprotected, read_only=read_only, allowed_hosts=allowed_hosts)
     guards = dependencies or [Depends(refuse_strangers(allowed_hosts))]
-    router = APIRouter(prefix=prefix, tags=["tickwork"], route_class=TickworkRoute, dependencies=guards)
-    add_reading_routes(router, scheduler)
-    add_overview(router, scheduler, read_only=read_only)
+    guarded = APIRouter(prefix=prefix, tags=["tickwork"], route_class=TickworkRoute, dependencies=guards)
+    add_reading_routes(guarded, scheduler)
+    add_overview(guarded, scheduler, read_only=read_only)
     if not read_only:
-        add_changing_routes(router, scheduler)
-    add_dashboard(router)
+        add_changing_routes(guarded, scheduler)
+    add_dashboard(guarded)
+    router = APIRouter()
+    add_probes(router, scheduler, prefix)
+    router.include_router(guarded)
     return router
+
+
+def add_probes(router: APIRouter, scheduler: Scheduler, prefix: str) -> None:
+    """What an orchestrator asks, which has no credentials: so they tell no more than yes or no."""
+
+    @router.get(f"{prefix}/health/live", tags=["tickwork"], responses={503: {"model": LiveView}})
+    async def live(response: Response) -> LiveView:
+        """Whether this process is worth keeping: 503 if its scheduler's thread is stuck, which only a restart cures."""
+        view = LiveView(live=scheduler.health().live)
+        response.status_code = 200 if view.live else 503
+        return view
+
+    @router.get(f"{prefix}/health/ready", tags=["tickwork"], responses={503: {"model": ReadyView}})
+    async def ready(response: Response) -> ReadyView:
+        """Whether this process fires: 503 if it does not run, or its store cannot be used. It recovers by itself."""
+        view = ReadyView.of(scheduler.health())
+        response.status_code = 200 if view.ready else 503
+        return view
 
 
 def add_reading_routes(router: APIRouter, scheduler: Scheduler) -> None:
@@ -179,11 +206,16 @@ def add_reading_routes(router: APIRouter, scheduler: Scheduler) -> None:
         """What this run has logged; of one that goes on, as it was a few seconds ago."""
         return LogView.of(scheduler.get_log(run_id))
 
+    @router.get("/nodes")
+    def nodes(*, alive: Annotated[bool, Query(description="Only those that are alive.")] = False) -> list[NodeView]:
+        """The nodes on this store, the last heard of first: what runs, what stopped, and what died."""
+        return [NodeView.of(node) for node in scheduler.nodes(alive=alive)]
+
     @router.get("/health", responses={503: {"model": HealthView, "description": "This process does not fire."}})
     async def health(response: Response) -> HealthView:
         """Whether the scheduler of the process that answers can fire: 200, or 503 and why not."""
         view = HealthView.of(scheduler.health())
-        response.status_code = 200 if view.healthy else 503
+        response.status_code = 200 if view.ready else 503
         return view
 
 
@@ -204,6 +236,7 @@ def add_overview(router: APIRouter, scheduler: Scheduler, *, read_only: bool) ->
             jobs=_job_views(scheduler, found[:OVERVIEW_JOBS]),
             jobs_total=len(found),
             runs=[RunSummary.of(run) for run in scheduler.get_runs(job_id, states=states, limit=limit)],
+            nodes=[NodeView.of(node) for node in scheduler.nodes(alive=True)],
         )
 
 
@@ -330,7 +363,9 @@ def _job_view(scheduler: Scheduler, job: Job) -> JobView:
 
 def _job_views(scheduler: Scheduler, jobs: Sequence[Job]) -> list[JobView]:
     latest = _latest_runs(scheduler, jobs)
-    return [JobView.of(job, latest.get(job.uid)) for job in jobs]
+    watched = any(job.expect_every is not None for job in jobs)
+    overdue_at = {one.job_uid: one.overdue_at for one in scheduler.get_overdue()} if watched else {}
+    return [JobView.of(job, latest.get(job.uid), overdue_at.get(job.uid)) for job in jobs]
 
 
 def _latest_runs(scheduler: Scheduler, jobs: Sequence[Job]) -> dict[int, Run]:

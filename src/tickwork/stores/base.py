@@ -13,8 +13,11 @@ from datetime import datetime
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from tickwork.clock import Clock
+from tickwork.declaration import Declaration
+from tickwork.expectation import Expectation
 from tickwork.job import Job
 from tickwork.jobstate import StateChange, StoredState
+from tickwork.node import Node
 from tickwork.plan import Change, Hold, Settlement
 from tickwork.retention import Retention
 from tickwork.run import Run, RunState
@@ -26,6 +29,10 @@ Decide: TypeAlias = Callable[[Sequence[Job], Mapping[int, Sequence[Run]], dateti
 
 A job without a change stays as it is: not yet.
 """
+
+
+MAX_NODES = 10_000
+"""How many stretches of nodes are remembered: however often they restart, a month of them is a short table."""
 
 
 class Claim(NamedTuple):
@@ -44,6 +51,8 @@ class Outlook(NamedTuple):
     """The end of a waiting run's delay."""
     lapse_at: datetime | None
     """The end of a lease."""
+    expect_by: datetime | None = None
+    """When a job is overdue that does not succeed before."""
 
 
 class Census(NamedTuple):
@@ -100,7 +109,10 @@ class Store(Protocol):
     # what the user owns
 
     def add(self, jobs: Sequence[Job]) -> None:
-        """Add all of them or none; JobExistsError names an id that is taken."""
+        """Add all of them or none; JobExistsError names an id that is taken.
+
+        Those with `expect_every` are expected to succeed, from now on (`plan.expect`).
+        """
         ...
 
     def get(self, job_id: str) -> Job:
@@ -111,10 +123,12 @@ class Store(Protocol):
         """Jobs in the order of their ids: all, or those of *ids*; from the first id above *after*, at most *limit*."""
         ...
 
-    def save(self, changes: Sequence[Change]) -> Sequence[Change]:
+    def save(self, changes: Sequence[Change], *, expected: Sequence[Expectation] = ()) -> Sequence[Change]:
         """Write those changes whose job is still at the version they were decided on; return these.
 
-        A definition (the fields of `DEFINITION`) is written if the revision was raised.
+        A definition (the fields of `DEFINITION`) is written if the revision was raised; without `expect_every` nothing
+        is expected of the job any more. What is *expected* from now on, of those that won, replaces what was, but for
+        the last success.
         """
         ...
 
@@ -198,6 +212,41 @@ class Store(Protocol):
         """What comes due next, strictly after these instants."""
         ...
 
+    # what is expected
+
+    def fulfil(self, successes: Sequence[Expectation]) -> Sequence[Expectation]:
+        """Write that these jobs succeeded, and are expected to again (`plan.succeeded`).
+
+        Returns those that had been overdue, as they were. A time only moves forward; without one it stays without.
+        """
+        ...
+
+    def find_overdue(self, node: str, *, limit: int) -> Sequence[Expectation]:
+        """Mark jobs whose time has come as overdue, each for the first *node* that asks; return these, as they are."""
+        ...
+
+    def expectations(self, *, overdue: bool = False) -> Sequence[Expectation]:
+        """What is expected of jobs, in the order of their ids; or only of those that are overdue."""
+        ...
+
+    # the nodes
+
+    def beat(self, node: Node) -> None:
+        """Write that *node* was heard of: on from its last beat, or a new stretch (see `Node.seen_since`)."""
+        ...
+
+    def declare(self, declaration: Declaration) -> None:
+        """Write which jobs a version of the code declares; nodes name it as their `declaration`."""
+        ...
+
+    def undeclared(self, apps: Collection[str]) -> Sequence[Job]:
+        """Jobs of these applications (`Job.declared`), not ended and not retired, that no living node declares."""
+        ...
+
+    def nodes(self, *, alive: bool = False, limit: int = 1_000) -> Sequence[Node]:
+        """The nodes that are known, or the living ones: each as it was last heard of, the last heard of first."""
+        ...
+
     # what people read
 
     def census(self) -> Census:
@@ -232,6 +281,7 @@ class Store(Protocol):
     def prune(self, keep: Retention, *, after: int, jobs: int, rows: int) -> Pruned:
         """Delete up to *rows* closed rows that are kept no longer, of the next *jobs* with a uid above *after*.
 
-        A job's own `keep` stands before *keep*. A disposable job that has ended is removed with its last row.
+        A job's own `keep` stands before *keep*. A disposable job that has ended is removed with its last row. Behind
+        the last job, nodes that were last heard of so long ago are forgotten, and the earliest beyond MAX_NODES.
         """
         ...

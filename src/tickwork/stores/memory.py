@@ -13,15 +13,18 @@ from typing import Generic, NamedTuple, NoReturn, TypeAlias, TypeVar
 
 from tickwork.clock import Clock, SystemClock
 from tickwork.codec import copied
+from tickwork.declaration import Declaration
 from tickwork.errors import ConflictError, JobExistsError, JobNotFoundError, RunNotFoundError, StoreUnusableError
+from tickwork.expectation import Expectation
 from tickwork.job import Job
 from tickwork.jobstate import NO_STATE, Entry, StateChange, StoredState, changed
-from tickwork.plan import Change, Hold, Settlement
+from tickwork.node import Node, NodeState
+from tickwork.plan import Change, Hold, Settlement, expect
 from tickwork.retention import Retention
 from tickwork.run import Origin, Run, RunKey, RunState
 from tickwork.runlog import NO_LOG, RunLog
-from tickwork.stores.base import Census, Claim, Decide, Outlook, Pruned
-from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Evidence, Silence, end_of, of_its_time, rows_at
+from tickwork.stores.base import MAX_NODES, Census, Claim, Decide, Outlook, Pruned
+from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Absence, Evidence, Silence, end_of, of_its_time, rows_at
 
 Key: TypeAlias = tuple[int, datetime, bool, int]
 """What is unique of a run: job, fire time, whether it is manual, attempt."""
@@ -63,6 +66,10 @@ class MemoryStore:
         self._claimable: dict[str, Agenda[int]] = {}
         self._leases = Agenda(self._lease_until)
         self._cancelling: set[Key] = set()
+        self._expectations: dict[int, Expectation] = {}
+        self._expected = Agenda(self._expect_by)
+        self._declared_ids: dict[str, frozenset[str]] = {}
+        self._nodes: dict[tuple[str, datetime], Node] = {}
 
     def open(self, ring: Callable[[], None] | None = None) -> None:
         """Nothing to do: no other process can change it."""
@@ -88,6 +95,8 @@ class MemoryStore:
             for job in jobs:
                 self._ids[job.id] = job.uid
                 self._put_job(job)
+                if (expectation := expect(job, self.clock.now())) is not None:
+                    self._put_expectation(expectation)
 
     def get(self, job_id: str) -> Job:
         with self._lock:
@@ -101,9 +110,15 @@ class MemoryStore:
             chosen = sorted(id for id in (self._ids if ids is None else {*ids}) if id > after and id in self._ids)
             return [self._jobs[self._ids[id]] for id in chosen[:limit]]
 
-    def save(self, changes: Sequence[Change]) -> Sequence[Change]:
+    def save(self, changes: Sequence[Change], *, expected: Sequence[Expectation] = ()) -> Sequence[Change]:
         with self._lock:
-            return [change for change in changes if self._save(change)]
+            won = [change for change in changes if self._save(change)]
+            uids = {change.job.uid for change in won}
+            for one in expected:
+                if one.job_uid in uids:
+                    stood = self._expectations.get(one.job_uid, one)
+                    self._put_expectation(stood._replace(expect_by=one.expect_by, overdue_at=None, told_by=None))
+            return won
 
     def remove(self, job_ids: Collection[str] | None = None) -> Sequence[Job]:
         with self._lock:
@@ -207,6 +222,7 @@ class MemoryStore:
                 min((at for at in fires if at is not None), default=None),
                 self._pending.forget_until(after),
                 self._leases.next_after(after),
+                self._expected.next_after(after),
             )
 
     def census(self) -> Census:
@@ -220,6 +236,65 @@ class MemoryStore:
                 pending=len(pending), running=len(runs) - len(pending),
                 fire_at=min(fire_times, default=None), claim_at=min(pending, default=None),
             )  # fmt: skip
+
+    def fulfil(self, successes: Sequence[Expectation]) -> Sequence[Expectation]:
+        with self._lock:
+            overdue = []
+            for success in successes:
+                stood = self._expectations.get(success.job_uid)
+                if stood is None or success.succeeded_at is None:
+                    continue
+                if stood.overdue_at is not None:
+                    overdue.append(stood)
+                by, before = success.expect_by, stood.expect_by
+                self._put_expectation(stood._replace(
+                    expect_by=None if by is None or before is None else max(by, before),
+                    succeeded_at=max(success.succeeded_at, stood.succeeded_at or success.succeeded_at), overdue_at=None,
+                    told_by=None,
+                ))  # fmt: skip
+            return sorted(overdue)
+
+    def find_overdue(self, node: str, *, limit: int) -> Sequence[Expectation]:
+        with self._lock:
+            now = self.clock.now()
+            found = [
+                self._expectations[uid]._replace(overdue_at=now, told_by=node)
+                for uid in islice(self._expected.take(now), limit)
+            ]
+            for expectation in found:
+                self._put_expectation(expectation)
+            return found
+
+    def expectations(self, *, overdue: bool = False) -> Sequence[Expectation]:
+        with self._lock:
+            return sorted(one for one in self._expectations.values() if one.overdue_at is not None or not overdue)
+
+    def beat(self, node: Node) -> None:
+        with self._lock:
+            self._nodes[node.id, node.seen_since] = node
+
+    def declare(self, declaration: Declaration) -> None:
+        with self._lock:
+            self._declared_ids[declaration.name] = declaration.ids
+
+    def undeclared(self, apps: Collection[str]) -> Sequence[Job]:
+        with self._lock:
+            living = {node.declaration for node in self.nodes(alive=True, limit=MAX_NODES)}
+            declared = {id for name in living for id in self._declared_ids.get(name, ())}
+            return [
+                job for job in self.jobs()
+                if job.declared in apps and job.retired_at is None and not job.ended and job.id not in declared
+            ]  # fmt: skip
+
+    def nodes(self, *, alive: bool = False, limit: int = 1_000) -> Sequence[Node]:
+        with self._lock:
+            now = self.clock.now()
+            latest = {node.id: node for node in sorted(self._nodes.values(), key=lambda node: node.seen_since)}
+            read = [node.read_at(now) for node in latest.values()]
+            chosen = sorted(
+                (node for node in read if not alive or node.state is NodeState.ALIVE), key=lambda node: node.id
+            )
+            return sorted(chosen, key=lambda node: (node.seen_at, node.started_at), reverse=True)[:limit]
 
     def run(self, run_id: str) -> Run:
         key = _read_key(run_id)
@@ -261,7 +336,8 @@ class MemoryStore:
                 known[uid] = Evidence(job_id, self._jobs[uid])
             if not known:
                 raise JobNotFoundError(job_id, self._ids)
-            return of_its_time([self._evidence(evidence, uid, instant) for uid, evidence in known.items()], instant)
+            found = [self._evidence(evidence, uid, instant) for uid, evidence in known.items()]
+            return of_its_time(found, instant)._replace(absence=self._absence(instant))
 
     def prune(self, keep: Retention, *, after: int, jobs: int, rows: int) -> Pruned:
         with self._lock:
@@ -274,8 +350,9 @@ class MemoryStore:
                     return Pruned(deleted, uid - 1)  # there may be more of this job
             if len(uids) == jobs:
                 return Pruned(deleted, uids[-1])
-            if (cutoff := keep.cutoff(now)) is not None:
-                self._forget_removed(cutoff)
+            cutoff = keep.cutoff(now) or BEGINNING
+            self._forget_removed(cutoff)
+            self._forget_nodes(cutoff, now)
             return Pruned(deleted, None)
 
     def _save(self, change: Change) -> bool:
@@ -285,6 +362,8 @@ class MemoryStore:
         if any(_key(run) in self._runs for run in change.runs):
             return False
         self._write(change)
+        if change.job.expect_every is None:
+            self._expectations.pop(change.job.uid, None)
         return True
 
     def _write(self, change: Change) -> Change:
@@ -304,6 +383,7 @@ class MemoryStore:
     def _remove(self, job_id: str) -> Job:
         job = self._jobs.pop(self._ids.pop(job_id))
         self._states.pop(job.uid, None)
+        self._expectations.pop(job.uid, None)
         self._removed.setdefault(job_id, []).append(Removal(self.clock.now(), job.uid))
         for run in [*self._active.get(job.uid, {}).values()]:
             if run.state is RunState.PENDING:
@@ -469,6 +549,18 @@ class MemoryStore:
         since = max((at for at in signs if at < run.fire_time), default=None)
         return Silence(since, min(after)) if after else None
 
+    def _absence(self, instant: datetime) -> Absence | None:
+        now = self.clock.now()
+        nodes = [node.read_at(now) for node in self._nodes.values()]
+        known = [node for node in nodes if node.seen_since <= instant]
+        before = [node for node in known if node.seen_at < instant and node.state is not NodeState.ALIVE]
+        if len(before) < len(known) or not before or instant > now:
+            return None
+        after = [node for node in nodes if node.seen_since > instant]
+        return Absence(
+            max(before, key=lambda node: node.seen_at), min(after, key=lambda node: node.seen_since, default=None)
+        )
+
     def _prune(self, uid: int, keep: Retention, now: datetime, rows: int) -> int:
         """Delete the oldest expired rows of a job and note up to where; a disposable job goes with its last one."""
         job, keys = self._jobs.get(uid), self._ledgers[uid]
@@ -492,6 +584,7 @@ class MemoryStore:
             if job is not None and job.disposable and job.ended:
                 del self._jobs[self._ids.pop(job.id)], self._pruned_through[uid]
                 self._states.pop(uid, None)
+                self._expectations.pop(uid, None)
         return len(doomed)
 
     def _is_expired(self, run: Run, counted: datetime, aged: datetime) -> bool:
@@ -510,6 +603,15 @@ class MemoryStore:
             self._removed[job_id] = kept
             if not kept:
                 del self._removed[job_id]
+
+    def _forget_nodes(self, before: datetime, now: datetime) -> None:
+        """Forget what was last heard of before that, and the earliest if there are too many."""
+        stretches = sorted(self._nodes.items(), key=lambda item: item[1].seen_at)
+        for place, (key, node) in enumerate(stretches, 1 - len(stretches)):
+            if node.lease_until <= now and (node.seen_at < before or place <= -MAX_NODES):
+                del self._nodes[key]
+        names = {node.declaration for node in self._nodes.values()}
+        self._declared_ids = {name: ids for name, ids in self._declared_ids.items() if name in names}
 
     def _forget_active(self, key: Key) -> None:
         self._cancelling.discard(key)
@@ -549,6 +651,16 @@ class MemoryStore:
     def _available_at(self, key: Key) -> datetime | None:
         run = self._runs.get(key)
         return run.available_at if run is not None and run.state is RunState.PENDING else None
+
+    def _put_expectation(self, expectation: Expectation) -> None:
+        self._expectations[expectation.job_uid] = expectation
+        if (by := self._expect_by(expectation.job_uid)) is not None:
+            self._expected.put(expectation.job_uid, by)
+
+    def _expect_by(self, uid: int) -> datetime | None:
+        """When a job falls overdue. None: it is already, or will not."""
+        expectation = self._expectations.get(uid)
+        return None if expectation is None or expectation.overdue_at is not None else expectation.expect_by
 
     def _lease_until(self, key: Key) -> datetime | None:
         run = self._runs.get(key)

@@ -8,6 +8,7 @@ const LONGEST_WAIT = 30_000;
 const TIMEOUT = 10_000;
 const TICK = 250;
 const OVERDUE = 5;
+const MAX_NODES = 8;
 const NOTICE = 6_000;
 
 const STATES = {
@@ -82,15 +83,16 @@ function show(overview) {
   shown = overview;
   document.body.classList.remove("stale");
   document.body.classList.toggle("read-only", overview.read_only);
-  showHealth(overview.health);
+  showHealth(overview.health, overview.jobs.filter((job) => job.overdue_at));
   showJobs(overview);
   showRuns(overview.runs);
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   const mode = overview.read_only ? " This page is read-only." : "";
-  put(element("colophon"), `Jobs and runs are kept in ${overview.health.store}. Times are those of ${zone}.${mode}`);
+  const kept = `Jobs and runs are kept in ${overview.health.store}.`;
+  put(element("colophon"), `${kept} ${sayNodes(overview.nodes)} Times are those of ${zone}.${mode}`);
 }
 
-function showHealth({ running, paused, outage }) {
+function showHealth({ running, paused, outage }, overdue) {
   if (outage) {
     setHealth("bad", "store out of reach");
     setBanner("bad", "The store cannot be used, and nothing fires until it can.", outage);
@@ -100,10 +102,20 @@ function showHealth({ running, paused, outage }) {
   } else if (paused) {
     setHealth("odd", "paused");
     setBanner("odd", "The scheduler of the process that answered is paused.", "Other processes may fire its jobs.");
+  } else if (overdue.length > 0) {
+    setHealth("odd", overdue.length === 1 ? "1 job overdue" : `${overdue.length} jobs overdue`);
+    setBanner("odd", "Not every job has succeeded when it was to:", overdue.map((job) => job.id).join(", "));
   } else {
     setHealth("good", "running");
     setBanner(null);
   }
+}
+
+function sayNodes(nodes) {
+  if (nodes.length === 0) return "No node is alive.";
+  const places = nodes.slice(0, MAX_NODES).map(({ host, pid, runs }) => `${host} (${pid}, ${runs} runs)`);
+  const others = nodes.length > MAX_NODES ? ` and ${nodes.length - MAX_NODES} more` : "";
+  return `${nodes.length} ${nodes.length === 1 ? "node is" : "nodes are"} alive: ${places.join(", ")}${others}.`;
 }
 
 function showTrouble(error) {

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from tickwork.clock import BEGINNING, MICROSECOND, Clock, SystemClock, from_micros, to_micros
 from tickwork.codec import read_instant, read_log, read_retention, read_state, write_instant, write_state
+from tickwork.declaration import Declaration
 from tickwork.errors import (
     ConflictError,
     JobExistsError,
@@ -27,13 +28,15 @@ from tickwork.errors import (
     StoreUnavailableError,
     StoreUnusableError,
 )
+from tickwork.expectation import Expectation
 from tickwork.job import Job
 from tickwork.jobstate import NO_STATE, StateChange, StoredState, changed
-from tickwork.plan import Change, Hold, Settlement
+from tickwork.node import Node
+from tickwork.plan import Change, Hold, Settlement, expect
 from tickwork.retention import Retention
 from tickwork.run import Run, RunKey, RunState
 from tickwork.runlog import NO_LOG, RunLog
-from tickwork.stores.base import Census, Claim, Decide, Outlook, Pruned
+from tickwork.stores.base import MAX_NODES, Census, Claim, Decide, Outlook, Pruned
 from tickwork.stores.sqlite import statements as sql
 from tickwork.stores.sqlite.doorbell import Doorbell
 from tickwork.stores.sqlite.file import DatabaseFile
@@ -48,15 +51,18 @@ from tickwork.stores.sqlite.rows import (
     ending,
     inserted_job,
     inserted_run,
+    read_expectation,
     read_job,
+    read_node,
     read_run,
     renewed_run,
     run_key,
     updated_job,
     written_log,
+    written_node,
 )
 from tickwork.stores.sqlite.schema import upgrade
-from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Evidence, Silence, end_of, of_its_time, rows_at
+from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Absence, Evidence, Silence, end_of, of_its_time, rows_at
 
 MAX_CACHED_DEFINITIONS = 20_000
 REMOVED_JOBS_SCAN = 10_000
@@ -127,10 +133,13 @@ class SQLiteStore:
     def add(self, jobs: Sequence[Job]) -> None:
         rows = [inserted_job(job) for job in jobs]
         definitions = [definition(job) for job in jobs]
+        now = self.clock.now()
+        expected = [one for job in jobs if (one := expect(job, now)) is not None]
         with self._writing() as connection:
             try:
                 connection.executemany(sql.INSERT_JOB, rows)
                 connection.executemany(sql.INSERT_DEFINITION, definitions)
+                _write_expectations(connection, expected)
             except sqlite3.IntegrityError:
                 raise self._taken(connection, jobs) from None
         self._keep(jobs)
@@ -149,9 +158,11 @@ class SQLiteStore:
             rows = _select_jobs(connection, ids, after, -1 if limit is None else limit)
         return [read_job(row) for row in rows]
 
-    def save(self, changes: Sequence[Change]) -> Sequence[Change]:
+    def save(self, changes: Sequence[Change], *, expected: Sequence[Expectation] = ()) -> Sequence[Change]:
         with self._writing() as connection:
             won = [change for change in changes if _save(connection, change)]
+            uids = {change.job.uid for change in won} if expected else ()
+            _write_expectations(connection, [one for one in expected if one.job_uid in uids])
         if won:
             self._doorbell.ring_others()
         return won
@@ -262,8 +273,61 @@ class SQLiteStore:
             fires = [connection.execute(sql.NEXT_FIRE, (executor, ahead)).fetchone()[0] for executor in executors]
             claim_at = connection.execute(sql.NEXT_CLAIM, (now,)).fetchone()[0]
             lapse_at = connection.execute(sql.NEXT_LAPSE, (now,)).fetchone()[0]
+            expect_by = connection.execute(sql.NEXT_OVERDUE, (now,)).fetchone()[0]
         fire_at = min((at for at in fires if at is not None), default=None)
-        return Outlook(read_instant(fire_at), read_instant(claim_at), read_instant(lapse_at))
+        return Outlook(read_instant(fire_at), read_instant(claim_at), read_instant(lapse_at), read_instant(expect_by))
+
+    # what is expected
+
+    def fulfil(self, successes: Sequence[Expectation]) -> Sequence[Expectation]:
+        uids = _listed([one.job_uid for one in successes])
+        with self._writing() as connection:
+            overdue = connection.execute(sql.SELECT_OVERDUE_AMONG, (uids,)).fetchall()
+            connection.executemany(sql.FULFIL_EXPECTATION, [
+                (write_instant(one.expect_by), write_instant(one.succeeded_at), one.job_uid) for one in successes
+            ])  # fmt: skip
+        return [read_expectation(row) for row in overdue]
+
+    def find_overdue(self, node: str, *, limit: int) -> Sequence[Expectation]:
+        now = self.clock.now()
+        falling = (to_micros(now), limit)
+        with self._reading() as connection:
+            if connection.execute(sql.SELECT_FALLING_OVERDUE, (falling[0], 1)).fetchone() is None:
+                return []
+        with self._writing() as connection:
+            rows = connection.execute(sql.SELECT_FALLING_OVERDUE, falling).fetchall()
+            found = [read_expectation(row)._replace(overdue_at=now, told_by=node) for row in rows]
+            connection.executemany(sql.MARK_OVERDUE, [(to_micros(now), node, one.job_uid) for one in found])
+        return found
+
+    def expectations(self, *, overdue: bool = False) -> Sequence[Expectation]:
+        with self._reading() as connection:
+            rows = connection.execute(sql.SELECT_OVERDUE if overdue else sql.SELECT_EXPECTATIONS).fetchall()
+        return [read_expectation(row) for row in rows]
+
+    # the nodes
+
+    def beat(self, node: Node) -> None:
+        with self._writing() as connection:
+            connection.execute(sql.WRITE_BEAT, written_node(node))
+
+    def declare(self, declaration: Declaration) -> None:
+        with self._writing() as connection:
+            connection.execute(sql.INSERT_DECLARATION, (declaration.name, _listed(sorted(declaration.ids))))
+
+    def undeclared(self, apps: Collection[str]) -> Sequence[Job]:
+        now = to_micros(self.clock.now())
+        with self._reading() as connection:
+            return [read_job(row) for row in connection.execute(sql.SELECT_UNDECLARED, (_listed(apps), now)).fetchall()]
+
+    def nodes(self, *, alive: bool = False, limit: int = 1_000) -> Sequence[Node]:
+        now = self.clock.now()
+        with self._reading() as connection:
+            if alive:
+                rows = connection.execute(sql.SELECT_LIVING_NODES, (to_micros(now), limit)).fetchall()
+            else:
+                rows = connection.execute(sql.SELECT_NODES, (limit,)).fetchall()
+        return [read_node(row).read_at(now) for row in rows]
 
     # what people read
 
@@ -323,10 +387,11 @@ class SQLiteStore:
                 job = read_job(row)
                 known[job.uid] = Evidence(job_id, job)
             found = [_evidence(connection, evidence, uid, instant) for uid, evidence in known.items()]
+            absence = _absence(connection, instant, self.clock.now()) if found else None
             ids = () if found else connection.execute(sql.SOME_IDS).fetchall()
         if not found:
             raise JobNotFoundError(job_id, [id for (id,) in ids])
-        return of_its_time(found, instant)
+        return of_its_time(found, instant)._replace(absence=absence)
 
     def prune(self, keep: Retention, *, after: int, jobs: int, rows: int) -> Pruned:
         now = self.clock.now()
@@ -339,10 +404,13 @@ class SQLiteStore:
                     deleted += _prune(connection, limit, rows - deleted)
                     if deleted == rows:
                         return Pruned(deleted, limit.uid - 1)  # there may be more of this job
-        cutoff = keep.cutoff(now)
-        if last is None and cutoff is not None:
+        if last is None:
+            cutoff = keep.cutoff(now)
+            before = NEVER if cutoff is None else to_micros(cutoff)
             with self._writing() as connection:
-                connection.execute(sql.FORGET_REMOVED, (to_micros(cutoff), rows))
+                connection.execute(sql.FORGET_REMOVED, (before, rows))
+                connection.execute(sql.FORGET_NODES, (to_micros(now), before, MAX_NODES - 1, rows))
+                connection.execute(sql.FORGET_DECLARATIONS)
         return Pruned(deleted, last)
 
     # jobs, read with as little work as the walk allows
@@ -433,10 +501,17 @@ def _save(connection: sqlite3.Connection, change: Change) -> bool:
         if before != (job.revision,):  # otherwise it stays as it was written, perhaps by a newer version
             uid, text = definition(job)
             connection.execute(sql.UPDATE_DEFINITION, (text, uid))
+            if job.expect_every is None:
+                connection.execute(sql.DELETE_EXPECTATION, (uid,))
     else:
         connection.execute("rollback to change")
     connection.execute("release change")
     return saved
+
+
+def _write_expectations(connection: sqlite3.Connection, expected: Sequence[Expectation]) -> None:
+    rows = [(one.job_uid, write_instant(one.expect_by)) for one in expected]
+    connection.executemany(sql.WRITE_EXPECTATION, rows)
 
 
 def _advance(connection: sqlite3.Connection, changes: Sequence[Change]) -> list[Change]:
@@ -561,6 +636,17 @@ def _silence(connection: sqlite3.Connection, run: Run) -> Silence | None:
         sql.SELECT_SILENCE, (numbered[0], SILENCE_SCAN, to_micros(run.fire_time))
     ).fetchone()
     return None if until is None else Silence(read_instant(since), from_micros(until))
+
+
+def _absence(connection: sqlite3.Connection, instant: datetime, now: datetime) -> Absence | None:
+    at = to_micros(instant)
+    if instant > now or connection.execute(sql.ANY_NODE_ALIVE, (at, to_micros(now))).fetchone():
+        return None
+    last = connection.execute(sql.SELECT_NODE_BEFORE, (at,)).fetchone()
+    following = connection.execute(sql.SELECT_NODE_AFTER, (at,)).fetchone()
+    if last is None:
+        return None
+    return Absence(read_node(last).read_at(now), following and read_node(following).read_at(now))
 
 
 class Expiring(NamedTuple):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, TypeAlias
 
-from tickwork.clock import from_micros, to_micros
+from tickwork.clock import MICROSECOND, from_micros, to_micros
 from tickwork.codec import (
     read_definition,
     read_instant,
@@ -17,7 +18,9 @@ from tickwork.codec import (
     write_log,
     write_progress,
 )
+from tickwork.expectation import Expectation
 from tickwork.job import Job
+from tickwork.node import Node
 from tickwork.run import Origin, Run, RunKey, RunState
 from tickwork.runlog import RunLog
 from tickwork.stores.sqlite import statements as sql
@@ -148,4 +151,31 @@ def read_run(row: Row) -> Run:
         Origin(origin), RunState(state), version, node, read_instant(lease_until), read_instant(started_at),
         read_instant(ended_at), reason, error, read_json(result), read_progress(progress),
         cancel_reason,
+    )  # fmt: skip
+
+
+def read_expectation(row: Row) -> Expectation:
+    job_id, job_uid, expect_by, succeeded_at, overdue_at, told_by = row
+    return Expectation(
+        job_id, job_uid, read_instant(expect_by), read_instant(succeeded_at), read_instant(overdue_at), told_by
+    )
+
+
+def written_node(node: Node) -> Row:
+    return (
+        node.id, node.host, node.pid, node.version, to_micros(node.started_at), to_micros(node.seen_since),
+        to_micros(node.seen_at), to_micros(node.lease_until), write_instant(node.stopped_at), node.paused, node.runs,
+        None if node.lateness is None else node.lateness // MICROSECOND, node.declaration,
+    )  # fmt: skip
+
+
+def read_node(row: Row) -> Node:
+    (
+        id, host, pid, version, started_at, seen_since, seen_at, lease_until, stopped_at, paused, runs, lateness,
+        declaration,
+    ) = row  # fmt: skip
+    return Node(
+        id, host, pid, version, from_micros(started_at), from_micros(seen_since), from_micros(seen_at),
+        from_micros(lease_until), read_instant(stopped_at), bool(paused), runs,
+        None if lateness is None else timedelta(microseconds=lateness), declaration,
     )  # fmt: skip

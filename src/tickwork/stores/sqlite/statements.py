@@ -17,6 +17,10 @@ job_id, job_uid, fire_time, available_at, through, attempt, origin, state, versi
 started_at, ended_at, reason, error, result, progress, cancel_reason
 """
 
+NODE = """
+id, host, pid, version, started_at, seen_since, seen_at, lease_until, stopped_at, paused, runs, lateness, declaration
+"""
+
 # jobs
 
 INSERT_JOB = """
@@ -184,6 +188,82 @@ select count(*) filter (where state = 'pending'), count(*) filter (where state =
 from tickwork_runs where state in ('pending', 'running')
 """
 
+# what is expected
+
+EXPECTATION = "id, job_uid, expect_by, succeeded_at, overdue_at, told_by"
+WRITE_EXPECTATION = """
+insert into tickwork_expectations (job_uid, expect_by) values (?, ?)
+on conflict (job_uid) do update set expect_by = excluded.expect_by, overdue_at = null, told_by = null
+"""
+DELETE_EXPECTATION = "delete from tickwork_expectations where job_uid = ?"
+SELECT_OVERDUE_AMONG = f"""
+select {EXPECTATION} from tickwork_expectations join tickwork_jobs on uid = job_uid
+where job_uid in (select value from json_each(?)) and overdue_at is not null order by id
+"""
+FULFIL_EXPECTATION = """
+update tickwork_expectations set
+    expect_by = case when expect_by is null or ?1 is null then null else max(expect_by, ?1) end,
+    succeeded_at = max(coalesce(succeeded_at, ?2), ?2), overdue_at = null, told_by = null
+where job_uid = ?3
+"""
+SELECT_FALLING_OVERDUE = f"""
+select {EXPECTATION} from tickwork_expectations join tickwork_jobs on uid = job_uid
+where overdue_at is null and expect_by is not null and expect_by <= ? order by expect_by limit ?
+"""
+MARK_OVERDUE = "update tickwork_expectations set overdue_at = ?, told_by = ? where job_uid = ?"
+SELECT_EXPECTATIONS = f"""
+select {EXPECTATION} from tickwork_expectations join tickwork_jobs on uid = job_uid order by id
+"""
+SELECT_OVERDUE = f"""
+select {EXPECTATION} from tickwork_expectations join tickwork_jobs on uid = job_uid
+where overdue_at is not null order by id
+"""
+NEXT_OVERDUE = """
+select min(expect_by) from tickwork_expectations where overdue_at is null and expect_by is not null and expect_by > ?
+"""
+
+# nodes
+
+WRITE_BEAT = f"""
+insert into tickwork_nodes ({NODE}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+on conflict (id, seen_since) do update set seen_at = excluded.seen_at, lease_until = excluded.lease_until,
+    stopped_at = excluded.stopped_at, paused = excluded.paused, runs = excluded.runs, lateness = excluded.lateness
+"""
+SELECT_LIVING_NODES = f"""
+select {NODE} from tickwork_nodes
+where stopped_at is null and lease_until > ? order by seen_at desc, started_at desc, id limit ?
+"""
+SELECT_NODES = f"""
+select {NODE} from tickwork_nodes as node
+where seen_since = (select max(seen_since) from tickwork_nodes where id = node.id)
+order by seen_at desc, started_at desc, id limit ?
+"""
+FORGET_NODES = """
+delete from tickwork_nodes where (id, seen_since) in (
+    select id, seen_since from tickwork_nodes
+    where lease_until <= ?1 and (
+        seen_at < ?2 or seen_at < (select seen_at from tickwork_nodes order by seen_at desc limit 1 offset ?3)
+    )
+    order by seen_at limit ?4
+)
+"""
+
+INSERT_DECLARATION = "insert or ignore into tickwork_declarations (name, ids) values (?, ?)"
+FORGET_DECLARATIONS = """
+delete from tickwork_declarations where name not in (select declaration from tickwork_nodes)
+"""
+SELECT_UNDECLARED = f"""
+select {JOB} from {JOBS}
+where next_fire_time is not null
+    and json_extract(definition, '$.declared') in (select value from json_each(?))
+    and json_extract(definition, '$.retired_at') is null
+    and id not in (
+        select declared.value from tickwork_declarations join json_each(ids) as declared
+        where name in (select declaration from tickwork_nodes where stopped_at is null and lease_until > ?)
+    )
+order by id
+"""
+
 # the ledger, as people read it
 
 SELECT_RUN = f"select {RUN} from tickwork_runs where job_uid = ? and fire_time = ? and origin = ? and attempt = ?"
@@ -238,6 +318,12 @@ with signs (at) as (
 )
 select max(at) filter (where at < ?3), min(at) filter (where at >= ?3) from signs
 """
+ANY_NODE_ALIVE = """
+select 1 from tickwork_nodes
+where seen_since <= ?1 and (seen_at >= ?1 or (stopped_at is null and lease_until > ?2)) limit 1
+"""
+SELECT_NODE_BEFORE = f"select {NODE} from tickwork_nodes where seen_at < ? order by seen_at desc limit 1"
+SELECT_NODE_AFTER = f"select {NODE} from tickwork_nodes where seen_since > ? order by seen_since limit 1"
 SELECT_REMOVED_SINCE = """
 select job_uid, removed_at from tickwork_ledgers where job_id = ? and removed_at >= ? order by removed_at limit ?
 """
