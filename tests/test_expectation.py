@@ -90,6 +90,17 @@ def test_a_job_that_runs_but_fails_is_told_of_once_and_when_it_succeeds_again(
     assert store.expectations(overdue=True) == []
 
 
+def test_what_is_found_in_the_round_of_a_beat_is_counted_once(store: Store, clock: VirtualClock) -> None:
+    store.add([watched(trigger=DateTrigger(NOW), next_fire_time=None)])
+    node = Node(store)
+    node.tick()
+    clock.advance(EVERY)  # by now a beat is due, too
+
+    node.tick()
+
+    assert node.loop.overdue == len(store.expectations(overdue=True)) == 1
+
+
 def test_a_run_that_does_not_end_is_no_success(store: Store, clock: VirtualClock) -> None:
     store.add([watched()])
     advance(clock, HOUR, node := Node(store))
