@@ -117,6 +117,7 @@ jobs = st.builds(
     last_fire_time=st.none() | instants,
     paused_at=st.none() | instants,
     pause_reason=st.none() | texts,
+    paused_by=st.none() | texts,
 )
 
 progresses = st.builds(
@@ -149,4 +150,5 @@ def runs_of(job: Job) -> st.SearchStrategy[Run]:
         result=json_values,
         progress=st.none() | progresses,
         cancel_reason=st.none() | texts,
+        asked_by=st.none() | texts,
     )

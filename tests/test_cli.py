@@ -400,8 +400,9 @@ def test_what_is_no_length_of_time(ledger, tickwork, written):
 
 
 def test_a_job_is_paused_and_resumed(ledger, tickwork):
-    assert tickwork("pause", ledger, "tick", "--reason", "the source moves").out == "tick is paused: the source moves\n"
-    assert tickwork("jobs", ledger).out.splitlines()[-1].split(maxsplit=2)[2].startswith("paused: the source moves  ")
+    paused = tickwork("pause", ledger, "tick", "--reason", "the source moves", "--by", "앨리스").out
+    assert paused == "tick is paused by 앨리스: the source moves\n"
+    assert tickwork("jobs", ledger).out.splitlines()[-1].split(maxsplit=2)[2].startswith("paused by 앨리스: the source")
     assert tickwork("resume", ledger, "tick").out.startswith("tick is scheduled, next fire time 20")
     assert "paused" not in tickwork("jobs", ledger).out
 
@@ -416,6 +417,17 @@ def test_a_job_is_run_now_and_removed(ledger, tickwork):
     assert [run["state"] for run in json.loads(tickwork("runs", ledger, "--job", "tick", "--json").out)] == [
         "cancelled", "succeeded", "succeeded", "succeeded",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("user", "by"), [("bob", "bob"), ("앨리스", "앨리스"), ("a\tb", None)])
+def test_who_changes_something_is_whoever_types(ledger, tickwork, monkeypatch, user, by):
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, user)
+
+    run = tickwork("run-now", ledger, "tick").out.split()[-1]
+    (waiting,) = json.loads(tickwork("runs", ledger, "--state", "pending", "--json").out)
+
+    assert (waiting["id"], waiting["asked_by"]) == (run, by)
 
 
 def test_a_run_is_cancelled(ledger, tickwork):

@@ -732,6 +732,19 @@ def test_pausing_again_keeps_the_beginning_and_the_reason_unless_there_is_a_new_
     assert (again.paused_at, again.pause_reason) == (at(5), kept)
 
 
+@pytest.mark.parametrize(
+    ("reason", "kept"), [(None, ("the source moves", "alice")), ("it moves again", ("it moves again", "bob"))]
+)
+def test_a_reason_is_whose_it_is(reason: str | None, kept: tuple[str, str]) -> None:
+    paused = plan.pause(make_job(), at(5), "the source moves", "alice").job
+
+    again = plan.pause(paused, at(6), reason, "bob").job
+
+    assert (again.pause_reason, again.paused_by) == kept
+    assert again.paused_at == at(5)
+    assert plan.resume(again, at(7), "carol").job.paused_by is None
+
+
 def test_resuming_records_what_fell_into_the_pause_and_goes_on_in_phase() -> None:
     job = plan.pause(make_job(next_fire_time=at(3), last_fire_time=at(2)), at(2.5), "moved").job
 

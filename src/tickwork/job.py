@@ -76,13 +76,15 @@ class Job(NamedTuple):
     paused_at: datetime | None = None
     """Since when it does not fire. None: it does."""
     pause_reason: str | None = None
+    paused_by: str | None = None
+    """Who paused it. None: nobody said."""
 
     def __hash__(self) -> int:
         return hash((self.uid, self.version))
 
     def standing_at(self, version: int, next_fire_time: datetime | None, last_fire_time: datetime | None) -> Job:
         """This job, not paused, where its schedule stands now. Every fire makes one: far cheaper than `_replace`."""
-        return _new(Job, (*self[:_STANDING], version, next_fire_time, last_fire_time, None, None))
+        return _new(Job, (*self[:_STANDING], version, next_fire_time, last_fire_time, None, None, None))
 
     @property
     def next_run_time(self) -> datetime | None:

@@ -222,19 +222,21 @@ def fails_too_often(job: Job, newest: Sequence[Run]) -> bool:
     return len(verdicts) == job.pause_after and all(run.state in FAILURES for run in verdicts)
 
 
-def pause(job: Job, now: datetime, reason: str | None) -> Change:
-    """Stop firing. A job that is paused already keeps its first reason unless a new one is given."""
-    return Change(_next_version(
-        job, paused_at=job.paused_at or now, pause_reason=reason if reason is not None else job.pause_reason
-    ))  # fmt: skip
+def pause(job: Job, now: datetime, reason: str | None, by: str | None = None) -> Change:
+    """Stop firing. A pause that goes on already keeps its reason, and whose it is, unless a new reason is given."""
+    if job.paused and reason is None:
+        return Change(_next_version(job))
+    return Change(_next_version(job, paused_at=job.paused_at or now, pause_reason=reason, paused_by=by))
 
 
-def resume(job: Job, now: datetime) -> Change:
+def resume(job: Job, now: datetime, by: str | None = None) -> Change:
     """Fire again from *now* on. What fell into the pause is recorded as skipped, and not made up."""
     if not job.paused:
         return Change(_next_version(job))
     job, dropped = _drop_until(job, now)
-    return Change(_next_version(job, paused_at=None, pause_reason=None), dropped)
+    if by is not None:
+        dropped = tuple(run._replace(reason=f"{run.reason}; resumed by {by}") for run in dropped)
+    return Change(_next_version(job, paused_at=None, pause_reason=None, paused_by=None), dropped)
 
 
 def reschedule(job: Job, trigger: Trigger, now: datetime) -> Change:
@@ -294,9 +296,9 @@ def ensure(job: Job, declared: Job, now: datetime) -> Change | None:
     return Change(check_job(changed), change.runs)
 
 
-def run_now(job: Job, now: datetime) -> Change:
+def run_now(job: Job, now: datetime, by: str | None = None) -> Change:
     """A run outside the schedule, for any node; it waits if `max_instances` are running."""
-    run = Run(job_id=job.id, job_uid=job.uid, fire_time=now, available_at=now, origin=Origin.MANUAL)
+    run = Run(job_id=job.id, job_uid=job.uid, fire_time=now, available_at=now, origin=Origin.MANUAL, asked_by=by)
     return Change(_next_version(job), (run,))
 
 
@@ -324,7 +326,8 @@ def _drop_until(job: Job, now: datetime) -> tuple[Job, tuple[Run, ...]]:
         return job, ()
     reason = "rescheduled before it was fired"
     if job.paused:
-        reason = f"paused at {job.paused_at:%Y-%m-%dT%H:%M:%SZ}" + (f": {job.pause_reason}" if job.pause_reason else "")
+        reason = "paused" + (f" by {job.paused_by}" if job.paused_by else "")
+        reason += f" at {job.paused_at:%Y-%m-%dT%H:%M:%SZ}" + (f": {job.pause_reason}" if job.pause_reason else "")
     last, following = latest_fire_time(job.trigger, first, now)
     dropped = _not_run(job, now, RunState.SKIPPED, reason, first, last)
     return job._replace(next_fire_time=following, last_fire_time=last), (dropped,)
@@ -364,7 +367,7 @@ def _next_attempt(run: Run, retry: Retry, raised: Sequence[str] | None, now: dat
     if run.cancel_reason is not None or not retry.allows(run.attempt, raised):
         return None
     return Run(
-        job_id=run.job_id, job_uid=run.job_uid, fire_time=run.fire_time, origin=run.origin,
+        job_id=run.job_id, job_uid=run.job_uid, fire_time=run.fire_time, origin=run.origin, asked_by=run.asked_by,
         attempt=run.attempt + 1, available_at=now + retry.wait_after(run.attempt, run.key),
     )  # fmt: skip
 

@@ -108,6 +108,8 @@ class Run(NamedTuple):
     progress: Progress | None = None
     cancel_reason: str | None = None
     """Why someone asked that it end. None: nobody did."""
+    asked_by: str | None = None
+    """Who asked for it. None: the schedule, or someone who did not say."""
 
     def __hash__(self) -> int:
         return hash((self.job_uid, self.fire_time, self.attempt, self.version))
@@ -119,7 +121,7 @@ class Run(NamedTuple):
         return _new(Run, (
             *self[:_STANDING], outcome.state, self.version + 1, self.node, None,
             started_at or self.started_at, at, outcome.reason, outcome.error, outcome.result, progress or self.progress,
-            self.cancel_reason,
+            *self[_REST:],
         ))  # fmt: skip
 
     def released(self) -> Run:
@@ -153,7 +155,7 @@ class Run(NamedTuple):
 
 
 _new = tuple.__new__
-_STANDING = Run._fields.index("state")
+_STANDING, _REST = Run._fields.index("state"), Run._fields.index("cancel_reason")
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,7 +45,7 @@ from tickwork.executors.base import Executor
 from tickwork.executors.call import MAX_REASON_LENGTH, inside_run, is_async, is_generator, keep_arguments
 from tickwork.executors.injection import Surroundings
 from tickwork.executors.threads import ThreadExecutor
-from tickwork.job import NO_ARGUMENTS, Job, check_job
+from tickwork.job import MAX_ID_LENGTH, NO_ARGUMENTS, Job, check_job
 from tickwork.loop import Loop, Timing
 from tickwork.plan import Change
 from tickwork.policies import ONCE, Overlap, Retry
@@ -338,23 +338,34 @@ class Scheduler:
             job_id, lambda job, now: plan.reschedule(job, new, now), Skipped("rescheduled before it began")
         )
 
-    def pause_job(self, job_id: str, *, reason: str | None = None) -> Job:
-        """Fire this job on no node until it is resumed; what runs goes on. Raises JobNotFoundError."""
-        why = f"paused before it began{f': {reason}' if reason else ''}"
-        return self._change(job_id, lambda job, now: plan.pause(job, now, reason), Skipped(why))
+    def pause_job(self, job_id: str, *, reason: str | None = None, by: str | None = None) -> Job:
+        """Fire this job on no node until it is resumed; what runs goes on.
 
-    def resume_job(self, job_id: str) -> Job:
-        """Fire this job again from now on; what fell into the pause is not made up. Raises JobNotFoundError."""
-        return self._change(job_id, plan.resume)
+        *by* is whoever asks for it, for people: it is kept with the job, beside the *reason*. Raises JobNotFoundError.
+        """
+        _check_by(by)
+        why = f"paused before it began{f', by {by}' if by else ''}{f': {reason}' if reason else ''}"
+        return self._change(job_id, lambda job, now: plan.pause(job, now, reason, by), Skipped(why))
 
-    def cancel_run(self, run_id: str, *, reason: str = "somebody asked for it") -> Run:
+    def resume_job(self, job_id: str, *, by: str | None = None) -> Job:
+        """Fire this job again from now on; what fell into the pause is not made up.
+
+        The row that answers for it says *by* whom the pause was ended. Raises JobNotFoundError.
+        """
+        _check_by(by)
+        return self._change(job_id, lambda job, now: plan.resume(job, now, by))
+
+    def cancel_run(self, run_id: str, *, reason: str | None = None, by: str | None = None) -> Run:
         """Cancel a run on whatever node: one that waits is closed, one that goes on is asked to end.
 
         A coroutine is cancelled, which the ledger shows when it has ended; a plain function may look at
-        `run.cancelled`, and otherwise goes on until it returns. Returns the run as it is now. Raises
-        RunNotFoundError, RunClosedError, StoreError.
+        `run.cancelled`, and otherwise goes on until it returns. The row keeps the *reason*, and *by* whom. Returns the
+        run as it is now. Raises RunNotFoundError, RunClosedError, StoreError.
         """
-        check_text("reason", reason, most=MAX_REASON_LENGTH)
+        if reason is not None:
+            check_text("reason", reason, most=MAX_REASON_LENGTH)
+        _check_by(by)
+        why = f"{by or 'somebody'} asked for it" if reason is None else f"{reason} (by {by})" if by else reason
         store = self._opened_store()
         for _ in range(MAX_TRIES):
             run = store.run(run_id)
@@ -362,7 +373,7 @@ class Scheduler:
                 raise RunClosedError(
                     f"cancel_run: expected a run that has not ended, got {run_id}, which ended as {run.state}"
                 )
-            for cancelled in store.cancel([plan.cancel(run, reason, store.clock.now())]):
+            for cancelled in store.cancel([plan.cancel(run, why, store.clock.now())]):
                 self._ring()
                 if cancelled.state.closed:
                     self._listeners.tell(RunSettled(cancelled))
@@ -380,15 +391,17 @@ class Scheduler:
         self._declared.clear()
         self._remove(None)
 
-    def run_job_now(self, job_id: str) -> Run:
+    def run_job_now(self, job_id: str, *, by: str | None = None) -> Run:
         """Run a job once outside its schedule, on any node with room; its run waits if `max_instances` are running.
 
-        A paused job runs too. Raises JobNotFoundError.
+        A paused job runs too. *by* is whoever asks for it, for people: it is kept with the run.
+        Raises JobNotFoundError.
         """
+        _check_by(by)
         born: list[Run] = []
 
         def decide(job: Job, now: datetime) -> Change:
-            change = plan.run_now(job, now)
+            change = plan.run_now(job, now, by)
             born[:] = change.runs
             return change
 
@@ -803,6 +816,11 @@ def _split_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """The keyword options of `add_job`, with those of the trigger apart."""
     own = {name: value for name, value in options.items() if name in JOB_OPTIONS}
     return {**own, "trigger_args": {name: value for name, value in options.items() if name not in own}}
+
+
+def _check_by(by: str | None) -> None:
+    if by is not None:
+        check_text("by", by, most=MAX_ID_LENGTH)
 
 
 def _state(state: RunState | str) -> RunState:

@@ -214,7 +214,8 @@ def _with_manual(case: Case, scheduled: Found) -> Found:
     """The runs that someone asked for at the instant: the answer, unless the schedule has one."""
     manual = case.evidence.manual
     latest = [run for run in manual if run.fire_time == manual[-1].fire_time]
-    told = f"run by hand, {_say_runs(case, latest)}"
+    asked_by = latest[0].asked_by
+    told = f"run by hand{f' for {asked_by}' if asked_by else ''}, {_say_runs(case, latest)}"
     if scheduled.fire_time is None:
         return Found(Verdict(latest[-1].state), told, latest[0].fire_time, manual)
     return scheduled._replace(sentence=f"{scheduled.sentence}; besides it was {told}", runs=(*scheduled.runs, *manual))
@@ -265,7 +266,8 @@ def _not_kept(job: Job, case: Case) -> Found | None:
 def _unanswered(job: Job, case: Case, fire_time: datetime) -> Found:
     """A fire time that the schedule has not passed yet."""
     if job.paused_at is not None:
-        since = f"paused since {case.say(job.paused_at)}" + (f": {job.pause_reason}" if job.pause_reason else "")
+        since = f"paused since {case.say(job.paused_at)}" + (f" by {job.paused_by}" if job.paused_by else "")
+        since += f": {job.pause_reason}" if job.pause_reason else ""
         until_resumed = (
             "when it is resumed this is recorded as skipped" if fire_time <= case.now
             else "it runs only if it is resumed before"

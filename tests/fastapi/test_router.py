@@ -16,7 +16,7 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import Body, Depends, FastAPI, HTTPException, Request
+from fastapi import Body, Depends, FastAPI, Header, HTTPException, Request
 from tests.fastapi.client import JSON, Client, anyone, make_app
 
 from tickwork import AsyncIOScheduler, ConflictError, RunContext, StoreUnavailableError, TriggerError
@@ -254,6 +254,51 @@ def test_a_job_is_paused_with_a_reason_and_resumed(scheduler: ManualScheduler, c
     assert resumed.status_code == 200
     assert resumed.json()["paused"] is False
     assert resumed.json()["pause_reason"] is None
+
+
+def user(x_user: Annotated[str | None, Header()] = None) -> str | None:
+    """A guard that knows who calls, as an app has one."""
+    return x_user
+
+
+def test_the_app_says_who_calls(scheduler: ManualScheduler) -> None:
+    client = Client(make_app(scheduler, dependencies=[Depends(user)], caller=Depends(user)))
+    alice = {"headers": {**JSON, "X-User": "alice"}}
+
+    assert client.post("/jobs/refresh/pause", json={"reason": "moving"}, **alice).json()["paused_by"] == "alice"
+    run = client.post("/jobs/refresh/run", **alice).json()
+    assert run["asked_by"] == "alice"
+    cancelled = client.post(f"/runs/{run['id']}/cancel", json={"reason": "no need"}, **alice).json()
+    assert cancelled["reason"] == "no need (by alice)"
+    assert client.post("/jobs/refresh/resume", **alice).json()["paused_by"] is None
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"), [(None, None), ("", None), (" a\nb ", "a?b"), ("x" * 999, "x" * 200), ("앨리스", "앨리스")]
+)
+def test_a_name_is_kept_as_far_as_it_can_be(scheduler: ManualScheduler, told: str | None, kept: str | None) -> None:
+    client = Client(make_app(scheduler, caller=Depends(lambda: told)))
+
+    assert client.post("/jobs/refresh/pause").json()["paused_by"] == kept
+
+
+def test_a_caller_that_is_no_name_is_the_apps_mistake(scheduler: ManualScheduler) -> None:
+    client = Client(make_app(scheduler, caller=Depends(lambda: {"name": "alice"})))
+
+    with pytest.raises(TypeError, match="expected caller to return a name or None, got dict"):
+        client.post("/jobs/refresh/pause")
+
+
+def test_a_guard_is_asked_before_the_name_is(scheduler: ManualScheduler) -> None:
+    def refuse() -> None:
+        raise HTTPException(401)
+
+    def name() -> str:
+        raise AssertionError("asked")
+
+    client = Client(make_app(scheduler, dependencies=[Depends(refuse)], caller=Depends(name)))
+
+    assert client.post("/jobs/refresh/pause").status_code == 401
 
 
 def test_a_reason_may_be_left_out_and_may_not_be_a_novel(client: Client) -> None:
@@ -675,9 +720,9 @@ def test_a_slow_store_does_not_hold_up_the_event_loop() -> None:
             threads.add(threading.current_thread())
             return super().get_jobs()
 
-        def pause_job(self, job_id: str, *, reason: str | None = None) -> Any:
+        def pause_job(self, job_id: str, *, reason: str | None = None, by: str | None = None) -> Any:
             threads.add(threading.current_thread())
-            return super().pause_job(job_id, reason=reason)
+            return super().pause_job(job_id, reason=reason, by=by)
 
     client = Client(make_app(Watched()))
     client.get("/jobs")

@@ -15,7 +15,19 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from tickwork import __version__
-from tickwork.cli.arguments import STATES, Parser, check_command, check_text, day, duration, seconds, state, whole
+from tickwork.cli.arguments import (
+    STATES,
+    Parser,
+    check_command,
+    check_text,
+    day,
+    duration,
+    name,
+    seconds,
+    state,
+    user_name,
+    whole,
+)
 from tickwork.cli.changing import cancel, pause, prune, remove, resume, run_now
 from tickwork.cli.previewing import show_next
 from tickwork.cli.reading import show_jobs, show_runs, show_why
@@ -121,12 +133,17 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     option("--seed", default="", metavar="ID", help="the job's id, which decides its jitter")
     option("--json", action="store_true", help="for programs")
 
+    by = {"type": name, "default": user_name(), "metavar": "NAME", "help": "who asks for it; default %(default)s"}
     option = command("pause", pause, store, job)
     option("--reason", metavar="TEXT", help="kept with the job, for people")
-    command("resume", resume, store, job)
-    command("run-now", run_now, store, job)
+    option("--by", **by)
+    option = command("resume", resume, store, job)
+    option("--by", **by)
+    option = command("run-now", run_now, store, job)
+    option("--by", **by)
     option = command("cancel", cancel, store, ("run", "RUN", "the run's id, as `tickwork runs --json` shows it"))
     option("--reason", metavar="TEXT", help="kept with the run, for people")
+    option("--by", **by)
     command("remove", remove, store, job)
 
     option = command("prune", prune, store)

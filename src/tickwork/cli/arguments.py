@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from typing import Any, NoReturn
 
 from tickwork.checks import LONGEST
 from tickwork.errors import TickworkError, did_you_mean
+from tickwork.job import MAX_ID_LENGTH
 from tickwork.run import RunState
 from tickwork.triggers import CronTrigger, IntervalTrigger, Trigger, trigger_from_json
 
@@ -98,6 +100,20 @@ def state(written: str) -> RunState:
         f"expected the state of a run ({STATES}), got {written!r}"
         f"{did_you_mean(written, [known.value for known in RunState])}"
     )
+
+
+def name(written: str) -> str:
+    """The name of a person."""
+    if 0 < len(written) <= MAX_ID_LENGTH and written.isprintable():
+        return written
+    raise argparse.ArgumentTypeError(f"expected 1 to {MAX_ID_LENGTH} printable characters, got {written!r}")
+
+
+def user_name() -> str | None:
+    """The name by which the system knows who types. None: it knows none, or not one that can be written."""
+    with suppress(OSError, KeyError, ImportError, argparse.ArgumentTypeError):
+        return name(getpass.getuser().encode(errors="replace").decode())
+    return None
 
 
 def read_trigger(written: str, timezone: str | None) -> Trigger:

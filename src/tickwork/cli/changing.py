@@ -12,7 +12,7 @@ from tickwork.retention import Retention
 def pause(options: argparse.Namespace) -> int:
     """Fire a job no more, in any process, until it is resumed; what runs goes on."""
     with open_store(options.store) as scheduler:
-        job = scheduler.pause_job(options.job, reason=options.reason)
+        job = scheduler.pause_job(options.job, reason=options.reason, by=options.by)
     print(f"{job.id} is {say_state(job)}")
     return 0
 
@@ -20,7 +20,7 @@ def pause(options: argparse.Namespace) -> int:
 def resume(options: argparse.Namespace) -> int:
     """Fire a paused job again; what fell into the pause is not made up."""
     with open_store(options.store) as scheduler:
-        job = scheduler.resume_job(options.job)
+        job = scheduler.resume_job(options.job, by=options.by)
     print(f"{job.id} is {say_state(job)}, next fire time {say_time(job.next_fire_time)}")
     return 0
 
@@ -28,7 +28,7 @@ def resume(options: argparse.Namespace) -> int:
 def run_now(options: argparse.Namespace) -> int:
     """Run a job once outside its schedule, in a process that runs its scheduler."""
     with open_store(options.store) as scheduler:
-        run = scheduler.run_job_now(options.job)
+        run = scheduler.run_job_now(options.job, by=options.by)
     print(f"{run.job_id} will run in the next process with room; the run is {run.id}")
     return 0
 
@@ -36,7 +36,7 @@ def run_now(options: argparse.Namespace) -> int:
 def cancel(options: argparse.Namespace) -> int:
     """Cancel a run: one that waits is closed, one that goes on is asked to end, in whatever process."""
     with open_store(options.store) as scheduler:
-        run = scheduler.cancel_run(options.run, **({} if options.reason is None else {"reason": options.reason}))
+        run = scheduler.cancel_run(options.run, reason=options.reason, by=options.by)
     print(f"{run.id} of {run.job_id} is {'cancelled' if run.state.closed else 'asked to end'}")
     return 0
 

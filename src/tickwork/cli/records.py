@@ -26,7 +26,8 @@ def job_record(job: Job) -> dict[str, Any]:
         "id": job.id, "name": job.name, "func": job.func,
         "trigger": str(job.trigger), "trigger_kind": job.trigger.kind, "executor": job.executor,
         "next_fire_time": iso(job.next_fire_time), "last_fire_time": iso(job.last_fire_time),
-        "paused": job.paused, "paused_at": iso(job.paused_at), "pause_reason": job.pause_reason, "ended": job.ended,
+        "paused": job.paused, "paused_at": iso(job.paused_at), "pause_reason": job.pause_reason,
+        "paused_by": job.paused_by, "ended": job.ended,
         "coalesce": job.coalesce, "catch_up": job.catch_up, "misfire_grace_time": _in_seconds(job.misfire_grace_time),
         "max_instances": job.max_instances, "overlap": job.overlap, "max_waiting": job.max_waiting,
         "timeout": _in_seconds(job.timeout), "retry": _retry_record(job.retry), "pause_after": job.pause_after,
@@ -43,7 +44,7 @@ def run_record(run: Run) -> dict[str, Any]:
         "node": run.node, "started_at": iso(run.started_at), "ended_at": iso(run.ended_at),
         "lateness": _in_seconds(run.lateness), "duration": _in_seconds(run.duration), "reason": run.reason,
         "progress": progress and {"done": progress.done, "total": progress.total, "message": progress.message},
-        "cancel_reason": run.cancel_reason, "error": run.error, "result": run.result,
+        "cancel_reason": run.cancel_reason, "asked_by": run.asked_by, "error": run.error, "result": run.result,
     }  # fmt: skip
 
 

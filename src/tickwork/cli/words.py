@@ -16,7 +16,8 @@ LAST_YEAR = 9999
 
 def say_state(job: Job) -> str:
     if job.paused:
-        return f"paused: {job.pause_reason}" if job.pause_reason else "paused"
+        by = f" by {job.paused_by}" if job.paused_by else ""
+        return f"paused{by}: {job.pause_reason}" if job.pause_reason else f"paused{by}"
     return "ended" if job.ended else "scheduled"
 
 

@@ -9,13 +9,36 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import urlsplit
 
-from fastapi import HTTPException, Request
+from fastapi import Depends, HTTPException, Request
+from fastapi.params import Depends as Dependency
 from starlette.types import Message, Receive
 
+MAX_NAME = 200
+"""Letters of a name that are kept."""
 MAX_BODY = 16 * 1024
 """Bytes; the longest body that tickwork has a use for is a reason."""
+
+
+def name_of(caller: Dependency | None) -> Any:
+    """A dependency that gives the name of who calls, as *caller* tells it: the app's word, and never the request's.
+
+    What a name may not hold is replaced, so that a display name of any kind can be kept.
+    """
+
+    def name(told: Any = caller or Depends(_nobody)) -> str | None:
+        if told is not None and not isinstance(told, str):
+            raise TypeError(f"create_router: expected caller to return a name or None, got {type(told).__name__}")
+        printable = "".join(letter if letter.isprintable() else "?" for letter in (told or "").strip())
+        return printable[:MAX_NAME] or None
+
+    return Depends(name)
+
+
+def _nobody() -> None:
+    """Nothing says who calls."""
 
 
 async def refuse_simple_requests(request: Request) -> None:

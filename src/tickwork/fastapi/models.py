@@ -69,6 +69,7 @@ class RunSummary(BaseModel):
     reason: str | None
     progress: ProgressView | None
     cancel_reason: str | None = Field(description="Why someone asked that it end. None: nobody did.")
+    asked_by: str | None = Field(description="Who asked for it. None: its schedule, or someone who did not say.")
     has_error: bool = Field(description="Whether the run itself, asked for by its id, shows a traceback.")
 
     @classmethod
@@ -101,6 +102,7 @@ class JobView(BaseModel):
     paused: bool
     paused_at: datetime | None
     pause_reason: str | None
+    paused_by: str | None = Field(description="Who paused it, as the app knows them.")
     ended: bool
     coalesce: bool
     catch_up: int | None = Field(description="How many fire times missed together are run. None: as coalesce says.")
@@ -120,7 +122,8 @@ class JobView(BaseModel):
             id=job.id, name=job.name, func=job.func,
             trigger=str(job.trigger), trigger_kind=job.trigger.kind, executor=job.executor,
             next_fire_time=job.next_fire_time, last_fire_time=job.last_fire_time,
-            paused=job.paused, paused_at=job.paused_at, pause_reason=job.pause_reason, ended=job.ended,
+            paused=job.paused, paused_at=job.paused_at, pause_reason=job.pause_reason, paused_by=job.paused_by,
+            ended=job.ended,
             coalesce=job.coalesce, catch_up=job.catch_up, misfire_grace_time=_seconds(job.misfire_grace_time),
             max_instances=job.max_instances,
             overlap=job.overlap, max_waiting=job.max_waiting, timeout=_seconds(job.timeout),
@@ -202,7 +205,7 @@ def _summary(run: Run) -> dict[str, Any]:
         "node": run.node, "started_at": run.started_at, "ended_at": run.ended_at,
         "lateness": _seconds(run.lateness), "duration": _seconds(run.duration),
         "reason": run.reason, "progress": _progress(run), "cancel_reason": run.cancel_reason,
-        "has_error": run.error is not None,
+        "asked_by": run.asked_by, "has_error": run.error is not None,
     }  # fmt: skip
 
 

@@ -32,7 +32,7 @@ from tickwork.errors import (
     TriggerError,
 )
 from tickwork.fastapi.dashboard import add_dashboard
-from tickwork.fastapi.guard import refuse_long_bodies, refuse_simple_requests, refuse_strangers
+from tickwork.fastapi.guard import name_of, refuse_long_bodies, refuse_simple_requests, refuse_strangers
 from tickwork.fastapi.models import (
     AnswerView,
     ErrorView,
@@ -88,6 +88,7 @@ def create_router(
     scheduler: Scheduler,
     *,
     dependencies: Sequence[Dependency] | None = None,
+    caller: Dependency | None = None,
     unprotected: bool = False,
     read_only: bool = False,
     allowed_hosts: Collection[str] = (),
@@ -106,6 +107,9 @@ def create_router(
     - *unprotected* lets everyone who can reach the server do everything: for a development machine, or behind a
       proxy that asks who is there.
 
+    *caller*, such as `Depends(current_user_name)`, gives the name of who calls, or None: jobs and runs keep it, and
+    show who paused, cancelled or asked for what. No request can say so itself.
+
     Without dependencies, read-only or not, it answers only to local names (`localhost`, an IP address, a name
     without a dot) and to *allowed_hosts*, in any case of letters (`["*"]`: to every name), so that no page on the
     web can reach it through its visitor's browser.
@@ -122,7 +126,7 @@ def create_router(
     add_reading_routes(router, scheduler)
     add_overview(router, scheduler, read_only=read_only)
     if not read_only:
-        add_changing_routes(router, scheduler)
+        add_changing_routes(router, scheduler, name_of(caller))
     add_dashboard(router)
     return router
 
@@ -201,33 +205,33 @@ def add_overview(router: APIRouter, scheduler: Scheduler, *, read_only: bool) ->
         )
 
 
-def add_changing_routes(router: APIRouter, scheduler: Scheduler) -> None:
+def add_changing_routes(router: APIRouter, scheduler: Scheduler, caller: Any) -> None:
     guard = [Depends(refuse_simple_requests)]
     errors = _errors(404, 409, 415)
     body = {"requestBody": {"content": {"application/json": {"schema": Reason.model_json_schema()}}}}
 
     @router.post("/jobs/{job_id:path}/pause", dependencies=guard, responses=errors | _errors(413), openapi_extra=body)
-    def pause(job_id: str, how: Annotated[Reason, Depends(read_reason)]) -> JobView:
+    def pause(job_id: str, how: Annotated[Reason, Depends(read_reason)], by: str | None = caller) -> JobView:
         """Fire this job on no node until it is resumed; what runs goes on."""
-        return _job_view(scheduler, scheduler.pause_job(job_id, reason=how.reason))
+        return _job_view(scheduler, scheduler.pause_job(job_id, reason=how.reason, by=by))
 
     @router.post("/jobs/{job_id:path}/resume", dependencies=guard, responses=errors)
-    def resume(job_id: str) -> JobView:
+    def resume(job_id: str, by: str | None = caller) -> JobView:
         """Fire this job again from now on; what fell into the pause is not made up."""
-        return _job_view(scheduler, scheduler.resume_job(job_id))
+        return _job_view(scheduler, scheduler.resume_job(job_id, by=by))
 
     @router.post("/jobs/{job_id:path}/run", status_code=202, dependencies=guard, responses=errors)
-    def run_now(job_id: str) -> RunView:
+    def run_now(job_id: str, by: str | None = caller) -> RunView:
         """Run this job once outside its schedule, paused or not; the answer is the run, which waits for a node."""
-        return RunView.of(scheduler.run_job_now(job_id))
+        return RunView.of(scheduler.run_job_now(job_id, by=by))
 
     @router.post(
         "/runs/{run_id}/cancel", status_code=202, dependencies=guard, responses=errors | _errors(413, 422),
         openapi_extra=body,
     )  # fmt: skip
-    def cancel(run_id: str, how: Annotated[Reason, Depends(read_reason)]) -> RunView:
+    def cancel(run_id: str, how: Annotated[Reason, Depends(read_reason)], by: str | None = caller) -> RunView:
         """Cancel this run: one that waits is closed, one that goes on is asked to end, on whatever node."""
-        return RunView.of(scheduler.cancel_run(run_id, reason=how.reason or "cancelled over HTTP"))
+        return RunView.of(scheduler.cancel_run(run_id, reason=how.reason or "cancelled over HTTP", by=by))
 
     @router.delete(
         "/jobs/{job_id:path}", status_code=204, response_model=None, dependencies=guard, responses=_errors(404)

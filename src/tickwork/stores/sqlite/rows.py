@@ -31,7 +31,7 @@ def inserted_job(job: Job) -> Row:
     return (
         job.uid, job.id, job.version, job.revision, job.executor, job.max_instances,
         to_micros(job.anchored_at), write_instant(job.next_fire_time), write_instant(job.last_fire_time),
-        write_instant(job.paused_at), job.pause_reason,
+        write_instant(job.paused_at), job.pause_reason, job.paused_by,
     )  # fmt: skip
 
 
@@ -44,7 +44,7 @@ def updated_job(job: Job) -> Row:
     return (
         job.version, job.revision, job.executor, job.max_instances, to_micros(job.anchored_at),
         write_instant(job.next_fire_time), write_instant(job.last_fire_time), write_instant(job.paused_at),
-        job.pause_reason, job.uid, job.version - 1,
+        job.pause_reason, job.paused_by, job.uid, job.version - 1,
     )  # fmt: skip
 
 
@@ -53,11 +53,15 @@ def advanced_job(job: Job) -> Row:
 
 
 def read_job(row: Row) -> Job:
-    uid, id, version, revision, anchored_at, next_fire_time, last_fire_time, paused_at, pause_reason, definition = row
+    (
+        uid, id, version, revision, anchored_at, next_fire_time, last_fire_time, paused_at, pause_reason,
+        paused_by, definition,
+    ) = row  # fmt: skip
     return Job(
         uid=uid, id=id, version=version, revision=revision, anchored_at=from_micros(anchored_at),
         next_fire_time=read_instant(next_fire_time), last_fire_time=read_instant(last_fire_time),
-        paused_at=read_instant(paused_at), pause_reason=pause_reason, **read_definition(definition),
+        paused_at=read_instant(paused_at), pause_reason=pause_reason, paused_by=paused_by,
+        **read_definition(definition),
     )  # fmt: skip
 
 
@@ -73,7 +77,7 @@ def birth(run: Run) -> Change:
 def inserted_run(run: Run) -> Row:
     (
         job_id, job_uid, fire_time, available_at, through, attempt, origin, state, version, node, lease_until,
-        started_at, ended_at, reason, error, result, progress, cancel_reason,
+        started_at, ended_at, reason, error, result, progress, cancel_reason, asked_by,
     ) = run  # fmt: skip
     instant = to_micros(fire_time)
     return (
@@ -82,7 +86,7 @@ def inserted_run(run: Run) -> Row:
         None if lease_until is None else to_micros(lease_until), None if started_at is None else to_micros(started_at),
         None if ended_at is None else to_micros(ended_at), reason, error,
         None if result is None else write_json(result), None if progress is None else write_progress(progress),
-        cancel_reason,
+        cancel_reason, asked_by,
     )  # fmt: skip
 
 
@@ -116,7 +120,7 @@ def ending(run: Run) -> Change:
 def settled_run(run: Run) -> Row:
     (
         _, job_uid, fire_time, _, _, attempt, origin, state, version, node, lease_until,
-        started_at, ended_at, reason, error, result, progress, _,
+        started_at, ended_at, reason, error, result, progress, *_,
     ) = run  # fmt: skip
     return (
         state._value_, version, node, None if lease_until is None else to_micros(lease_until),
@@ -134,11 +138,11 @@ def run_key(run: Run) -> Row:
 def read_run(row: Row) -> Run:
     (
         job_id, job_uid, fire_time, available_at, through, attempt, origin, state, version, node, lease_until,
-        started_at, ended_at, reason, error, result, progress, cancel_reason,
+        started_at, ended_at, reason, error, result, progress, cancel_reason, asked_by,
     ) = row  # fmt: skip
     return Run(
         job_id, job_uid, from_micros(fire_time), from_micros(available_at), read_instant(through), attempt,
         Origin(origin), RunState(state), version, node, read_instant(lease_until), read_instant(started_at),
         read_instant(ended_at), reason, error, read_json(result), read_progress(progress),
-        cancel_reason,
+        cancel_reason, asked_by,
     )  # fmt: skip

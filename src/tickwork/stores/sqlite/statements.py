@@ -7,20 +7,21 @@ one state is asked for, the index's own condition stands beside it: without that
 from __future__ import annotations
 
 JOB = """
-uid, id, version, revision, anchored_at, next_fire_time, last_fire_time, paused_at, pause_reason, definition
+uid, id, version, revision, anchored_at, next_fire_time, last_fire_time, paused_at, pause_reason,
+paused_by, definition
 """
 JOBS = "tickwork_jobs join tickwork_definitions using (uid)"
 RUN = """
 job_id, job_uid, fire_time, available_at, through, attempt, origin, state, version, node, lease_until,
-started_at, ended_at, reason, error, result, progress, cancel_reason
+started_at, ended_at, reason, error, result, progress, cancel_reason, asked_by
 """
 
 # jobs
 
 INSERT_JOB = """
 insert into tickwork_jobs (uid, id, version, revision, executor, max_instances, anchored_at,
-    next_fire_time, last_fire_time, paused_at, pause_reason)
-values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    next_fire_time, last_fire_time, paused_at, pause_reason, paused_by)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 INSERT_DEFINITION = "insert into tickwork_definitions (uid, definition) values (?, ?)"
 TAKEN_IDS = """
@@ -37,7 +38,7 @@ select {JOB} from {JOBS} where id in (select value from json_each(?)) and id > ?
 SELECT_JOBS_BY_UID = f"select {JOB} from {JOBS} where uid in (select value from json_each(?))"
 UPDATE_JOB = """
 update tickwork_jobs set version = ?, revision = ?, executor = ?, max_instances = ?, anchored_at = ?,
-    next_fire_time = ?, last_fire_time = ?, paused_at = ?, pause_reason = ?
+    next_fire_time = ?, last_fire_time = ?, paused_at = ?, pause_reason = ?, paused_by = ?
 where uid = ? and version = ?
 """
 UPDATE_DEFINITION = "update tickwork_definitions set definition = ? where uid = ?"
@@ -67,7 +68,7 @@ ADVANCE_JOB = """
 update tickwork_jobs set version = version + 1, next_fire_time = ?, last_fire_time = ? where uid = ? and version = ?
 """
 INSERT_RUN = f"""
-insert or ignore into tickwork_runs ({RUN}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+insert or ignore into tickwork_runs ({RUN}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 # The two that every run passes through, with no more parameters than they need: each costs as much as a column.
@@ -116,7 +117,7 @@ where job_uid = ? and fire_time = ? and origin = ? and attempt = ? and version =
 """
 INSERT_ATTEMPT = f"""
 insert or ignore into tickwork_runs ({RUN})
-select ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? where exists (select 1 from tickwork_jobs where uid = ?)
+select ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? where exists (select 1 from tickwork_jobs where uid = ?)
 """
 CANCEL_ORPHAN = """
 update tickwork_runs set state = 'cancelled', version = version + 1, ended_at = ?, reason = 'its job was removed'
