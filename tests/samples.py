@@ -12,7 +12,7 @@ from tickwork.job import DEFINITION, Job
 from tickwork.plan import Change, Hold
 from tickwork.policies import Overlap, Retry
 from tickwork.retention import Retention
-from tickwork.run import Origin, Progress, Run, RunState
+from tickwork.run import Given, Origin, Progress, Run, RunState
 from tickwork.triggers import CronTrigger, DateTrigger, IntervalTrigger
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -151,4 +151,6 @@ def runs_of(job: Job) -> st.SearchStrategy[Run]:
         progress=st.none() | progresses,
         cancel_reason=st.none() | texts,
         asked_by=st.none() | texts,
+        given=st.none()
+        | st.builds(Given, st.lists(json_values, max_size=2).map(tuple), st.dictionaries(texts, json_values)),
     )

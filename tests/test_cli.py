@@ -51,7 +51,7 @@ def make_scheduler():
 @scheduler.scheduled_job("interval", seconds=0.2, id="tick")
 @background.scheduled_job("interval", seconds=0.2, id="tick")
 @blocking.scheduled_job("interval", seconds=0.2, id="tick")
-def tick():
+def tick(name=""):
     return {"ticks": 1}
 
 def fail():
@@ -178,7 +178,7 @@ def test_json_has_the_words_of_the_http_api(ledger, tickwork):
     (run, *_) = json.loads(tickwork("runs", ledger, "--json", "--state", "failed").out)
 
     assert job.keys() == JobView.model_fields.keys() - {"last_run"}
-    assert run.keys() == RunView.model_fields.keys() - {"has_error"}
+    assert run.keys() - {"given"} == RunView.model_fields.keys() - {"has_error", "has_arguments"}
     assert job["next_fire_time"] == "2026-01-01T00:00:06+00:00"
     assert run["reason"] == "ValueError: no ?[31mway"
     assert run["error"].startswith("Traceback")
@@ -417,6 +417,32 @@ def test_a_job_is_run_now_and_removed(ledger, tickwork):
     assert [run["state"] for run in json.loads(tickwork("runs", ledger, "--job", "tick", "--json").out)] == [
         "cancelled", "succeeded", "succeeded", "succeeded",
     ]  # fmt: skip
+
+
+def test_a_job_is_run_now_with_other_arguments(ledger, tickwork):
+    run = tickwork("run-now", ledger, "tick", "--kwargs", '{"name": "ä"}', "--args", "[]").out.split()[-1]
+
+    (waiting,) = json.loads(tickwork("runs", ledger, "--state", "pending", "--json").out)
+    assert (waiting["id"], waiting["given"]) == (run, {"args": [], "kwargs": {"name": "ä"}})
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--args", "7"], "--args: expected a JSON list such as '[1, \"a\"]', got '7'"),
+        (["--args", "[1"], "--args: expected a JSON list"),
+        (["--args", "[" * 100_000], "--args: expected a JSON list"),
+        (["--kwargs", "[]"], "--kwargs: expected a JSON object such as '{\"name\": 1}', got '[]'"),
+        (["--args", '["a", "b"]'], "args, kwargs: expected what tick"),
+        (["--by", ""], "--by: expected 1 to 200 printable characters"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_one_line(ledger, tickwork, options, said):
+    refused = tickwork("run-now", ledger, "tick", *options)
+
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err.startswith(f"tickwork: {said}")
+    assert refused.err.count("\n") == 1
 
 
 @pytest.mark.parametrize(("user", "by"), [("bob", "bob"), ("앨리스", "앨리스"), ("a\tb", None)])

@@ -21,6 +21,7 @@ from tickwork.run import (
     TRANSITIONS,
     Cancelled,
     Failed,
+    Given,
     Lost,
     Origin,
     Outcome,
@@ -679,6 +680,16 @@ def test_a_next_attempt_follows_failure_timeout_and_loss_as_far_as_the_policy_go
         assert following == make_run(make_job(uid=run.job_uid), attempt=attempt + 1, available_at=at(1) + 5 * SECOND)
     else:
         assert following is None
+
+
+def test_the_attempts_of_a_run_have_what_it_was_given() -> None:
+    given = Given((1,), {"folder": "b"})
+    (run,) = plan.run_now(make_job(), NOW, "alice", given).runs
+
+    settlement = plan.settle(run._replace(state=RunState.RUNNING), Retry(2), Failed("broken"), at(1))
+
+    assert settlement.attempt is not None
+    assert (settlement.attempt.given, settlement.attempt.asked_by) == (given, "alice")
 
 
 def test_the_attempts_of_a_manual_run_are_manual() -> None:

@@ -18,7 +18,7 @@ from tickwork.errors import InvalidJobError, TriggerError
 from tickwork.job import DEFINITION, Job
 from tickwork.policies import ONCE, RETRY_FIELDS, Overlap, Retry
 from tickwork.retention import Retention
-from tickwork.run import Progress
+from tickwork.run import Given, Progress
 from tickwork.triggers import TRIGGERS, Trigger, trigger_from_json
 from tickwork.triggers.base import parts
 
@@ -214,6 +214,17 @@ def write_progress(progress: Progress | None) -> str | None:
 
 def read_progress(text: str | None) -> Progress | None:
     return None if text is None else Progress(*json.loads(text))
+
+
+def write_given(given: Given | None) -> str | None:
+    return None if given is None else _write([given.args, given.kwargs])
+
+
+def read_given(text: str | None) -> Given | None:
+    if text is None:
+        return None
+    args, kwargs = json.loads(text)
+    return Given(tuple(args), kwargs)
 
 
 def write_instant(instant: datetime | None) -> int | None:

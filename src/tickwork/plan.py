@@ -18,6 +18,7 @@ from tickwork.run import (
     TRANSITIONS,
     Cancelled,
     Failed,
+    Given,
     Lost,
     Origin,
     Outcome,
@@ -296,9 +297,11 @@ def ensure(job: Job, declared: Job, now: datetime) -> Change | None:
     return Change(check_job(changed), change.runs)
 
 
-def run_now(job: Job, now: datetime, by: str | None = None) -> Change:
+def run_now(job: Job, now: datetime, by: str | None = None, given: Given | None = None) -> Change:
     """A run outside the schedule, for any node; it waits if `max_instances` are running."""
-    run = Run(job_id=job.id, job_uid=job.uid, fire_time=now, available_at=now, origin=Origin.MANUAL, asked_by=by)
+    run = Run(
+        job_id=job.id, job_uid=job.uid, fire_time=now, available_at=now, origin=Origin.MANUAL, asked_by=by, given=given
+    )
     return Change(_next_version(job), (run,))
 
 
@@ -367,8 +370,9 @@ def _next_attempt(run: Run, retry: Retry, raised: Sequence[str] | None, now: dat
     if run.cancel_reason is not None or not retry.allows(run.attempt, raised):
         return None
     return Run(
-        job_id=run.job_id, job_uid=run.job_uid, fire_time=run.fire_time, origin=run.origin, asked_by=run.asked_by,
+        job_id=run.job_id, job_uid=run.job_uid, fire_time=run.fire_time, origin=run.origin,
         attempt=run.attempt + 1, available_at=now + retry.wait_after(run.attempt, run.key),
+        asked_by=run.asked_by, given=run.given,
     )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ are born closed: the ledger shows what did not run, and why.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -78,6 +79,13 @@ class Progress:
     message: str = ""
 
 
+class Given(NamedTuple):
+    """The arguments of one run, in place of those that its job keeps: plain JSON, like those."""
+
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+
+
 class Run(NamedTuple):
     job_id: str
     job_uid: int
@@ -110,6 +118,8 @@ class Run(NamedTuple):
     """Why someone asked that it end. None: nobody did."""
     asked_by: str | None = None
     """Who asked for it. None: the schedule, or someone who did not say."""
+    given: Given | None = None
+    """Its own arguments. None: those of its job."""
 
     def __hash__(self) -> int:
         return hash((self.job_uid, self.fire_time, self.attempt, self.version))

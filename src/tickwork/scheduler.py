@@ -52,7 +52,7 @@ from tickwork.policies import ONCE, Overlap, Retry
 from tickwork.pruning import JOBS, ROWS
 from tickwork.refs import Function, find_function, name_function
 from tickwork.retention import Retention
-from tickwork.run import Cancelled, Outcome, Released, Run, RunState, Skipped
+from tickwork.run import Cancelled, Given, Outcome, Released, Run, RunState, Skipped
 from tickwork.stores import make_store
 from tickwork.stores.base import Store
 from tickwork.triggers import OPTIONS, CronTrigger, DateTrigger, Trigger, make_trigger
@@ -391,17 +391,26 @@ class Scheduler:
         self._declared.clear()
         self._remove(None)
 
-    def run_job_now(self, job_id: str, *, by: str | None = None) -> Run:
+    def run_job_now(
+        self,
+        job_id: str,
+        *,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        by: str | None = None,
+    ) -> Run:
         """Run a job once outside its schedule, on any node with room; its run waits if `max_instances` are running.
 
-        A paused job runs too. *by* is whoever asks for it, for people: it is kept with the run.
-        Raises JobNotFoundError.
+        *args* and *kwargs* take the place of the job's, each as a whole, for this run and its retries: checked and
+        kept like those of `add_job`. None: the job's own, as they are when it begins. A paused job runs too. *by* is
+        whoever asks for it, for people: it is kept with the run. Raises JobNotFoundError, InvalidJobError, and
+        FunctionReferenceError if there are arguments and this process does not know the job's function.
         """
         _check_by(by)
         born: list[Run] = []
 
         def decide(job: Job, now: datetime) -> Change:
-            change = plan.run_now(job, now, by)
+            change = plan.run_now(job, now, by, _given_to(job, args, kwargs))
             born[:] = change.runs
             return change
 
@@ -810,6 +819,14 @@ def _usual_executor(func: Function) -> str:
 
 def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value is not None}
+
+
+def _given_to(job: Job, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None) -> Given | None:
+    """What a run of *job* keeps of its own arguments, checked like the job's. None: it has none."""
+    if args is None and kwargs is None:
+        return None
+    func = find_function(job.func)
+    return Given(*keep_arguments(func, job.args if args is None else args, job.kwargs if kwargs is None else kwargs))
 
 
 def _split_options(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -316,6 +316,47 @@ def test_a_run_that_is_asked_for_is_answered_at_once_and_made_later(scheduler: M
     assert client.get(f"/runs/{asked.json()['id']}").json()["state"] == "succeeded"
 
 
+def test_a_run_can_be_given_arguments_which_are_not_shown(scheduler: ManualScheduler, client: Client) -> None:
+    scheduler.add_job(greet, "interval", hours=1, id="greet", args=["all"])
+
+    asked = client.post("/jobs/greet/run", json={"args": [], "kwargs": {"name": "hunter2"}})
+    scheduler.run_due()
+
+    assert asked.status_code == 202
+    assert asked.json()["has_arguments"]
+    assert "hunter2" not in asked.text
+    assert client.get(f"/runs/{asked.json()['id']}").json()["result"] == "hello hunter2"
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"args": [7]}', "argument 'name' of greet: expected str, got 7"),
+        (b'{"kwargs": {"nmae": "a"}, "args": []}', "args, kwargs: expected what greet"),
+        (b'{"args": {"name": "a"}}', "list"),
+        (b'{"kwargs": []}', "object"),
+        (b'{"kwarg": {}}', "expected args, kwargs, got 'kwarg' (did you mean 'kwargs'?)"),
+        (b'{"by": "alice"}', "expected args, kwargs, got 'by'"),
+        (b"[]", "object"),
+        (b"{", "JSON"),
+        (b'{"args": [NaN]}', "args[0]: expected a finite number, got nan"),
+        (b'{"args": ["\\ud800"]}', "JSON"),
+    ],
+)
+def test_what_a_run_cannot_be_given_is_422(scheduler: ManualScheduler, client: Client, body: bytes, said: str) -> None:
+    scheduler.add_job(greet, "interval", hours=1, id="greet", args=["all"])
+
+    refused = client.post("/jobs/greet/run", content=body)
+
+    assert refused.status_code == 422
+    assert said in str(refused.json()["detail"]).replace("\\'", "'")
+    assert scheduler.get_runs() == []
+
+
+def greet(name: str) -> str:
+    return f"hello {name}"
+
+
 def test_a_job_is_removed_and_its_runs_stay(scheduler: ManualScheduler, client: Client) -> None:
     scheduler.advance(HOUR)
 

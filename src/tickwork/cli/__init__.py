@@ -22,6 +22,8 @@ from tickwork.cli.arguments import (
     check_text,
     day,
     duration,
+    json_list,
+    json_object,
     name,
     seconds,
     state,
@@ -140,6 +142,8 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     option = command("resume", resume, store, job)
     option("--by", **by)
     option = command("run-now", run_now, store, job)
+    option("--args", type=json_list, metavar="JSON", help="a list, in place of the job's arguments by position")
+    option("--kwargs", type=json_object, metavar="JSON", help="an object, in place of the job's arguments by name")
     option("--by", **by)
     option = command("cancel", cancel, store, ("run", "RUN", "the run's id, as `tickwork runs --json` shows it"))
     option("--reason", metavar="TEXT", help="kept with the run, for people")

@@ -10,13 +10,15 @@ import re
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import date, timedelta
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
-from tickwork.checks import LONGEST
+from tickwork.checks import LONGEST, shown
 from tickwork.errors import TickworkError, did_you_mean
 from tickwork.job import MAX_ID_LENGTH
 from tickwork.run import RunState
 from tickwork.triggers import CronTrigger, IntervalTrigger, Trigger, trigger_from_json
+
+Json = TypeVar("Json")
 
 MAX_SECONDS = 86_400
 FIRST_DAY, LAST_DAY = date(1, 1, 3), date(9999, 12, 29)
@@ -114,6 +116,21 @@ def user_name() -> str | None:
     with suppress(OSError, KeyError, ImportError, argparse.ArgumentTypeError):
         return name(getpass.getuser().encode(errors="replace").decode())
     return None
+
+
+def json_list(written: str) -> list[Any]:
+    return _read_json(written, list, "a JSON list such as '[1, \"a\"]'")
+
+
+def json_object(written: str) -> dict[str, Any]:
+    return _read_json(written, dict, "a JSON object such as '{\"name\": 1}'")
+
+
+def _read_json(written: str, kind: type[Json], expected: str) -> Json:
+    with suppress(ValueError, RecursionError):
+        if isinstance(read := json.loads(written), kind):
+            return read
+    raise argparse.ArgumentTypeError(f"expected {expected}, got {shown(written)}")
 
 
 def read_trigger(written: str, timezone: str | None) -> Trigger:

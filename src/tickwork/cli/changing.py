@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from tickwork.cli.targets import open_store
+from tickwork.cli.targets import import_from_here, open_store
 from tickwork.cli.words import say_state, say_time
 from tickwork.retention import Retention
 
@@ -26,9 +26,13 @@ def resume(options: argparse.Namespace) -> int:
 
 
 def run_now(options: argparse.Namespace) -> int:
-    """Run a job once outside its schedule, in a process that runs its scheduler."""
+    """Run a job once outside its schedule, in a process that runs its scheduler.
+
+    With --args or --kwargs the job's function is imported from the working directory, to check them by its annotations.
+    """
+    import_from_here()
     with open_store(options.store) as scheduler:
-        run = scheduler.run_job_now(options.job, by=options.by)
+        run = scheduler.run_job_now(options.job, args=options.args, kwargs=options.kwargs, by=options.by)
     print(f"{run.job_id} will run in the next process with room; the run is {run.id}")
     return 0
 

@@ -44,7 +44,9 @@ def run_record(run: Run) -> dict[str, Any]:
         "node": run.node, "started_at": iso(run.started_at), "ended_at": iso(run.ended_at),
         "lateness": _in_seconds(run.lateness), "duration": _in_seconds(run.duration), "reason": run.reason,
         "progress": progress and {"done": progress.done, "total": progress.total, "message": progress.message},
-        "cancel_reason": run.cancel_reason, "asked_by": run.asked_by, "error": run.error, "result": run.result,
+        "cancel_reason": run.cancel_reason, "asked_by": run.asked_by,
+        "given": run.given and {"args": run.given.args, "kwargs": run.given.kwargs},
+        "error": run.error, "result": run.result,
     }  # fmt: skip
 
 

@@ -148,8 +148,9 @@ class Call:
         self.job = job
         self.run = run
         self.func = func
-        self.args = tuple(copied(value) for value in job.args) if job.args else ()
-        self.kwargs = {name: copied(value) for name, value in job.kwargs.items()} if job.kwargs else {}
+        args, kwargs = (job.args, job.kwargs) if run.given is None else run.given
+        self.args = tuple(copied(value) for value in args) if args else ()
+        self.kwargs = {name: copied(value) for name, value in kwargs.items()} if kwargs else {}
         self.clock = clock
         self.progressed = progressed
         self.surroundings = surroundings
@@ -213,6 +214,8 @@ def given(call: Call, wants: Wants, context: RunContext) -> tuple[Sequence[Any],
     arguments, args, kwargs = wants.arguments, call.args, call.kwargs
     if not arguments.as_kept:
         args, kwargs = arguments.give(args, kwargs)
+    elif call.run.given is not None:  # which no other run has
+        arguments.check(args, kwargs)
     elif not arguments.unchecked and arguments.fitting.get(call.job.uid) != call.job.revision:
         arguments.check_again(call.job)
     return args, kwargs if wants.context is None else {**kwargs, wants.context: context}

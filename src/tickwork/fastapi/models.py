@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from tickwork.job import Job
 from tickwork.policies import Overlap, Retry
@@ -70,6 +70,7 @@ class RunSummary(BaseModel):
     progress: ProgressView | None
     cancel_reason: str | None = Field(description="Why someone asked that it end. None: nobody did.")
     asked_by: str | None = Field(description="Who asked for it. None: its schedule, or someone who did not say.")
+    has_arguments: bool = Field(description="Whether it was given its own. They may be for fewer eyes than this.")
     has_error: bool = Field(description="Whether the run itself, asked for by its id, shows a traceback.")
 
     @classmethod
@@ -189,7 +190,18 @@ class Overview(BaseModel):
 class Reason(BaseModel):
     """Why a job is to be paused, or a run to end."""
 
+    model_config = ConfigDict(extra="forbid")
+
     reason: Annotated[str, Field(max_length=MAX_REASON_LENGTH)] | None = None
+
+
+class Order(BaseModel):
+    """How a job is to be run now."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    args: list[Any] | None = Field(None, description="Instead of the job's. None: the job's.")
+    kwargs: dict[str, Any] | None = Field(None, description="Instead of the job's, as a whole. None: the job's.")
 
 
 class ErrorView(BaseModel):
@@ -205,7 +217,7 @@ def _summary(run: Run) -> dict[str, Any]:
         "node": run.node, "started_at": run.started_at, "ended_at": run.ended_at,
         "lateness": _seconds(run.lateness), "duration": _seconds(run.duration),
         "reason": run.reason, "progress": _progress(run), "cancel_reason": run.cancel_reason,
-        "asked_by": run.asked_by, "has_error": run.error is not None,
+        "asked_by": run.asked_by, "has_arguments": run.given is not None, "has_error": run.error is not None,
     }  # fmt: skip
 
 

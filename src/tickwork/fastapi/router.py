@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.params import Depends as Dependency
 from fastapi.routing import APIRoute
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from tickwork.clock import SystemClock
 from tickwork.errors import (
@@ -30,6 +31,7 @@ from tickwork.errors import (
     StoreError,
     TickworkError,
     TriggerError,
+    did_you_mean,
 )
 from tickwork.fastapi.dashboard import add_dashboard
 from tickwork.fastapi.guard import name_of, refuse_long_bodies, refuse_simple_requests, refuse_strangers
@@ -38,6 +40,7 @@ from tickwork.fastapi.models import (
     ErrorView,
     HealthView,
     JobView,
+    Order,
     Overview,
     Reason,
     RunSummary,
@@ -46,6 +49,8 @@ from tickwork.fastapi.models import (
 from tickwork.job import Job
 from tickwork.run import Run, RunState
 from tickwork.scheduler import Scheduler
+
+Body = TypeVar("Body", bound=BaseModel)
 
 MAX_PAGE = 1_000
 MAX_OFFSET = 1_000_000_000
@@ -207,11 +212,11 @@ def add_overview(router: APIRouter, scheduler: Scheduler, *, read_only: bool) ->
 
 def add_changing_routes(router: APIRouter, scheduler: Scheduler, caller: Any) -> None:
     guard = [Depends(refuse_simple_requests)]
-    errors = _errors(404, 409, 415)
-    body = {"requestBody": {"content": {"application/json": {"schema": Reason.model_json_schema()}}}}
+    errors, with_body = _errors(404, 409, 415), _errors(404, 409, 413, 415)
+    why, order = Depends(read_body(Reason)), Depends(read_body(Order))
 
-    @router.post("/jobs/{job_id:path}/pause", dependencies=guard, responses=errors | _errors(413), openapi_extra=body)
-    def pause(job_id: str, how: Annotated[Reason, Depends(read_reason)], by: str | None = caller) -> JobView:
+    @router.post("/jobs/{job_id:path}/pause", dependencies=guard, responses=with_body, openapi_extra=_schema(Reason))
+    def pause(job_id: str, how: Reason = why, by: str | None = caller) -> JobView:
         """Fire this job on no node until it is resumed; what runs goes on."""
         return _job_view(scheduler, scheduler.pause_job(job_id, reason=how.reason, by=by))
 
@@ -220,16 +225,22 @@ def add_changing_routes(router: APIRouter, scheduler: Scheduler, caller: Any) ->
         """Fire this job again from now on; what fell into the pause is not made up."""
         return _job_view(scheduler, scheduler.resume_job(job_id, by=by))
 
-    @router.post("/jobs/{job_id:path}/run", status_code=202, dependencies=guard, responses=errors)
-    def run_now(job_id: str, by: str | None = caller) -> RunView:
+    @router.post(
+        "/jobs/{job_id:path}/run",
+        status_code=202,
+        dependencies=guard,
+        responses=with_body,
+        openapi_extra=_schema(Order),
+    )
+    def run_now(job_id: str, how: Order = order, by: str | None = caller) -> RunView:
         """Run this job once outside its schedule, paused or not; the answer is the run, which waits for a node."""
-        return RunView.of(scheduler.run_job_now(job_id, by=by))
+        return RunView.of(scheduler.run_job_now(job_id, args=how.args, kwargs=how.kwargs, by=by))
 
     @router.post(
-        "/runs/{run_id}/cancel", status_code=202, dependencies=guard, responses=errors | _errors(413, 422),
-        openapi_extra=body,
+        "/runs/{run_id}/cancel", status_code=202, dependencies=guard, responses=with_body | _errors(422),
+        openapi_extra=_schema(Reason),
     )  # fmt: skip
-    def cancel(run_id: str, how: Annotated[Reason, Depends(read_reason)], by: str | None = caller) -> RunView:
+    def cancel(run_id: str, how: Reason = why, by: str | None = caller) -> RunView:
         """Cancel this run: one that waits is closed, one that goes on is asked to end, on whatever node."""
         return RunView.of(scheduler.cancel_run(run_id, reason=how.reason or "cancelled over HTTP", by=by))
 
@@ -241,18 +252,39 @@ def add_changing_routes(router: APIRouter, scheduler: Scheduler, caller: Any) ->
         scheduler.remove_job(job_id)
 
 
-async def read_reason(request: Request) -> Reason:
-    """The body of the request. A dependency, as FastAPI reads what is declared as a body before it asks who is there.
+def read_body(model: type[Body]) -> Callable[[Request], Coroutine[Any, Any, Body]]:
+    """A dependency that reads the body of the request; none at all is an empty one.
 
-    Pydantic reads the JSON, and not `json`, which takes lone surrogates and recurses with what it is given.
+    FastAPI itself reads what is declared as a body before it asks who is there. Pydantic reads the JSON, and not
+    `json`, which takes lone surrogates and recurses with what it is given.
     """
-    body = await request.body()
-    if body.strip() in (b"", b"null"):
-        return Reason()
-    try:
-        return Reason.model_validate_json(body)
-    except ValidationError as error:
-        raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from None
+
+    async def read(request: Request) -> Body:
+        body = await request.body()
+        try:
+            return model() if body.strip() in (b"", b"null") else model.model_validate_json(body)
+        except ValidationError as error:
+            raise RequestValidationError([_told(one, model) for one in error.errors()]) from None
+
+    return read
+
+
+def _told(error: ErrorDetails, model: type[BaseModel]) -> dict[str, Any]:
+    """What is wrong with a body, and where."""
+    message = error["msg"]
+    if error["type"] == "extra_forbidden":
+        name = str(error["loc"][-1])
+        message = f"expected {_listed(model.model_fields)}, got {name!r}{did_you_mean(name, model.model_fields)}"
+    return {**error, "loc": ("body", *error["loc"]), "msg": message}
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "nothing"
+
+
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    """A body as the API's description shows it."""
+    return {"requestBody": {"content": {"application/json": {"schema": model.model_json_schema()}}}}
 
 
 class TickworkRoute(APIRoute):

@@ -8,10 +8,12 @@ from typing import Any, TypeAlias
 from tickwork.clock import from_micros, to_micros
 from tickwork.codec import (
     read_definition,
+    read_given,
     read_instant,
     read_json,
     read_progress,
     write_definition,
+    write_given,
     write_instant,
     write_json,
     write_progress,
@@ -77,7 +79,7 @@ def birth(run: Run) -> Change:
 def inserted_run(run: Run) -> Row:
     (
         job_id, job_uid, fire_time, available_at, through, attempt, origin, state, version, node, lease_until,
-        started_at, ended_at, reason, error, result, progress, cancel_reason, asked_by,
+        started_at, ended_at, reason, error, result, progress, cancel_reason, asked_by, given,
     ) = run  # fmt: skip
     instant = to_micros(fire_time)
     return (
@@ -86,7 +88,7 @@ def inserted_run(run: Run) -> Row:
         None if lease_until is None else to_micros(lease_until), None if started_at is None else to_micros(started_at),
         None if ended_at is None else to_micros(ended_at), reason, error,
         None if result is None else write_json(result), None if progress is None else write_progress(progress),
-        cancel_reason, asked_by,
+        cancel_reason, asked_by, write_given(given),
     )  # fmt: skip
 
 
@@ -138,11 +140,11 @@ def run_key(run: Run) -> Row:
 def read_run(row: Row) -> Run:
     (
         job_id, job_uid, fire_time, available_at, through, attempt, origin, state, version, node, lease_until,
-        started_at, ended_at, reason, error, result, progress, cancel_reason, asked_by,
+        started_at, ended_at, reason, error, result, progress, cancel_reason, asked_by, given,
     ) = row  # fmt: skip
     return Run(
         job_id, job_uid, from_micros(fire_time), from_micros(available_at), read_instant(through), attempt,
         Origin(origin), RunState(state), version, node, read_instant(lease_until), read_instant(started_at),
         read_instant(ended_at), reason, error, read_json(result), read_progress(progress),
-        cancel_reason, asked_by,
+        cancel_reason, asked_by, read_given(given),
     )  # fmt: skip

@@ -13,7 +13,7 @@ paused_by, definition
 JOBS = "tickwork_jobs join tickwork_definitions using (uid)"
 RUN = """
 job_id, job_uid, fire_time, available_at, through, attempt, origin, state, version, node, lease_until,
-started_at, ended_at, reason, error, result, progress, cancel_reason, asked_by
+started_at, ended_at, reason, error, result, progress, cancel_reason, asked_by, given
 """
 
 # jobs
@@ -68,7 +68,7 @@ ADVANCE_JOB = """
 update tickwork_jobs set version = version + 1, next_fire_time = ?, last_fire_time = ? where uid = ? and version = ?
 """
 INSERT_RUN = f"""
-insert or ignore into tickwork_runs ({RUN}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+insert or ignore into tickwork_runs ({RUN}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 # The two that every run passes through, with no more parameters than they need: each costs as much as a column.
@@ -117,7 +117,8 @@ where job_uid = ? and fire_time = ? and origin = ? and attempt = ? and version =
 """
 INSERT_ATTEMPT = f"""
 insert or ignore into tickwork_runs ({RUN})
-select ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? where exists (select 1 from tickwork_jobs where uid = ?)
+select ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+where exists (select 1 from tickwork_jobs where uid = ?)
 """
 CANCEL_ORPHAN = """
 update tickwork_runs set state = 'cancelled', version = version + 1, ended_at = ?, reason = 'its job was removed'
