@@ -151,6 +151,7 @@ def runs_of(job: Job) -> st.SearchStrategy[Run]:
         progress=st.none() | progresses,
         cancel_reason=st.none() | texts,
         asked_by=st.none() | texts,
+        counted_from=st.integers(1, 1000),
         given=st.none()
         | st.builds(Given, st.lists(json_values, max_size=2).map(tuple), st.dictionaries(texts, json_values)),
     )

@@ -419,6 +419,18 @@ def test_a_job_is_run_now_and_removed(ledger, tickwork):
     ]  # fmt: skip
 
 
+def test_a_run_is_tried_again(ledger, tickwork):
+    (second, first) = json.loads(tickwork("runs", ledger, "--json", "--state", "failed").out)
+    (succeeded, *_) = json.loads(tickwork("runs", ledger, "--json", "--state", "succeeded").out)
+
+    again = tickwork("retry", ledger, second["id"])
+
+    assert again.out == f"깨진-작업 will run in the next process with room; attempt 3 is {first['id'][:-1]}3\n"
+    assert "which attempt 3 follows: it is pending" in tickwork("retry", ledger, second["id"]).err
+    assert "which did: pass even_if_succeeded=True" in tickwork("retry", ledger, succeeded["id"]).err
+    assert tickwork("retry", ledger, succeeded["id"], "--even-if-succeeded").code == 0
+
+
 def test_a_job_is_run_now_with_other_arguments(ledger, tickwork):
     run = tickwork("run-now", ledger, "tick", "--kwargs", '{"name": "ä"}', "--args", "[]").out.split()[-1]
 

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from tests.samples import NOW
 
-from tickwork import FunctionReferenceError, InvalidJobError, Retry, RunState, plan
+from tickwork import FunctionReferenceError, InvalidJobError, Retry, RetryRefusedError, RunNotFoundError, RunState, plan
 from tickwork.plan import Change
-from tickwork.run import Given
+from tickwork.run import Given, Run
 from tickwork.testing import ManualScheduler, VirtualClock
 
 SECOND = timedelta(seconds=1)
@@ -174,3 +174,143 @@ def test_where_the_function_is_not_known_its_arguments_cannot_be_checked(schedul
     assert scheduler.run_job_now("crawl").state is RunState.PENDING
     with pytest.raises(FunctionReferenceError):
         scheduler.run_job_now("crawl", args=["b"])
+
+
+# retry of a closed run
+
+
+def latest(scheduler: ManualScheduler, job_id: str = "crawl") -> Run:
+    return scheduler.get_runs(job_id, limit=1)[0]
+
+
+def test_a_failed_run_is_tried_again_with_all_its_retries(scheduler: ManualScheduler) -> None:
+    scheduler.add_job(crawl, "interval", hours=1, id="crawl", args=["a"], retry=Retry(max_attempts=3))
+    broken.add("no network")
+    scheduler.advance(HOUR)
+    assert [run.attempt for run in scheduler.get_runs("crawl")] == [3, 2, 1]
+
+    fourth = scheduler.retry_run(latest(scheduler).id, by="alice")
+    scheduler.run_due()
+
+    runs = scheduler.get_runs("crawl")
+    assert [(run.attempt, run.tries, run.asked_by) for run in runs[:3]] == [
+        (6, 3, "alice"),
+        (5, 2, "alice"),
+        (4, 1, "alice"),
+    ]
+    assert {run.fire_time for run in runs} == {fourth.fire_time} == {NOW + HOUR}
+    assert len(seen) == 6
+    broken.clear()
+    scheduler.retry_run(runs[0].id)
+    scheduler.run_due()
+    answer = scheduler.why("crawl", NOW + HOUR)
+    assert answer.verdict.value == "succeeded"
+    assert answer.sentence.startswith("attempt 7, asked for by hand, ran on node")
+    assert len(answer.runs) == 7
+
+
+def test_a_run_is_tried_again_with_what_it_was_given(scheduler: ManualScheduler) -> None:
+    scheduler.add_job(crawl, "interval", hours=1, id="crawl", args=["a"])
+    broken.add("no network")
+    run = scheduler.run_job_now("crawl", args=["b"])
+    scheduler.run_due()
+    broken.clear()
+
+    again = scheduler.retry_run(run.id)
+    scheduler.run_due()
+
+    assert seen == [("b", None, False)] * 2
+    assert (again.origin, again.key) == (run.origin, run.key)
+    assert scheduler.get_run(again.id).state is RunState.SUCCEEDED
+    assert scheduler.get_run(run.id).state is RunState.FAILED
+
+
+def test_what_never_began_can_be_run_after_all(scheduler: ManualScheduler) -> None:
+    """Missed, skipped, cancelled: each row stays, and the attempt after it runs, also of a paused job."""
+    scheduler.add_job(crawl, "interval", hours=1, id="crawl", args=["a"])
+    scheduler.pause_job("crawl", by="alice")
+    scheduler.advance(HOUR)
+    scheduler.resume_job("crawl")
+    skipped = latest(scheduler)
+    scheduler.pause_job("crawl")
+    cancelled = scheduler.cancel_run(scheduler.run_job_now("crawl").id)
+
+    scheduler.retry_run(skipped.id)
+    scheduler.retry_run(cancelled.id)
+    scheduler.run_due()
+
+    assert states(scheduler.get_runs("crawl")).count("succeeded") == 2
+    assert [scheduler.get_run(run.id).state for run in (skipped, cancelled)] == [RunState.SKIPPED, RunState.CANCELLED]
+    assert scheduler.why("crawl", NOW + HOUR).verdict.value == "succeeded"
+
+
+def test_the_retries_of_what_someone_asked_for_begin_although_the_job_is_paused(scheduler: ManualScheduler) -> None:
+    scheduler.add_job(crawl, "interval", hours=1, id="crawl", args=["a"], retry=Retry(2, delay=60))
+    broken.add("no network")
+    scheduler.advance(HOUR + MINUTE)
+    scheduler.pause_job("crawl")
+
+    scheduler.retry_run(latest(scheduler).id)
+    scheduler.advance(MINUTE)
+
+    assert [run.attempt for run in scheduler.get_runs("crawl", states=[RunState.FAILED])] == [4, 3, 2, 1]
+
+
+def test_a_run_is_tried_again_once_however_often_someone_asks(scheduler: ManualScheduler) -> None:
+    scheduler.add_job(crawl, "interval", hours=1, id="crawl", args=["a"])
+    broken.add("no network")
+    scheduler.advance(HOUR)
+    run = latest(scheduler)
+
+    again = scheduler.retry_run(run.id)
+
+    with pytest.raises(RetryRefusedError, match=f"got {run.id}, which attempt 2 follows: it is pending"):
+        scheduler.retry_run(run.id)
+    with pytest.raises(RetryRefusedError, match=f"got {again.id}, which is pending: wait for its end, or cancel it"):
+        scheduler.retry_run(again.id)
+    scheduler.run_due()
+    with pytest.raises(RetryRefusedError, match=f"retry {again.id}"):
+        scheduler.retry_run(run.id)
+
+
+def test_what_succeeded_is_run_again_only_on_purpose(scheduler: ManualScheduler) -> None:
+    scheduler.add_job(crawl, "interval", hours=1, id="crawl", args=["a"])
+    scheduler.advance(HOUR)
+    run = latest(scheduler)
+
+    with pytest.raises(RetryRefusedError, match="pass even_if_succeeded=True"):
+        scheduler.retry_run(run.id)
+
+    assert scheduler.retry_run(run.id, even_if_succeeded=True).attempt == 2
+
+
+def test_a_job_that_was_removed_or_added_anew_runs_no_old_run(scheduler: ManualScheduler) -> None:
+    scheduler.add_job(crawl, "interval", hours=1, id="crawl", args=["a"])
+    broken.add("no network")
+    scheduler.advance(HOUR)
+    run = latest(scheduler)
+    scheduler.remove_job("crawl")
+
+    for _ in range(2):
+        with pytest.raises(RetryRefusedError, match=f"got {run.id} of 'crawl', which was removed: add the job again"):
+            scheduler.retry_run(run.id)
+        scheduler.add_job(crawl, "interval", hours=1, id="crawl", args=["a"], replace_existing=True)
+
+
+@pytest.mark.parametrize("run_id", ["", "nobody", "7-1-1", "x" * 10_000])
+def test_a_run_that_never_was_is_not_tried_again(scheduler: ManualScheduler, run_id: str) -> None:
+    with pytest.raises(RunNotFoundError):
+        scheduler.retry_run(run_id)
+
+
+def test_an_attempt_that_someone_asked_for_waits_for_room(scheduler: ManualScheduler) -> None:
+    """It counts as any attempt does: with one instance at most, the fire time that comes meanwhile is skipped."""
+    job = scheduler.add_job(crawl, "interval", hours=1, id="crawl", args=["a"])
+    broken.add("no network")
+    scheduler.advance(HOUR)
+    waiting = plan.retry(scheduler.get_job("crawl"), latest(scheduler), None, NOW + HOUR).runs[0]
+
+    change = plan.fire(job._replace(next_fire_time=NOW + 2 * HOUR), [waiting], NOW + 2 * HOUR, None)
+
+    assert change is not None
+    assert states(change.runs) == ["skipped"]

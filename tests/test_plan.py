@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.samples import EVERY_MINUTE, MINUTE, NOW, SECOND, held_run, make_hold, make_job, make_run
 
 from tickwork import plan
-from tickwork.errors import InvalidJobError, TriggerError
+from tickwork.errors import InvalidJobError, RetryRefusedError, TriggerError
 from tickwork.job import Job
 from tickwork.plan import MAX_CATCH_UP, Change
 from tickwork.policies import Overlap, Retry
@@ -680,6 +680,51 @@ def test_a_next_attempt_follows_failure_timeout_and_loss_as_far_as_the_policy_go
         assert following == make_run(make_job(uid=run.job_uid), attempt=attempt + 1, available_at=at(1) + 5 * SECOND)
     else:
         assert following is None
+
+
+@pytest.mark.parametrize("attempt", [1, 2, 3, 4, 7])
+def test_a_retry_policy_counts_from_the_attempt_that_someone_asked_for(attempt: int) -> None:
+    """Three attempts in all, whatever number the first of them has; and each waits as long as it would have."""
+    policy = Retry(3, delay=10, backoff=2)
+    job = make_job(retry=policy)
+    closed = held_run(job, attempt=attempt).ended_with(Lost("silent"), NOW, None, None)
+    (run,) = plan.retry(job, closed, None, NOW, by="alice").runs
+    waits = []
+
+    for _ in range(9):
+        settlement = plan.settle(run._replace(state=RunState.RUNNING), policy, Failed("broken"), NOW)
+        if settlement.attempt is None:
+            break
+        run = settlement.attempt
+        waits.append(run.available_at - NOW)
+
+    assert (run.attempt, run.tries) == (attempt + 3, 3)
+    assert waits == [10 * SECOND, 20 * SECOND]
+
+
+def test_a_run_is_not_tried_again_before_its_end_nor_twice_nor_without_its_job() -> None:
+    job = make_job()
+    open_run, done = make_run(job), held_run(job).ended_with(Succeeded(), NOW, None, None)
+    failed = held_run(job).ended_with(Failed("broken"), NOW, None, None)
+    second = make_run(job, attempt=2)
+    several = make_run(job, state=RunState.MISSED, through=at(9))
+    cases = [
+        (job, open_run, None, f"a run that has ended, got {open_run.id}, which is pending: wait for its end, or cancel it"),
+        (job, failed, second, f"the last attempt at its fire time, got {failed.id}, which attempt 2 follows: it is pending"),
+        (
+            job, failed, second._replace(state=RunState.FAILED),
+            f"the last attempt at its fire time, got {failed.id}, which attempt 2 follows: retry {second.id}",
+        ),
+        (job, several, None, f"a run of one fire time, got {several.id}, which answers for several"),
+        (job, done, None, f"a run that did not succeed, got {done.id}, which did: pass even_if_succeeded=True"),
+        (None, failed, None, f"a run of a job that exists, got {failed.id} of 'job', which was removed"),
+    ]  # fmt: skip
+
+    for of, run, later, message in cases:
+        with pytest.raises(RetryRefusedError, match=message):
+            plan.retry(of, run, later, NOW)
+
+    assert plan.retry(job, done, None, NOW, even_if_succeeded=True).runs[0].attempt == 2
 
 
 def test_the_attempts_of_a_run_have_what_it_was_given() -> None:

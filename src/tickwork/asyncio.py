@@ -89,6 +89,7 @@ class Awaitables:
     remove_job = _awaitable(Scheduler.remove_job)
     remove_all_jobs = _awaitable(Scheduler.remove_all_jobs)
     run_job_now = _awaitable(Scheduler.run_job_now)
+    retry_run = _awaitable(Scheduler.retry_run)
     get_runs = _awaitable(Scheduler.get_runs)
     get_run = _awaitable(Scheduler.get_run)
     why = _awaitable(Scheduler.why)

@@ -10,6 +10,7 @@ TickworkError
 │   └── JobNotFoundError (LookupError)    an id that nothing has
 ├── RunNotFoundError (LookupError)
 ├── RunClosedError                        a run that has ended, and was to be changed
+├── RetryRefusedError                     a run that cannot be tried again as it stands
 ├── RunCancelledError                     raised inside a run that was asked to end
 ├── SchedulerError
 │   ├── SchedulerAlreadyRunningError
@@ -88,6 +89,10 @@ class RunNotFoundError(TickworkError, LookupError):
 
 class RunClosedError(TickworkError):
     """A run has ended, and what has ended stays as it is."""
+
+
+class RetryRefusedError(TickworkError):
+    """A run cannot be tried again: it has not ended, or another attempt or row is the one to ask for."""
 
 
 class RunCancelledError(TickworkError):

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple, assert_never
 
 from tickwork.clock import BEGINNING, MICROSECOND
-from tickwork.errors import InvalidJobError, TriggerError, did_you_mean
+from tickwork.errors import InvalidJobError, RetryRefusedError, TriggerError, did_you_mean
 from tickwork.job import DEFINITION, Job, check_job
 from tickwork.policies import Overlap, Retry
 from tickwork.run import (
@@ -305,6 +305,46 @@ def run_now(job: Job, now: datetime, by: str | None = None, given: Given | None 
     return Change(_next_version(job), (run,))
 
 
+def retry(
+    job: Job | None,
+    run: Run,
+    later: Run | None,
+    now: datetime,
+    *,
+    by: str | None = None,
+    even_if_succeeded: bool = False,
+) -> Change:
+    """Another attempt at the fire time of a closed *run*, now and for any node; the row of *run* stays as it is.
+
+    *job* is None if it was removed; *later* is the attempt that follows *run* already, if any. The retry policy
+    counts from the new attempt on, as if it were the first. Raises RetryRefusedError.
+    """
+    expected = _why_not_again(job, run, later, even_if_succeeded=even_if_succeeded)
+    if job is None or expected is not None:
+        raise RetryRefusedError(f"retry_run: expected {expected}")
+    attempt = Run(
+        job_id=run.job_id, job_uid=run.job_uid, fire_time=run.fire_time, origin=run.origin, available_at=now,
+        attempt=run.attempt + 1, asked_by=by, given=run.given, counted_from=run.attempt + 1,
+    )  # fmt: skip
+    return Change(_next_version(job), (attempt,))
+
+
+def _why_not_again(job: Job | None, run: Run, later: Run | None, *, even_if_succeeded: bool) -> str | None:
+    """What is expected of a run that is to be tried again, and is not so. None: it may be."""
+    if not run.state.closed:
+        return f"a run that has ended, got {run.id}, which is {run.state}: wait for its end, or cancel it"
+    if later is not None:
+        instead = f"retry {later.id}" if later.state.closed else f"it is {later.state}"
+        return f"the last attempt at its fire time, got {run.id}, which attempt {later.attempt} follows: {instead}"
+    if run.through is not None:
+        return f"a run of one fire time, got {run.id}, which answers for several: run one of them with run_job_now"
+    if run.state is RunState.SUCCEEDED and not even_if_succeeded:
+        return f"a run that did not succeed, got {run.id}, which did: pass even_if_succeeded=True to run it again"
+    if job is None:
+        return f"a run of a job that exists, got {run.id} of {run.job_id!r}, which was removed: add the job again"
+    return None
+
+
 def _next_version(job: Job, **changes: Any) -> Job:
     return job._replace(version=job.version + 1, **changes)
 
@@ -367,12 +407,12 @@ def _first_since(trigger: Trigger, first: datetime, since: datetime) -> datetime
 
 
 def _next_attempt(run: Run, retry: Retry, raised: Sequence[str] | None, now: datetime) -> Run | None:
-    if run.cancel_reason is not None or not retry.allows(run.attempt, raised):
+    if run.cancel_reason is not None or not retry.allows(run.tries, raised):
         return None
     return Run(
         job_id=run.job_id, job_uid=run.job_uid, fire_time=run.fire_time, origin=run.origin,
-        attempt=run.attempt + 1, available_at=now + retry.wait_after(run.attempt, run.key),
-        asked_by=run.asked_by, given=run.given,
+        attempt=run.attempt + 1, available_at=now + retry.wait_after(run.tries, run.key),
+        asked_by=run.asked_by, given=run.given, counted_from=run.counted_from,
     )  # fmt: skip
 
 

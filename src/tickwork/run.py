@@ -120,6 +120,8 @@ class Run(NamedTuple):
     """Who asked for it. None: the schedule, or someone who did not say."""
     given: Given | None = None
     """Its own arguments. None: those of its job."""
+    counted_from: int = 1
+    """The attempt from which a retry policy counts: the first, or the latest that someone asked for."""
 
     def __hash__(self) -> int:
         return hash((self.job_uid, self.fire_time, self.attempt, self.version))
@@ -150,6 +152,16 @@ class Run(NamedTuple):
     def key(self) -> str:
         """The same for all attempts at one fire time of one job."""
         return f"{self.job_uid:x}-{to_micros(self.fire_time)}{'m' if self.origin is Origin.MANUAL else ''}"
+
+    @property
+    def tries(self) -> int:
+        """Which attempt it is of those that its job's retry policy counts: 1 for one that someone asked for."""
+        return self.attempt - self.counted_from + 1
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether someone asked for just this, so that it begins although its job is paused."""
+        return self.origin is Origin.MANUAL or self.counted_from > 1
 
     @property
     def lateness(self) -> timedelta | None:

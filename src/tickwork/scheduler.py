@@ -27,6 +27,7 @@ from tickwork.errors import (
     JobExistsError,
     JobNotFoundError,
     RunClosedError,
+    RunNotFoundError,
     SchedulerAlreadyRunningError,
     SchedulerNotRunningError,
     did_you_mean,
@@ -417,6 +418,29 @@ class Scheduler:
         self._change(job_id, decide)
         return born[0]
 
+    def retry_run(self, run_id: str, *, even_if_succeeded: bool = False, by: str | None = None) -> Run:
+        """Try a closed run again: a next attempt at the same fire time, now, on any node with room; returns it.
+
+        It is given the same arguments, and begins even if its job is paused. The retry policy counts from it as from
+        a first attempt. The closed row stays as it is. *by* is whoever asks for it, for people.
+
+        Raises RunNotFoundError, and RetryRefusedError for a run that has not ended, that another attempt follows,
+        that answers for several fire times, or whose job was removed; and for one that succeeded, unless
+        *even_if_succeeded*.
+        """
+        _check_by(by)
+        store = self._opened_store()
+        for _ in range(MAX_TRIES):
+            run = store.run(run_id)
+            job = next((job for job in store.jobs(ids=[run.job_id]) if job.uid == run.job_uid), None)
+            later = self._attempt_after(run)
+            change = plan.retry(job, run, later, store.clock.now(), by=by, even_if_succeeded=even_if_succeeded)
+            if store.save([change]):
+                self._ring()
+                self._listeners.tell(JobChanged(change.job))
+                return change.runs[0]
+        raise _too_many_conflicts(f"run {run_id}")
+
     # the ledger
 
     def get_runs(
@@ -649,6 +673,12 @@ class Scheduler:
                 self._listeners.tell(JobChanged(change.job))
                 return change.job
         raise _too_many_conflicts(f"job {job_id!r}")
+
+    def _attempt_after(self, run: Run) -> Run | None:
+        try:
+            return self._store.run(run._replace(attempt=run.attempt + 1).id)
+        except RunNotFoundError:
+            return None
 
     def _remove(self, job_ids: Collection[str] | None) -> Sequence[Job]:
         removed = self._opened_store().remove(job_ids)

@@ -345,8 +345,15 @@ def _say_runs(case: Case, runs: Sequence[Run]) -> str:
     if run.through is not None:
         told += f"; one row answers for all from {case.say(run.fire_time)} through {case.say(run.through)}"
     if earlier:
-        told = f"attempt {run.attempt} {told}"
+        told = f"attempt {run.attempt}{_say_asked_for(run)} {told}"
     return "; ".join([told, *(f"attempt {one.attempt} {_say_end(one)}" for one in earlier)])
+
+
+def _say_asked_for(run: Run) -> str:
+    """That someone asked for this attempt, where it is not its retry policy that did."""
+    if run.attempt == 1 or run.tries > 1:
+        return ""
+    return f", asked for by {run.asked_by}," if run.asked_by else ", asked for by hand,"
 
 
 def _say_run(case: Case, run: Run) -> str:

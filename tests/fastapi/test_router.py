@@ -328,6 +328,25 @@ def test_a_run_can_be_given_arguments_which_are_not_shown(scheduler: ManualSched
     assert client.get(f"/runs/{asked.json()['id']}").json()["result"] == "hello hunter2"
 
 
+def test_a_run_is_tried_again(scheduler: ManualScheduler) -> None:
+    client = Client(make_app(scheduler, caller=Depends(user)))
+    run = client.post("/jobs/refresh/run").json()
+    assert client.post(f"/runs/{run['id']}/retry").status_code == 409
+    scheduler.run_due()
+
+    refused = client.post(f"/runs/{run['id']}/retry")
+    again = client.post(
+        f"/runs/{run['id']}/retry", json={"even_if_succeeded": True}, headers={**JSON, "X-User": "alice"}
+    )
+
+    assert refused.status_code == 409
+    assert "pass even_if_succeeded=True" in refused.json()["detail"]
+    assert again.status_code == 202
+    assert (again.json()["attempt"], again.json()["asked_by"]) == (2, "alice")
+    assert client.post("/runs/nobody/retry").status_code == 404
+    assert client.post(f"/runs/{run['id']}/retry", json={"even_if_succeeded": "yes"}).status_code == 422
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -563,7 +582,7 @@ def test_dependencies_guard_every_route(scheduler: ManualScheduler) -> None:
             "/jobs", "/jobs/refresh", "/jobs/refresh/why?at=2026-03-01", "/runs", "/runs/x",
         )),
         *(("POST", f"/tickwork/jobs/refresh/{verb}") for verb in ("pause", "resume", "run")),
-        ("POST", "/tickwork/runs/x/cancel"),
+        *(("POST", f"/tickwork/runs/x/{verb}") for verb in ("cancel", "retry")),
         ("DELETE", "/tickwork/jobs/refresh"),
     ]  # fmt: skip
 
@@ -718,7 +737,8 @@ def test_the_documentation_of_the_api_is_complete(scheduler: ManualScheduler) ->
 
     assert set(paths) == {
         "/jobs", "/jobs/{job_id}", "/jobs/{job_id}/pause", "/jobs/{job_id}/resume", "/jobs/{job_id}/run",
-        "/jobs/{job_id}/why", "/runs", "/runs/{run_id}", "/runs/{run_id}/cancel", "/health", "/overview",
+        "/jobs/{job_id}/why", "/runs", "/runs/{run_id}", "/runs/{run_id}/cancel", "/runs/{run_id}/retry",
+            "/health", "/overview",
     }  # fmt: skip
     body = paths["/jobs/{job_id}/pause"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert body["properties"].keys() == {"reason"}

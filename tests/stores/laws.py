@@ -567,13 +567,14 @@ class StoreLaws:
 
         assert [run.job_id for run in taken] == ["crowd", "other"]
 
-    def test_a_paused_job_has_only_its_manual_runs_claimed(self, store: Store) -> None:
+    def test_of_a_paused_job_only_what_someone_asked_for_is_claimed(self, store: Store) -> None:
         store.add([job := make_job(max_instances=5)])
-        store.save([next_version(job, make_run(job), make_run(job, NOW, origin=Origin.MANUAL), paused_at=NOW)])
+        by_hand = make_run(job, NOW, attempt=2, counted_from=2)
+        store.save([next_version(job, make_run(job), make_run(job, NOW, origin=Origin.MANUAL), by_hand, paused_at=NOW)])
 
         taken = claimed(store)
 
-        assert [run.origin for run in taken] == [Origin.MANUAL]
+        assert {(run.origin, run.attempt) for run in taken} == {(Origin.MANUAL, 1), (Origin.SCHEDULE, 2)}
 
     def test_runs_of_other_executors_and_skipped_jobs_are_not_claimed(self, store: Store) -> None:
         store.add(

@@ -30,7 +30,7 @@ from tickwork.cli.arguments import (
     user_name,
     whole,
 )
-from tickwork.cli.changing import cancel, pause, prune, remove, resume, run_now
+from tickwork.cli.changing import cancel, pause, prune, remove, resume, retry, run_now
 from tickwork.cli.previewing import show_next
 from tickwork.cli.reading import show_jobs, show_runs, show_why
 from tickwork.cli.running import run
@@ -147,6 +147,9 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     option("--by", **by)
     option = command("cancel", cancel, store, ("run", "RUN", "the run's id, as `tickwork runs --json` shows it"))
     option("--reason", metavar="TEXT", help="kept with the run, for people")
+    option("--by", **by)
+    option = command("retry", retry, store, ("run", "RUN", "the run's id, as `tickwork runs --json` shows it"))
+    option("--even-if-succeeded", action="store_true", help="also one that succeeded")
     option("--by", **by)
     command("remove", remove, store, job)
 

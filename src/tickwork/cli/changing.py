@@ -1,4 +1,4 @@
-"""The commands that change: `pause`, `resume`, `run-now` and `remove` a job, `cancel` a run, `prune` the ledger."""
+"""The commands that change jobs, runs and the ledger: each is a verb of the scheduler."""
 
 from __future__ import annotations
 
@@ -42,6 +42,14 @@ def cancel(options: argparse.Namespace) -> int:
     with open_store(options.store) as scheduler:
         run = scheduler.cancel_run(options.run, reason=options.reason, by=options.by)
     print(f"{run.id} of {run.job_id} is {'cancelled' if run.state.closed else 'asked to end'}")
+    return 0
+
+
+def retry(options: argparse.Namespace) -> int:
+    """Try a run again that has ended: a next attempt at the same fire time, in a process that runs its scheduler."""
+    with open_store(options.store) as scheduler:
+        run = scheduler.retry_run(options.run, even_if_succeeded=options.even_if_succeeded, by=options.by)
+    print(f"{run.job_id} will run in the next process with room; attempt {run.attempt} is {run.id}")
     return 0
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from tickwork.job import Job
 from tickwork.policies import Overlap, Retry
@@ -202,6 +202,14 @@ class Order(BaseModel):
 
     args: list[Any] | None = Field(None, description="Instead of the job's. None: the job's.")
     kwargs: dict[str, Any] | None = Field(None, description="Instead of the job's, as a whole. None: the job's.")
+
+
+class Again(BaseModel):
+    """How a run is to be tried again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    even_if_succeeded: StrictBool = False
 
 
 class ErrorView(BaseModel):

@@ -24,6 +24,7 @@ from tickwork.errors import (
     InvalidJobError,
     JobExistsError,
     JobNotFoundError,
+    RetryRefusedError,
     RunClosedError,
     RunNotFoundError,
     SchedulerAlreadyRunningError,
@@ -36,6 +37,7 @@ from tickwork.errors import (
 from tickwork.fastapi.dashboard import add_dashboard
 from tickwork.fastapi.guard import name_of, refuse_long_bodies, refuse_simple_requests, refuse_strangers
 from tickwork.fastapi.models import (
+    Again,
     AnswerView,
     ErrorView,
     HealthView,
@@ -62,6 +64,7 @@ STATUS: Sequence[tuple[type[TickworkError], int]] = (
     (RunNotFoundError, 404),
     (JobExistsError, 409),
     (RunClosedError, 409),
+    (RetryRefusedError, 409),
     (ConflictError, 409),
     (SchedulerAlreadyRunningError, 409),
     (InvalidJobError, 422),
@@ -121,9 +124,9 @@ def create_router(
 
     Routes, below *prefix*: `GET jobs`, `GET jobs/{id}`, `GET jobs/{id}/why?at=...`, `GET runs`, `GET runs/{id}`,
     `GET health` (503 if this process does not fire), `GET overview`; `POST jobs/{id}/pause`, `resume` and `run`,
-    and `POST runs/{id}/cancel`, with a JSON content type; and `DELETE jobs/{id}`. An id may hold slashes, encoded or
-    not. Errors are `{"detail": ...}` with 403, 404, 409, 413, 415, 422 or 503, and what the dependencies answer, which
-    are asked before a body is read.
+    `POST runs/{id}/cancel` and `retry`, with a JSON content type; and `DELETE jobs/{id}`. An id may hold slashes,
+    encoded or not. Errors are `{"detail": ...}` with 403, 404, 409, 413, 415, 422 or 503, and what the dependencies
+    answer, which are asked before a body is read.
     """
     _check_protection(dependencies, unprotected=unprotected, read_only=read_only, allowed_hosts=allowed_hosts)
     guards = dependencies or [Depends(refuse_strangers(allowed_hosts))]
@@ -213,7 +216,7 @@ def add_overview(router: APIRouter, scheduler: Scheduler, *, read_only: bool) ->
 def add_changing_routes(router: APIRouter, scheduler: Scheduler, caller: Any) -> None:
     guard = [Depends(refuse_simple_requests)]
     errors, with_body = _errors(404, 409, 415), _errors(404, 409, 413, 415)
-    why, order = Depends(read_body(Reason)), Depends(read_body(Order))
+    why, order, again = Depends(read_body(Reason)), Depends(read_body(Order)), Depends(read_body(Again))
 
     @router.post("/jobs/{job_id:path}/pause", dependencies=guard, responses=with_body, openapi_extra=_schema(Reason))
     def pause(job_id: str, how: Reason = why, by: str | None = caller) -> JobView:
@@ -243,6 +246,14 @@ def add_changing_routes(router: APIRouter, scheduler: Scheduler, caller: Any) ->
     def cancel(run_id: str, how: Reason = why, by: str | None = caller) -> RunView:
         """Cancel this run: one that waits is closed, one that goes on is asked to end, on whatever node."""
         return RunView.of(scheduler.cancel_run(run_id, reason=how.reason or "cancelled over HTTP", by=by))
+
+    @router.post(
+        "/runs/{run_id}/retry", status_code=202, dependencies=guard, responses=with_body | _errors(422),
+        openapi_extra=_schema(Again),
+    )  # fmt: skip
+    def retry(run_id: str, how: Again = again, by: str | None = caller) -> RunView:
+        """Try this closed run again, now: the answer is the next attempt at its fire time."""
+        return RunView.of(scheduler.retry_run(run_id, even_if_succeeded=how.even_if_succeeded, by=by))
 
     @router.delete(
         "/jobs/{job_id:path}", status_code=204, response_model=None, dependencies=guard, responses=_errors(404)

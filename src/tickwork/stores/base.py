@@ -122,7 +122,8 @@ class Store(Protocol):
     def claim(self, hold: Hold, *, executor: str, limit: int, skip: Collection[int] = ()) -> Sequence[Claim]:
         """Pending runs that may start now, taken under *hold*: those that became available first.
 
-        Runs beyond their job's `max_instances` stay; so do those of a paused job, unless manual.
+        Runs beyond their job's `max_instances` stay; so do those of a paused job, unless someone
+        asked for them (`Run.by_hand`).
         """
         ...
 

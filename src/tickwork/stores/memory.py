@@ -312,7 +312,7 @@ class MemoryStore:
         return [
             run
             for run in self._active.get(job.uid, NO_RUNS).values()
-            if run.state is RunState.PENDING and (job.paused_at is None or run.origin is Origin.MANUAL)
+            if run.state is RunState.PENDING and (job.paused_at is None or run.by_hand)
         ]
 
     def _claim_at(self, uid: int) -> datetime | None:

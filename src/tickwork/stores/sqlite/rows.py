@@ -80,6 +80,7 @@ def inserted_run(run: Run) -> Row:
     (
         job_id, job_uid, fire_time, available_at, through, attempt, origin, state, version, node, lease_until,
         started_at, ended_at, reason, error, result, progress, cancel_reason, asked_by, given,
+        counted_from,
     ) = run  # fmt: skip
     instant = to_micros(fire_time)
     return (
@@ -88,7 +89,7 @@ def inserted_run(run: Run) -> Row:
         None if lease_until is None else to_micros(lease_until), None if started_at is None else to_micros(started_at),
         None if ended_at is None else to_micros(ended_at), reason, error,
         None if result is None else write_json(result), None if progress is None else write_progress(progress),
-        cancel_reason, asked_by, write_given(given),
+        cancel_reason, asked_by, write_given(given), counted_from,
     )  # fmt: skip
 
 
@@ -141,10 +142,11 @@ def read_run(row: Row) -> Run:
     (
         job_id, job_uid, fire_time, available_at, through, attempt, origin, state, version, node, lease_until,
         started_at, ended_at, reason, error, result, progress, cancel_reason, asked_by, given,
+        counted_from,
     ) = row  # fmt: skip
     return Run(
         job_id, job_uid, from_micros(fire_time), from_micros(available_at), read_instant(through), attempt,
         Origin(origin), RunState(state), version, node, read_instant(lease_until), read_instant(started_at),
         read_instant(ended_at), reason, error, read_json(result), read_progress(progress),
-        cancel_reason, asked_by, read_given(given),
+        cancel_reason, asked_by, read_given(given), counted_from,
     )  # fmt: skip

@@ -13,7 +13,8 @@ paused_by, definition
 JOBS = "tickwork_jobs join tickwork_definitions using (uid)"
 RUN = """
 job_id, job_uid, fire_time, available_at, through, attempt, origin, state, version, node, lease_until,
-started_at, ended_at, reason, error, result, progress, cancel_reason, asked_by, given
+started_at, ended_at, reason, error, result, progress, cancel_reason, asked_by, given,
+counted_from
 """
 
 # jobs
@@ -68,7 +69,7 @@ ADVANCE_JOB = """
 update tickwork_jobs set version = version + 1, next_fire_time = ?, last_fire_time = ? where uid = ? and version = ?
 """
 INSERT_RUN = f"""
-insert or ignore into tickwork_runs ({RUN}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+insert or ignore into tickwork_runs ({RUN}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 # The two that every run passes through, with no more parameters than they need: each costs as much as a column.
@@ -91,7 +92,7 @@ select {", ".join("run." + column.strip() for column in RUN.split(","))}, job.ma
         where other.state in ('pending', 'running') and other.state = 'running' and other.job_uid = run.job_uid)
 from tickwork_runs as run join tickwork_jobs as job on job.uid = run.job_uid
 where run.state = 'pending' and run.available_at <= ? and job.executor = ?
-    and (job.paused_at is null or run.origin = 'manual')
+    and (job.paused_at is null or run.origin = 'manual' or run.counted_from > 1)
     and job.uid not in (select value from json_each(?))
 order by run.available_at
 """
@@ -117,7 +118,7 @@ where job_uid = ? and fire_time = ? and origin = ? and attempt = ? and version =
 """
 INSERT_ATTEMPT = f"""
 insert or ignore into tickwork_runs ({RUN})
-select ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+select ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 where exists (select 1 from tickwork_jobs where uid = ?)
 """
 CANCEL_ORPHAN = """
