@@ -8,6 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tickwork.backfill import Backfill
 from tickwork.job import DEFINITION, Job
 from tickwork.plan import Change, Hold
 from tickwork.policies import Overlap, Retry
@@ -152,6 +153,17 @@ def runs_of(job: Job) -> st.SearchStrategy[Run]:
         cancel_reason=st.none() | texts,
         asked_by=st.none() | texts,
         counted_from=st.integers(1, 1000),
+        backfill=st.none() | names,
         given=st.none()
         | st.builds(Given, st.lists(json_values, max_size=2).map(tuple), st.dictionaries(texts, json_values)),
     )
+
+
+def make_backfill(job: Job, start: datetime, end: datetime, **fields: Any) -> Backfill:
+    """A backfill of *job* at its first fire time."""
+    first = job.trigger.next_after(start - timedelta(microseconds=1))
+    settings: dict[str, Any] = {
+        "id": secrets.token_hex(8), "job_id": job.id, "job_uid": job.uid, "trigger": job.trigger, "start": start,
+        "end": end, "cursor": first, "asked_at": NOW, "asked_by": "alice",
+    }  # fmt: skip
+    return Backfill(**(settings | fields))

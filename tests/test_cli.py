@@ -419,6 +419,60 @@ def test_a_job_is_run_now_and_removed(ledger, tickwork):
     ]  # fmt: skip
 
 
+def test_a_range_of_the_past_is_run_after_all(ledger, tickwork):
+    asked = tickwork(
+        "backfill", ledger, "tick", "2026-01-01 00:00:00Z", "2026-01-01 00:00:03Z", "--everything", "--tz", "UTC",
+        "--max-instances", "2", "--kwargs", '{"name": "a"}', "--by", "alice",
+    )  # fmt: skip
+
+    assert asked.out.startswith("tick is run from 2026-01-01 00:00:00 +00:00 to 2026-01-01 00:00:03 +00:00: ")
+    backfill = asked.out.split()[-1]
+    shown = tickwork("backfills", ledger, "--utc").out.splitlines()[1]
+    assert shown.split("  ")[:2] == [backfill, "tick"]
+    assert shown.endswith("  at 2026-01-01 00:00:00 +00:00  0     alice")
+    (record,) = json.loads(tickwork("backfills", ledger, "--job", "tick", "--json").out)
+    assert (record["id"], record["given"], record["everything"]) == (
+        backfill,
+        {"args": [], "kwargs": {"name": "a"}},
+        True,
+    )
+    assert (
+        tickwork("cancel-backfill", ledger, backfill, "--reason", "no need").out == f"{backfill} of tick is cancelled\n"
+    )
+    assert "  ended: no need (by " in tickwork("backfills", ledger).out
+    assert "which has ended" in tickwork("cancel-backfill", ledger, backfill).err
+
+
+def test_the_json_of_a_backfill_has_the_words_of_the_http_api(ledger, tickwork):
+    from tickwork.fastapi.models import BackfillView
+
+    tickwork("backfill", ledger, "tick", "2026-01-01 00:00:00Z", "2026-01-01 00:00:03Z", "--everything")
+    (record,) = json.loads(tickwork("backfills", ledger, "--json").out)
+
+    assert record.keys() - {"given"} == BackfillView.model_fields.keys() - {"has_arguments"}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["yesterday", "2026-01-01"], "START: expected"),
+        (["2026-01-01", "99"], "END: expected"),
+        (["2026-01-02", "2026-01-01"], "backfill_job: expected an end that is not before the start"),
+        (
+            ["2026-01-01", "2026-01-01", "--max-instances", "101"],
+            "--max-instances: expected a whole number from 1 to 100",
+        ),
+        (["2026-01-01", "2026-01-01", "--tz", "Mars"], "timezone: expected an IANA name"),
+    ],
+)
+def test_a_range_that_makes_no_sense_is_one_line(ledger, tickwork, options, said):
+    refused = tickwork("backfill", ledger, "tick", *options)
+
+    assert (refused.code, refused.out) == (2, "")
+    assert said in refused.err
+    assert refused.err.count("\n") == 1
+
+
 def test_a_run_is_tried_again(ledger, tickwork):
     (second, first) = json.loads(tickwork("runs", ledger, "--json", "--state", "failed").out)
     (succeeded, *_) = json.loads(tickwork("runs", ledger, "--json", "--state", "succeeded").out)

@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import date, timedelta
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.samples import NOW
+from tests.nodes import Node, advance
+from tests.samples import NOW, held_run, make_backfill, make_hold, make_job, next_version
 
-from tickwork import FunctionReferenceError, InvalidJobError, Retry, RetryRefusedError, RunNotFoundError, RunState, plan
+from tickwork import (
+    Backfill,
+    BackfillEndedError,
+    BackfillNotFoundError,
+    BackgroundScheduler,
+    FunctionReferenceError,
+    IntervalTrigger,
+    InvalidJobError,
+    Job,
+    JobNotFoundError,
+    Retention,
+    Retry,
+    RetryRefusedError,
+    RunNotFoundError,
+    RunState,
+    plan,
+)
+from tickwork.backfill import MAX_OPEN_BACKFILLS
+from tickwork.codec import UnreadableTrigger
 from tickwork.plan import Change
-from tickwork.run import Given, Run
+from tickwork.run import Failed, Given, Origin, Run, Succeeded
+from tickwork.stores.base import Store
+from tickwork.stores.memory import MemoryStore
+from tickwork.stores.sqlite import SQLiteStore
 from tickwork.testing import ManualScheduler, VirtualClock
 
+MICROSECOND = timedelta(microseconds=1)
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
@@ -314,3 +337,433 @@ def test_an_attempt_that_someone_asked_for_waits_for_room(scheduler: ManualSched
 
     assert change is not None
     assert states(change.runs) == ["skipped"]
+
+
+# backfill
+
+
+def outage(scheduler: ManualScheduler, hours: int = 5, **options: Any) -> None:
+    """A job whose fire times of so many hours were all skipped."""
+    scheduler.add_job(crawl, "interval", hours=1, id="crawl", args=["a"], **options)
+    scheduler.pause_job("crawl")
+    scheduler.advance(hours * HOUR)
+    scheduler.resume_job("crawl")
+
+
+def backfilled(scheduler: ManualScheduler) -> list[Run]:
+    """The runs of backfills in the order of their births."""
+    return [run for run in reversed(scheduler.get_runs(limit=1000)) if run.origin is Origin.BACKFILL]
+
+
+def hours_of(runs: Iterable[Run]) -> list[float]:
+    return [(run.fire_time - NOW) / HOUR for run in runs]
+
+
+def test_what_never_ran_is_run_after_all(scheduler: ManualScheduler) -> None:
+    outage(scheduler, 5)
+    scheduler.advance(HOUR)  # and this one ran
+
+    backfill = scheduler.backfill_job("crawl", NOW + 2 * HOUR, NOW + 6 * HOUR, by="alice", kwargs={"deep": True})
+    scheduler.advance(MINUTE)
+
+    assert hours_of(backfilled(scheduler)) == [2, 3, 4, 5]
+    assert seen == [("a", None, False), *[("a", None, True)] * 4]
+    done = scheduler.get_backfill(backfill.id)
+    assert (done.born, done.passed_over, done.cursor, done.ended, done.reason) == (4, 1, None, True, None)
+    assert scheduler.get_backfills("crawl") == [done] == scheduler.get_backfills(ended=True)
+    assert scheduler.get_backfills(ended=False) == scheduler.get_backfills("nobody") == []
+
+
+def test_why_tells_of_a_backfill(scheduler: ManualScheduler) -> None:
+    outage(scheduler, 3)
+    scheduler.backfill_job("crawl", NOW, NOW + 2 * HOUR, by="alice")
+    scheduler.run_due()
+
+    answer = scheduler.why("crawl", NOW + HOUR)
+
+    assert answer.verdict.value == "succeeded"
+    assert answer.sentence.startswith("run after all for alice, ran on node")
+    assert "; before that skipped: paused at 2026-01-01T00:00:00Z" in answer.sentence
+    assert states(answer.runs) == ["skipped", "succeeded"]
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+@pytest.mark.parametrize("hours", [1, 9, 10, 11, 49, 50, 51, 120])
+def test_a_backfill_goes_in_order_whatever_its_length(
+    scheduler: ManualScheduler, hours: int, newest_first: bool
+) -> None:
+    outage(scheduler, hours)
+
+    backfill = scheduler.backfill_job("crawl", NOW + MINUTE, NOW + hours * HOUR, newest_first=newest_first)
+    scheduler.run_due()
+
+    assert hours_of(backfilled(scheduler)) == sorted(range(1, hours + 1), reverse=newest_first)
+    assert scheduler.get_backfill(backfill.id).ended
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    clock = VirtualClock(NOW)
+    store: Store = (
+        MemoryStore(clock=clock) if request.param == "memory" else SQLiteStore(tmp_path / "jobs.db", clock=clock)
+    )
+    store.open()
+    yield store
+    store.close()
+
+
+def at(minutes: float) -> datetime:
+    return NOW + minutes * MINUTE
+
+
+def pass_time(store: Store, duration: timedelta, *nodes: Node) -> None:
+    assert isinstance(store.clock, VirtualClock)
+    if nodes:
+        advance(store.clock, duration, *nodes)
+    else:
+        store.clock.advance(duration)
+
+
+def past(store: Store, minutes: int = 60, **fields: Any) -> tuple[Job, Backfill]:
+    """A job of each minute whose last *minutes* are to be run after all."""
+    pass_time(store, minutes * MINUTE)
+    job = make_job(next_fire_time=at(minutes + 1), last_fire_time=at(minutes))
+    backfill = make_backfill(job, NOW, at(minutes), **fields)
+    store.add([job])
+    store.add_backfill(backfill)
+    return job, backfill
+
+
+def active(store: Store) -> Sequence[Run]:
+    return store.runs(states=[RunState.PENDING, RunState.RUNNING], limit=1000)
+
+
+def of_backfills(store: Store, *states: RunState) -> list[Run]:
+    return [run for run in store.runs(states=states, limit=1000) if run.backfill is not None]
+
+
+def test_a_backfill_has_a_few_runs_at_a_time_on_all_nodes_together(store: Store) -> None:
+    past(store, 60, max_instances=3)
+    nodes = [Node(store, name, takes=7 * SECOND) for name in "ab"]
+
+    for _ in range(40):
+        pass_time(store, SECOND, *nodes)
+        assert sum(run.backfill is not None for run in active(store)) <= 3
+
+    pass_time(store, 5 * MINUTE, *nodes)
+    (done,) = store.backfills()
+    assert (done.born, done.ended) == (61, True)
+    assert {run.fire_time for run in of_backfills(store)} == {at(minute) for minute in range(61)}
+
+
+def test_a_backfill_is_in_nobodys_way_and_nobody_in_its(store: Store) -> None:
+    """With one instance each, the schedule's fire times run on time beside it, and what they do holds it not up."""
+    past(store, 60)
+    node = Node(store, "a", takes=50 * SECOND)
+
+    pass_time(store, 10 * MINUTE, node)
+
+    on_time = [run for run in store.runs(limit=999) if run.origin is Origin.SCHEDULE]
+    assert "skipped" not in states(on_time)
+    assert [run.lateness for run in on_time if run.started_at is not None] == [timedelta(0)] * 9
+    assert len(of_backfills(store, RunState.SUCCEEDED)) == 11
+
+
+def test_where_room_is_scarce_the_schedule_goes_first(store: Store) -> None:
+    """Of what waits for the one place of a node, the run of a fire time is taken before those of a backfill."""
+    job, _ = past(store, 60, max_instances=5)
+    pass_time(store, 3 * MINUTE, Node(store, "a", room=0))
+    assert len(of_backfills(store, RunState.PENDING)) == 5
+    (waiting,) = [run for run in active(store) if run.backfill is None]
+
+    (claim,) = store.claim(make_hold("b"), executor="threads", limit=1)
+
+    assert (claim.job.id, claim.run.id) == (job.id, waiting.id)
+
+
+def test_another_node_goes_on_with_a_backfill_where_one_has_died(store: Store) -> None:
+    past(store, 20)
+    pass_time(store, 30 * SECOND, Node(store, "a", takes=7 * SECOND))  # and it is never heard of again
+
+    pass_time(store, 5 * MINUTE, Node(store, "b", takes=7 * SECOND))
+
+    runs = of_backfills(store)
+    assert len(runs) == len({run.fire_time for run in runs}) == 21
+    assert states(runs).count("lost") == 1
+    assert store.backfills()[0].ended
+
+
+def test_its_runs_are_tried_again_as_the_job_says_and_keep_their_place(store: Store) -> None:
+    job, _ = past(store, 3)
+    store.save([next_version(job, retry=Retry(2, delay=30))])
+    node = Node(store, "a")
+    pass_time(store, SECOND, node)
+
+    node.executor.end(Failed("broken"))
+    pass_time(store, 10 * SECOND, node)
+
+    (waiting,) = active(store)
+    assert (waiting.attempt, waiting.backfill is not None, waiting.by_hand) == (2, True, False)
+    assert store.backfills()[0].born == 1
+
+
+def test_failures_of_the_past_do_not_pause_a_job(store: Store) -> None:
+    job, _ = past(store, 20, max_instances=5)
+    store.save([next_version(job, pause_after=2)])
+    node = Node(store, "a")
+    pass_time(store, SECOND, node)
+
+    for _ in range(5):
+        node.executor.end(Failed("broken"))
+    pass_time(store, SECOND, node)
+
+    assert not store.get("job").paused
+    assert len(of_backfills(store, RunState.FAILED)) == 5
+
+
+def test_a_backfill_stands_still_while_its_job_is_paused(store: Store) -> None:
+    past(store, 20)
+    scheduler = BackgroundScheduler(store)
+    scheduler.pause_job("job")
+    node = Node(store, "a", takes=SECOND)
+
+    pass_time(store, MINUTE, node)
+    assert store.runs() == []
+    scheduler.resume_job("job")
+    pass_time(store, MINUTE, node)
+
+    assert store.backfills()[0].ended
+
+
+def test_a_cancelled_backfill_ends_with_all_of_its_runs(store: Store) -> None:
+    job, backfill = past(store, 20, max_instances=2)
+    store.save([next_version(job, retry=Retry(9))])
+    scheduler = BackgroundScheduler(store)
+    node = Node(store, "a", room=1)
+    pass_time(store, SECOND, node)
+    assert sorted(states(active(store))) == ["pending", "running"]
+
+    cancelled = scheduler.cancel_backfill(backfill.id, reason="wrong folder", by="alice")
+    pass_time(store, 2 * SECOND, node)
+
+    assert (cancelled.ended, cancelled.reason) == (True, "wrong folder (by alice)")
+    assert [call.run.cancel_reason for call in node.executor.cancelled] == ["wrong folder (by alice)"]
+    node.executor.end(Failed("half way"))
+    pass_time(store, 30 * SECOND, node)
+    assert states(store.runs()) == ["cancelled", "cancelled"]
+    with pytest.raises(BackfillEndedError, match=f"expected one that goes on, got {backfill.id}, which has ended"):
+        scheduler.cancel_backfill(backfill.id)
+
+
+def test_what_fails_just_as_it_is_cancelled_is_not_tried_again(store: Store) -> None:
+    """The ending was decided before the node knew, and is written after."""
+    job, backfill = past(store, 20)
+    store.save([next_version(job, retry=Retry(9))])
+    node = Node(store, "a")
+    pass_time(store, SECOND, node)
+
+    node.executor.end(Failed("broken"))
+    BackgroundScheduler(store).cancel_backfill(backfill.id)
+    pass_time(store, 10 * SECOND, node)
+
+    assert states(store.runs()) == ["failed"]
+
+
+def test_a_backfill_ends_with_its_job(store: Store) -> None:
+    _, backfill = past(store, 20, max_instances=2)
+    pass_time(store, SECOND, Node(store, "a", room=0))
+
+    store.remove(["job"])
+    pass_time(store, MINUTE, Node(store, "b"))
+
+    ended = store.backfill(backfill.id)
+    assert (ended.ended, ended.reason) == (True, "its job was removed")
+    assert states(store.runs()) == ["cancelled", "cancelled"]
+
+
+def test_what_ran_is_run_again_only_if_everything_is_asked_for(scheduler: ManualScheduler) -> None:
+    scheduler.add_job(crawl, "interval", hours=1, id="crawl", args=["a"])
+    scheduler.advance(3 * HOUR)
+
+    without = scheduler.backfill_job("crawl", NOW + MINUTE, NOW + 3 * HOUR)
+    scheduler.run_due()
+    assert (scheduler.get_backfill(without.id).born, len(seen)) == (0, 3)
+    for _ in range(2):
+        scheduler.backfill_job("crawl", NOW + MINUTE, NOW + 3 * HOUR, everything=True)
+        scheduler.run_due()
+
+    assert [(run.attempt, run.tries) for run in backfilled(scheduler)] == [(1, 1)] * 3 + [(2, 1)] * 3
+    assert len(seen) == 9
+
+
+def test_two_backfills_of_one_range_run_it_once(store: Store) -> None:
+    job, _ = past(store, 20, max_instances=3)
+    store.add_backfill(make_backfill(job, NOW, at(20), max_instances=3))
+
+    pass_time(store, 5 * MINUTE, *(Node(store, name, takes=7 * SECOND) for name in "ab"))
+
+    assert all(one.ended for one in store.backfills())
+    assert sum(one.born for one in store.backfills()) == len(of_backfills(store)) == 21
+
+
+def test_of_a_million_fire_times_a_few_are_born_at_a_time(store: Store) -> None:
+    job = make_job(trigger=IntervalTrigger(seconds=1, start_date=NOW), next_fire_time=NOW + 1_000_000 * SECOND)
+    pass_time(store, 1_000_000 * SECOND - MICROSECOND)
+    store.add([job])
+
+    scheduler = BackgroundScheduler(store)
+    asked = scheduler.backfill_job("job", NOW, NOW + 2_000_000 * SECOND, max_instances=10, newest_first=True)
+    pass_time(store, 10 * SECOND - MICROSECOND, Node(store, "a", takes=SECOND))
+
+    assert asked.cursor == NOW + 999_999 * SECOND
+    assert len(active(store)) <= 20
+    assert 90 <= store.backfill(asked.id).born <= 110
+
+
+def test_what_ran_already_is_passed_over_quickly(store: Store) -> None:
+    _, backfill = past(store, 2000)
+    for start in range(0, 2000, 500):
+        job = store.get("job")
+        ran = [held_run(job, at(minute)).ended_with(Succeeded(), at(minute), None, None) for minute in range(2000)]
+        assert store.save([next_version(job, *ran[start : start + 500])])
+
+    pass_time(store, 10 * SECOND, Node(store, "a", takes=SECOND))
+
+    done = store.backfill(backfill.id)
+    assert (done.born, done.passed_over, done.ended) == (1, 2000, True)
+
+
+def test_a_trigger_that_cannot_be_asked_holds_up_no_other_backfill(
+    store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    job, stuck = past(store, 20, trigger=UnreadableTrigger({"kind": "lunar"}, "no moon here"))
+    store.add_backfill(other := make_backfill(job, NOW, at(20)))
+
+    pass_time(store, MINUTE - SECOND, Node(store, "a", takes=SECOND))
+
+    assert store.backfill(other.id).ended
+    assert not store.backfill(stuck.id).ended
+    assert 1 <= sum("is left alone for a while" in message for message in caplog.messages) <= 3
+
+
+def test_only_what_the_schedule_has_passed_is_run_after_all(scheduler: ManualScheduler) -> None:
+    """What is due has its answer coming: with the backfill's it would have two."""
+    scheduler.add_job(crawl, "interval", hours=1, id="crawl", args=["a"])
+    scheduler.pause_job("crawl")
+    scheduler.advance(3 * HOUR)
+    with pytest.raises(InvalidJobError, match=r"expected a range with fire times that 'crawl' has passed, got .*01:00"):
+        scheduler.backfill_job("crawl", NOW + MINUTE, NOW + 3 * HOUR)
+    scheduler.resume_job("crawl")
+
+    backfill = scheduler.backfill_job("crawl", NOW + MINUTE, NOW + 99 * HOUR)
+
+    assert backfill.end == NOW + 3 * HOUR
+    scheduler.advance(2 * HOUR)
+    assert sorted(hours_of(scheduler.get_runs("crawl", states=[RunState.SUCCEEDED]))) == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "options", "message"),
+    [
+        (5, 1, {}, "expected an end that is not before the start"),
+        (-9, -1, {}, "expected a range with fire times that 'crawl' has passed"),
+        (9, 10, {}, "expected a range with fire times that 'crawl' has passed"),
+        (1, 2, {"max_instances": 0}, "max_instances: expected a whole number from 1 to 100, got 0"),
+        (1, 2, {"max_instances": 101}, "max_instances: expected a whole number from 1 to 100"),
+        (1, 2, {"max_instances": True}, "max_instances: expected a whole number from 1 to 100"),
+        (1, 2, {"everything": "yes"}, "everything: expected True or False, got 'yes'"),
+        (1, 2, {"newest_first": 1}, "newest_first: expected True or False, got 1"),
+        (1, 2, {"args": ["b", "c"]}, "argument 'day' of crawl"),
+        (1, 2, {"by": ""}, "by: expected 1 to 200 printable characters"),
+    ],
+)
+def test_what_cannot_be_run_after_all_is_refused_at_once(
+    scheduler: ManualScheduler, start: int, end: int, options: dict[str, Any], message: str
+) -> None:
+    outage(scheduler, 5)
+
+    with pytest.raises(InvalidJobError, match=message):
+        scheduler.backfill_job("crawl", NOW + start * HOUR, NOW + end * HOUR, **options)
+
+    assert scheduler.get_backfills() == []
+
+
+@pytest.mark.parametrize("instant", [None, "yesterday", 7, date(2026, 1, 1)])
+def test_what_is_no_instant_is_refused(scheduler: ManualScheduler, instant: Any) -> None:
+    outage(scheduler, 5)
+
+    with pytest.raises(InvalidJobError, match="end: expected"):
+        scheduler.backfill_job("crawl", NOW, instant)
+    with pytest.raises(InvalidJobError, match="start: expected"):
+        scheduler.backfill_job("crawl", instant, NOW)
+
+
+def test_all_of_time_is_a_range(scheduler: ManualScheduler) -> None:
+    outage(scheduler, 5)
+
+    backfill = scheduler.backfill_job(
+        "crawl", datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC), newest_first=True
+    )
+    scheduler.run_due()
+
+    assert hours_of(backfilled(scheduler)) == [5, 4, 3, 2, 1, 0], "the trigger begins where it was set"
+    assert scheduler.get_backfill(backfill.id).ended
+
+
+def test_of_what_was_pruned_nothing_is_known(scheduler: ManualScheduler) -> None:
+    scheduler.add_job(crawl, "interval", hours=1, id="crawl", args=["a"])
+    scheduler.advance(5 * HOUR)
+    scheduler.prune(Retention(age=None, count=2))
+
+    with pytest.raises(InvalidJobError, match="expected a start after 2026-01-01 03:00:00.*pass everything=True"):
+        scheduler.backfill_job("crawl", NOW, NOW + 5 * HOUR)
+
+    scheduler.backfill_job("crawl", NOW + 4 * HOUR, NOW + 5 * HOUR)
+    scheduler.backfill_job("crawl", NOW, NOW + 5 * HOUR, everything=True)
+
+
+def test_no_more_backfills_go_on_than_a_round_looks_at(scheduler: ManualScheduler) -> None:
+    outage(scheduler, 5)
+    for _ in range(MAX_OPEN_BACKFILLS):
+        scheduler.backfill_job("crawl", NOW, NOW + HOUR)
+
+    with pytest.raises(InvalidJobError, match=f"expected fewer than {MAX_OPEN_BACKFILLS} backfills that go on"):
+        scheduler.backfill_job("crawl", NOW, NOW + HOUR)
+
+
+def test_unknown_jobs_and_backfills_are_refused(scheduler: ManualScheduler) -> None:
+    with pytest.raises(JobNotFoundError):
+        scheduler.backfill_job("nobody", NOW, NOW)
+    for verb in (scheduler.get_backfill, scheduler.cancel_backfill):
+        with pytest.raises(BackfillNotFoundError, match="expected the id of a backfill, got 'nobody'"):
+            verb("nobody")
+
+
+def test_a_run_of_a_backfill_is_tried_again_on_its_own(scheduler: ManualScheduler) -> None:
+    """Such an attempt is of no backfill any more: it begins at once, whatever the backfill does."""
+    outage(scheduler, 1)
+    broken.add("no network")
+    scheduler.backfill_job("crawl", NOW + HOUR, NOW + HOUR)
+    scheduler.run_due()
+    (run,) = scheduler.get_runs("crawl", states=[RunState.FAILED])
+    broken.clear()
+    scheduler.pause_job("crawl")
+
+    again = scheduler.retry_run(run.id)
+    scheduler.run_due()
+
+    assert (again.origin, again.attempt, again.backfill, again.by_hand) == (Origin.BACKFILL, 2, None, True)
+    assert scheduler.get_run(again.id).state is RunState.SUCCEEDED
+
+
+def test_ended_backfills_are_forgotten_with_the_ledger(scheduler: ManualScheduler) -> None:
+    outage(scheduler, 5)
+    scheduler.backfill_job("crawl", NOW, NOW + HOUR)
+    scheduler.run_due()
+    scheduler.advance(timedelta(days=2))
+    scheduler.pause_job("crawl")
+    going_on = scheduler.backfill_job("crawl", NOW, NOW + HOUR, everything=True)
+
+    scheduler.prune(Retention(age=timedelta(days=1)))
+
+    assert [one.id for one in scheduler.get_backfills()] == [going_on.id]

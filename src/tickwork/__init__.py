@@ -13,7 +13,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tickwork.backfill import Backfill
 from tickwork.errors import (
+    BackfillEndedError,
+    BackfillNotFoundError,
     ConflictError,
     DependencyError,
     ForkedSchedulerError,
@@ -54,6 +57,9 @@ __all__ = [
     "Answer",
     "AnyOf",
     "AsyncIOScheduler",
+    "Backfill",
+    "BackfillEndedError",
+    "BackfillNotFoundError",
     "BackgroundScheduler",
     "BlockingScheduler",
     "CalendarIntervalTrigger",

@@ -67,7 +67,7 @@ def read_definition(text: str) -> dict[str, Any]:
     """
     written = json.loads(text)
     fields = {name: written[name] for name in DEFINITION if name in written}  # a newer version may write more
-    fields["trigger"] = _read_trigger(fields["trigger"])
+    fields["trigger"] = read_trigger(fields["trigger"])
     fields["args"] = tuple(fields["args"])
     for name in ("misfire_grace_time", "timeout"):
         if fields.get(name) is not None:
@@ -124,7 +124,8 @@ class UnreadableTrigger:
         return f"unreadable for this version: {_write(self.written)}"
 
 
-def _read_trigger(written: Mapping[str, Any]) -> Trigger:
+def read_trigger(written: Mapping[str, Any]) -> Trigger:
+    """A trigger from its JSON; what only a newer version can read is an UnreadableTrigger."""
     try:
         return trigger_from_json(written)
     except (TriggerError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:

@@ -9,6 +9,8 @@ TickworkError
 │   ├── JobExistsError (ValueError)       an id that is taken
 │   └── JobNotFoundError (LookupError)    an id that nothing has
 ├── RunNotFoundError (LookupError)
+├── BackfillNotFoundError (LookupError)
+├── BackfillEndedError                    a backfill that has ended, and was to be changed
 ├── RunClosedError                        a run that has ended, and was to be changed
 ├── RetryRefusedError                     a run that cannot be tried again as it stands
 ├── RunCancelledError                     raised inside a run that was asked to end
@@ -85,6 +87,18 @@ class RunNotFoundError(TickworkError, LookupError):
     def __init__(self, run_id: str) -> None:
         super().__init__(f"expected the id of a run, got {run_id!r}: it never was, or it has been pruned")
         self.run_id = run_id
+
+
+class BackfillNotFoundError(TickworkError, LookupError):
+    """No backfill has this id."""
+
+    def __init__(self, backfill_id: str) -> None:
+        super().__init__(f"expected the id of a backfill, got {backfill_id!r}: it never was, or it has been pruned")
+        self.backfill_id = backfill_id
+
+
+class BackfillEndedError(TickworkError):
+    """A backfill has ended, and what has ended stays as it is."""
 
 
 class RunClosedError(TickworkError):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from tickwork.checks import check_duration, check_text, check_whole
+from tickwork.checks import check_duration, check_flag, check_text, check_whole
 from tickwork.errors import InvalidJobError, did_you_mean
 from tickwork.policies import ONCE, Overlap, Retry
 from tickwork.retention import Retention
@@ -124,8 +124,7 @@ def check_job(job: Job) -> Job:
         raise InvalidJobError(f"id: expected a name that a URL can hold, got {job.id!r}, which browsers resolve away")
     check_text("name", job.name, most=MAX_ID_LENGTH)
     check_text("executor", job.executor, most=MAX_ID_LENGTH)
-    if not isinstance(job.coalesce, bool):
-        raise InvalidJobError(f"coalesce: expected True or False, got {job.coalesce!r}")
+    check_flag("coalesce", job.coalesce)
     if job.catch_up is not None and job.catch_up != 0:
         check_whole("catch_up", job.catch_up, most=MAX_CATCH_UP)
     if job.misfire_grace_time is not None:

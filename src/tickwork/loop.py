@@ -15,6 +15,7 @@ from functools import partial
 from typing import TypeGuard
 
 from tickwork import plan
+from tickwork.backfill import MAX_OPEN_BACKFILLS, Answered, Backfill
 from tickwork.errors import RunNotFoundError, StoreError
 from tickwork.events import Event, JobChanged, JobFired, Listeners, RunSettled, RunStarted, StoreLost, StoreRecovered
 from tickwork.executors.base import Executor
@@ -22,7 +23,7 @@ from tickwork.executors.call import NOWHERE, Call
 from tickwork.executors.injection import Surroundings
 from tickwork.held import HeldCalls
 from tickwork.job import Job
-from tickwork.plan import Change, Hold, Settlement
+from tickwork.plan import Change, Filling, Hold, Settlement
 from tickwork.policies import ONCE
 from tickwork.pruning import Pruning
 from tickwork.refs import Function, find_function
@@ -105,6 +106,8 @@ class Loop:
         self._functions: dict[str, Function] = {}
         self._aside: dict[int, datetime] = {}
         self._foreign: dict[int, datetime] = {}
+        self._stuck: dict[str, datetime] = {}
+        """Backfills whose fire times this node cannot tell, and until when it does not ask again."""
         self._strangers: dict[int, Job] = {}
         self._news = True
         self._more: set[str] = set()
@@ -147,6 +150,7 @@ class Loop:
                 self.renew_leases,
                 self.reap_lost_runs,
                 self.fire_due_jobs,
+                self.fill_backfills,
                 self.claim_waiting_runs,
             ):
                 step(now)
@@ -241,7 +245,7 @@ class Loop:
                 log.warning("run %s of job %r is lost: %s", run.id, run.job_id, run.reason)
                 self._round.events.append(RunSettled(run))
                 job = jobs.get(run.job_uid)
-                if job is not None and job.pause_after is not None and _failed_for_good(settlement):
+                if job is not None and job.pause_after is not None and _counts_as_failure(settlement):
                     self._pause_if_it_fails_too_often(job)
         self._reap_at = now if len(lost) == self.timing.batch else now + self.timing.poll
 
@@ -261,6 +265,14 @@ class Loop:
                 self._round.events += [
                     RunSettled(run) for change in fired for run in change.cancelled if run.state.closed
                 ]
+
+    def fill_backfills(self, now: datetime) -> None:
+        """Bear the next few runs of what is to be run after all; they wait with the others, and behind them."""
+        if self.paused or self._stopping:
+            return
+        filled = self.store.fill(self._stretch, self._fill_back, limit=MAX_OPEN_BACKFILLS)
+        if any(filling.moved for filling in filled):  # there may be more to look at
+            self._deferred_to = now
 
     def claim_waiting_runs(self, now: datetime) -> None:
         """Take runs that wait: retries, runs that someone asked for, what another node had no room for."""
@@ -313,6 +325,7 @@ class Loop:
         self._give_back_stuck_calls(now)
         self._aside = {uid: until for uid, until in self._aside.items() if until > now}
         self._foreign = {uid: until for uid, until in self._foreign.items() if until > now}
+        self._stuck = {id: until for id, until in self._stuck.items() if until > now}
         if self.outage is not None:
             log.info("the store can be used again")
             self._listeners.tell(StoreRecovered(self.outage.at))
@@ -511,6 +524,29 @@ class Loop:
                 self._aside[job.uid] = now + self.timing.poll
         return change
 
+    def _stretch(self, backfill: Backfill, active: Sequence[Run]) -> Sequence[datetime]:
+        """The fire times to ask the ledger about; none if this node cannot tell."""
+        if backfill.id in self._stuck:
+            return ()
+        try:
+            return plan.stretch(backfill, active)
+        except Exception:
+            log.exception("backfill %s of job %r is left alone for a while", backfill.id, backfill.job_id)
+            self._stuck[backfill.id] = self.clock.now() + self.timing.set_aside
+            return ()
+
+    def _fill_back(
+        self, backfill: Backfill, active: Sequence[Run], fire_times: Sequence[datetime],
+        answered: Mapping[datetime, Answered], now: datetime,
+    ) -> Filling:  # fmt: skip
+        """What becomes of a backfill; if this node cannot tell, nothing."""
+        try:
+            return plan.fill(backfill, active, fire_times, answered, now)
+        except Exception:
+            log.exception("backfill %s of job %r is left alone for a while", backfill.id, backfill.job_id)
+            self._stuck[backfill.id] = now + self.timing.set_aside
+            return Filling(backfill)
+
     def _find(self, job: Job) -> Function | None:
         """The job's function; None if this node does not know it, and its runs wait for one that does."""
         func = self._functions.get(job.func)
@@ -582,7 +618,7 @@ class Loop:
             self._round.events += [RunSettled(settlement.run) for settlement in won]
         failing = {
             call.job.id: call.job for call, settlement in ending
-            if call.job.pause_after is not None and _failed_for_good(settlement)
+            if call.job.pause_after is not None and _counts_as_failure(settlement)
         }  # fmt: skip
         for job in failing.values():
             self._pause_if_it_fails_too_often(job)
@@ -613,7 +649,7 @@ class Loop:
         current = self._current(call)
         if self._is_ours(current):
             as_ours = refused.run._replace(version=current.version + 1, cancel_reason=current.cancel_reason)
-            return Settlement(as_ours, refused.attempt)
+            return Settlement(as_ours, refused.attempt if current.cancel_reason is None else None)
         written = current is not None and current.version == refused.run.version and current.state is refused.run.state
         if not written:
             log.warning(
@@ -708,6 +744,7 @@ def _as_it_stands(call: Call) -> Run:
     return call.run._replace(started_at=call.started_at, progress=call.progress, reason=reason)
 
 
-def _failed_for_good(settlement: Settlement) -> bool:
-    """Whether a fire time has failed, and is not tried again."""
-    return settlement.attempt is None and settlement.run.state in plan.FAILURES
+def _counts_as_failure(settlement: Settlement) -> bool:
+    """Whether a fire time has failed, and is not tried again. What is backfilled says nothing of how a job does now."""
+    run, attempt = settlement
+    return attempt is None and run.state in plan.FAILURES and run.backfill is None

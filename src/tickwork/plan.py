@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, assert_never
 
+from tickwork.backfill import UNANSWERED, Answered, Backfill
 from tickwork.clock import BEGINNING, MICROSECOND
-from tickwork.errors import InvalidJobError, RetryRefusedError, TriggerError, did_you_mean
+from tickwork.errors import BackfillEndedError, InvalidJobError, RetryRefusedError, TriggerError, did_you_mean
 from tickwork.job import DEFINITION, Job, check_job
 from tickwork.policies import Overlap, Retry
 from tickwork.run import (
@@ -64,6 +65,15 @@ class Settlement(NamedTuple):
     attempt: Run | None = None
 
 
+class Filling(NamedTuple):
+    """A backfill as it becomes, one version above the one that was read, with the runs born for it; or as it is."""
+
+    backfill: Backfill
+    runs: tuple[Run, ...] = ()
+    moved: bool = False
+    """Whether it has become another, to be written."""
+
+
 class Hold(NamedTuple):
     """A node's word that it starts what it is given: who, and for how long it is believed."""
 
@@ -99,6 +109,8 @@ def fire(
     first = job.next_fire_time
     assert first is not None, f"{job.id!r} has ended"
     assert not job.paused, f"{job.id!r} is paused"
+    if active:  # what is backfilled goes on beside the schedule, and is in nobody's way
+        active = [run for run in active if run.backfill is None]
     full = len(active) >= job.max_instances
     if full and first > now:
         return None
@@ -218,6 +230,8 @@ def fails_too_often(job: Job, newest: Sequence[Run]) -> bool:
         return False
     last_attempts: dict[str, Run] = {}
     for run in newest:
+        if run.backfill is not None:  # it tells of the past, and not of how the job does now
+            continue
         last_attempts.setdefault(run.key, run)
     verdicts = [*last_attempts.values()][: job.pause_after]
     return len(verdicts) == job.pause_after and all(run.state in FAILURES for run in verdicts)
@@ -345,6 +359,89 @@ def _why_not_again(job: Job | None, run: Run, later: Run | None, *, even_if_succ
     return None
 
 
+def backfill(job: Job, asked: Backfill, now: datetime, *, pruned_through: datetime | None = None) -> Backfill:
+    """What *asked* says, as it is stored: at its first fire time, and not beyond what the schedule has passed.
+
+    *pruned_through* is up to where the ledger of the job may lack rows. Raises InvalidJobError for a range without
+    fire times, or of which the ledger no longer knows what ran.
+    """
+    if asked.end < asked.start:
+        raise InvalidJobError(
+            f"backfill_job: expected an end that is not before the start, got {asked.start} to {asked.end}: swap them"
+        )
+    start = max(asked.start, BEGINNING + MICROSECOND)
+    end = min(asked.end, now)
+    if job.next_fire_time is not None:
+        end = min(end, job.next_fire_time - MICROSECOND)
+    first = job.trigger.next_after(start - MICROSECOND)
+    if first is None or first > end:
+        raise InvalidJobError(
+            f"backfill_job: expected a range with fire times that {job.id!r} has passed, got {asked.start} to "
+            f"{asked.end}: its trigger is {job.trigger}, its next fire time {job.next_fire_time}"
+        )
+    if pruned_through is not None and first <= pruned_through and not asked.everything:
+        raise InvalidJobError(
+            f"backfill_job: expected a start after {pruned_through}, as the ledger of {job.id!r} was pruned through "
+            f"it and does not tell what ran before, got {asked.start}: pass everything=True to run all of them"
+        )
+    cursor = latest_fire_time(job.trigger, first, end)[0] if asked.newest_first else first
+    return asked._replace(trigger=job.trigger, start=start, end=end, cursor=cursor)
+
+
+def stretch(backfill: Backfill, active: Sequence[Run]) -> Sequence[datetime]:
+    """The fire times whose answers `fill` needs to know; *active* are the runs of the backfill. None: it is full."""
+    return backfill.next_fire_times() if len(active) < backfill.max_instances else ()
+
+
+def fill(
+    backfill: Backfill, active: Sequence[Run], fire_times: Sequence[datetime],
+    answered: Mapping[datetime, Answered], now: datetime,
+) -> Filling:  # fmt: skip
+    """Bear runs for the next of *fire_times*, as far as there is room; and end a backfill that has none left.
+
+    *answered* is what the ledger has of them.
+    """
+    if backfill.cursor is None and not active:
+        return Filling(backfill._replace(version=backfill.version + 1, ended_at=now), moved=True)
+    born: list[Run] = []
+    looked_at = 0
+    for fire_time in fire_times:
+        told = answered.get(fire_time, UNANSWERED)
+        if not told.open and (backfill.everything or not told.ran):
+            if len(active) + len(born) >= backfill.max_instances:
+                break
+            born.append(_backfilled(backfill, fire_time, told.backfilled + 1, now))
+        looked_at += 1
+    if looked_at == 0:
+        return Filling(backfill)
+    more = fire_times[looked_at:]
+    return Filling(
+        backfill._replace(
+            version=backfill.version + 1,
+            cursor=more[0] if more else backfill.fire_time_after(fire_times[-1]),
+            born=backfill.born + len(born),
+            passed_over=backfill.passed_over + looked_at - len(born),
+        ),
+        tuple(born),
+        moved=True,
+    )
+
+
+def _backfilled(backfill: Backfill, fire_time: datetime, attempt: int, now: datetime) -> Run:
+    return Run(
+        job_id=backfill.job_id, job_uid=backfill.job_uid, fire_time=fire_time, available_at=now, attempt=attempt,
+        origin=Origin.BACKFILL, asked_by=backfill.asked_by, given=backfill.given, counted_from=attempt,
+        backfill=backfill.id,
+    )  # fmt: skip
+
+
+def end_backfill(backfill: Backfill, reason: str, now: datetime) -> Backfill:
+    """A backfill that ends before its time. Raises BackfillEndedError."""
+    if backfill.ended:
+        raise BackfillEndedError(f"cancel_backfill: expected one that goes on, got {backfill.id}, which has ended")
+    return backfill._replace(version=backfill.version + 1, ended_at=now, reason=reason)
+
+
 def _next_version(job: Job, **changes: Any) -> Job:
     return job._replace(version=job.version + 1, **changes)
 
@@ -412,7 +509,7 @@ def _next_attempt(run: Run, retry: Retry, raised: Sequence[str] | None, now: dat
     return Run(
         job_id=run.job_id, job_uid=run.job_uid, fire_time=run.fire_time, origin=run.origin,
         attempt=run.attempt + 1, available_at=now + retry.wait_after(run.tries, run.key),
-        asked_by=run.asked_by, given=run.given, counted_from=run.counted_from,
+        asked_by=run.asked_by, given=run.given, counted_from=run.counted_from, backfill=run.backfill,
     )  # fmt: skip
 
 

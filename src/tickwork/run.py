@@ -68,6 +68,8 @@ class Origin(StrEnum):
     """Its trigger named the fire time."""
     MANUAL = "manual"
     """Someone asked for it; its fire time is when they did."""
+    BACKFILL = "backfill"
+    """Someone asked for a fire time of the past to be run after all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +124,8 @@ class Run(NamedTuple):
     """Its own arguments. None: those of its job."""
     counted_from: int = 1
     """The attempt from which a retry policy counts: the first, or the latest that someone asked for."""
+    backfill: str | None = None
+    """The backfill that it is a part of. None: it is of none."""
 
     def __hash__(self) -> int:
         return hash((self.job_uid, self.fire_time, self.attempt, self.version))
@@ -151,7 +155,7 @@ class Run(NamedTuple):
     @property
     def key(self) -> str:
         """The same for all attempts at one fire time of one job."""
-        return f"{self.job_uid:x}-{to_micros(self.fire_time)}{'m' if self.origin is Origin.MANUAL else ''}"
+        return f"{self.job_uid:x}-{to_micros(self.fire_time)}{'' if self.origin is Origin.SCHEDULE else self.origin[0]}"
 
     @property
     def tries(self) -> int:
@@ -161,7 +165,7 @@ class Run(NamedTuple):
     @property
     def by_hand(self) -> bool:
         """Whether someone asked for just this, so that it begins although its job is paused."""
-        return self.origin is Origin.MANUAL or self.counted_from > 1
+        return self.origin is Origin.MANUAL or (self.counted_from > 1 and self.backfill is None)
 
     @property
     def lateness(self) -> timedelta | None:
@@ -175,6 +179,9 @@ class Run(NamedTuple):
             return None
         return self.ended_at - self.started_at
 
+
+ORIGINS = {"m": Origin.MANUAL, "b": Origin.BACKFILL}
+"""By the letter with which they mark the key of a run."""
 
 _new = tuple.__new__
 _STANDING, _REST = Run._fields.index("state"), Run._fields.index("cancel_reason")
@@ -195,8 +202,9 @@ class RunKey:
         try:
             uid, _, rest = run_id.partition("-")
             micros, _, attempt = rest.rpartition("-")
-            origin = Origin.MANUAL if micros.endswith("m") else Origin.SCHEDULE
-            key = cls(int(uid, 16), from_micros(int(micros.removesuffix("m"))), origin, int(attempt))
+            origin = ORIGINS.get(micros[-1:], Origin.SCHEDULE)
+            digits = micros if origin is Origin.SCHEDULE else micros[:-1]
+            key = cls(int(uid, 16), from_micros(int(digits)), origin, int(attempt))
         except (ValueError, OverflowError):
             raise RunNotFoundError(run_id) from None
         if not 0 <= key.job_uid < 2**63 or not 0 < key.attempt < 2**31:

@@ -17,7 +17,8 @@ from functools import partial
 from typing import Any, TypeVar, final
 
 from tickwork import plan
-from tickwork.checks import check_duration, check_text, seconds, shown
+from tickwork.backfill import MAX_BACKFILL_INSTANCES, MAX_OPEN_BACKFILLS, Backfill
+from tickwork.checks import check_duration, check_flag, check_text, check_whole, seconds, shown
 from tickwork.clock import MICROSECOND, Clock, aware_utc
 from tickwork.driver import Driver
 from tickwork.errors import (
@@ -363,10 +364,7 @@ class Scheduler:
         `run.cancelled`, and otherwise goes on until it returns. The row keeps the *reason*, and *by* whom. Returns the
         run as it is now. Raises RunNotFoundError, RunClosedError, StoreError.
         """
-        if reason is not None:
-            check_text("reason", reason, most=MAX_REASON_LENGTH)
-        _check_by(by)
-        why = f"{by or 'somebody'} asked for it" if reason is None else f"{reason} (by {by})" if by else reason
+        why = _why_cancelled(reason, by)
         store = self._opened_store()
         for _ in range(MAX_TRIES):
             run = store.run(run_id)
@@ -428,6 +426,7 @@ class Scheduler:
         that answers for several fire times, or whose job was removed; and for one that succeeded, unless
         *even_if_succeeded*.
         """
+        check_flag("even_if_succeeded", even_if_succeeded)
         _check_by(by)
         store = self._opened_store()
         for _ in range(MAX_TRIES):
@@ -440,6 +439,85 @@ class Scheduler:
                 self._listeners.tell(JobChanged(change.job))
                 return change.runs[0]
         raise _too_many_conflicts(f"run {run_id}")
+
+    # backfills
+
+    def backfill_job(
+        self,
+        job_id: str,
+        start: datetime,
+        end: datetime,
+        *,
+        max_instances: int = 1,
+        everything: bool = False,
+        newest_first: bool = False,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        by: str | None = None,
+    ) -> Backfill:
+        """Run the fire times of a job from *start* through *end* after all, those that never ran; return the backfill.
+
+        That is: those without a run in the ledger, and those that were missed or skipped; with *everything* those
+        that ran, too. The trigger is the job's as it is now. Only what the schedule has passed counts, so a later
+        *end* is brought forward. Times without a zone are in the scheduler's.
+
+        It goes on by itself on whatever node there is, also after a restart: at most *max_instances* of its runs are
+        active at once. These are beside the schedule's: neither are in the way of the other, and where room is
+        scarce the schedule's go first. It stands still while its job is paused. *args* and *kwargs* are as in
+        `run_job_now`.
+
+        Raises JobNotFoundError, InvalidJobError for a range without such fire times or one of which the ledger was
+        pruned, and FunctionReferenceError as `run_job_now` does.
+        """
+        _check_by(by)
+        check_whole("max_instances", max_instances, most=MAX_BACKFILL_INSTANCES)
+        check_flag("everything", everything)
+        check_flag("newest_first", newest_first)
+        store = self._opened_store()
+        job, now = store.get(job_id), store.clock.now()
+        first, last, given = self._instant("start", start), self._instant("end", end), _given_to(job, args, kwargs)
+        asked = Backfill(
+            secrets.token_hex(8), job.id, job.uid, job.trigger, first, last, None, now,
+            max_instances, everything, newest_first, given, by,
+        )  # fmt: skip
+        if len(store.backfills(ended=False, limit=MAX_OPEN_BACKFILLS)) == MAX_OPEN_BACKFILLS:
+            raise InvalidJobError(
+                f"backfill_job: expected fewer than {MAX_OPEN_BACKFILLS} backfills that go on, got so many: "
+                f"wait for some of them to end, or cancel them"
+            )
+        backfill = plan.backfill(job, asked, now, pruned_through=store.evidence(job_id, now).pruned_through)
+        store.add_backfill(backfill)
+        self._ring()
+        return backfill
+
+    def cancel_backfill(self, backfill_id: str, *, reason: str | None = None, by: str | None = None) -> Backfill:
+        """End a backfill: it bears no more runs, those that wait are closed, and those that go on are asked to end.
+
+        Raises BackfillNotFoundError, BackfillEndedError.
+        """
+        why = _why_cancelled(reason, by)
+        store = self._opened_store()
+        for _ in range(MAX_TRIES):
+            now = store.clock.now()
+            ended = plan.end_backfill(store.backfill(backfill_id), why, now)
+            cancelled = store.end_backfill(ended, partial(plan.cancel, reason=why, now=now))
+            if cancelled is not None:
+                self._ring()
+                for run in cancelled:
+                    if run.state.closed:
+                        self._listeners.tell(RunSettled(run))
+                return ended
+        raise _too_many_conflicts(f"backfill {backfill_id}")
+
+    def get_backfill(self, backfill_id: str) -> Backfill:
+        """The backfill as it is now. Raises BackfillNotFoundError."""
+        return self._opened_store().backfill(backfill_id)
+
+    def get_backfills(
+        self, job_id: str | None = None, *, ended: bool | None = None, limit: int = 100
+    ) -> Sequence[Backfill]:
+        """The newest backfills, of one job or all: those that have *ended*, those that have not, or both."""
+        return self._opened_store().backfills(job_id=job_id, ended=ended, limit=limit)
 
     # the ledger
 
@@ -868,6 +946,15 @@ def _split_options(options: Mapping[str, Any]) -> dict[str, Any]:
 def _check_by(by: str | None) -> None:
     if by is not None:
         check_text("by", by, most=MAX_ID_LENGTH)
+
+
+def _why_cancelled(reason: str | None, by: str | None) -> str:
+    """What a row says of why, and by whom, it was asked to end."""
+    _check_by(by)
+    if reason is None:
+        return f"{by or 'somebody'} asked for it"
+    check_text("reason", reason, most=MAX_REASON_LENGTH)
+    return reason if by is None else f"{reason} (by {by})"
 
 
 def _state(state: RunState | str) -> RunState:

@@ -55,6 +55,7 @@ def test_a_run_in_full() -> None:
         "progress": {"done": 3, "total": 4, "message": "pages"},
         "cancel_reason": None,
         "asked_by": None,
+        "backfill": None,
         "has_arguments": False,
         "has_error": True,
         "error": "Traceback ...",

@@ -328,6 +328,31 @@ def test_a_run_can_be_given_arguments_which_are_not_shown(scheduler: ManualSched
     assert client.get(f"/runs/{asked.json()['id']}").json()["result"] == "hello hunter2"
 
 
+def test_a_range_of_the_past_is_run_after_all(scheduler: ManualScheduler) -> None:
+    scheduler.add_job(greet, "interval", hours=1, id="greet", args=["all"])
+    scheduler.pause_job("greet")
+    scheduler.advance(5 * HOUR)
+    scheduler.resume_job("greet")
+    client = Client(make_app(scheduler, caller=Depends(user)))
+    asked = client.post(
+        "/jobs/greet/backfill",
+        json={"start": "2026-03-01T02:00:00Z", "end": "2026-03-01T05:00:00+01:00"},
+        headers={**JSON, "X-User": "alice"},
+    )
+    scheduler.run_due()
+
+    assert asked.status_code == 202
+    assert (asked.json()["asked_by"], asked.json()["cursor"]) == ("alice", "2026-03-01T02:00:00Z")
+    done = client.get(f"/backfills/{asked.json()['id']}").json()
+    assert (done["born"], done["cursor"], done["ended_at"] is not None) == (3, None, True)
+    assert client.get("/backfills", params={"job_id": "greet", "ended": True}).json() == [done]
+    assert client.get("/backfills", params={"ended": False}).json() == []
+    assert client.post(f"/backfills/{done['id']}/cancel").status_code == 409
+    assert client.get("/backfills/nobody").status_code == 404
+    for body in ({}, {"start": "x", "end": "y"}, {"start": "2026-03-01T00:00:00Z"}, {**asked.json()}):
+        assert client.post("/jobs/greet/backfill", json=body).status_code == 422
+
+
 def test_a_run_is_tried_again(scheduler: ManualScheduler) -> None:
     client = Client(make_app(scheduler, caller=Depends(user)))
     run = client.post("/jobs/refresh/run").json()
@@ -579,10 +604,11 @@ def test_dependencies_guard_every_route(scheduler: ManualScheduler) -> None:
     urls = [
         *(("GET", f"/tickwork{path}") for path in (
             "", "/", "/dashboard.css", "/dashboard.js", "/overview", "/health",
-            "/jobs", "/jobs/refresh", "/jobs/refresh/why?at=2026-03-01", "/runs", "/runs/x",
+            "/jobs", "/jobs/refresh", "/jobs/refresh/why?at=2026-03-01", "/runs", "/runs/x", "/backfills", "/backfills/x",
         )),
-        *(("POST", f"/tickwork/jobs/refresh/{verb}") for verb in ("pause", "resume", "run")),
+        *(("POST", f"/tickwork/jobs/refresh/{verb}") for verb in ("pause", "resume", "run", "backfill")),
         *(("POST", f"/tickwork/runs/x/{verb}") for verb in ("cancel", "retry")),
+        ("POST", "/tickwork/backfills/x/cancel"),
         ("DELETE", "/tickwork/jobs/refresh"),
     ]  # fmt: skip
 
@@ -738,6 +764,7 @@ def test_the_documentation_of_the_api_is_complete(scheduler: ManualScheduler) ->
     assert set(paths) == {
         "/jobs", "/jobs/{job_id}", "/jobs/{job_id}/pause", "/jobs/{job_id}/resume", "/jobs/{job_id}/run",
         "/jobs/{job_id}/why", "/runs", "/runs/{run_id}", "/runs/{run_id}/cancel", "/runs/{run_id}/retry",
+            "/jobs/{job_id}/backfill", "/backfills", "/backfills/{backfill_id}", "/backfills/{backfill_id}/cancel",
             "/health", "/overview",
     }  # fmt: skip
     body = paths["/jobs/{job_id}/pause"]["post"]["requestBody"]["content"]["application/json"]["schema"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from tickwork.cli.reading import read_time, zone_for
 from tickwork.cli.targets import import_from_here, open_store
 from tickwork.cli.words import say_state, say_time
 from tickwork.retention import Retention
@@ -50,6 +51,33 @@ def retry(options: argparse.Namespace) -> int:
     with open_store(options.store) as scheduler:
         run = scheduler.retry_run(options.run, even_if_succeeded=options.even_if_succeeded, by=options.by)
     print(f"{run.job_id} will run in the next process with room; attempt {run.attempt} is {run.id}")
+    return 0
+
+
+def backfill(options: argparse.Namespace) -> int:
+    """Run the fire times of a job within a range of the past after all, a few at a time: those that never ran.
+
+    START and END are such as '2026-12-24 18:00', in --tz or else in the zone of the job's trigger, or else in the local
+    one; both count. The processes that run the scheduler do it, beside the schedule; `tickwork backfills` shows how far
+    they are.
+    """
+    import_from_here()
+    with open_store(options.store) as scheduler:
+        zone = zone_for(scheduler.get_job(options.job), options.tz)
+        asked = scheduler.backfill_job(
+            options.job, read_time(options.start, "START", zone), read_time(options.end, "END", zone),
+            max_instances=options.max_instances, everything=options.everything, newest_first=options.newest_first,
+            args=options.args, kwargs=options.kwargs, by=options.by,
+        )  # fmt: skip
+    print(f"{asked.job_id} is run from {say_time(asked.start, zone)} to {say_time(asked.end, zone)}: {asked.id}")
+    return 0
+
+
+def cancel_backfill(options: argparse.Namespace) -> int:
+    """End a backfill: its waiting runs are closed, those that go on are asked to end."""
+    with open_store(options.store) as scheduler:
+        ended = scheduler.cancel_backfill(options.backfill, reason=options.reason, by=options.by)
+    print(f"{ended.id} of {ended.job_id} is cancelled")
     return 0
 
 

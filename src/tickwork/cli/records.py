@@ -6,9 +6,10 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
+from tickwork.backfill import Backfill
 from tickwork.job import Job
 from tickwork.policies import Retry
-from tickwork.run import Run
+from tickwork.run import Given, Run
 from tickwork.triggers.clock_changes import ClockChange
 from tickwork.triggers.ticks import Tick
 from tickwork.why import Answer
@@ -44,10 +45,25 @@ def run_record(run: Run) -> dict[str, Any]:
         "node": run.node, "started_at": iso(run.started_at), "ended_at": iso(run.ended_at),
         "lateness": _in_seconds(run.lateness), "duration": _in_seconds(run.duration), "reason": run.reason,
         "progress": progress and {"done": progress.done, "total": progress.total, "message": progress.message},
-        "cancel_reason": run.cancel_reason, "asked_by": run.asked_by,
-        "given": run.given and {"args": run.given.args, "kwargs": run.given.kwargs},
+        "cancel_reason": run.cancel_reason, "asked_by": run.asked_by, "backfill": run.backfill,
+        "given": _given_record(run.given),
         "error": run.error, "result": run.result,
     }  # fmt: skip
+
+
+def backfill_record(backfill: Backfill) -> dict[str, Any]:
+    """A backfill with the words of the HTTP API."""
+    return {
+        "id": backfill.id, "job_id": backfill.job_id, "start": iso(backfill.start), "end": iso(backfill.end),
+        "cursor": iso(backfill.cursor), "asked_at": iso(backfill.asked_at), "asked_by": backfill.asked_by,
+        "max_instances": backfill.max_instances, "everything": backfill.everything,
+        "newest_first": backfill.newest_first, "given": _given_record(backfill.given), "born": backfill.born,
+        "passed_over": backfill.passed_over, "ended_at": iso(backfill.ended_at), "reason": backfill.reason,
+    }  # fmt: skip
+
+
+def _given_record(given: Given | None) -> dict[str, Any] | None:
+    return None if given is None else {"args": given.args, "kwargs": given.kwargs}
 
 
 def _retry_record(retry: Retry) -> dict[str, Any]:

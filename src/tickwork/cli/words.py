@@ -6,6 +6,7 @@ import json
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from tickwork.backfill import Backfill
 from tickwork.job import Job
 from tickwork.run import Run, RunState
 from tickwork.triggers.clock_changes import ClockChange
@@ -23,6 +24,13 @@ def say_state(job: Job) -> str:
 
 def say_ending(run: Run) -> str:
     return run.state if run.attempt == 1 else f"{run.state}, attempt {run.attempt}"
+
+
+def say_filled(backfill: Backfill, zone: str | None) -> str:
+    """How far a backfill has come."""
+    if backfill.ended_at is not None:
+        return f"ended: {backfill.reason}" if backfill.reason else "done"
+    return "its last runs go on" if backfill.cursor is None else f"at {say_time(backfill.cursor, zone)}"
 
 
 def say_took(run: Run, now: datetime) -> str:

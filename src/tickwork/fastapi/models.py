@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
+from tickwork.backfill import Backfill
 from tickwork.job import Job
 from tickwork.policies import Overlap, Retry
 from tickwork.run import Origin, Run, RunState
@@ -70,6 +71,7 @@ class RunSummary(BaseModel):
     progress: ProgressView | None
     cancel_reason: str | None = Field(description="Why someone asked that it end. None: nobody did.")
     asked_by: str | None = Field(description="Who asked for it. None: its schedule, or someone who did not say.")
+    backfill: str | None = Field(description="The backfill that it is a part of.")
     has_arguments: bool = Field(description="Whether it was given its own. They may be for fewer eyes than this.")
     has_error: bool = Field(description="Whether the run itself, asked for by its id, shows a traceback.")
 
@@ -212,6 +214,50 @@ class Again(BaseModel):
     even_if_succeeded: StrictBool = False
 
 
+class Range(BaseModel):
+    """Which fire times of a job are to be run after all, and how."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    start: datetime
+    end: datetime
+    max_instances: StrictInt = 1
+    everything: StrictBool = Field(False, description="Also the fire times that ran.")
+    newest_first: StrictBool = False
+    args: list[Any] | None = None
+    kwargs: dict[str, Any] | None = None
+
+
+class BackfillView(BaseModel):
+    """Fire times of a job that are run after all, and how far that has come."""
+
+    id: str
+    job_id: str
+    start: datetime
+    end: datetime
+    cursor: datetime | None = Field(description="The fire time to look at next. None: all were looked at.")
+    asked_at: datetime
+    asked_by: str | None
+    max_instances: int
+    everything: bool
+    newest_first: bool
+    has_arguments: bool
+    born: int = Field(description="How many fire times were given a run.")
+    passed_over: int = Field(description="How many were not, since they had one.")
+    ended_at: datetime | None
+    reason: str | None = Field(description="Why it ended before its time. None: it did not.")
+
+    @classmethod
+    def of(cls, backfill: Backfill) -> Self:
+        return cls(
+            id=backfill.id, job_id=backfill.job_id, start=backfill.start, end=backfill.end, cursor=backfill.cursor,
+            asked_at=backfill.asked_at, asked_by=backfill.asked_by, max_instances=backfill.max_instances,
+            everything=backfill.everything, newest_first=backfill.newest_first,
+            has_arguments=backfill.given is not None, born=backfill.born, passed_over=backfill.passed_over,
+            ended_at=backfill.ended_at, reason=backfill.reason,
+        )  # fmt: skip
+
+
 class ErrorView(BaseModel):
     """Every error of tickwork over HTTP: what was expected, what was got, what to do."""
 
@@ -225,7 +271,8 @@ def _summary(run: Run) -> dict[str, Any]:
         "node": run.node, "started_at": run.started_at, "ended_at": run.ended_at,
         "lateness": _seconds(run.lateness), "duration": _seconds(run.duration),
         "reason": run.reason, "progress": _progress(run), "cancel_reason": run.cancel_reason,
-        "asked_by": run.asked_by, "has_arguments": run.given is not None, "has_error": run.error is not None,
+        "asked_by": run.asked_by, "backfill": run.backfill, "has_arguments": run.given is not None,
+        "has_error": run.error is not None,
     }  # fmt: skip
 
 

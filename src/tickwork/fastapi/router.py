@@ -19,6 +19,8 @@ from pydantic_core import ErrorDetails
 
 from tickwork.clock import SystemClock
 from tickwork.errors import (
+    BackfillEndedError,
+    BackfillNotFoundError,
     ConflictError,
     FunctionReferenceError,
     InvalidJobError,
@@ -39,11 +41,13 @@ from tickwork.fastapi.guard import name_of, refuse_long_bodies, refuse_simple_re
 from tickwork.fastapi.models import (
     Again,
     AnswerView,
+    BackfillView,
     ErrorView,
     HealthView,
     JobView,
     Order,
     Overview,
+    Range,
     Reason,
     RunSummary,
     RunView,
@@ -63,6 +67,8 @@ STATUS: Sequence[tuple[type[TickworkError], int]] = (
     (JobNotFoundError, 404),
     (RunNotFoundError, 404),
     (JobExistsError, 409),
+    (BackfillNotFoundError, 404),
+    (BackfillEndedError, 409),
     (RunClosedError, 409),
     (RetryRefusedError, 409),
     (ConflictError, 409),
@@ -123,8 +129,9 @@ def create_router(
     web can reach it through its visitor's browser.
 
     Routes, below *prefix*: `GET jobs`, `GET jobs/{id}`, `GET jobs/{id}/why?at=...`, `GET runs`, `GET runs/{id}`,
-    `GET health` (503 if this process does not fire), `GET overview`; `POST jobs/{id}/pause`, `resume` and `run`,
-    `POST runs/{id}/cancel` and `retry`, with a JSON content type; and `DELETE jobs/{id}`. An id may hold slashes,
+    `GET health` (503 if this process does not fire), `GET overview`, `GET backfills`, `GET backfills/{id}`;
+    `POST jobs/{id}/pause`, `resume`, `run` and `backfill`, `POST runs/{id}/cancel` and `retry`,
+    `POST backfills/{id}/cancel`, with a JSON content type; and `DELETE jobs/{id}`. An id may hold slashes,
     encoded or not. Errors are `{"detail": ...}` with 403, 404, 409, 413, 415, 422 or 503, and what the dependencies
     answer, which are asked before a body is read.
     """
@@ -185,6 +192,16 @@ def add_reading_routes(router: APIRouter, scheduler: Scheduler) -> None:
         """One row of the ledger, with its result or its traceback."""
         return RunView.of(scheduler.get_run(run_id))
 
+    @router.get("/backfills")
+    def backfills(*, job_id: str | None = None, ended: bool | None = None, limit: Limit = 100) -> list[BackfillView]:
+        """Backfills, the newest first."""
+        return [BackfillView.of(one) for one in scheduler.get_backfills(job_id, ended=ended, limit=limit)]
+
+    @router.get("/backfills/{backfill_id}", responses=_errors(404))
+    def backfill(backfill_id: str) -> BackfillView:
+        """One backfill, and how far it has come."""
+        return BackfillView.of(scheduler.get_backfill(backfill_id))
+
     @router.get("/health", responses={503: {"model": HealthView, "description": "This process does not fire."}})
     async def health(response: Response) -> HealthView:
         """Whether the scheduler of the process that answers can fire: 200, or 503 and why not."""
@@ -216,7 +233,8 @@ def add_overview(router: APIRouter, scheduler: Scheduler, *, read_only: bool) ->
 def add_changing_routes(router: APIRouter, scheduler: Scheduler, caller: Any) -> None:
     guard = [Depends(refuse_simple_requests)]
     errors, with_body = _errors(404, 409, 415), _errors(404, 409, 413, 415)
-    why, order, again = Depends(read_body(Reason)), Depends(read_body(Order)), Depends(read_body(Again))
+    why, order = Depends(read_body(Reason)), Depends(read_body(Order))
+    again, past = Depends(read_body(Again)), Depends(read_body(Range))
 
     @router.post("/jobs/{job_id:path}/pause", dependencies=guard, responses=with_body, openapi_extra=_schema(Reason))
     def pause(job_id: str, how: Reason = why, by: str | None = caller) -> JobView:
@@ -254,6 +272,26 @@ def add_changing_routes(router: APIRouter, scheduler: Scheduler, caller: Any) ->
     def retry(run_id: str, how: Again = again, by: str | None = caller) -> RunView:
         """Try this closed run again, now: the answer is the next attempt at its fire time."""
         return RunView.of(scheduler.retry_run(run_id, even_if_succeeded=how.even_if_succeeded, by=by))
+
+    @router.post(
+        "/jobs/{job_id:path}/backfill", status_code=202, dependencies=guard, responses=with_body | _errors(422),
+        openapi_extra=_schema(Range),
+    )  # fmt: skip
+    def backfill(job_id: str, how: Range = past, by: str | None = caller) -> BackfillView:
+        """Run the fire times of a range of the past after all, a few at a time: those that never ran."""
+        return BackfillView.of(scheduler.backfill_job(
+            job_id, how.start, how.end, max_instances=how.max_instances, everything=how.everything,
+            newest_first=how.newest_first, args=how.args, kwargs=how.kwargs, by=by,
+        ))  # fmt: skip
+
+    @router.post(
+        "/backfills/{backfill_id}/cancel", dependencies=guard, responses=with_body | _errors(422),
+        openapi_extra=_schema(Reason),
+    )  # fmt: skip
+    def cancel_backfill(backfill_id: str, how: Reason = why, by: str | None = caller) -> BackfillView:
+        """End this backfill: its waiting runs are closed, those that go on are asked to end."""
+        reason = how.reason or "cancelled over HTTP"
+        return BackfillView.of(scheduler.cancel_backfill(backfill_id, reason=reason, by=by))
 
     @router.delete(
         "/jobs/{job_id:path}", status_code=204, response_model=None, dependencies=guard, responses=_errors(404)

@@ -12,9 +12,10 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import NamedTuple, Protocol, TypeAlias
 
+from tickwork.backfill import Answered, Backfill
 from tickwork.clock import Clock
 from tickwork.job import Job
-from tickwork.plan import Change, Hold, Settlement
+from tickwork.plan import Change, Filling, Hold, Settlement
 from tickwork.retention import Retention
 from tickwork.run import Run, RunState
 from tickwork.why import Evidence
@@ -24,6 +25,14 @@ Decide: TypeAlias = Callable[[Sequence[Job], Mapping[int, Sequence[Run]], dateti
 
 A job without a change stays as it is: not yet.
 """
+
+
+Stretch: TypeAlias = Callable[[Backfill, Sequence[Run]], Sequence[datetime]]
+"""Given a backfill and its active runs: the fire times of which the ledger is to be asked."""
+Fill: TypeAlias = Callable[
+    [Backfill, Sequence[Run], Sequence[datetime], Mapping[datetime, Answered], datetime], Filling
+]
+"""Given the same, these fire times, what the ledger has of them, and the store's time: what becomes of the backfill."""
 
 
 class Claim(NamedTuple):
@@ -103,7 +112,7 @@ class Store(Protocol):
     def remove(self, job_ids: Collection[str] | None = None) -> Sequence[Job]:
         """Remove the jobs, or all; return those that were there.
 
-        Their pending runs are closed as cancelled; running ones go on, and are settled as usual.
+        Their pending runs are closed as cancelled; running ones go on, and are settled as usual. Their backfills end.
         """
         ...
 
@@ -120,10 +129,11 @@ class Store(Protocol):
         ...
 
     def claim(self, hold: Hold, *, executor: str, limit: int, skip: Collection[int] = ()) -> Sequence[Claim]:
-        """Pending runs that may start now, taken under *hold*: those that became available first.
+        """Pending runs that may start now, taken under *hold*: those that became available first, and last of all
+        those of backfills.
 
-        Runs beyond their job's `max_instances` stay; so do those of a paused job, unless someone
-        asked for them (`Run.by_hand`).
+        Runs beyond their job's `max_instances` stay, among which those of backfills do not count; so do those of a
+        paused job, unless someone asked for them (`Run.by_hand`).
         """
         ...
 
@@ -149,6 +159,24 @@ class Store(Protocol):
         """
         ...
 
+    def add_backfill(self, backfill: Backfill) -> None:
+        """Add it; JobNotFoundError if its job was removed."""
+        ...
+
+    def fill(self, stretch: Stretch, decide: Fill, *, limit: int) -> Sequence[Filling]:
+        """Read, decide, write, in one transaction: up to *limit* backfills that go on, the oldest first.
+
+        Those of paused jobs are passed over. Returns what was decided; what has not moved is not written.
+        """
+        ...
+
+    def end_backfill(self, backfill: Backfill, cancel: Callable[[Run], Run]) -> Sequence[Run] | None:
+        """Write a backfill as `plan.end_backfill` made it, and its active runs as *cancel* makes them; return these.
+
+        None, and nothing is written, if it is not at the version below any more.
+        """
+        ...
+
     def cancelling(self, node: str) -> Sequence[Run]:
         """The running runs of *node* that were asked to end."""
         ...
@@ -167,6 +195,16 @@ class Store(Protocol):
         self, *, job_id: str | None = None, states: Collection[RunState] = (), limit: int = 100, offset: int = 0
     ) -> Sequence[Run]:
         """The ledger, newest rows first: of one job or all, in these states or all."""
+        ...
+
+    def backfill(self, backfill_id: str) -> Backfill:
+        """The backfill, or BackfillNotFoundError."""
+        ...
+
+    def backfills(
+        self, *, job_id: str | None = None, ended: bool | None = None, limit: int = 100
+    ) -> Sequence[Backfill]:
+        """Backfills, the newest first: of one job or all; those that have ended, those that have not, or both."""
         ...
 
     def evidence(self, job_id: str, instant: datetime) -> Evidence:

@@ -10,6 +10,7 @@ const TICK = 250;
 const OVERDUE = 5;
 const NOTICE = 6_000;
 
+const ORIGINS = { manual: "run by hand", backfill: "run after all" };
 const STATES = {
   all: [],
   active: ["pending", "running"],
@@ -240,7 +241,7 @@ function updateRun(row, run) {
   showState(state, run.state);
   put(job, run.job_id);
   const asked = run.asked_by && `for ${run.asked_by}`;
-  const traits = [run.origin === "manual" && "run by hand", asked, run.attempt > 1 && `attempt ${run.attempt}`];
+  const traits = [ORIGINS[run.origin], asked, run.attempt > 1 && `attempt ${run.attempt}`];
   put(kind, traits.filter(Boolean).join(" · "));
   const time = row.fields["fire-time"];
   put(time, run.through ? `${clockTime(run.fire_time)} – ${clockTime(run.through)}` : clockTime(run.fire_time));

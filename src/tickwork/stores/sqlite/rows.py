@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, TypeAlias
 
+from tickwork.backfill import Backfill
 from tickwork.clock import from_micros, to_micros
 from tickwork.codec import (
     read_definition,
@@ -12,6 +13,7 @@ from tickwork.codec import (
     read_instant,
     read_json,
     read_progress,
+    read_trigger,
     write_definition,
     write_given,
     write_instant,
@@ -80,7 +82,7 @@ def inserted_run(run: Run) -> Row:
     (
         job_id, job_uid, fire_time, available_at, through, attempt, origin, state, version, node, lease_until,
         started_at, ended_at, reason, error, result, progress, cancel_reason, asked_by, given,
-        counted_from,
+        counted_from, backfill,
     ) = run  # fmt: skip
     instant = to_micros(fire_time)
     return (
@@ -89,7 +91,7 @@ def inserted_run(run: Run) -> Row:
         None if lease_until is None else to_micros(lease_until), None if started_at is None else to_micros(started_at),
         None if ended_at is None else to_micros(ended_at), reason, error,
         None if result is None else write_json(result), None if progress is None else write_progress(progress),
-        cancel_reason, asked_by, write_given(given), counted_from,
+        cancel_reason, asked_by, write_given(given), counted_from, backfill,
     )  # fmt: skip
 
 
@@ -142,11 +144,40 @@ def read_run(row: Row) -> Run:
     (
         job_id, job_uid, fire_time, available_at, through, attempt, origin, state, version, node, lease_until,
         started_at, ended_at, reason, error, result, progress, cancel_reason, asked_by, given,
-        counted_from,
+        counted_from, backfill,
     ) = row  # fmt: skip
     return Run(
         job_id, job_uid, from_micros(fire_time), from_micros(available_at), read_instant(through), attempt,
         Origin(origin), RunState(state), version, node, read_instant(lease_until), read_instant(started_at),
         read_instant(ended_at), reason, error, read_json(result), read_progress(progress),
-        cancel_reason, asked_by, read_given(given), counted_from,
+        cancel_reason, asked_by, read_given(given), counted_from, backfill,
+    )  # fmt: skip
+
+
+def inserted_backfill(backfill: Backfill) -> Row:
+    return (
+        backfill.id, backfill.job_uid, backfill.job_id, write_json(backfill.trigger.to_json()),
+        to_micros(backfill.start), to_micros(backfill.end), write_instant(backfill.cursor),
+        to_micros(backfill.asked_at), backfill.max_instances, backfill.everything, backfill.newest_first,
+        write_given(backfill.given), backfill.asked_by, backfill.born, backfill.passed_over, backfill.version,
+        write_instant(backfill.ended_at), backfill.reason,
+    )  # fmt: skip
+
+
+def updated_backfill(backfill: Backfill) -> Row:
+    return (
+        write_instant(backfill.cursor), backfill.born, backfill.passed_over, backfill.version,
+        write_instant(backfill.ended_at), backfill.reason, backfill.id, backfill.version - 1,
+    )  # fmt: skip
+
+
+def read_backfill(row: Row) -> Backfill:
+    (
+        id, job_uid, job_id, trigger, start, end, cursor, asked_at, max_instances, everything, newest_first, given,
+        asked_by, born, passed_over, version, ended_at, reason,
+    ) = row  # fmt: skip
+    return Backfill(
+        id, job_id, job_uid, read_trigger(read_json(trigger)), from_micros(start), from_micros(end),
+        read_instant(cursor), from_micros(asked_at), max_instances, bool(everything), bool(newest_first),
+        read_given(given), asked_by, born, passed_over, version, read_instant(ended_at), reason,
     )  # fmt: skip
