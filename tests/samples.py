@@ -109,6 +109,7 @@ jobs = st.builds(
     timeout=st.none() | durations,
     retry=retries,
     pause_after=st.none() | st.integers(1, 100),
+    expire_after=st.none() | durations,
     keep=st.none() | retentions,
     uid=st.builds(new_uid),
     version=st.integers(1, 2**40),
@@ -154,6 +155,7 @@ def runs_of(job: Job) -> st.SearchStrategy[Run]:
         asked_by=st.none() | texts,
         counted_from=st.integers(1, 1000),
         backfill=st.none() | names,
+        expires_at=st.none() | instants,
         given=st.none()
         | st.builds(Given, st.lists(json_values, max_size=2).map(tuple), st.dictionaries(texts, json_values)),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -30,7 +31,10 @@ from tickwork import (
 )
 from tickwork.backfill import MAX_OPEN_BACKFILLS
 from tickwork.codec import UnreadableTrigger
+from tickwork.executors.asyncio import invoke_async
+from tickwork.executors.call import Call, invoke
 from tickwork.plan import Change
+from tickwork.refs import find_function
 from tickwork.run import Failed, Given, Origin, Run, Succeeded
 from tickwork.stores.base import Store
 from tickwork.stores.memory import MemoryStore
@@ -767,3 +771,133 @@ def test_ended_backfills_are_forgotten_with_the_ledger(scheduler: ManualSchedule
     scheduler.prune(Retention(age=timedelta(days=1)))
 
     assert [one.id for one in scheduler.get_backfills()] == [going_on.id]
+
+
+# expire: how long a run may wait
+
+
+def waits(run: Run) -> timedelta:
+    assert run.expires_at is not None
+    return run.expires_at - run.available_at
+
+
+@pytest.mark.parametrize("delta", [-MICROSECOND, timedelta(0), MICROSECOND])
+def test_at_the_limit_exactly_its_time_is_over(store: Store, delta: timedelta) -> None:
+    """What waits is begun before its limit, and at or after it is closed: there is no instant between."""
+    job = make_job(expire_after=10 * SECOND)
+    waiting = plan.fire(job, [], NOW, None)
+    assert waiting is not None
+    store.add([job])
+    store.fire(lambda *_: [waiting], executor="threads", until=NOW, limit=1)
+    pass_time(store, 10 * SECOND + delta)
+
+    claims, expired = store.claim(make_hold(), executor="threads", limit=1), store.expired(9)
+
+    assert [len(claims), len(expired)] == ([1, 0] if delta < timedelta(0) else [0, 1])
+
+
+def test_what_nobody_begins_in_time_is_missed(store: Store) -> None:
+    """Whichever node comes by closes it, also one that could not have begun it."""
+    store.add([make_job(expire_after=90 * SECOND, max_instances=9)])
+    pass_time(store, 59 * SECOND, Node(store, "a", room=0))
+    (waiting,) = active(store)
+    assert (waiting.available_at, waits(waiting)) == (NOW + SECOND, 90 * SECOND)
+
+    pass_time(store, 40 * SECOND, Node(store, "b", room=0))
+
+    missed = store.run(waiting.id)
+    assert (missed.state, missed.ended_at) == (RunState.MISSED, NOW + 91 * SECOND)
+    assert missed.reason == "it waited for 0:01:30, which is all that expire_after allows, and was not begun"
+    answer = BackgroundScheduler(store).why("job", NOW)
+    assert answer.sentence.startswith("missed: it waited for 0:01:30, which is all that expire_after allows")
+
+
+def test_what_is_begun_in_time_may_take_its_time(store: Store) -> None:
+    store.add([make_job(expire_after=SECOND, max_instances=9)])
+    node = Node(store, "a", takes=50 * SECOND)
+
+    pass_time(store, 59 * SECOND, node)
+
+    assert states(store.runs()) == ["succeeded"]
+
+
+def test_what_is_fired_late_begins_to_wait_then(store: Store) -> None:
+    """How late a fire time may be fired is for misfire_grace_time to say."""
+    store.add([make_job(expire_after=90 * SECOND)])
+    pass_time(store, 30.5 * MINUTE)
+
+    pass_time(store, 2 * SECOND, Node(store, "a", room=0))
+
+    (waiting,) = active(store)
+    assert (waiting.fire_time, waiting.available_at) == (at(30), at(30.5))
+    assert waits(waiting) == 90 * SECOND
+
+
+def test_a_call_that_its_executor_comes_to_too_late_is_not_made(store: Store) -> None:
+    job = make_job(expire_after=SECOND)
+    run = held_run(job, expires_at=NOW + SECOND)
+    pass_time(store, SECOND)
+    call = Call(job, run, find_function(job.func), store.clock, lambda call: None)
+
+    outcomes = [invoke(call), asyncio.run(invoke_async(call))]
+
+    assert [outcome.state for outcome in outcomes] == [RunState.MISSED] * 2
+    assert call.started_at is None
+    assert plan.settle(run, Retry(9), outcomes[0], NOW + SECOND).attempt is None
+
+
+def test_each_attempt_may_wait_as_long(scheduler: ManualScheduler) -> None:
+    """Counted from the end of a retry's delay, whoever asked for the first attempt."""
+    scheduler.add_job(crawl, "interval", hours=1, id="crawl", args=["a"], retry=Retry(2, delay=60), expire_after=30)
+    broken.add("no network")
+    run = scheduler.run_job_now("crawl", expire_after=timedelta(seconds=7))
+    scheduler.run_due()
+    (second,) = scheduler.get_runs("crawl", states=[RunState.PENDING])
+    scheduler.advance(MINUTE)
+
+    third = scheduler.retry_run(second.id)
+
+    assert (waits(run), waits(second), waits(third)) == (7 * SECOND,) * 3
+    assert second.available_at == NOW + MINUTE
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"), [({}, 30 * SECOND), ({"expire_after": None}, None), ({"expire_after": 2}, 2 * SECOND)]
+)
+def test_one_run_may_wait_longer_or_shorter_than_its_job_says(
+    scheduler: ManualScheduler, options: dict[str, Any], expected: timedelta | None
+) -> None:
+    scheduler.add_job(crawl, "interval", hours=1, id="crawl", args=["a"], expire_after=30)
+
+    assert scheduler.run_job_now("crawl", **options).may_wait == expected
+
+
+def test_what_was_missed_so_can_be_tried_again(store: Store) -> None:
+    store.add([make_job(expire_after=10 * SECOND)])
+    pass_time(store, 20 * SECOND, Node(store, "a", room=0))
+    (missed,) = store.runs()
+
+    again = BackgroundScheduler(store).retry_run(missed.id)
+
+    assert (missed.state, waits(again)) == (RunState.MISSED, 10 * SECOND)
+
+
+def test_what_is_backfilled_waits_as_long_as_it_takes(store: Store) -> None:
+    past(store, 5)
+    job = store.get("job")
+    store.save([next_version(job, expire_after=SECOND)])
+
+    pass_time(store, 30 * SECOND, Node(store, "a", room=0))
+
+    assert states(of_backfills(store)) == ["pending"]
+
+
+@pytest.mark.parametrize("length", [0, -1, float("nan"), float("inf"), 1e12, "10m", True, timedelta(0), timedelta.max])
+def test_what_is_no_length_of_waiting_is_refused(scheduler: ManualScheduler, length: Any) -> None:
+    with pytest.raises(InvalidJobError, match="expire_after: expected"):
+        scheduler.add_job(crawl, "interval", hours=1, id="crawl", args=["a"], expire_after=length)
+    scheduler.add_job(crawl, "interval", hours=1, id="crawl", args=["a"])
+    with pytest.raises(InvalidJobError, match="expire_after: expected"):
+        scheduler.run_job_now("crawl", expire_after=length)
+    with pytest.raises(InvalidJobError, match="expire_after: expected"):
+        scheduler.modify_job("crawl", expire_after=length)

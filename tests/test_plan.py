@@ -23,6 +23,7 @@ from tickwork.run import (
     Failed,
     Given,
     Lost,
+    Missed,
     Origin,
     Outcome,
     Progress,
@@ -41,7 +42,7 @@ MICROSECOND = timedelta(microseconds=1)
 HOLD = make_hold("a")
 OUTCOMES: list[Outcome] = [
     Succeeded(7), Failed("broken", "traceback"), TimedOut("too slow"), Cancelled("asked"), Lost("silent"),
-    Skipped("paused"), Released(),
+    Skipped("paused"), Missed("waited"), Released(),
 ]  # fmt: skip
 
 

@@ -55,6 +55,7 @@ def write_definition(job: Job) -> str:
         "timeout": None if job.timeout is None else job.timeout // MICROSECOND,
         "retry": _write_retry(job.retry),
         "pause_after": job.pause_after,
+        "expire_after": None if job.expire_after is None else job.expire_after // MICROSECOND,
         "keep": _retention_json(job.keep),
         "disposable": job.disposable,
     })  # fmt: skip
@@ -69,7 +70,7 @@ def read_definition(text: str) -> dict[str, Any]:
     fields = {name: written[name] for name in DEFINITION if name in written}  # a newer version may write more
     fields["trigger"] = read_trigger(fields["trigger"])
     fields["args"] = tuple(fields["args"])
-    for name in ("misfire_grace_time", "timeout"):
+    for name in ("misfire_grace_time", "timeout", "expire_after"):
         if fields.get(name) is not None:
             fields[name] = timedelta(microseconds=fields[name])
     fields["overlap"] = Overlap(fields.get("overlap", Overlap.SKIP))

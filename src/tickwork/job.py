@@ -57,6 +57,8 @@ class Job(NamedTuple):
     retry: Retry = ONCE
     pause_after: int | None = None
     """After how many failures in a row the job is paused. None: it goes on."""
+    expire_after: timedelta | None = None
+    """How long a run may wait to begin; one that waits longer is closed as missed. None: as long as it takes."""
     keep: Retention | None = None
     """How long the ledger keeps its rows. None: as long as the scheduler says."""
     disposable: bool = False
@@ -112,7 +114,7 @@ _STANDING = Job._fields.index("version")
 DEFINITION = (
     "func", "trigger", "args", "kwargs", "name", "executor",
     "coalesce", "catch_up", "misfire_grace_time", "max_instances", "overlap", "max_waiting", "timeout", "retry",
-    "pause_after", "keep", "disposable",
+    "pause_after", "expire_after", "keep", "disposable",
 )  # fmt: skip
 """The fields that a declaration in code sets; the others tell where the schedule stands."""
 
@@ -138,6 +140,8 @@ def check_job(job: Job) -> Job:
     check_whole("max_waiting", job.max_waiting, most=MAX_WAITING)
     if job.timeout is not None:
         check_duration("timeout", job.timeout, least=timedelta(milliseconds=1))
+    if job.expire_after is not None:
+        check_duration("expire_after", job.expire_after, least=timedelta(milliseconds=1))
     if job.pause_after is not None:
         check_whole("pause_after", job.pause_after, most=MAX_FAILURES)
         if isinstance(job.retry, Retry) and job.pause_after * job.retry.max_attempts > MAX_COUNTED:

@@ -116,7 +116,8 @@ class Loop:
         self._stopping = False
         self._cancelled = False
         now = self.clock.now()
-        self._ticked_at = self._look_at = self._rest_until = self._reap_at = self._spare_until = self._deferred_to = now
+        self._ticked_at = self._look_at = self._rest_until = self._spare_until = self._deferred_to = now
+        self._reap_at = self._expire_at = now
         self._renew_at = now + timing.lease / 3
         self._pruning = Pruning(store, keep, node=node, every=timing.prune, now=now)
 
@@ -149,6 +150,7 @@ class Loop:
                 self.heed_cancellations,
                 self.renew_leases,
                 self.reap_lost_runs,
+                self.close_expired_runs,
                 self.fire_due_jobs,
                 self.fill_backfills,
                 self.claim_waiting_runs,
@@ -248,6 +250,16 @@ class Loop:
                 if job is not None and job.pause_after is not None and _counts_as_failure(settlement):
                     self._pause_if_it_fails_too_often(job)
         self._reap_at = now if len(lost) == self.timing.batch else now + self.timing.poll
+
+    def close_expired_runs(self, now: datetime) -> None:
+        """Close the runs that have waited for as long as they may, whoever was to begin them."""
+        if now < self._expire_at:
+            return
+        expired = self.store.expired(self.timing.batch)
+        for run in self.store.cancel([plan.expire(run, now) for run in expired]) if expired else ():
+            log.warning("run %s of job %r is missed: %s", run.id, run.job_id, run.reason)
+            self._round.events.append(RunSettled(run))
+        self._expire_at = now if len(expired) == self.timing.batch else now + self.timing.poll
 
     def fire_due_jobs(self, now: datetime) -> None:
         """Advance the jobs whose fire time has come, and take their runs as far as there is room."""
@@ -431,7 +443,9 @@ class Loop:
         """When the store will have something for us, if no news comes before."""
         with_room = [executor for executor, left in room.items() if left > 0]
         outlook = self.store.outlook(with_room, after=now, fire_after=now + self.timing.ahead)
-        wishes = [self._reap_at, self._deferred_to, *self._aside.values(), *self._foreign.values()]
+        if outlook.expire_at is not None:
+            self._expire_at = min(self._expire_at, outlook.expire_at)
+        wishes = [self._reap_at, self._expire_at, self._deferred_to, *self._aside.values(), *self._foreign.values()]
         if outlook.fire_at is not None:
             wishes.append(outlook.fire_at - self.timing.ahead)
         if outlook.claim_at is not None:
@@ -449,7 +463,9 @@ class Loop:
         passed = now - self._ticked_at
         if passed < timedelta(0):
             log.warning("the clock was set back by %s: what has fired waits until it is there again", -passed)
-            self._look_at = self._rest_until = self._reap_at = self._spare_until = self._renew_at = now
+            self._look_at = self._rest_until = self._reap_at = self._expire_at = self._spare_until = self._renew_at = (
+                now
+            )
         elif passed > self.timing.poll + self.timing.lease / 2:
             # This machine slept, or its clock was set forward: its other nodes must come to renew what is theirs.
             self._spare_until = max(self._spare_until, now + 2 * self.timing.poll)

@@ -21,6 +21,7 @@ from tickwork.run import (
     Failed,
     Given,
     Lost,
+    Missed,
     Origin,
     Outcome,
     Progress,
@@ -118,7 +119,7 @@ def fire(
     most = job.made_up
     grace = ON_TIME if most == 0 and job.misfire_grace_time is None else job.misfire_grace_time
     if grace is None and last is first and not full:  # as nearly always: one fire time, and nothing in its way
-        return _advance(job, first, following, _born(job, first, hold))
+        return _advance(job, first, following, _born(job, first, hold, now))
     on_time = first if grace is None else _first_since(job.trigger, first, now - grace)
     if on_time is None or on_time > last:
         late = _late(job, now - first)
@@ -128,10 +129,12 @@ def fire(
     if full and (at_most_one or not _catches_up(job, active, on_time, last)):
         return _overlap(job, active, now, last, following, missed, on_time)
     if at_most_one:
-        return _advance(job, last, following, *missed, *_coalesced(job, now, on_time, last), _born(job, last, hold))
+        return _advance(
+            job, last, following, *missed, *_coalesced(job, now, on_time, last), _born(job, last, hold, now)
+        )
     kept = on_time if most is None else first_of_latest(job.trigger, on_time, last, most)
     too_many = _before(job, now, RunState.MISSED, f"catch_up is {most}, and so many later ones are run", on_time, kept)
-    return _catch_up(job, active, hold, room, (*missed, *too_many), kept, last)
+    return _catch_up(job, active, now, hold, room, (*missed, *too_many), kept, last)
 
 
 def _overlap(
@@ -143,7 +146,7 @@ def _overlap(
     if job.overlap is Overlap.SKIP or (job.overlap is Overlap.QUEUE and len(waiting) >= job.max_waiting):
         why = _in_the_way(job, active) if job.overlap is Overlap.SKIP else _no_room_to_wait(job, waiting)
         return _advance(job, last, following, *missed, _not_run(job, now, RunState.SKIPPED, why, first, last))
-    change = _advance(job, last, following, *missed, *_coalesced(job, now, first, last), _born(job, last, None))
+    change = _advance(job, last, following, *missed, *_coalesced(job, now, first, last), _born(job, last, None, now))
     if job.overlap is Overlap.QUEUE:
         return change
     why = f"the fire time {last:%Y-%m-%dT%H:%M:%SZ} took its place"
@@ -160,7 +163,7 @@ def _catches_up(job: Job, active: Sequence[Run], first: datetime, last: datetime
 
 
 def _catch_up(
-    job: Job, active: Sequence[Run], hold: Hold | None, room: int,
+    job: Job, active: Sequence[Run], now: datetime, hold: Hold | None, room: int,
     missed: Sequence[Run], first: datetime, last: datetime,
 ) -> Change | None:  # fmt: skip
     """A run for each fire time; they wait for each other, MAX_CATCH_UP of them at a time."""
@@ -170,7 +173,7 @@ def _catch_up(
     while following is not None and following <= last and waiting < MAX_CATCH_UP:
         startable = hold is not None and len(born) < room and len(active) + len(born) < job.max_instances
         waiting += not startable
-        born.append(_born(job, following, hold if startable else None))
+        born.append(_born(job, following, hold if startable else None, now))
         following = job.trigger.next_after(following)
     return _advance(job, born[-1].fire_time, following, *missed, *born) if born else None
 
@@ -188,7 +191,7 @@ def settle(
         return Settlement(run.released())
     ended = run.ended_with(outcome, now, started_at, progress)
     match outcome:
-        case Succeeded() | Cancelled() | Skipped():
+        case Succeeded() | Cancelled() | Skipped() | Missed():
             return Settlement(ended)
         case Failed() | TimedOut():
             return Settlement(ended, _next_attempt(run, retry, outcome.raised, now))
@@ -222,6 +225,14 @@ def cancel(run: Run, reason: str, now: datetime) -> Run:
     if run.state is RunState.PENDING:
         return asked.ended_with(Cancelled(reason), now, None, None)
     return asked._replace(version=run.version + 1)
+
+
+def expire(run: Run, now: datetime) -> Run:
+    """Close a run that has waited for longer than it may: at `expires_at` exactly, its time is over."""
+    assert run.state is RunState.PENDING, f"{run.id} does not wait"
+    assert run.expires_at is not None, f"{run.id} may wait as long as it takes"
+    assert run.expires_at <= now, f"{run.id} may wait until {run.expires_at}"
+    return run.ended_with(Missed.waiting(run), now, None, None)
 
 
 def fails_too_often(job: Job, newest: Sequence[Run]) -> bool:
@@ -311,11 +322,14 @@ def ensure(job: Job, declared: Job, now: datetime) -> Change | None:
     return Change(check_job(changed), change.runs)
 
 
-def run_now(job: Job, now: datetime, by: str | None = None, given: Given | None = None) -> Change:
-    """A run outside the schedule, for any node; it waits if `max_instances` are running."""
+def run_now(
+    job: Job, now: datetime, by: str | None = None, given: Given | None = None, expire_after: timedelta | None = None
+) -> Change:
+    """A run outside the schedule, for any node; it waits if `max_instances` are running, for *expire_after* at most."""
     run = Run(
-        job_id=job.id, job_uid=job.uid, fire_time=now, available_at=now, origin=Origin.MANUAL, asked_by=by, given=given
-    )
+        job_id=job.id, job_uid=job.uid, fire_time=now, available_at=now, origin=Origin.MANUAL, asked_by=by, given=given,
+        expires_at=None if expire_after is None else now + expire_after,
+    )  # fmt: skip
     return Change(_next_version(job), (run,))
 
 
@@ -336,9 +350,11 @@ def retry(
     expected = _why_not_again(job, run, later, even_if_succeeded=even_if_succeeded)
     if job is None or expected is not None:
         raise RetryRefusedError(f"retry_run: expected {expected}")
+    may_wait = run.may_wait or job.expire_after
     attempt = Run(
         job_id=run.job_id, job_uid=run.job_uid, fire_time=run.fire_time, origin=run.origin, available_at=now,
         attempt=run.attempt + 1, asked_by=by, given=run.given, counted_from=run.attempt + 1,
+        expires_at=None if may_wait is None else now + may_wait,
     )  # fmt: skip
     return Change(_next_version(job), (attempt,))
 
@@ -473,13 +489,18 @@ def _drop_until(job: Job, now: datetime) -> tuple[Job, tuple[Run, ...]]:
     return job._replace(next_fire_time=following, last_fire_time=last), (dropped,)
 
 
-def _born(job: Job, fire_time: datetime, hold: Hold | None) -> Run:
+def _born(job: Job, fire_time: datetime, hold: Hold | None, now: datetime) -> Run:
     if hold is None:
-        return Run(job.id, job.uid, fire_time, fire_time)
-    return Run(
-        job.id, job.uid, fire_time, fire_time, None, 1, Origin.SCHEDULE,
-        RunState.RUNNING, 1, hold.node, hold.lease_until,
-    )  # fmt: skip
+        run = Run(job.id, job.uid, fire_time, fire_time)
+    else:
+        run = Run(
+            job.id, job.uid, fire_time, fire_time, None, 1, Origin.SCHEDULE,
+            RunState.RUNNING, 1, hold.node, hold.lease_until,
+        )  # fmt: skip
+    if job.expire_after is None:
+        return run
+    since = max(fire_time, now)  # what is fired late begins to wait now
+    return run._replace(available_at=since, expires_at=since + job.expire_after)
 
 
 def _not_run(job: Job, now: datetime, state: RunState, reason: str, first: datetime, last: datetime) -> Run:
@@ -506,10 +527,12 @@ def _first_since(trigger: Trigger, first: datetime, since: datetime) -> datetime
 def _next_attempt(run: Run, retry: Retry, raised: Sequence[str] | None, now: datetime) -> Run | None:
     if run.cancel_reason is not None or not retry.allows(run.tries, raised):
         return None
+    available_at = now + retry.wait_after(run.tries, run.key)
     return Run(
         job_id=run.job_id, job_uid=run.job_uid, fire_time=run.fire_time, origin=run.origin,
-        attempt=run.attempt + 1, available_at=now + retry.wait_after(run.tries, run.key),
+        attempt=run.attempt + 1, available_at=available_at,
         asked_by=run.asked_by, given=run.given, counted_from=run.counted_from, backfill=run.backfill,
+        expires_at=None if run.may_wait is None else available_at + run.may_wait,
     )  # fmt: skip
 
 

@@ -33,7 +33,7 @@ class RunState(StrEnum):
     LOST = "lost"
     """Its node did not renew the lease: it died, or was cut off."""
     MISSED = "missed"
-    """Its fire time was too long ago when a node came to fire it."""
+    """Its fire time was too long ago when a node came to fire it; or it waited for too long to begin."""
     SKIPPED = "skipped"
     """Its fire time came, and a rule of the job said no."""
 
@@ -45,10 +45,11 @@ class RunState(StrEnum):
 
 
 TRANSITIONS: dict[RunState, frozenset[RunState]] = {
-    RunState.PENDING: frozenset({RunState.RUNNING, RunState.CANCELLED, RunState.SKIPPED}),
+    RunState.PENDING: frozenset({RunState.RUNNING, RunState.CANCELLED, RunState.SKIPPED, RunState.MISSED}),
     RunState.RUNNING: frozenset({
         RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT, RunState.CANCELLED, RunState.LOST,
         RunState.SKIPPED,  # claimed ahead of its fire time, and its job paused before it
+        RunState.MISSED,  # claimed in time, and its executor came to it too late
         RunState.PENDING,  # given back by a node that stops, or that waited too long for room
     }),
     RunState.SUCCEEDED: frozenset(),
@@ -126,6 +127,8 @@ class Run(NamedTuple):
     """The attempt from which a retry policy counts: the first, or the latest that someone asked for."""
     backfill: str | None = None
     """The backfill that it is a part of. None: it is of none."""
+    expires_at: datetime | None = None
+    """From then on it is not begun any more. None: it may wait as long as it takes."""
 
     def __hash__(self) -> int:
         return hash((self.job_uid, self.fire_time, self.attempt, self.version))
@@ -143,6 +146,11 @@ class Run(NamedTuple):
     def released(self) -> Run:
         """This run as it waits again, for any node."""
         return self._replace(version=self.version + 1, state=RunState.PENDING, node=None, lease_until=None)
+
+    @property
+    def may_wait(self) -> timedelta | None:
+        """How long it may wait to begin. None: as long as it takes."""
+        return None if self.expires_at is None else self.expires_at - self.available_at
 
     @property
     def id(self) -> str:
@@ -263,6 +271,16 @@ class Skipped(Unfinished):
     state: ClassVar = RunState.SKIPPED
 
 
+class Missed(Unfinished):
+    __slots__ = ()
+    state: ClassVar = RunState.MISSED
+
+    @classmethod
+    def waiting(cls, run: Run) -> Missed:
+        """What becomes of a run that was not begun in time."""
+        return cls(f"it waited for {run.may_wait}, which is all that expire_after allows, and was not begun")
+
+
 @dataclass(frozen=True, slots=True)
 class Released:
     """Not an ending: its node gives it back, unstarted, and it waits for another."""
@@ -272,5 +290,5 @@ class Released:
 
 DONE = Succeeded()
 
-Ending: TypeAlias = Succeeded | Failed | TimedOut | Cancelled | Lost | Skipped
+Ending: TypeAlias = Succeeded | Failed | TimedOut | Cancelled | Lost | Skipped | Missed
 Outcome: TypeAlias = Ending | Released

@@ -71,7 +71,7 @@ PATIENCE = 5.0
 """Seconds that `start` waits for the runs of a shutdown that goes on in the background."""
 JOB_DEFAULTS = (
     "coalesce", "catch_up", "misfire_grace_time", "max_instances", "overlap", "max_waiting", "timeout", "retry",
-    "pause_after", "executor",
+    "pause_after", "expire_after", "executor",
 )  # fmt: skip
 
 F = TypeVar("F", bound=Function)
@@ -110,7 +110,7 @@ class Scheduler:
     *store* is a URL (`sqlite:///jobs.db`), a store, or None for memory. *executors* adds to or replaces
     `threads` and `asyncio`. *timezone* is that of triggers that name none. *job_defaults* are the policies
     of jobs that choose none: `coalesce`, `catch_up`, `misfire_grace_time`, `max_instances`, `overlap`, `max_waiting`,
-    `timeout`, `retry`, `pause_after`, `executor`.
+    `timeout`, `retry`, `pause_after`, `expire_after`, `executor`.
     *lease* is how long a run is believed to go on after its node was last heard of, *poll* the
     longest time until news is noticed when no bell rings. *keep* is how long the ledger keeps what is closed, of
     jobs that do not say so themselves: 30 days, and 10,000 rows a job; `Retention(age=None, count=None)` keeps all.
@@ -243,6 +243,7 @@ class Scheduler:
         timeout: timedelta | float | Unset | None = UNSET,
         retry: Retry | Unset | None = UNSET,
         pause_after: int | Unset | None = UNSET,
+        expire_after: timedelta | float | Unset | None = UNSET,
         keep: Retention | None = None,
         next_run_time: datetime | Unset | None = UNSET,
         replace_existing: bool = False,
@@ -271,8 +272,8 @@ class Scheduler:
         job = self._make_job(
             func, trigger, args=args, kwargs=kwargs, id=id, name=name, executor=executor, coalesce=coalesce,
             catch_up=catch_up, misfire_grace_time=misfire_grace_time, max_instances=max_instances, overlap=overlap,
-            max_waiting=max_waiting, timeout=timeout, retry=retry, pause_after=pause_after, keep=keep,
-            next_run_time=next_run_time, trigger_args=trigger_args,
+            max_waiting=max_waiting, timeout=timeout, retry=retry, pause_after=pause_after, expire_after=expire_after,
+            keep=keep, next_run_time=next_run_time, trigger_args=trigger_args,
         )  # fmt: skip
         with self._lock:  # a start that goes on is waited for
             if not self._stores_at_once():
@@ -396,20 +397,26 @@ class Scheduler:
         *,
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
+        expire_after: timedelta | float | Unset | None = UNSET,
         by: str | None = None,
     ) -> Run:
         """Run a job once outside its schedule, on any node with room; its run waits if `max_instances` are running.
 
         *args* and *kwargs* take the place of the job's, each as a whole, for this run and its retries: checked and
-        kept like those of `add_job`. None: the job's own, as they are when it begins. A paused job runs too. *by* is
-        whoever asks for it, for people: it is kept with the run. Raises JobNotFoundError, InvalidJobError, and
-        FunctionReferenceError if there are arguments and this process does not know the job's function.
+        kept like those of `add_job`. None: the job's own, as they are when it begins. *expire_after* is how long (in
+        seconds) it may wait to begin, if not as long as the job says; None: as long as it takes. A paused job runs
+        too. *by* is whoever asks for it, for people: it is kept with the run.
+
+        Raises JobNotFoundError, InvalidJobError, and FunctionReferenceError if there are arguments and this process
+        does not know the job's function.
         """
         _check_by(by)
+        chosen = None if isinstance(expire_after, Unset) else _may_wait(expire_after)
         born: list[Run] = []
 
         def decide(job: Job, now: datetime) -> Change:
-            change = plan.run_now(job, now, by, _given_to(job, args, kwargs))
+            may_wait = job.expire_after if isinstance(expire_after, Unset) else chosen
+            change = plan.run_now(job, now, by, _given_to(job, args, kwargs), may_wait)
             born[:] = change.runs
             return change
 
@@ -643,10 +650,9 @@ class Scheduler:
         if not isinstance(executor, str) or executor not in self._executors:
             known = did_you_mean(str(executor), self._executors)
             raise InvalidJobError(f"executor: expected one of this scheduler's, got {executor!r}{known}")
-        for name in ("misfire_grace_time", "timeout"):
+        for name in ("misfire_grace_time", "timeout", "expire_after"):
             if name in read:
-                length = _seconds(name, read[name])
-                read[name] = None if length is None else timedelta(seconds=length)
+                read[name] = None if read[name] is None else seconds(name, read[name])
         if isinstance(read.get("overlap"), str) and read["overlap"] in [*Overlap]:
             read["overlap"] = Overlap(read["overlap"])
         if "retry" in read and read["retry"] is None:
@@ -955,6 +961,15 @@ def _why_cancelled(reason: str | None, by: str | None) -> str:
         return f"{by or 'somebody'} asked for it"
     check_text("reason", reason, most=MAX_REASON_LENGTH)
     return reason if by is None else f"{reason} (by {by})"
+
+
+def _may_wait(length: timedelta | float | None) -> timedelta | None:
+    """How long a run may wait, as `expire_after` says it."""
+    if length is None:
+        return None
+    duration = seconds("expire_after", length)
+    check_duration("expire_after", duration, least=timedelta(milliseconds=1))
+    return duration
 
 
 def _state(state: RunState | str) -> RunState:

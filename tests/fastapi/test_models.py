@@ -55,6 +55,7 @@ def test_a_run_in_full() -> None:
         "progress": {"done": 3, "total": 4, "message": "pages"},
         "cancel_reason": None,
         "asked_by": None,
+        "expires_at": None,
         "backfill": None,
         "has_arguments": False,
         "has_error": True,
@@ -106,6 +107,7 @@ def test_a_job_in_full_but_for_its_arguments() -> None:
             "give_up_on": [],
         },
         "pause_after": 5,
+        "expire_after": None,
         "keep": {"age": 86_400, "count": None},
     }
 

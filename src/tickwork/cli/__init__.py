@@ -145,6 +145,7 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     option = command("run-now", run_now, store, job)
     option("--args", type=json_list, metavar="JSON", help="a list, in place of the job's arguments by position")
     option("--kwargs", type=json_object, metavar="JSON", help="an object, in place of the job's arguments by name")
+    option("--expire-after", type=duration, metavar="LENGTH", help="how long it may wait to begin, such as 10m")
     option("--by", **by)
     option = command("cancel", cancel, store, ("run", "RUN", "the run's id, as `tickwork runs --json` shows it"))
     option("--reason", metavar="TEXT", help="kept with the run, for people")

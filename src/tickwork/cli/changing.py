@@ -33,7 +33,10 @@ def run_now(options: argparse.Namespace) -> int:
     """
     import_from_here()
     with open_store(options.store) as scheduler:
-        run = scheduler.run_job_now(options.job, args=options.args, kwargs=options.kwargs, by=options.by)
+        expire_after = {} if options.expire_after is None else {"expire_after": options.expire_after}
+        run = scheduler.run_job_now(
+            options.job, args=options.args, kwargs=options.kwargs, by=options.by, **expire_after
+        )
     print(f"{run.job_id} will run in the next process with room; the run is {run.id}")
     return 0
 

@@ -32,6 +32,7 @@ def job_record(job: Job) -> dict[str, Any]:
         "coalesce": job.coalesce, "catch_up": job.catch_up, "misfire_grace_time": _in_seconds(job.misfire_grace_time),
         "max_instances": job.max_instances, "overlap": job.overlap, "max_waiting": job.max_waiting,
         "timeout": _in_seconds(job.timeout), "retry": _retry_record(job.retry), "pause_after": job.pause_after,
+        "expire_after": _in_seconds(job.expire_after),
         "keep": job.keep and {"age": _in_seconds(job.keep.age), "count": job.keep.count},
     }  # fmt: skip
 
@@ -46,6 +47,7 @@ def run_record(run: Run) -> dict[str, Any]:
         "lateness": _in_seconds(run.lateness), "duration": _in_seconds(run.duration), "reason": run.reason,
         "progress": progress and {"done": progress.done, "total": progress.total, "message": progress.message},
         "cancel_reason": run.cancel_reason, "asked_by": run.asked_by, "backfill": run.backfill,
+        "expires_at": iso(run.expires_at),
         "given": _given_record(run.given),
         "error": run.error, "result": run.result,
     }  # fmt: skip

@@ -16,7 +16,7 @@ from types import coroutine
 
 from tickwork.checks import check_whole
 from tickwork.executors.base import Report
-from tickwork.executors.call import Call, begin, failure, given, invoke, is_async, success, wants_of
+from tickwork.executors.call import Call, begin, failure, given, invoke, is_async, refusal, success, wants_of
 from tickwork.run import Lost, Outcome
 
 MAX_TASKS = 100_000
@@ -139,8 +139,8 @@ def _stand_by() -> Generator[None]:
 
 async def invoke_async(call: Call) -> Outcome:
     """Make the call in this task; only a cancellation passes through."""
-    if call.asked is not None:
-        return Lost("it was asked to end before it began")
+    if (refused := refusal(call)) is not None:
+        return refused
     _, context = begin(call)
     try:
         wants = wants_of(call.func)

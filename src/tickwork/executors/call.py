@@ -24,7 +24,7 @@ from tickwork.executors.injection import Injector, Surroundings, find_injector
 from tickwork.job import Job
 from tickwork.policies import exception_names
 from tickwork.refs import Function
-from tickwork.run import DONE, Cancelled, Failed, Lost, Outcome, Progress, Run, Succeeded, TimedOut
+from tickwork.run import DONE, Cancelled, Failed, Lost, Missed, Outcome, Progress, Run, Succeeded, TimedOut
 from tickwork.signatures import name_of, signature
 
 MAX_ERROR_LENGTH = 16 * 1024
@@ -180,8 +180,8 @@ def begin(call: Call) -> tuple[Token[RunContext], RunContext]:
 
 def invoke(call: Call) -> Outcome:
     """Make the call on this thread. Never raises: whatever the function does is an outcome."""
-    if call.asked is not None:
-        return Lost("it was asked to end before it began")
+    if (refused := refusal(call)) is not None:
+        return refused
     token, context = begin(call)
     try:
         wants = wants_of(call.func)
@@ -199,6 +199,14 @@ def invoke(call: Call) -> Outcome:
         return failure(call, error)
     finally:
         _current.reset(token)
+
+
+def refusal(call: Call) -> Outcome | None:
+    """Why a call must not begin any more. None: it may."""
+    if call.asked is not None:
+        return Lost("it was asked to end before it began")
+    expires_at = call.run.expires_at
+    return None if expires_at is None or call.clock.now() < expires_at else Missed.waiting(call.run)
 
 
 def refuse_if_too_late(call: Call) -> None:

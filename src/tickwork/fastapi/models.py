@@ -71,6 +71,7 @@ class RunSummary(BaseModel):
     progress: ProgressView | None
     cancel_reason: str | None = Field(description="Why someone asked that it end. None: nobody did.")
     asked_by: str | None = Field(description="Who asked for it. None: its schedule, or someone who did not say.")
+    expires_at: datetime | None = Field(description="It is not begun from then on. None: it may wait.")
     backfill: str | None = Field(description="The backfill that it is a part of.")
     has_arguments: bool = Field(description="Whether it was given its own. They may be for fewer eyes than this.")
     has_error: bool = Field(description="Whether the run itself, asked for by its id, shows a traceback.")
@@ -116,6 +117,7 @@ class JobView(BaseModel):
     timeout: float | None = Field(description="Seconds that a call may take. None: as long as it likes.")
     retry: RetryView
     pause_after: int | None = Field(description="After how many failures in a row it is paused.")
+    expire_after: float | None = Field(description="Seconds that a run may wait to begin. None: as long as it takes.")
     keep: RetentionView | None = Field(description="How long the ledger keeps its rows. None: as the scheduler says.")
     last_run: RunSummary | None = Field(description="Its newest row in the ledger, manual runs included.")
 
@@ -131,6 +133,7 @@ class JobView(BaseModel):
             max_instances=job.max_instances,
             overlap=job.overlap, max_waiting=job.max_waiting, timeout=_seconds(job.timeout),
             retry=RetryView.of(job.retry), pause_after=job.pause_after,
+            expire_after=_seconds(job.expire_after),
             keep=None if job.keep is None else RetentionView(age=_seconds(job.keep.age), count=job.keep.count),
             last_run=None if last_run is None else RunSummary.of(last_run),
         )  # fmt: skip
@@ -204,6 +207,7 @@ class Order(BaseModel):
 
     args: list[Any] | None = Field(None, description="Instead of the job's. None: the job's.")
     kwargs: dict[str, Any] | None = Field(None, description="Instead of the job's, as a whole. None: the job's.")
+    expire_after: float | None = Field(None, description="Seconds that it may wait to begin. None: as the job says.")
 
 
 class Again(BaseModel):
@@ -271,7 +275,8 @@ def _summary(run: Run) -> dict[str, Any]:
         "node": run.node, "started_at": run.started_at, "ended_at": run.ended_at,
         "lateness": _seconds(run.lateness), "duration": _seconds(run.duration),
         "reason": run.reason, "progress": _progress(run), "cancel_reason": run.cancel_reason,
-        "asked_by": run.asked_by, "backfill": run.backfill, "has_arguments": run.given is not None,
+        "asked_by": run.asked_by, "expires_at": run.expires_at, "backfill": run.backfill,
+        "has_arguments": run.given is not None,
         "has_error": run.error is not None,
     }  # fmt: skip
 

@@ -255,7 +255,8 @@ def add_changing_routes(router: APIRouter, scheduler: Scheduler, caller: Any) ->
     )
     def run_now(job_id: str, how: Order = order, by: str | None = caller) -> RunView:
         """Run this job once outside its schedule, paused or not; the answer is the run, which waits for a node."""
-        return RunView.of(scheduler.run_job_now(job_id, args=how.args, kwargs=how.kwargs, by=by))
+        expire_after = {} if how.expire_after is None else {"expire_after": how.expire_after}
+        return RunView.of(scheduler.run_job_now(job_id, args=how.args, kwargs=how.kwargs, by=by, **expire_after))
 
     @router.post(
         "/runs/{run_id}/cancel", status_code=202, dependencies=guard, responses=with_body | _errors(422),
@@ -323,12 +324,13 @@ def _told(error: ErrorDetails, model: type[BaseModel]) -> dict[str, Any]:
     message = error["msg"]
     if error["type"] == "extra_forbidden":
         name = str(error["loc"][-1])
-        message = f"expected {_listed(model.model_fields)}, got {name!r}{did_you_mean(name, model.model_fields)}"
+        message = _unexpected(name, model.model_fields)
     return {**error, "loc": ("body", *error["loc"]), "msg": message}
 
 
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names) or "nothing"
+def _unexpected(name: str, known: Collection[str]) -> str:
+    near = did_you_mean(name, known)
+    return f"expected {', '.join(known) or 'nothing'}, got {name!r}{near if near.startswith(' (did') else ''}"
 
 
 def _schema(model: type[BaseModel]) -> dict[str, Any]:

@@ -51,6 +51,8 @@ class Outlook(NamedTuple):
     """The end of a waiting run's delay."""
     lapse_at: datetime | None
     """The end of a lease."""
+    expire_at: datetime | None = None
+    """The end of the time for which a waiting run may wait."""
 
 
 class Pruned(NamedTuple):
@@ -133,7 +135,8 @@ class Store(Protocol):
         those of backfills.
 
         Runs beyond their job's `max_instances` stay, among which those of backfills do not count; so do those of a
-        paused job, unless someone asked for them (`Run.by_hand`).
+        paused job, unless someone asked for them (`Run.by_hand`). What has
+        expired stays, too.
         """
         ...
 
@@ -145,6 +148,10 @@ class Store(Protocol):
         """Running runs whose lease has ended."""
         ...
 
+    def expired(self, limit: int) -> Sequence[Run]:
+        """Pending runs that have waited for as long as they may: those that expired first."""
+        ...
+
     def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
         """Write those whose run is still at the version they were decided on; return these.
 
@@ -153,9 +160,9 @@ class Store(Protocol):
         ...
 
     def cancel(self, runs: Sequence[Run]) -> Sequence[Run]:
-        """Write runs as `plan.cancel` made them, if they are open still and at the version below; return these.
+        """Write runs as `plan.cancel` or `plan.expire` made them, if they are open still and at the version below.
 
-        The nodes that run them are woken.
+        Returns these. The nodes that run them are woken.
         """
         ...
 

@@ -67,6 +67,7 @@ class MemoryStore:
         self._pending = Agenda(self._available_at)
         self._claimable: dict[str, Agenda[int]] = {}
         self._leases = Agenda(self._lease_until)
+        self._expiries = Agenda(self._expires_at)
         self._cancelling: set[Key] = set()
         self._backfills: dict[str, Backfill] = {}
         self._open_backfills: dict[str, None] = {}
@@ -170,6 +171,13 @@ class MemoryStore:
                 self._put_run(_key(run), run)
             return lost
 
+    def expired(self, limit: int) -> Sequence[Run]:
+        with self._lock:
+            expired = [self._runs[key] for key in islice(self._expiries.take(self.clock.now()), limit)]
+            for run in expired:  # they stay expired until they are closed
+                self._put_run(_key(run), run)
+            return expired
+
     def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
         with self._lock:
             return [settlement for settlement in settlements if self._settle(settlement)]
@@ -214,6 +222,7 @@ class MemoryStore:
                 min((at for at in fires if at is not None), default=None),
                 self._pending.forget_until(after),
                 self._leases.next_after(after),
+                self._expiries.next_after(after),
             )
 
     def run(self, run_id: str) -> Run:
@@ -362,7 +371,10 @@ class MemoryStore:
 
     def _startable(self, job: Job, now: datetime) -> Sequence[Run]:
         """The waiting runs of a job that may start now together: those that became available first."""
-        waiting = [run for run in self._claimable_runs(job) if run.available_at <= now]
+        waiting = [
+            run for run in self._claimable_runs(job)
+            if run.available_at <= now and (run.expires_at is None or run.expires_at > now)
+        ]  # fmt: skip
         running = sum(map(_in_the_way, self._active[job.uid].values()))
         return sorted(waiting, key=lambda run: run.available_at)[: max(0, job.max_instances - running)]
 
@@ -474,6 +486,8 @@ class MemoryStore:
         self._active.setdefault(run.job_uid, {})[key] = run
         if run.state is RunState.PENDING:
             self._pending.put(key, run.available_at)
+            if run.expires_at is not None:
+                self._expiries.put(key, run.expires_at)
             self._note_claim(run.job_uid)
 
     def _enter(self, key: Key) -> None:
@@ -604,6 +618,10 @@ class MemoryStore:
     def _available_at(self, key: Key) -> datetime | None:
         run = self._runs.get(key)
         return run.available_at if run is not None and run.state is RunState.PENDING else None
+
+    def _expires_at(self, key: Key) -> datetime | None:
+        run = self._runs.get(key)
+        return run.expires_at if run is not None and run.state is RunState.PENDING else None
 
     def _lease_until(self, key: Key) -> datetime | None:
         run = self._runs.get(key)

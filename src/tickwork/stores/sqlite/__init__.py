@@ -218,6 +218,11 @@ class SQLiteStore:
             rows = connection.execute(sql.SELECT_LOST, (to_micros(self.clock.now()), limit)).fetchall()
         return [read_run(row) for row in rows]
 
+    def expired(self, limit: int) -> Sequence[Run]:
+        with self._reading() as connection:
+            rows = connection.execute(sql.SELECT_EXPIRED_WAITING, (to_micros(self.clock.now()), limit)).fetchall()
+        return [read_run(row) for row in rows]
+
     def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
         endings = [ending(one.run) for one in settlements]
         with self._writing() as connection:
@@ -272,8 +277,9 @@ class SQLiteStore:
             fires = [connection.execute(sql.NEXT_FIRE, (executor, ahead)).fetchone()[0] for executor in executors]
             claim_at = connection.execute(sql.NEXT_CLAIM, (now,)).fetchone()[0]
             lapse_at = connection.execute(sql.NEXT_LAPSE, (now,)).fetchone()[0]
+            expire_at = connection.execute(sql.NEXT_EXPIRY, (now,)).fetchone()[0]
         fire_at = min((at for at in fires if at is not None), default=None)
-        return Outlook(read_instant(fire_at), read_instant(claim_at), read_instant(lapse_at))
+        return Outlook(read_instant(fire_at), read_instant(claim_at), read_instant(lapse_at), read_instant(expire_at))
 
     # what people read
 

@@ -71,7 +71,7 @@ def read_job(row: Row) -> Job:
 
 def birth(run: Run) -> Change:
     """The statement that writes down a run that was just born, and its row."""
-    if run.state is RUNNING and run.available_at is run.fire_time:
+    if run.state is RUNNING and run.available_at is run.fire_time and run.expires_at is None:
         assert run.lease_until is not None
         lease_until = to_micros(run.lease_until)
         return sql.INSERT_HELD_RUN, (run.job_id, run.job_uid, to_micros(run.fire_time), run.node, lease_until)
@@ -82,7 +82,7 @@ def inserted_run(run: Run) -> Row:
     (
         job_id, job_uid, fire_time, available_at, through, attempt, origin, state, version, node, lease_until,
         started_at, ended_at, reason, error, result, progress, cancel_reason, asked_by, given,
-        counted_from, backfill,
+        counted_from, backfill, expires_at,
     ) = run  # fmt: skip
     instant = to_micros(fire_time)
     return (
@@ -92,6 +92,7 @@ def inserted_run(run: Run) -> Row:
         None if ended_at is None else to_micros(ended_at), reason, error,
         None if result is None else write_json(result), None if progress is None else write_progress(progress),
         cancel_reason, asked_by, write_given(given), counted_from, backfill,
+        None if expires_at is None else to_micros(expires_at),
     )  # fmt: skip
 
 
@@ -144,13 +145,13 @@ def read_run(row: Row) -> Run:
     (
         job_id, job_uid, fire_time, available_at, through, attempt, origin, state, version, node, lease_until,
         started_at, ended_at, reason, error, result, progress, cancel_reason, asked_by, given,
-        counted_from, backfill,
+        counted_from, backfill, expires_at,
     ) = row  # fmt: skip
     return Run(
         job_id, job_uid, from_micros(fire_time), from_micros(available_at), read_instant(through), attempt,
         Origin(origin), RunState(state), version, node, read_instant(lease_until), read_instant(started_at),
         read_instant(ended_at), reason, error, read_json(result), read_progress(progress),
-        cancel_reason, asked_by, read_given(given), counted_from, backfill,
+        cancel_reason, asked_by, read_given(given), counted_from, backfill, read_instant(expires_at),
     )  # fmt: skip
 
 

@@ -1,13 +1,16 @@
 -- Version 4. Who paused a job; who asked for a run, with which arguments, and from which attempt its retries are counted.
--- Backfills, and the runs that are a part of one.
+-- Backfills, and the runs that are a part of one. How long a run may wait.
 
 alter table tickwork_jobs add column paused_by text;
 alter table tickwork_runs add column asked_by text;
 alter table tickwork_runs add column given text;
 alter table tickwork_runs add column counted_from integer not null default 1;
 alter table tickwork_runs add column backfill text;
+alter table tickwork_runs add column expires_at integer;
 
 create index tickwork_runs_backfilled on tickwork_runs (available_at) where state = 'pending' and backfill is not null;
+
+create index tickwork_runs_expiring on tickwork_runs (expires_at) where state = 'pending' and expires_at is not null;
 
 create table tickwork_backfills (
     number        integer primary key,

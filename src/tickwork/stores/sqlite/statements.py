@@ -14,7 +14,7 @@ JOBS = "tickwork_jobs join tickwork_definitions using (uid)"
 RUN = """
 job_id, job_uid, fire_time, available_at, through, attempt, origin, state, version, node, lease_until,
 started_at, ended_at, reason, error, result, progress, cancel_reason, asked_by, given,
-counted_from, backfill
+counted_from, backfill, expires_at
 """
 BACKFILL = """
 id, job_uid, job_id, "trigger", start, "end", cursor, asked_at, max_instances, everything, newest_first, given,
@@ -73,7 +73,7 @@ ADVANCE_JOB = """
 update tickwork_jobs set version = version + 1, next_fire_time = ?, last_fire_time = ? where uid = ? and version = ?
 """
 INSERT_RUN = f"""
-insert or ignore into tickwork_runs ({RUN}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+insert or ignore into tickwork_runs ({RUN}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 # The two that every run passes through, with no more parameters than they need: each costs as much as a column.
@@ -96,10 +96,11 @@ select {", ".join("run." + column.strip() for column in RUN.split(","))}, job.ma
         where other.state in ('pending', 'running') and other.state = 'running' and other.job_uid = run.job_uid
             and other.backfill is null)
 from tickwork_runs as run join tickwork_jobs as job on job.uid = run.job_uid
-where run.state = 'pending' and run.available_at <= ? and run.backfill is null and job.executor = ?
+where run.state = 'pending' and run.available_at <= ?1 and run.backfill is null and job.executor = ?2
+    and (run.expires_at is null or run.expires_at > ?1)
     and (job.paused_at is null or run.origin = 'manual' or run.counted_from > 1)
-    and job.uid not in (select value from json_each(?))
-order by run.available_at
+    and job.uid not in (select value from json_each(?3))
+order by run.available_at, run.number
 """
 SELECT_PENDING_BACKFILLED = f"""
 select {", ".join("run." + column.strip() for column in RUN.split(","))}
@@ -130,7 +131,7 @@ where job_uid = ? and fire_time = ? and origin = ? and attempt = ? and version =
 """
 INSERT_ATTEMPT = f"""
 insert or ignore into tickwork_runs ({RUN})
-select ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+select ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 where exists (select 1 from tickwork_jobs where uid = ?)
 """
 CANCEL_ORPHAN = """
@@ -141,6 +142,11 @@ where job_uid = ? and state in ('pending', 'running') and state = 'pending'
 SELECT_LOST = f"""
 select {RUN} from tickwork_runs
 where state in ('pending', 'running') and state = 'running' and lease_until <= ? order by lease_until limit ?
+"""
+
+SELECT_EXPIRED_WAITING = f"""
+select {RUN} from tickwork_runs
+where state = 'pending' and expires_at is not null and expires_at <= ? order by expires_at limit ?
 """
 
 # backfills
@@ -189,6 +195,10 @@ NEXT_CLAIM = "select min(available_at) from tickwork_runs where state = 'pending
 NEXT_LAPSE = """
 select min(lease_until) from tickwork_runs
 where state in ('pending', 'running') and state = 'running' and lease_until > ?
+"""
+
+NEXT_EXPIRY = """
+select min(expires_at) from tickwork_runs where state = 'pending' and expires_at is not null and expires_at > ?
 """
 
 # the ledger, as people read it
