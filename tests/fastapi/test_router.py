@@ -17,6 +17,7 @@ from typing import Annotated, Any
 import httpx
 import pytest
 from fastapi import Body, Depends, FastAPI, Header, HTTPException, Request
+from fastapi.security import APIKeyQuery
 from tests.fastapi.client import JSON, Client, anyone, make_app
 
 from tickwork import AsyncIOScheduler, ConflictError, RunContext, StoreUnavailableError, TriggerError
@@ -326,6 +327,92 @@ def test_a_run_can_be_given_arguments_which_are_not_shown(scheduler: ManualSched
     assert asked.json()["has_arguments"]
     assert "hunter2" not in asked.text
     assert client.get(f"/runs/{asked.json()['id']}").json()["result"] == "hello hunter2"
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("/runs?job=refresh", "query: expected job_id, limit, offset, state, got 'job' (did you mean 'job_id'?)"),
+        ("/runs?states=failed", "query: expected job_id, limit, offset, state, got 'states' (did you mean 'state'?)"),
+        ("/jobs?limit=1&nonsense=1", "query: expected ended, executor, limit, offset, paused, search"),
+        ("/jobs/refresh?x=1", "query: expected nothing, got 'x'"),
+        ("/jobs/refresh/why?when=2026-03-01", "query: expected at, got 'when'"),
+        ("/health?" + "x" * 999, "query: expected nothing, got 'xxx"),
+        ("/overview?%00=1", "query: expected job_id, limit, state, got '\\x00'"),
+    ],
+)
+def test_what_is_misspelt_in_a_url_is_refused(client: Client, url: str, said: str) -> None:
+    refused = client.get(url)
+
+    assert refused.status_code == 422
+    assert said in refused.json()["detail"]
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "run", "backfill"])
+def test_what_is_misspelt_in_a_body_is_refused(scheduler: ManualScheduler, client: Client, verb: str) -> None:
+    refused = client.post(f"/jobs/refresh/{verb}", json={"resaon": "a letter is in the wrong place"})
+
+    assert refused.status_code == 422
+    assert any("got 'resaon'" in one["msg"] for one in refused.json()["detail"])
+    assert client.get("/jobs/refresh").json()["paused"] is False
+    assert client.post(f"/jobs/refresh/{verb}?reason=moving").status_code == 422
+
+
+def test_what_the_apps_own_dependencies_take_from_a_url_is_known(scheduler: ManualScheduler) -> None:
+    def token(token: str, key: Annotated[str, Depends(APIKeyQuery(name="api_key"))]) -> None: ...
+
+    client = Client(make_app(scheduler, dependencies=[Depends(token)]))
+
+    assert client.get("/runs?token=a&api_key=b&limit=1").status_code == 200
+    assert client.get("/runs?token=a&api_key=b&api=1").status_code == 422
+    assert client.get("/runs?api=1&api_key=b").status_code == 422
+
+
+def test_a_stranger_is_not_told_what_is_misspelt(scheduler: ManualScheduler) -> None:
+    def refuse() -> None:
+        raise HTTPException(401)
+
+    client = Client(make_app(scheduler, dependencies=[Depends(refuse)]))
+
+    assert client.get("/runs?job=refresh").status_code == 401
+
+
+def test_a_page_may_be_asked_for_with_anything(client: Client) -> None:
+    assert client.get("/?utm_source=mail").status_code == 200
+    assert client.get("/dashboard.js?v=2").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "http://intranet:8000"}, 200),
+        ({"Origin": "HTTP://Intranet:8000"}, 200),
+        ({"Origin": "https://intranet:8000"}, 200),
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({}, 415),
+        ({"Origin": "null"}, 415),
+        ({"Origin": "intranet:8000"}, 415),
+        ({"Origin": "http://intranet"}, 415),
+        ({"Origin": "http://intranet:9000"}, 415),
+        ({"Origin": "http://evil.example"}, 415),
+        ({"Origin": "http://intranet:8000", "Sec-Fetch-Site": "cross-site"}, 415),
+        ({"Origin": "http://intranet:8000", "Sec-Fetch-Site": "same-site"}, 415),
+    ],
+)
+def test_a_page_of_this_server_needs_no_content_type(
+    scheduler: ManualScheduler, headers: dict[str, str], status: int
+) -> None:
+    """As the description of the API sends it: without a body, and over HTTP without the newer header."""
+    client = Client(make_app(scheduler), base_url="http://intranet:8000")
+
+    assert client.post("/jobs/refresh/resume", headers=headers).status_code == status
+
+
+def test_a_page_over_http_does_not_speak_for_a_server_over_https(scheduler: ManualScheduler) -> None:
+    client = Client(make_app(scheduler), base_url="https://intranet")
+
+    assert client.post("/jobs/refresh/resume", headers={"Origin": "http://intranet"}).status_code == 415
+    assert client.post("/jobs/refresh/resume", headers={"Origin": "https://intranet"}).status_code == 200
 
 
 def test_a_range_of_the_past_is_run_after_all(scheduler: ManualScheduler) -> None:

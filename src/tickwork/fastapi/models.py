@@ -218,6 +218,12 @@ class Again(BaseModel):
     even_if_succeeded: StrictBool = False
 
 
+class Nothing(BaseModel):
+    """There is nothing to say."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
 class Range(BaseModel):
     """Which fire times of a job are to be run after all, and how."""
 

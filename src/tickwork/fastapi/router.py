@@ -11,9 +11,13 @@ from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import get_flat_params
 from fastapi.exceptions import RequestValidationError
 from fastapi.params import Depends as Dependency
+from fastapi.params import Query as QueryInfo
 from fastapi.routing import APIRoute
+from fastapi.security import APIKeyQuery
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
@@ -34,10 +38,17 @@ from tickwork.errors import (
     StoreError,
     TickworkError,
     TriggerError,
-    did_you_mean,
 )
 from tickwork.fastapi.dashboard import add_dashboard
-from tickwork.fastapi.guard import name_of, refuse_long_bodies, refuse_simple_requests, refuse_strangers
+from tickwork.fastapi.guard import (
+    KNOWN_PARAMETERS,
+    name_of,
+    refuse_long_bodies,
+    refuse_simple_requests,
+    refuse_strangers,
+    refuse_unknown_parameters,
+    unexpected,
+)
 from tickwork.fastapi.models import (
     Again,
     AnswerView,
@@ -45,6 +56,7 @@ from tickwork.fastapi.models import (
     ErrorView,
     HealthView,
     JobView,
+    Nothing,
     Order,
     Overview,
     Range,
@@ -137,7 +149,8 @@ def create_router(
     """
     _check_protection(dependencies, unprotected=unprotected, read_only=read_only, allowed_hosts=allowed_hosts)
     guards = dependencies or [Depends(refuse_strangers(allowed_hosts))]
-    router = APIRouter(prefix=prefix, tags=["tickwork"], route_class=TickworkRoute, dependencies=guards)
+    dependencies = [*guards, Depends(refuse_unknown_parameters)]
+    router = APIRouter(prefix=prefix, tags=["tickwork"], route_class=TickworkRoute, dependencies=dependencies)
     add_reading_routes(router, scheduler)
     add_overview(router, scheduler, read_only=read_only)
     if not read_only:
@@ -234,14 +247,14 @@ def add_changing_routes(router: APIRouter, scheduler: Scheduler, caller: Any) ->
     guard = [Depends(refuse_simple_requests)]
     errors, with_body = _errors(404, 409, 415), _errors(404, 409, 413, 415)
     why, order = Depends(read_body(Reason)), Depends(read_body(Order))
-    again, past = Depends(read_body(Again)), Depends(read_body(Range))
+    again, past, nothing = Depends(read_body(Again)), Depends(read_body(Range)), Depends(read_body(Nothing))
 
     @router.post("/jobs/{job_id:path}/pause", dependencies=guard, responses=with_body, openapi_extra=_schema(Reason))
     def pause(job_id: str, how: Reason = why, by: str | None = caller) -> JobView:
         """Fire this job on no node until it is resumed; what runs goes on."""
         return _job_view(scheduler, scheduler.pause_job(job_id, reason=how.reason, by=by))
 
-    @router.post("/jobs/{job_id:path}/resume", dependencies=guard, responses=errors)
+    @router.post("/jobs/{job_id:path}/resume", dependencies=[*guard, nothing], responses=errors)
     def resume(job_id: str, by: str | None = caller) -> JobView:
         """Fire this job again from now on; what fell into the pause is not made up."""
         return _job_view(scheduler, scheduler.resume_job(job_id, by=by))
@@ -324,13 +337,8 @@ def _told(error: ErrorDetails, model: type[BaseModel]) -> dict[str, Any]:
     message = error["msg"]
     if error["type"] == "extra_forbidden":
         name = str(error["loc"][-1])
-        message = _unexpected(name, model.model_fields)
+        message = unexpected(name, model.model_fields)
     return {**error, "loc": ("body", *error["loc"]), "msg": message}
-
-
-def _unexpected(name: str, known: Collection[str]) -> str:
-    near = did_you_mean(name, known)
-    return f"expected {', '.join(known) or 'nothing'}, got {name!r}{near if near.startswith(' (did') else ''}"
 
 
 def _schema(model: type[BaseModel]) -> dict[str, Any]:
@@ -343,8 +351,10 @@ class TickworkRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
+        known = _query_names(self.dependant) if self.include_in_schema else None  # a page may be asked for with any
 
         async def answer(request: Request) -> Response:
+            request.scope[KNOWN_PARAMETERS] = known
             try:
                 return await handle(refuse_long_bodies(request))
             except RequestValidationError as error:
@@ -356,6 +366,18 @@ class TickworkRoute(APIRoute):
                 return _refusal(str(error), status)
 
         return answer
+
+
+def _query_names(dependant: Dependant) -> frozenset[str]:
+    """What a URL may ask for, by a route or what it depends on."""
+    declared = {field.alias for field in get_flat_params(dependant) if isinstance(field.field_info, QueryInfo)}
+    return frozenset(declared.union(*map(_key_names, dependant.dependencies)))
+
+
+def _key_names(dependant: Dependant) -> set[str]:
+    """The names of secrets that a dependency takes from the URL by itself."""
+    own = {dependant.call.model.name} if isinstance(dependant.call, APIKeyQuery) else set()
+    return own.union(*map(_key_names, dependant.dependencies))
 
 
 def _refusal(detail: object, status: int) -> Response:
