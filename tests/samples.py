@@ -110,6 +110,8 @@ jobs = st.builds(
     retry=retries,
     pause_after=st.none() | st.integers(1, 100),
     expire_after=st.none() | durations,
+    tags=st.lists(names, max_size=3, unique=True).map(lambda tags: tuple(sorted(tags))),
+    metadata=st.dictionaries(names, names, max_size=3),
     keep=st.none() | retentions,
     uid=st.builds(new_uid),
     version=st.integers(1, 2**40),

@@ -419,6 +419,21 @@ def test_a_job_is_run_now_and_removed(ledger, tickwork):
     ]  # fmt: skip
 
 
+def test_jobs_are_found_by_their_labels(folder, tickwork):
+    url = "sqlite:///labels.db"
+    scheduler = ManualScheduler(url, start=START)
+    scheduler.add_job("made_app:tick", "interval", hours=1, id="a", tags=["etl"], metadata={"team": "a=b"})
+    scheduler.add_job("made_app:tick", "interval", hours=1, id="b")
+    scheduler.start()
+    scheduler.shutdown()
+
+    (job,) = json.loads(tickwork("jobs", url, "--tag", "etl", "--metadata", "team=a=b", "--json").out)
+
+    assert (job["id"], job["tags"], job["metadata"]) == ("a", ["etl"], {"team": "a=b"})
+    assert json.loads(tickwork("jobs", url, "--tag", "hourly", "--json").out) == []
+    assert "expected an entry such as team=search, got 'team'" in tickwork("jobs", url, "--metadata", "team").err
+
+
 def test_a_range_of_the_past_is_run_after_all(ledger, tickwork):
     asked = tickwork(
         "backfill", ledger, "tick", "2026-01-01 00:00:00Z", "2026-01-01 00:00:03Z", "--everything", "--tz", "UTC",

@@ -901,3 +901,95 @@ def test_what_is_no_length_of_waiting_is_refused(scheduler: ManualScheduler, len
         scheduler.run_job_now("crawl", expire_after=length)
     with pytest.raises(InvalidJobError, match="expire_after: expected"):
         scheduler.modify_job("crawl", expire_after=length)
+
+
+# tags and metadata
+
+
+@pytest.fixture
+def labelled(scheduler: ManualScheduler) -> ManualScheduler:
+    for id, tags, metadata in (
+        ("a", ["nightly", "etl"], {"team": "search", "tier": "1"}),
+        ("b", {"etl"}, {"team": "search"}),
+        ("c", (), {}),
+    ):
+        scheduler.add_job(crawl, "interval", hours=1, id=id, args=[id], tags=tags, metadata=metadata)
+    return scheduler
+
+
+@pytest.mark.parametrize(
+    ("labels", "found"),
+    [
+        ({}, ["a", "b", "c"]),
+        ({"tags": ["etl"]}, ["a", "b"]),
+        ({"tags": ("etl", "nightly")}, ["a"]),
+        ({"tags": {"etl"}, "metadata": {"tier": "1"}}, ["a"]),
+        ({"metadata": {"team": "search"}}, ["a", "b"]),
+        ({"metadata": {"team": "search", "tier": "2"}}, []),
+        ({"tags": ["et"]}, []),
+    ],
+)
+def test_jobs_are_found_by_all_of_their_labels(
+    labelled: ManualScheduler, labels: dict[str, Any], found: list[str]
+) -> None:
+    assert [job.id for job in labelled.get_jobs(**labels)] == found
+
+
+def test_labels_are_kept_sorted_so_that_every_process_declares_the_same(labelled: ManualScheduler) -> None:
+    job = labelled.get_job("a")
+    assert job is not None
+    assert (job.tags, job.metadata) == (("etl", "nightly"), {"team": "search", "tier": "1"})
+
+    again = labelled.add_job(
+        crawl, "interval", hours=1, id="a", args=["a"], tags={"nightly", "etl"},
+        metadata={"tier": "1", "team": "search"}, replace_existing=True,
+    )  # fmt: skip
+    changed = labelled.add_job(
+        crawl, "interval", hours=1, id="a", args=["a"], tags=["hourly"], replace_existing=True
+    )  # fmt: skip
+
+    assert again == job
+    assert (changed.tags, changed.metadata, changed.next_fire_time) == (("hourly",), {}, job.next_fire_time)
+    assert labelled.modify_job("a", tags=["x", "a", "x"]).tags == ("a", "x")
+
+
+def test_jobs_are_paused_and_resumed_by_their_labels(labelled: ManualScheduler) -> None:
+    paused = labelled.pause_jobs(tags=["etl"], reason="the source moves", by="alice")
+
+    assert [(job.id, job.pause_reason, job.paused_by) for job in paused] == [
+        ("a", "the source moves", "alice"), ("b", "the source moves", "alice"),
+    ]  # fmt: skip
+    assert [job.id for job in labelled.resume_jobs(metadata={"tier": "1"})] == ["a"]
+    assert [job.id for job in labelled.get_jobs() if job.paused] == ["b"]
+    for verb in (labelled.pause_jobs, labelled.resume_jobs):
+        with pytest.raises(InvalidJobError, match="_jobs: expected tags or metadata, got neither"):
+            verb()
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ({"tags": "etl"}, "tags: expected a list of texts, got 'etl'"),
+        ({"tags": None}, "tags: expected a list of texts, got None"),
+        ({"tags": {"a": "b"}}, "tags: expected a list of texts"),
+        ({"tags": [7]}, "tags: expected 1 to 100 printable characters, got 7"),
+        ({"tags": [""]}, "tags: expected 1 to 100 printable characters, got ''"),
+        ({"tags": ["x" * 101]}, "tags: expected 1 to 100 printable characters"),
+        ({"tags": ["\ud800"]}, "tags: expected 1 to 100 printable characters"),
+        ({"tags": [["a"]]}, "tags: expected 1 to 100 printable characters"),
+        ({"tags": [str(number) for number in range(51)]}, "tags: expected at most 50, got 51"),
+        ({"metadata": ["team"]}, r"metadata: expected a dict of texts, got \['team'\]"),
+        ({"metadata": {"": "a"}}, "metadata key: expected 1 to 100 printable characters"),
+        ({"metadata": {7: "a"}}, "metadata key: expected 1 to 100 printable characters, got 7"),
+        ({"metadata": {"team": 7}}, r"metadata\['team'\]: expected 1 to 500 printable characters, got 7"),
+        ({"metadata": {"team": "x" * 501}}, r"metadata\['team'\]: expected 1 to 500 printable characters"),
+        ({"metadata": {str(n): "a" for n in range(51)}}, "metadata: expected at most 50 entries, got 51"),
+    ],
+)
+def test_what_is_no_label_is_refused(labelled: ManualScheduler, labels: dict[str, Any], message: str) -> None:
+    with pytest.raises(InvalidJobError, match=message):
+        labelled.add_job(crawl, "interval", hours=1, id="d", args=["d"], **labels)
+    with pytest.raises(InvalidJobError, match=message):
+        labelled.modify_job("c", **labels)
+    with pytest.raises(InvalidJobError, match=message):
+        labelled.get_jobs(**labels)

@@ -84,6 +84,8 @@ class Awaitables:
     modify_job = _awaitable(Scheduler.modify_job)
     reschedule_job = _awaitable(Scheduler.reschedule_job)
     pause_job = _awaitable(Scheduler.pause_job)
+    pause_jobs = _awaitable(Scheduler.pause_jobs)
+    resume_jobs = _awaitable(Scheduler.resume_jobs)
     cancel_run = _awaitable(Scheduler.cancel_run)
     resume_job = _awaitable(Scheduler.resume_job)
     remove_job = _awaitable(Scheduler.remove_job)

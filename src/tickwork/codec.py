@@ -56,6 +56,8 @@ def write_definition(job: Job) -> str:
         "retry": _write_retry(job.retry),
         "pause_after": job.pause_after,
         "expire_after": None if job.expire_after is None else job.expire_after // MICROSECOND,
+        "tags": job.tags,
+        "metadata": job.metadata,
         "keep": _retention_json(job.keep),
         "disposable": job.disposable,
     })  # fmt: skip
@@ -70,6 +72,7 @@ def read_definition(text: str) -> dict[str, Any]:
     fields = {name: written[name] for name in DEFINITION if name in written}  # a newer version may write more
     fields["trigger"] = read_trigger(fields["trigger"])
     fields["args"] = tuple(fields["args"])
+    fields["tags"] = tuple(fields.get("tags", ()))
     for name in ("misfire_grace_time", "timeout", "expire_after"):
         if fields.get(name) is not None:
             fields[name] = timedelta(microseconds=fields[name])

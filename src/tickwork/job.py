@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from tickwork.checks import check_duration, check_flag, check_text, check_whole
 from tickwork.errors import InvalidJobError, did_you_mean
+from tickwork.labels import sorted_metadata, sorted_tags
 from tickwork.policies import ONCE, Overlap, Retry
 from tickwork.retention import Retention
 from tickwork.triggers import Trigger
@@ -22,6 +23,7 @@ MAX_COUNTED = 10_000
 
 
 NO_ARGUMENTS: Mapping[str, Any] = {}
+NO_METADATA: Mapping[str, str] = {}
 
 
 class Job(NamedTuple):
@@ -59,6 +61,10 @@ class Job(NamedTuple):
     """After how many failures in a row the job is paused. None: it goes on."""
     expire_after: timedelta | None = None
     """How long a run may wait to begin; one that waits longer is closed as missed. None: as long as it takes."""
+    tags: tuple[str, ...] = ()
+    """What it is found by, among others; sorted."""
+    metadata: Mapping[str, str] = NO_METADATA
+    """What people note of it, and find it by: whose it is, where its code is."""
     keep: Retention | None = None
     """How long the ledger keeps its rows. None: as long as the scheduler says."""
     disposable: bool = False
@@ -114,7 +120,7 @@ _STANDING = Job._fields.index("version")
 DEFINITION = (
     "func", "trigger", "args", "kwargs", "name", "executor",
     "coalesce", "catch_up", "misfire_grace_time", "max_instances", "overlap", "max_waiting", "timeout", "retry",
-    "pause_after", "expire_after", "keep", "disposable",
+    "pause_after", "expire_after", "tags", "metadata", "keep", "disposable",
 )  # fmt: skip
 """The fields that a declaration in code sets; the others tell where the schedule stands."""
 
@@ -142,6 +148,10 @@ def check_job(job: Job) -> Job:
         check_duration("timeout", job.timeout, least=timedelta(milliseconds=1))
     if job.expire_after is not None:
         check_duration("expire_after", job.expire_after, least=timedelta(milliseconds=1))
+    if job.tags and job.tags != sorted_tags(job.tags):
+        raise InvalidJobError(f"tags: expected a sorted tuple, got {job.tags!r}")
+    if job.metadata:
+        sorted_metadata(job.metadata)
     if job.pause_after is not None:
         check_whole("pause_after", job.pause_after, most=MAX_FAILURES)
         if isinstance(job.retry, Retry) and job.pause_after * job.retry.max_attempts > MAX_COUNTED:

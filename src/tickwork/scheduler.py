@@ -47,7 +47,8 @@ from tickwork.executors.base import Executor
 from tickwork.executors.call import MAX_REASON_LENGTH, inside_run, is_async, is_generator, keep_arguments
 from tickwork.executors.injection import Surroundings
 from tickwork.executors.threads import ThreadExecutor
-from tickwork.job import MAX_ID_LENGTH, NO_ARGUMENTS, Job, check_job
+from tickwork.job import MAX_ID_LENGTH, NO_ARGUMENTS, NO_METADATA, Job, check_job
+from tickwork.labels import has_labels, sorted_metadata, sorted_tags
 from tickwork.loop import Loop, Timing
 from tickwork.plan import Change
 from tickwork.policies import ONCE, Overlap, Retry
@@ -244,6 +245,8 @@ class Scheduler:
         retry: Retry | Unset | None = UNSET,
         pause_after: int | Unset | None = UNSET,
         expire_after: timedelta | float | Unset | None = UNSET,
+        tags: Collection[str] = (),
+        metadata: Mapping[str, str] | None = None,
         keep: Retention | None = None,
         next_run_time: datetime | Unset | None = UNSET,
         replace_existing: bool = False,
@@ -264,6 +267,8 @@ class Scheduler:
         same job; a one-off that is added to a running scheduler gets a random id, and leaves the store
         with its last row in the ledger.
 
+        *tags* and *metadata*, of plain text, are what people find it by (`get_jobs`, `pause_jobs`).
+
         A trigger that has ended is refused, unless the job is declared: then it is stored as ended, since
         what the code declares ends some day.
 
@@ -273,7 +278,7 @@ class Scheduler:
             func, trigger, args=args, kwargs=kwargs, id=id, name=name, executor=executor, coalesce=coalesce,
             catch_up=catch_up, misfire_grace_time=misfire_grace_time, max_instances=max_instances, overlap=overlap,
             max_waiting=max_waiting, timeout=timeout, retry=retry, pause_after=pause_after, expire_after=expire_after,
-            keep=keep, next_run_time=next_run_time, trigger_args=trigger_args,
+            tags=tags, metadata=metadata, keep=keep, next_run_time=next_run_time, trigger_args=trigger_args,
         )  # fmt: skip
         with self._lock:  # a start that goes on is waited for
             if not self._stores_at_once():
@@ -314,10 +319,16 @@ class Scheduler:
         stored = self._opened_store().jobs(ids=[job_id])
         return stored[0] if stored else self._declared.get(job_id)
 
-    def get_jobs(self) -> Sequence[Job]:
-        """All jobs: the next to fire first, then the paused and the ended ones."""
+    def get_jobs(self, *, tags: Collection[str] = (), metadata: Mapping[str, str] = NO_METADATA) -> Sequence[Job]:
+        """All jobs, or those with all of these *tags* and entries of *metadata*.
+
+        The next to fire come first, then the paused and the ended ones. Raises InvalidJobError.
+        """
+        wanted, entries = sorted_tags(tags), sorted_metadata(metadata)
         stored = {job.id: job for job in self._opened_store().jobs()}
         jobs = [*stored.values(), *(job for id, job in self._declared.items() if id not in stored)]
+        if wanted or entries:
+            jobs = [job for job in jobs if has_labels(job.tags, job.metadata, wanted=wanted, entries=entries)]
         return sorted(jobs, key=lambda job: (job.paused, job.ended, job.next_fire_time or job.anchored_at, job.id))
 
     def modify_job(self, /, job_id: str, **changes: Any) -> Job:
@@ -357,6 +368,30 @@ class Scheduler:
         """
         _check_by(by)
         return self._change(job_id, lambda job, now: plan.resume(job, now, by))
+
+    def pause_jobs(
+        self,
+        *,
+        tags: Collection[str] = (),
+        metadata: Mapping[str, str] = NO_METADATA,
+        reason: str | None = None,
+        by: str | None = None,
+    ) -> Sequence[Job]:
+        """Pause the jobs with all of these *tags* and entries of *metadata*, as `pause_job` does; return them.
+
+        One after another: what is added or changed meanwhile may be among them or not. Raises InvalidJobError if
+        neither is given, which would be all jobs: `pause` stops a scheduler.
+        """
+        return [self.pause_job(job.id, reason=reason, by=by) for job in self._labelled("pause_jobs", tags, metadata)]
+
+    def resume_jobs(
+        self, *, tags: Collection[str] = (), metadata: Mapping[str, str] = NO_METADATA, by: str | None = None
+    ) -> Sequence[Job]:
+        """Resume the jobs with all of these *tags* and entries of *metadata*, as `resume_job` does; return them.
+
+        Raises InvalidJobError if neither is given.
+        """
+        return [self.resume_job(job.id, by=by) for job in self._labelled("resume_jobs", tags, metadata)]
 
     def cancel_run(self, run_id: str, *, reason: str | None = None, by: str | None = None) -> Run:
         """Cancel a run on whatever node: one that waits is closed, one that goes on is asked to end.
@@ -583,6 +618,7 @@ class Scheduler:
         self, func: Function | str, trigger: Trigger | str | None, *,
         args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, id: str | None = None,
         name: str | None = None, next_run_time: datetime | Unset | None = UNSET,
+        tags: Collection[str] = (), metadata: Mapping[str, str] | None = None,
         trigger_args: Mapping[str, Any], **policies: Any,
     ) -> Job:  # fmt: skip
         ref, function = _named(func)
@@ -614,6 +650,8 @@ class Scheduler:
             uid=_uids.new(), anchored_at=anchored_at, next_fire_time=first,
             paused_at=now if next_run_time is None else None,
             pause_reason="added with next_run_time=None" if next_run_time is None else None, disposable=made_up,
+            tags=() if tags == () else sorted_tags(tags),
+            metadata=NO_METADATA if metadata is None else sorted_metadata(metadata),
             **self._read_policies(settings),
         ))  # fmt: skip
 
@@ -680,6 +718,10 @@ class Scheduler:
             func = function or find_function(job.func)
             args, kwargs = keep_arguments(func, read.get("args", job.args), read.get("kwargs", job.kwargs))
             read |= {name: value for name, value in (("args", args), ("kwargs", kwargs)) if name in read}
+        if "tags" in read:
+            read["tags"] = sorted_tags(read["tags"])
+        if "metadata" in read:
+            read["metadata"] = sorted_metadata(read["metadata"])
         if isinstance(read.get("trigger"), str):
             raise InvalidJobError(
                 "trigger: expected a trigger, got a word: use reschedule_job, which takes its options"
@@ -763,6 +805,13 @@ class Scheduler:
             return self._store.run(run._replace(attempt=run.attempt + 1).id)
         except RunNotFoundError:
             return None
+
+    def _labelled(self, verb: str, tags: Collection[str], metadata: Mapping[str, str]) -> Sequence[Job]:
+        """The stored jobs with these labels."""
+        if not tags and not metadata:
+            raise InvalidJobError(f"{verb}: expected tags or metadata, got neither: name at least one")
+        found = {job.id for job in self.get_jobs(tags=tags, metadata=metadata)}
+        return self._store.jobs(ids=found)
 
     def _remove(self, job_ids: Collection[str] | None) -> Sequence[Job]:
         removed = self._opened_store().remove(job_ids)

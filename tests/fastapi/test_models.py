@@ -108,6 +108,8 @@ def test_a_job_in_full_but_for_its_arguments() -> None:
         },
         "pause_after": 5,
         "expire_after": None,
+        "tags": [],
+        "metadata": {},
         "keep": {"age": 86_400, "count": None},
     }
 

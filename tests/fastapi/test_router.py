@@ -334,7 +334,7 @@ def test_a_run_can_be_given_arguments_which_are_not_shown(scheduler: ManualSched
     [
         ("/runs?job=refresh", "query: expected job_id, limit, offset, state, got 'job' (did you mean 'job_id'?)"),
         ("/runs?states=failed", "query: expected job_id, limit, offset, state, got 'states' (did you mean 'state'?)"),
-        ("/jobs?limit=1&nonsense=1", "query: expected ended, executor, limit, offset, paused, search"),
+        ("/jobs?tags=etl", "query: expected ended, executor, limit, metadata, offset, paused, search, tag, got 'tags'"),
         ("/jobs/refresh?x=1", "query: expected nothing, got 'x'"),
         ("/jobs/refresh/why?when=2026-03-01", "query: expected at, got 'when'"),
         ("/health?" + "x" * 999, "query: expected nothing, got 'xxx"),
@@ -413,6 +413,19 @@ def test_a_page_over_http_does_not_speak_for_a_server_over_https(scheduler: Manu
 
     assert client.post("/jobs/refresh/resume", headers={"Origin": "http://intranet"}).status_code == 415
     assert client.post("/jobs/refresh/resume", headers={"Origin": "https://intranet"}).status_code == 200
+
+
+def test_jobs_are_found_by_their_labels(scheduler: ManualScheduler, client: Client) -> None:
+    scheduler.modify_job("refresh", tags=["etl", "nightly"], metadata={"team": "a:b"})
+
+    def found(url: str) -> list[str]:
+        return [job["id"] for job in client.get(url).json()]
+
+    assert client.get("/jobs/refresh").json()["tags"] == ["etl", "nightly"]
+    assert found("/jobs?tag=etl&tag=nightly&metadata=team:a:b") == ["refresh"]
+    assert found("/jobs?tag=hourly") == found("/jobs?metadata=team:b") == []
+    assert client.get("/jobs?metadata=team").status_code == 422
+    assert client.get("/jobs?tag=").status_code == 422
 
 
 def test_a_range_of_the_past_is_run_after_all(scheduler: ManualScheduler) -> None:
@@ -891,9 +904,9 @@ def test_a_slow_store_does_not_hold_up_the_event_loop() -> None:
     threads: set[threading.Thread] = set()
 
     class Watched(Scheduler):
-        def get_jobs(self) -> Any:
+        def get_jobs(self, **labels: Any) -> Any:
             threads.add(threading.current_thread())
-            return super().get_jobs()
+            return super().get_jobs(**labels)
 
         def pause_job(self, job_id: str, *, reason: str | None = None, by: str | None = None) -> Any:
             threads.add(threading.current_thread())

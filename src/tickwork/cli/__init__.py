@@ -23,6 +23,7 @@ from tickwork.cli.arguments import (
     check_text,
     day,
     duration,
+    entry,
     json_list,
     json_object,
     name,
@@ -103,6 +104,8 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     option("--unprotected", action="store_true", help="let everyone who can reach the port do everything")
 
     option = command("jobs", show_jobs, store)
+    option("--tag", action="append", default=[], metavar="TAG", help="with this tag; may be given several times")
+    option("--metadata", type=entry, action="append", default=[], metavar="KEY=VALUE", help="with this entry; likewise")
     option("--utc", action="store_true", help="times in UTC, not in the local zone")
     option("--json", action="store_true", help="for programs; times in UTC, durations in seconds")
 

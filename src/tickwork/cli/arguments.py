@@ -118,6 +118,14 @@ def user_name() -> str | None:
     return None
 
 
+def entry(written: str) -> tuple[str, str]:
+    """An entry of metadata, such as 'team=search'."""
+    key, separator, value = written.partition("=")
+    if key and separator and value:
+        return key, value
+    raise argparse.ArgumentTypeError(f"expected an entry such as team=search, got {written!r}")
+
+
 def json_list(written: str) -> list[Any]:
     return _read_json(written, list, "a JSON list such as '[1, \"a\"]'")
 

@@ -24,7 +24,7 @@ from tickwork.triggers.zones import find_zone
 def show_jobs(options: argparse.Namespace) -> int:
     """List the jobs of a store: the next to fire first."""
     with open_store(options.store) as scheduler:
-        jobs = scheduler.get_jobs()
+        jobs = scheduler.get_jobs(tags=options.tag, metadata=dict(options.metadata))
     if options.json:
         return print_json([job_record(job) for job in jobs])
     zone = "UTC" if options.utc else None

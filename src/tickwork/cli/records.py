@@ -33,6 +33,7 @@ def job_record(job: Job) -> dict[str, Any]:
         "max_instances": job.max_instances, "overlap": job.overlap, "max_waiting": job.max_waiting,
         "timeout": _in_seconds(job.timeout), "retry": _retry_record(job.retry), "pause_after": job.pause_after,
         "expire_after": _in_seconds(job.expire_after),
+        "tags": job.tags, "metadata": job.metadata,
         "keep": job.keep and {"age": _in_seconds(job.keep.age), "count": job.keep.count},
     }  # fmt: skip
 

@@ -118,6 +118,8 @@ class JobView(BaseModel):
     retry: RetryView
     pause_after: int | None = Field(description="After how many failures in a row it is paused.")
     expire_after: float | None = Field(description="Seconds that a run may wait to begin. None: as long as it takes.")
+    tags: list[str]
+    metadata: dict[str, str]
     keep: RetentionView | None = Field(description="How long the ledger keeps its rows. None: as the scheduler says.")
     last_run: RunSummary | None = Field(description="Its newest row in the ledger, manual runs included.")
 
@@ -133,7 +135,7 @@ class JobView(BaseModel):
             max_instances=job.max_instances,
             overlap=job.overlap, max_waiting=job.max_waiting, timeout=_seconds(job.timeout),
             retry=RetryView.of(job.retry), pause_after=job.pause_after,
-            expire_after=_seconds(job.expire_after),
+            expire_after=_seconds(job.expire_after), tags=[*job.tags], metadata={**job.metadata},
             keep=None if job.keep is None else RetentionView(age=_seconds(job.keep.age), count=job.keep.count),
             last_run=None if last_run is None else RunSummary.of(last_run),
         )  # fmt: skip

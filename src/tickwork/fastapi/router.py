@@ -98,8 +98,12 @@ Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET)]
 States = Annotated[
     list[RunState], Query(alias="state", default_factory=list, description="One or several times; none means all.")
 ]
-
-
+Tags = Annotated[
+    list[str], Query(alias="tag", default_factory=list, description="One or several times: jobs that have all of them.")
+]
+Metadata = Annotated[
+    list[str], Query(default_factory=list, description="Such as team:search, one or several times: jobs that have all.")
+]
 Instant = Annotated[
     str | None,
     Query(description="Such as 2026-12-24T18:00Z. Without a zone it is in the scheduler's, or that of the job's cron."),
@@ -167,13 +171,15 @@ def add_reading_routes(router: APIRouter, scheduler: Scheduler) -> None:
         executor: str | None = None,
         paused: bool | None = None,
         ended: bool | None = None,
+        tags: Tags,
+        metadata: Metadata,
         limit: Limit = 100,
         offset: Offset = 0,
     ) -> list[JobView]:
         """Jobs: the next to fire first, then the paused and the ended ones."""
         found = [
             job
-            for job in scheduler.get_jobs()
+            for job in scheduler.get_jobs(tags=tags, metadata=_entries(metadata))
             if _mentions(job, search.casefold())
             and executor in (None, job.executor)
             and paused in (None, job.paused)
@@ -415,6 +421,14 @@ def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def _with_plus(at: str) -> str:
     """A plus that is not encoded in a URL arrives as a space: the one before a zone's offset is meant."""
     return at.replace(" ", "+") if "T" in at else at
+
+
+def _entries(metadata: Sequence[str]) -> dict[str, str]:
+    """Entries of metadata as a URL writes them."""
+    for entry in metadata:
+        if ":" not in entry:
+            raise InvalidJobError(f"metadata: expected an entry such as team:search, got {entry!r}")
+    return {key: value for key, _, value in (entry.partition(":") for entry in metadata)}
 
 
 def _mentions(job: Job, text: str) -> bool:
