@@ -8,12 +8,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tickwork.backfill import Backfill
 from tickwork.job import DEFINITION, Job
 from tickwork.node import Node
 from tickwork.plan import Change, Hold
 from tickwork.policies import Overlap, Retry
 from tickwork.retention import Retention
-from tickwork.run import Origin, Progress, Run, RunState
+from tickwork.run import Given, Origin, Progress, Run, RunState
 from tickwork.triggers import CronTrigger, DateTrigger, IntervalTrigger
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -119,6 +120,9 @@ jobs = st.builds(
     retry=retries,
     pause_after=st.none() | st.integers(1, 100),
     expect_every=st.none() | durations,
+    expire_after=st.none() | durations,
+    tags=st.lists(names, max_size=3, unique=True).map(lambda tags: tuple(sorted(tags))),
+    metadata=st.dictionaries(names, names, max_size=3),
     keep=st.none() | retentions,
     declared=st.none() | names,
     retired_at=st.none() | instants,
@@ -130,6 +134,7 @@ jobs = st.builds(
     last_fire_time=st.none() | instants,
     paused_at=st.none() | instants,
     pause_reason=st.none() | texts,
+    paused_by=st.none() | texts,
 )
 
 nodes = st.builds(
@@ -168,4 +173,20 @@ def runs_of(job: Job) -> st.SearchStrategy[Run]:
         result=json_values,
         progress=st.none() | progresses,
         cancel_reason=st.none() | texts,
+        asked_by=st.none() | texts,
+        counted_from=st.integers(1, 1000),
+        backfill=st.none() | names,
+        expires_at=st.none() | instants,
+        given=st.none()
+        | st.builds(Given, st.lists(json_values, max_size=2).map(tuple), st.dictionaries(texts, json_values)),
     )
+
+
+def make_backfill(job: Job, start: datetime, end: datetime, **fields: Any) -> Backfill:
+    """A backfill of *job* at its first fire time."""
+    first = job.trigger.next_after(start - timedelta(microseconds=1))
+    settings: dict[str, Any] = {
+        "id": secrets.token_hex(8), "job_id": job.id, "job_uid": job.uid, "trigger": job.trigger, "start": start,
+        "end": end, "cursor": first, "asked_at": NOW, "asked_by": "alice",
+    }  # fmt: skip
+    return Backfill(**(settings | fields))

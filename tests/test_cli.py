@@ -67,7 +67,7 @@ def make_scheduler():
 @scheduler.scheduled_job("interval", seconds=0.2, id="tick")
 @background.scheduled_job("interval", seconds=0.2, id="tick")
 @blocking.scheduled_job("interval", seconds=0.2, id="tick")
-def tick():
+def tick(name=""):
     return {"ticks": 1}
 
 def tell(run: RunContext):
@@ -269,8 +269,8 @@ def test_json_has_the_words_of_the_http_api(ledger, tickwork):
     (node,) = json.loads(tickwork("nodes", ledger, "--json").out)
 
     assert job.keys() == JobView.model_fields.keys() - {"last_run"}
-    assert run.keys() == RunView.model_fields.keys() - {"has_error"}
     assert node.keys() == NodeView.model_fields.keys()
+    assert run.keys() - {"given"} == RunView.model_fields.keys() - {"has_error", "has_arguments"}
     assert job["next_fire_time"] == "2026-01-01T00:00:06+00:00"
     assert run["reason"] == "ValueError: no ?[31mway"
     assert run["error"].startswith("Traceback")
@@ -529,8 +529,9 @@ def test_what_is_no_length_of_time(ledger, tickwork, written):
 
 
 def test_a_job_is_paused_and_resumed(ledger, tickwork):
-    assert tickwork("pause", ledger, "tick", "--reason", "the source moves").out == "tick is paused: the source moves\n"
-    assert tickwork("jobs", ledger).out.splitlines()[-1].split(maxsplit=2)[2].startswith("paused: the source moves  ")
+    paused = tickwork("pause", ledger, "tick", "--reason", "the source moves", "--by", "앨리스").out
+    assert paused == "tick is paused by 앨리스: the source moves\n"
+    assert tickwork("jobs", ledger).out.splitlines()[-1].split(maxsplit=2)[2].startswith("paused by 앨리스: the source")
     assert tickwork("resume", ledger, "tick").out.startswith("tick is scheduled, next fire time 20")
     assert "paused" not in tickwork("jobs", ledger).out
 
@@ -545,6 +546,124 @@ def test_a_job_is_run_now_and_removed(ledger, tickwork):
     assert [run["state"] for run in json.loads(tickwork("runs", ledger, "--job", "tick", "--json").out)] == [
         "cancelled", "succeeded", "succeeded", "succeeded",
     ]  # fmt: skip
+
+
+def test_jobs_are_found_by_their_labels(folder, tickwork):
+    url = "sqlite:///labels.db"
+    scheduler = ManualScheduler(url, start=START)
+    scheduler.add_job("made_app:tick", "interval", hours=1, id="a", tags=["etl"], metadata={"team": "a=b"})
+    scheduler.add_job("made_app:tick", "interval", hours=1, id="b")
+    scheduler.start()
+    scheduler.shutdown()
+
+    (job,) = json.loads(tickwork("jobs", url, "--tag", "etl", "--metadata", "team=a=b", "--json").out)
+
+    assert (job["id"], job["tags"], job["metadata"]) == ("a", ["etl"], {"team": "a=b"})
+    assert json.loads(tickwork("jobs", url, "--tag", "hourly", "--json").out) == []
+    assert "expected an entry such as team=search, got 'team'" in tickwork("jobs", url, "--metadata", "team").err
+
+
+def test_a_range_of_the_past_is_run_after_all(ledger, tickwork):
+    asked = tickwork(
+        "backfill", ledger, "tick", "2026-01-01 00:00:00Z", "2026-01-01 00:00:03Z", "--everything", "--tz", "UTC",
+        "--max-instances", "2", "--kwargs", '{"name": "a"}', "--by", "alice",
+    )  # fmt: skip
+
+    assert asked.out.startswith("tick is run from 2026-01-01 00:00:00 +00:00 to 2026-01-01 00:00:03 +00:00: ")
+    backfill = asked.out.split()[-1]
+    shown = tickwork("backfills", ledger, "--utc").out.splitlines()[1]
+    assert shown.split("  ")[:2] == [backfill, "tick"]
+    assert shown.endswith("  at 2026-01-01 00:00:00 +00:00  0     alice")
+    (record,) = json.loads(tickwork("backfills", ledger, "--job", "tick", "--json").out)
+    assert (record["id"], record["given"], record["everything"]) == (
+        backfill,
+        {"args": [], "kwargs": {"name": "a"}},
+        True,
+    )
+    assert (
+        tickwork("cancel-backfill", ledger, backfill, "--reason", "no need").out == f"{backfill} of tick is cancelled\n"
+    )
+    assert "  ended: no need (by " in tickwork("backfills", ledger).out
+    assert "which has ended" in tickwork("cancel-backfill", ledger, backfill).err
+
+
+def test_the_json_of_a_backfill_has_the_words_of_the_http_api(ledger, tickwork):
+    from tickwork.fastapi.models import BackfillView
+
+    tickwork("backfill", ledger, "tick", "2026-01-01 00:00:00Z", "2026-01-01 00:00:03Z", "--everything")
+    (record,) = json.loads(tickwork("backfills", ledger, "--json").out)
+
+    assert record.keys() - {"given"} == BackfillView.model_fields.keys() - {"has_arguments"}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["yesterday", "2026-01-01"], "START: expected"),
+        (["2026-01-01", "99"], "END: expected"),
+        (["2026-01-02", "2026-01-01"], "backfill_job: expected an end that is not before the start"),
+        (
+            ["2026-01-01", "2026-01-01", "--max-instances", "101"],
+            "--max-instances: expected a whole number from 1 to 100",
+        ),
+        (["2026-01-01", "2026-01-01", "--tz", "Mars"], "timezone: expected an IANA name"),
+    ],
+)
+def test_a_range_that_makes_no_sense_is_one_line(ledger, tickwork, options, said):
+    refused = tickwork("backfill", ledger, "tick", *options)
+
+    assert (refused.code, refused.out) == (2, "")
+    assert said in refused.err
+    assert refused.err.count("\n") == 1
+
+
+def test_a_run_is_tried_again(ledger, tickwork):
+    (second, first) = json.loads(tickwork("runs", ledger, "--json", "--state", "failed").out)
+    (succeeded, *_) = json.loads(tickwork("runs", ledger, "--json", "--state", "succeeded").out)
+
+    again = tickwork("retry", ledger, second["id"])
+
+    assert again.out == f"깨진-작업 will run in the next process with room; attempt 3 is {first['id'][:-1]}3\n"
+    assert "which attempt 3 follows: it is pending" in tickwork("retry", ledger, second["id"]).err
+    assert "which did: pass even_if_succeeded=True" in tickwork("retry", ledger, succeeded["id"]).err
+    assert tickwork("retry", ledger, succeeded["id"], "--even-if-succeeded").code == 0
+
+
+def test_a_job_is_run_now_with_other_arguments(ledger, tickwork):
+    run = tickwork("run-now", ledger, "tick", "--kwargs", '{"name": "ä"}', "--args", "[]").out.split()[-1]
+
+    (waiting,) = json.loads(tickwork("runs", ledger, "--state", "pending", "--json").out)
+    assert (waiting["id"], waiting["given"]) == (run, {"args": [], "kwargs": {"name": "ä"}})
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--args", "7"], "--args: expected a JSON list such as '[1, \"a\"]', got '7'"),
+        (["--args", "[1"], "--args: expected a JSON list"),
+        (["--args", "[" * 100_000], "--args: expected a JSON list"),
+        (["--kwargs", "[]"], "--kwargs: expected a JSON object such as '{\"name\": 1}', got '[]'"),
+        (["--args", '["a", "b"]'], "args, kwargs: expected what tick"),
+        (["--by", ""], "--by: expected 1 to 200 printable characters"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_one_line(ledger, tickwork, options, said):
+    refused = tickwork("run-now", ledger, "tick", *options)
+
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err.startswith(f"tickwork: {said}")
+    assert refused.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("user", "by"), [("bob", "bob"), ("앨리스", "앨리스"), ("a\tb", None)])
+def test_who_changes_something_is_whoever_types(ledger, tickwork, monkeypatch, user, by):
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, user)
+
+    run = tickwork("run-now", ledger, "tick").out.split()[-1]
+    (waiting,) = json.loads(tickwork("runs", ledger, "--state", "pending", "--json").out)
+
+    assert (waiting["id"], waiting["asked_by"]) == (run, by)
 
 
 def test_a_run_is_cancelled(ledger, tickwork):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from tests.samples import EVERY_MINUTE, MINUTE, NOW, SECOND, held_run, make_hold, make_job, make_run
 
 from tickwork import plan
-from tickwork.errors import InvalidJobError, TriggerError
+from tickwork.errors import InvalidJobError, RetryRefusedError, TriggerError
 from tickwork.job import Job
 from tickwork.plan import MAX_CATCH_UP, Change
 from tickwork.policies import Overlap, Retry
@@ -21,7 +21,9 @@ from tickwork.run import (
     TRANSITIONS,
     Cancelled,
     Failed,
+    Given,
     Lost,
+    Missed,
     Origin,
     Outcome,
     Progress,
@@ -40,7 +42,7 @@ MICROSECOND = timedelta(microseconds=1)
 HOLD = make_hold("a")
 OUTCOMES: list[Outcome] = [
     Succeeded(7), Failed("broken", "traceback"), TimedOut("too slow"), Cancelled("asked"), Lost("silent"),
-    Skipped("paused"), Released(),
+    Skipped("paused"), Missed("waited"), Released(),
 ]  # fmt: skip
 
 
@@ -681,6 +683,61 @@ def test_a_next_attempt_follows_failure_timeout_and_loss_as_far_as_the_policy_go
         assert following is None
 
 
+@pytest.mark.parametrize("attempt", [1, 2, 3, 4, 7])
+def test_a_retry_policy_counts_from_the_attempt_that_someone_asked_for(attempt: int) -> None:
+    """Three attempts in all, whatever number the first of them has; and each waits as long as it would have."""
+    policy = Retry(3, delay=10, backoff=2)
+    job = make_job(retry=policy)
+    closed = held_run(job, attempt=attempt).ended_with(Lost("silent"), NOW, None, None)
+    (run,) = plan.retry(job, closed, None, NOW, by="alice").runs
+    waits = []
+
+    for _ in range(9):
+        settlement = plan.settle(run._replace(state=RunState.RUNNING), policy, Failed("broken"), NOW)
+        if settlement.attempt is None:
+            break
+        run = settlement.attempt
+        waits.append(run.available_at - NOW)
+
+    assert (run.attempt, run.tries) == (attempt + 3, 3)
+    assert waits == [10 * SECOND, 20 * SECOND]
+
+
+def test_a_run_is_not_tried_again_before_its_end_nor_twice_nor_without_its_job() -> None:
+    job = make_job()
+    open_run, done = make_run(job), held_run(job).ended_with(Succeeded(), NOW, None, None)
+    failed = held_run(job).ended_with(Failed("broken"), NOW, None, None)
+    second = make_run(job, attempt=2)
+    several = make_run(job, state=RunState.MISSED, through=at(9))
+    cases = [
+        (job, open_run, None, f"a run that has ended, got {open_run.id}, which is pending: wait for its end, or cancel it"),
+        (job, failed, second, f"the last attempt at its fire time, got {failed.id}, which attempt 2 follows: it is pending"),
+        (
+            job, failed, second._replace(state=RunState.FAILED),
+            f"the last attempt at its fire time, got {failed.id}, which attempt 2 follows: retry {second.id}",
+        ),
+        (job, several, None, f"a run of one fire time, got {several.id}, which answers for several"),
+        (job, done, None, f"a run that did not succeed, got {done.id}, which did: pass even_if_succeeded=True"),
+        (None, failed, None, f"a run of a job that exists, got {failed.id} of 'job', which was removed"),
+    ]  # fmt: skip
+
+    for of, run, later, message in cases:
+        with pytest.raises(RetryRefusedError, match=message):
+            plan.retry(of, run, later, NOW)
+
+    assert plan.retry(job, done, None, NOW, even_if_succeeded=True).runs[0].attempt == 2
+
+
+def test_the_attempts_of_a_run_have_what_it_was_given() -> None:
+    given = Given((1,), {"folder": "b"})
+    (run,) = plan.run_now(make_job(), NOW, "alice", given).runs
+
+    settlement = plan.settle(run._replace(state=RunState.RUNNING), Retry(2), Failed("broken"), at(1))
+
+    assert settlement.attempt is not None
+    assert (settlement.attempt.given, settlement.attempt.asked_by) == (given, "alice")
+
+
 def test_the_attempts_of_a_manual_run_are_manual() -> None:
     run = held_run(make_job(), origin=Origin.MANUAL)
 
@@ -730,6 +787,19 @@ def test_pausing_again_keeps_the_beginning_and_the_reason_unless_there_is_a_new_
     again = plan.pause(job, at(9), second).job
 
     assert (again.paused_at, again.pause_reason) == (at(5), kept)
+
+
+@pytest.mark.parametrize(
+    ("reason", "kept"), [(None, ("the source moves", "alice")), ("it moves again", ("it moves again", "bob"))]
+)
+def test_a_reason_is_whose_it_is(reason: str | None, kept: tuple[str, str]) -> None:
+    paused = plan.pause(make_job(), at(5), "the source moves", "alice").job
+
+    again = plan.pause(paused, at(6), reason, "bob").job
+
+    assert (again.pause_reason, again.paused_by) == kept
+    assert again.paused_at == at(5)
+    assert plan.resume(again, at(7), "carol").job.paused_by is None
 
 
 def test_resuming_records_what_fell_into_the_pause_and_goes_on_in_phase() -> None:

@@ -248,6 +248,16 @@ def test_a_run_that_has_ended_or_never_was_cannot_be_cancelled(scheduler: Backgr
         scheduler.cancel_run(run.id, reason="")
 
 
+@pytest.mark.parametrize("by", ["", "x" * 201, "a\nb", "\ud800", 7, b"alice"])
+def test_a_name_that_cannot_be_kept_is_refused(scheduler: BackgroundScheduler, by: Any) -> None:
+    scheduler.add_job(deeds.nothing, "interval", hours=1, id="job")
+    run = scheduler.run_job_now("job")
+
+    for verb, name in (("pause_job", "job"), ("resume_job", "job"), ("run_job_now", "job"), ("cancel_run", run.id)):
+        with pytest.raises(InvalidJobError, match="by: expected 1 to 200 printable characters, got"):
+            getattr(scheduler, verb)(name, by=by)
+
+
 @pytest.mark.parametrize("func", [deeds.counted, deeds.counted_async, "tests.deeds:counted"])
 def test_a_generator_function_whose_body_no_call_would_run_is_refused(func: Any) -> None:
     with pytest.raises(

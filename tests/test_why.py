@@ -315,11 +315,25 @@ def test_a_fire_time_that_fell_into_a_pause(store: Store, clock: VirtualClock, s
     assert after.sentence.startswith("skipped: paused at 2026-01-01T00:01:30Z: the source is being moved")
 
 
+def test_who_paused_and_who_resumed_is_told(store: Store, clock: VirtualClock, scheduler: Scheduler) -> None:
+    store.add([make_job()])
+    scheduler.pause_job("job", reason="the source moves", by="alice")
+    clock.move_to(at(5))
+    during = ask(scheduler, 3)
+
+    scheduler.resume_job("job", by="bob")
+
+    assert during.sentence.startswith("the job is paused since 2026-01-01 00:00 UTC by alice: the source moves; ")
+    assert ask(scheduler, 3).sentence.startswith(
+        "skipped: paused by alice at 2026-01-01T00:00:00Z: the source moves; resumed by bob"
+    )
+
+
 def test_a_run_that_someone_asked_for(store: Store, clock: VirtualClock, scheduler: Scheduler) -> None:
     store.add([make_job()])
     node = Node(store, "a", takes=SECOND)
     advance(clock, 30 * SECOND + SECOND / 4, node)
-    scheduler.run_job_now("job")
+    scheduler.run_job_now("job", by="alice")
     node.loop.wake()
     advance(clock, 2 * SECOND, node)
 
@@ -327,7 +341,7 @@ def test_a_run_that_someone_asked_for(store: Store, clock: VirtualClock, schedul
 
     assert answer.manual
     assert (answer.verdict, answer.fire_time) == (Verdict.SUCCEEDED, NOW + 30.25 * SECOND)
-    assert answer.sentence.startswith("run by hand, ran on node a from")
+    assert answer.sentence.startswith("run by hand for alice, ran on node a from")
     assert (answer.before, answer.after) == (at(0), at(1))
 
 

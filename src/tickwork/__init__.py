@@ -13,7 +13,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tickwork.backfill import Backfill
 from tickwork.errors import (
+    BackfillEndedError,
+    BackfillNotFoundError,
     ConflictError,
     DependencyError,
     ForkedSchedulerError,
@@ -22,6 +25,7 @@ from tickwork.errors import (
     JobError,
     JobExistsError,
     JobNotFoundError,
+    RetryRefusedError,
     RunCancelledError,
     RunClosedError,
     RunLostError,
@@ -58,6 +62,9 @@ __all__ = [
     "Answer",
     "AnyOf",
     "AsyncIOScheduler",
+    "Backfill",
+    "BackfillEndedError",
+    "BackfillNotFoundError",
     "BackgroundScheduler",
     "BlockingScheduler",
     "CalendarIntervalTrigger",
@@ -80,6 +87,7 @@ __all__ = [
     "Progress",
     "Retention",
     "Retry",
+    "RetryRefusedError",
     "Run",
     "RunCancelledError",
     "RunClosedError",

@@ -16,6 +16,12 @@ def check_text(name: str, text: object, *, most: int) -> None:
         raise InvalidJobError(f"{name}: expected 1 to {most} printable characters, got {shown(text)}")
 
 
+def check_flag(name: str, flag: object) -> None:
+    """InvalidJobError unless *flag* is True or False."""
+    if not isinstance(flag, bool):
+        raise InvalidJobError(f"{name}: expected True or False, got {shown(flag)}")
+
+
 def check_whole(name: str, number: object, *, most: int) -> None:
     """InvalidJobError unless *number* is a whole number from 1 to *most*."""
     if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= most:

@@ -19,7 +19,7 @@ from tickwork.job import DEFINITION, Job
 from tickwork.jobstate import Entry, StoredState
 from tickwork.policies import ONCE, RETRY_FIELDS, Overlap, Retry
 from tickwork.retention import Retention
-from tickwork.run import Progress
+from tickwork.run import Given, Progress
 from tickwork.runlog import LogLine, RunLog
 from tickwork.triggers import TRIGGERS, Trigger, trigger_from_json
 from tickwork.triggers.base import parts
@@ -59,6 +59,9 @@ def write_definition(job: Job) -> str:
         "retry": _write_retry(job.retry),
         "pause_after": job.pause_after,
         "expect_every": None if job.expect_every is None else job.expect_every // MICROSECOND,
+        "expire_after": None if job.expire_after is None else job.expire_after // MICROSECOND,
+        "tags": job.tags,
+        "metadata": job.metadata,
         "keep": _retention_json(job.keep),
         "disposable": job.disposable,
         "declared": job.declared,
@@ -73,9 +76,10 @@ def read_definition(text: str) -> dict[str, Any]:
     """
     written = json.loads(text)
     fields = {name: written[name] for name in DEFINITION if name in written}  # a newer version may write more
-    fields["trigger"] = _read_trigger(fields["trigger"])
+    fields["trigger"] = read_trigger(fields["trigger"])
     fields["args"] = tuple(fields["args"])
-    for name in ("misfire_grace_time", "timeout", "expect_every"):
+    fields["tags"] = tuple(fields.get("tags", ()))
+    for name in ("misfire_grace_time", "timeout", "expect_every", "expire_after"):
         if fields.get(name) is not None:
             fields[name] = timedelta(microseconds=fields[name])
     fields["overlap"] = Overlap(fields.get("overlap", Overlap.SKIP))
@@ -131,7 +135,8 @@ class UnreadableTrigger:
         return f"unreadable for this version: {_write(self.written)}"
 
 
-def _read_trigger(written: Mapping[str, Any]) -> Trigger:
+def read_trigger(written: Mapping[str, Any]) -> Trigger:
+    """A trigger from its JSON; what only a newer version can read is an UnreadableTrigger."""
     try:
         return trigger_from_json(written)
     except (TriggerError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -258,6 +263,17 @@ def write_state(state: StoredState) -> str:
 
 def read_state(version: int, text: str) -> StoredState:
     return StoredState(version, {key: Entry(*entry) for key, entry in json.loads(text).items()})
+
+
+def write_given(given: Given | None) -> str | None:
+    return None if given is None else _write([given.args, given.kwargs])
+
+
+def read_given(text: str | None) -> Given | None:
+    if text is None:
+        return None
+    args, kwargs = json.loads(text)
+    return Given(tuple(args), kwargs)
 
 
 def write_instant(instant: datetime | None) -> int | None:

@@ -9,7 +9,10 @@ TickworkError
 │   ├── JobExistsError (ValueError)       an id that is taken
 │   └── JobNotFoundError (LookupError)    an id that nothing has
 ├── RunNotFoundError (LookupError)
+├── BackfillNotFoundError (LookupError)
+├── BackfillEndedError                    a backfill that has ended, and was to be changed
 ├── RunClosedError                        a run that has ended, and was to be changed
+├── RetryRefusedError                     a run that cannot be tried again as it stands
 ├── RunCancelledError                     raised inside a run that was asked to end
 ├── RunLostError                          raised inside a run that was taken over
 ├── StateConflictError                    raised inside a run whose state somebody else has changed
@@ -88,8 +91,24 @@ class RunNotFoundError(TickworkError, LookupError):
         self.run_id = run_id
 
 
+class BackfillNotFoundError(TickworkError, LookupError):
+    """No backfill has this id."""
+
+    def __init__(self, backfill_id: str) -> None:
+        super().__init__(f"expected the id of a backfill, got {backfill_id!r}: it never was, or it has been pruned")
+        self.backfill_id = backfill_id
+
+
+class BackfillEndedError(TickworkError):
+    """A backfill has ended, and what has ended stays as it is."""
+
+
 class RunClosedError(TickworkError):
     """A run has ended, and what has ended stays as it is."""
+
+
+class RetryRefusedError(TickworkError):
+    """A run cannot be tried again: it has not ended, or another attempt or row is the one to ask for."""
 
 
 class RunCancelledError(TickworkError):

@@ -173,7 +173,7 @@ def _job(job: Job) -> dict[str, Any]:
         "id": job.id, "name": job.name, "func": job.func, "trigger": str(job.trigger), "executor": job.executor,
         "next_fire_time": _instant(job.next_fire_time), "last_fire_time": _instant(job.last_fire_time),
         "paused": job.paused, "paused_at": _instant(job.paused_at), "pause_reason": job.pause_reason,
-        "ended": job.ended,
+        "paused_by": job.paused_by, "ended": job.ended, "tags": [*job.tags], "metadata": {**job.metadata},
     }  # fmt: skip
 
 
@@ -185,7 +185,7 @@ def _run(run: Run) -> dict[str, Any]:
         "node": run.node, "started_at": _instant(run.started_at), "ended_at": _instant(run.ended_at),
         "lateness": _seconds(run.lateness), "duration": _seconds(run.duration), "reason": run.reason,
         "progress": progress and {"done": progress.done, "total": progress.total, "message": progress.message},
-        "cancel_reason": run.cancel_reason,
+        "cancel_reason": run.cancel_reason, "asked_by": run.asked_by, "backfill": run.backfill,
     }  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from functools import partial
 from typing import TypeGuard
 
 from tickwork import plan
+from tickwork.backfill import MAX_OPEN_BACKFILLS, Answered, Backfill
 from tickwork.declaration import NOTHING_DECLARED, Declaration
 from tickwork.errors import RunNotFoundError, StoreError
 from tickwork.events import (
@@ -38,7 +39,7 @@ from tickwork.job import Job
 from tickwork.lateness import Lateness
 from tickwork.listeners import Listeners
 from tickwork.node import Node
-from tickwork.plan import Change, Hold, Settlement
+from tickwork.plan import Change, Filling, Hold, Settlement
 from tickwork.policies import ONCE, exception_names
 from tickwork.presence import Presence
 from tickwork.pruning import Pruning
@@ -132,6 +133,8 @@ class Loop:
         self._functions: dict[str, Function] = {}
         self._aside: dict[int, datetime] = {}
         self._foreign: dict[int, datetime] = {}
+        self._stuck: dict[str, datetime] = {}
+        """Backfills whose fire times this node cannot tell, and until when it does not ask again."""
         self._strangers: dict[int, Job] = {}
         self._news = True
         self._more: set[str] = set()
@@ -143,7 +146,7 @@ class Loop:
         """What was found to be overdue in a round whose commit failed, or only its reply: perhaps it is to be told."""
         now = self.clock.now()
         self._ticked_at = self._look_at = self._rest_until = self._deferred_to = now
-        self._reap_at = self._spare_until = self._overdue_at = now
+        self._reap_at = self._spare_until = self._expire_at = self._overdue_at = now
         self._renew_at = now + timing.lease / 3
         self._pruning = Pruning(store, keep, node=node.id, every=timing.prune, now=now)
 
@@ -176,7 +179,9 @@ class Loop:
                 self.heed_cancellations,
                 self.renew_leases,
                 self.reap_lost_runs,
+                self.close_expired_runs,
                 self.fire_due_jobs,
+                self.fill_backfills,
                 self.claim_waiting_runs,
                 self.notice_overdue_jobs,
                 self.beat,
@@ -281,9 +286,19 @@ class Loop:
                 log.warning("run %s of job %r is lost: %s", run.id, run.job_id, run.reason)
                 self._round.events.append(RunSettled(run, now))
                 job = jobs.get(run.job_uid)
-                if job is not None and job.pause_after is not None and _failed_for_good(settlement):
+                if job is not None and job.pause_after is not None and _counts_as_failure(settlement):
                     self._pause_if_it_fails_too_often(job)
         self._reap_at = now if len(lost) == self.timing.batch else now + self.timing.poll
+
+    def close_expired_runs(self, now: datetime) -> None:
+        """Close the runs that have waited for as long as they may, whoever was to begin them."""
+        if now < self._expire_at:
+            return
+        expired = self.store.expired(self.timing.batch)
+        for run in self.store.cancel([plan.expire(run, now) for run in expired]) if expired else ():
+            log.warning("run %s of job %r is missed: %s", run.id, run.job_id, run.reason)
+            self._round.events.append(RunSettled(run, now))
+        self._expire_at = now if len(expired) == self.timing.batch else now + self.timing.poll
 
     def fire_due_jobs(self, now: datetime) -> None:
         """Advance the jobs whose fire time has come, and take their runs as far as there is room."""
@@ -298,6 +313,14 @@ class Loop:
                 self._round.events += [
                     RunSettled(run, now) for change in fired for run in change.cancelled if run.state.closed
                 ]
+
+    def fill_backfills(self, now: datetime) -> None:
+        """Bear the next few runs of what is to be run after all; they wait with the others, and behind them."""
+        if self.paused or self._stopping:
+            return
+        filled = self.store.fill(self._stretch, self._fill_back, limit=MAX_OPEN_BACKFILLS)
+        if any(filling.moved for filling in filled):  # there may be more to look at
+            self._deferred_to = now
 
     def claim_waiting_runs(self, now: datetime) -> None:
         """Take runs that wait: retries, runs that someone asked for, what another node had no room for."""
@@ -374,6 +397,7 @@ class Loop:
         self._give_back_stuck_calls(now)
         self._aside = {uid: until for uid, until in self._aside.items() if until > now}
         self._foreign = {uid: until for uid, until in self._foreign.items() if until > now}
+        self._stuck = {id: until for id, until in self._stuck.items() if until > now}
         if self.outage is not None:
             log.info("the store can be used again")
             self._listeners.tell(StoreRecovered(self.outage.at, now))
@@ -488,8 +512,10 @@ class Loop:
         """When the store will have something for us, if no news comes before."""
         with_room = [executor for executor, left in room.items() if left > 0]
         outlook = self.store.outlook(with_room, after=now, fire_after=now + self.timing.ahead)
+        if outlook.expire_at is not None:
+            self._expire_at = min(self._expire_at, outlook.expire_at)
         wishes = [
-            self._reap_at, self._overdue_at, self.presence.look_at, self._deferred_to,
+            self._reap_at, self._expire_at, self._overdue_at, self.presence.look_at, self._deferred_to,
             *self._aside.values(), *self._foreign.values(),
         ]  # fmt: skip
         if outlook.fire_at is not None:
@@ -512,8 +538,8 @@ class Loop:
         passed = now - self._ticked_at
         if passed < timedelta(0):
             log.warning("the clock was set back by %s: what has fired waits until it is there again", -passed)
-            self._look_at = self._rest_until = self._reap_at = self._spare_until = self._renew_at = now
-            self.presence.beat_at = now
+            self._look_at = self._rest_until = self._spare_until = now
+            self._reap_at = self._expire_at = self._renew_at = self.presence.beat_at = now
         elif passed > self.timing.poll + self.timing.lease / 2:
             # This machine slept, or its clock was set forward: its other nodes must come to renew what is theirs.
             self._spare_until = max(self._spare_until, now + 2 * self.timing.poll)
@@ -621,6 +647,29 @@ class Loop:
                 self._aside[job.uid] = now + self.timing.poll
         return change
 
+    def _stretch(self, backfill: Backfill, active: Sequence[Run]) -> Sequence[datetime]:
+        """The fire times to ask the ledger about; none if this node cannot tell."""
+        if backfill.id in self._stuck:
+            return ()
+        try:
+            return plan.stretch(backfill, active)
+        except Exception:
+            log.exception("backfill %s of job %r is left alone for a while", backfill.id, backfill.job_id)
+            self._stuck[backfill.id] = self.clock.now() + self.timing.set_aside
+            return ()
+
+    def _fill_back(
+        self, backfill: Backfill, active: Sequence[Run], fire_times: Sequence[datetime],
+        answered: Mapping[datetime, Answered], now: datetime,
+    ) -> Filling:  # fmt: skip
+        """What becomes of a backfill; if this node cannot tell, nothing."""
+        try:
+            return plan.fill(backfill, active, fire_times, answered, now)
+        except Exception:
+            log.exception("backfill %s of job %r is left alone for a while", backfill.id, backfill.job_id)
+            self._stuck[backfill.id] = now + self.timing.set_aside
+            return Filling(backfill)
+
     def _find(self, job: Job) -> Function | None:
         """The job's function; None if this node does not know it, and its runs wait for one that does."""
         func = self._functions.get(job.func)
@@ -699,7 +748,7 @@ class Loop:
         self._fulfil((call, settlement.run) for call, settlement in ending if id(settlement) in written)
         failing = {
             call.job.id: call.job for call, settlement in ending
-            if call.job.pause_after is not None and _failed_for_good(settlement)
+            if call.job.pause_after is not None and _counts_as_failure(settlement)
         }  # fmt: skip
         for job in failing.values():
             self._pause_if_it_fails_too_often(job)
@@ -771,7 +820,7 @@ class Loop:
             if refused.state is not None and current.version == refused.run.version - 1:
                 return self._failed_by_its_state(call, current, refused)
             as_ours = refused.run._replace(version=current.version + 1, cancel_reason=current.cancel_reason)
-            return refused._replace(run=as_ours)
+            return refused._replace(run=as_ours, attempt=refused.attempt if current.cancel_reason is None else None)
         if (settled := _settled(call)) is not None:  # by a thread that its cancelled call has left behind
             self._round.events.append(RunSettled(settled, self.clock.now()))
             return None
@@ -898,6 +947,7 @@ def _log_overdue(found: Sequence[Expectation]) -> None:
         log.warning("%d more jobs are overdue", len(found) - MAX_NAMED)
 
 
-def _failed_for_good(settlement: Settlement) -> bool:
-    """Whether a fire time has failed, and is not tried again."""
-    return settlement.attempt is None and settlement.run.state in plan.FAILURES
+def _counts_as_failure(settlement: Settlement) -> bool:
+    """Whether a fire time has failed, and is not tried again. What is backfilled says nothing of how a job does now."""
+    run = settlement.run
+    return settlement.attempt is None and run.state in plan.FAILURES and run.backfill is None

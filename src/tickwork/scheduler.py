@@ -19,7 +19,8 @@ from functools import partial
 from typing import Any, TypeVar, final
 
 from tickwork import plan
-from tickwork.checks import check_duration, check_text, seconds, shown
+from tickwork.backfill import MAX_BACKFILL_INSTANCES, MAX_OPEN_BACKFILLS, Backfill
+from tickwork.checks import check_duration, check_flag, check_text, check_whole, seconds, shown
 from tickwork.clock import MICROSECOND, Clock, aware_utc
 from tickwork.declaration import Declaration, app_of, declaration_of
 from tickwork.driver import Driver
@@ -30,6 +31,7 @@ from tickwork.errors import (
     JobExistsError,
     JobNotFoundError,
     RunClosedError,
+    RunNotFoundError,
     SchedulerAlreadyRunningError,
     SchedulerNotRunningError,
     StoreError,
@@ -51,7 +53,8 @@ from tickwork.executors.injection import Surroundings
 from tickwork.executors.state import JobState
 from tickwork.executors.threads import ThreadExecutor
 from tickwork.expectation import Expectation
-from tickwork.job import MAX_ID_LENGTH, NO_ARGUMENTS, Job, check_job
+from tickwork.job import MAX_ID_LENGTH, NO_ARGUMENTS, NO_METADATA, Job, check_job
+from tickwork.labels import has_labels, sorted_metadata, sorted_tags
 from tickwork.listeners import Listeners
 from tickwork.loop import Loop, Timing
 from tickwork.node import Node, new_node
@@ -60,7 +63,7 @@ from tickwork.policies import ONCE, Overlap, Retry
 from tickwork.pruning import JOBS, ROWS
 from tickwork.refs import Function, find_function, name_function
 from tickwork.retention import Retention
-from tickwork.run import Cancelled, Outcome, Released, Run, RunState, Skipped
+from tickwork.run import Cancelled, Given, Outcome, Released, Run, RunState, Skipped
 from tickwork.runlog import RunLog
 from tickwork.stores import make_store
 from tickwork.stores.base import Census, Store
@@ -81,7 +84,7 @@ PATIENCE = 5.0
 """Seconds that `start` waits for the runs of a shutdown that goes on in the background."""
 JOB_DEFAULTS = (
     "coalesce", "catch_up", "misfire_grace_time", "max_instances", "overlap", "max_waiting", "timeout", "retry",
-    "pause_after", "expect_every", "executor",
+    "pause_after", "expect_every", "expire_after", "executor",
 )  # fmt: skip
 
 F = TypeVar("F", bound=Function)
@@ -139,7 +142,7 @@ class Scheduler:
     *store* is a URL (`sqlite:///jobs.db`), a store, or None for memory. *executors* adds to or replaces
     `threads` and `asyncio`. *timezone* is that of triggers that name none. *job_defaults* are the policies
     of jobs that choose none: `coalesce`, `catch_up`, `misfire_grace_time`, `max_instances`, `overlap`, `max_waiting`,
-    `timeout`, `retry`, `pause_after`, `expect_every`, `executor`.
+    `timeout`, `retry`, `pause_after`, `expect_every`, `expire_after`, `executor`.
     *lease* is how long a run is believed to go on after its node was last heard of, *poll* the
     longest time until news is noticed when no bell rings. *keep* is how long the ledger keeps what is closed, of
     jobs that do not say so themselves: 30 days, and 10,000 rows a job; `Retention(age=None, count=None)` keeps all.
@@ -297,6 +300,9 @@ class Scheduler:
         retry: Retry | Unset | None = UNSET,
         pause_after: int | Unset | None = UNSET,
         expect_every: timedelta | float | Unset | None = UNSET,
+        expire_after: timedelta | float | Unset | None = UNSET,
+        tags: Collection[str] = (),
+        metadata: Mapping[str, str] | None = None,
         keep: Retention | None = None,
         next_run_time: datetime | Unset | None = UNSET,
         replace_existing: bool = False,
@@ -320,6 +326,8 @@ class Scheduler:
         same job; a one-off that is added to a running scheduler gets a random id, and leaves the store
         with its last row in the ledger.
 
+        *tags* and *metadata*, of plain text, are what people find it by (`get_jobs`, `pause_jobs`).
+
         A trigger that has ended is refused, unless the job is declared: then it is stored as ended, since
         what the code declares ends some day.
 
@@ -328,9 +336,9 @@ class Scheduler:
         job = self._make_job(
             func, trigger, args=args, kwargs=kwargs, id=id, name=name, executor=executor, coalesce=coalesce,
             catch_up=catch_up, misfire_grace_time=misfire_grace_time, max_instances=max_instances, overlap=overlap,
-            max_waiting=max_waiting, timeout=timeout, retry=retry, pause_after=pause_after,
-            expect_every=expect_every, keep=keep,
-            next_run_time=next_run_time, trigger_args=trigger_args,
+            max_waiting=max_waiting, timeout=timeout, retry=retry, pause_after=pause_after, expect_every=expect_every,
+            expire_after=expire_after, tags=tags, metadata=metadata, keep=keep, next_run_time=next_run_time,
+            trigger_args=trigger_args,
         )  # fmt: skip
         with self._lock:  # a start that goes on is waited for
             if not self._stores_at_once():
@@ -370,10 +378,16 @@ class Scheduler:
         stored = self._opened_store().jobs(ids=[job_id])
         return stored[0] if stored else self._declared.get(job_id)
 
-    def get_jobs(self) -> Sequence[Job]:
-        """All jobs: the next to fire first, then the paused and the ended ones."""
+    def get_jobs(self, *, tags: Collection[str] = (), metadata: Mapping[str, str] = NO_METADATA) -> Sequence[Job]:
+        """All jobs, or those with all of these *tags* and entries of *metadata*.
+
+        The next to fire come first, then the paused and the ended ones. Raises InvalidJobError.
+        """
+        wanted, entries = sorted_tags(tags), sorted_metadata(metadata)
         stored = {job.id: job for job in self._opened_store().jobs()}
         jobs = [*stored.values(), *(job for id, job in self._declared.items() if id not in stored)]
+        if wanted or entries:
+            jobs = [job for job in jobs if has_labels(job.tags, job.metadata, wanted=wanted, entries=entries)]
         return sorted(jobs, key=lambda job: (job.paused, job.ended, job.next_fire_time or job.anchored_at, job.id))
 
     def modify_job(self, /, job_id: str, **changes: Any) -> Job:
@@ -397,23 +411,55 @@ class Scheduler:
             job_id, lambda job, now: plan.reschedule(job, new, now), Skipped("rescheduled before it began")
         )
 
-    def pause_job(self, job_id: str, *, reason: str | None = None) -> Job:
-        """Fire this job on no node until it is resumed; what runs goes on. Raises JobNotFoundError."""
-        why = f"paused before it began{f': {reason}' if reason else ''}"
-        return self._change(job_id, lambda job, now: plan.pause(job, now, reason), Skipped(why))
+    def pause_job(self, job_id: str, *, reason: str | None = None, by: str | None = None) -> Job:
+        """Fire this job on no node until it is resumed; what runs goes on.
 
-    def resume_job(self, job_id: str) -> Job:
-        """Fire this job again from now on; what fell into the pause is not made up. Raises JobNotFoundError."""
-        return self._change(job_id, plan.resume)
+        *by* is whoever asks for it, for people: it is kept with the job, beside the *reason*. Raises JobNotFoundError.
+        """
+        _check_by(by)
+        why = f"paused before it began{f', by {by}' if by else ''}{f': {reason}' if reason else ''}"
+        return self._change(job_id, lambda job, now: plan.pause(job, now, reason, by), Skipped(why))
 
-    def cancel_run(self, run_id: str, *, reason: str = "somebody asked for it") -> Run:
+    def resume_job(self, job_id: str, *, by: str | None = None) -> Job:
+        """Fire this job again from now on; what fell into the pause is not made up.
+
+        The row that answers for it says *by* whom the pause was ended. Raises JobNotFoundError.
+        """
+        _check_by(by)
+        return self._change(job_id, lambda job, now: plan.resume(job, now, by))
+
+    def pause_jobs(
+        self,
+        *,
+        tags: Collection[str] = (),
+        metadata: Mapping[str, str] = NO_METADATA,
+        reason: str | None = None,
+        by: str | None = None,
+    ) -> Sequence[Job]:
+        """Pause the jobs with all of these *tags* and entries of *metadata*, as `pause_job` does; return them.
+
+        One after another: what is added or changed meanwhile may be among them or not. Raises InvalidJobError if
+        neither is given, which would be all jobs: `pause` stops a scheduler.
+        """
+        return [self.pause_job(job.id, reason=reason, by=by) for job in self._labelled("pause_jobs", tags, metadata)]
+
+    def resume_jobs(
+        self, *, tags: Collection[str] = (), metadata: Mapping[str, str] = NO_METADATA, by: str | None = None
+    ) -> Sequence[Job]:
+        """Resume the jobs with all of these *tags* and entries of *metadata*, as `resume_job` does; return them.
+
+        Raises InvalidJobError if neither is given.
+        """
+        return [self.resume_job(job.id, by=by) for job in self._labelled("resume_jobs", tags, metadata)]
+
+    def cancel_run(self, run_id: str, *, reason: str | None = None, by: str | None = None) -> Run:
         """Cancel a run on whatever node: one that waits is closed, one that goes on is asked to end.
 
         A coroutine is cancelled, which the ledger shows when it has ended; a plain function may look at
-        `run.cancelled`, and otherwise goes on until it returns. Returns the run as it is now. Raises
-        RunNotFoundError, RunClosedError, StoreError.
+        `run.cancelled`, and otherwise goes on until it returns. The row keeps the *reason*, and *by* whom. Returns the
+        run as it is now. Raises RunNotFoundError, RunClosedError, StoreError.
         """
-        check_text("reason", reason, most=MAX_REASON_LENGTH)
+        why = _why_cancelled(reason, by)
         store = self._opened_store()
         for _ in range(MAX_TRIES):
             run = store.run(run_id)
@@ -421,7 +467,7 @@ class Scheduler:
                 raise RunClosedError(
                     f"cancel_run: expected a run that has not ended, got {run_id}, which ended as {run.state}"
                 )
-            for cancelled in store.cancel([plan.cancel(run, reason, store.clock.now())]):
+            for cancelled in store.cancel([plan.cancel(run, why, store.clock.now())]):
                 self._ring()
                 if cancelled.state.closed:
                     self._tell(RunSettled, cancelled)
@@ -439,15 +485,32 @@ class Scheduler:
         self._declared.clear()
         self._remove(None)
 
-    def run_job_now(self, job_id: str) -> Run:
+    def run_job_now(
+        self,
+        job_id: str,
+        *,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        expire_after: timedelta | float | Unset | None = UNSET,
+        by: str | None = None,
+    ) -> Run:
         """Run a job once outside its schedule, on any node with room; its run waits if `max_instances` are running.
 
-        A paused job runs too. Raises JobNotFoundError.
+        *args* and *kwargs* take the place of the job's, each as a whole, for this run and its retries: checked and
+        kept like those of `add_job`. None: the job's own, as they are when it begins. *expire_after* is how long (in
+        seconds) it may wait to begin, if not as long as the job says; None: as long as it takes. A paused job runs
+        too. *by* is whoever asks for it, for people: it is kept with the run.
+
+        Raises JobNotFoundError, InvalidJobError, and FunctionReferenceError if there are arguments and this process
+        does not know the job's function.
         """
+        _check_by(by)
+        chosen = None if isinstance(expire_after, Unset) else _may_wait(expire_after)
         born: list[Run] = []
 
         def decide(job: Job, now: datetime) -> Change:
-            change = plan.run_now(job, now)
+            may_wait = job.expire_after if isinstance(expire_after, Unset) else chosen
+            change = plan.run_now(job, now, by, _given_to(job, args, kwargs), may_wait)
             born[:] = change.runs
             return change
 
@@ -479,6 +542,107 @@ class Scheduler:
                 state.pop(key, None)
 
         return self._change_state(job_id, change)
+
+    def retry_run(self, run_id: str, *, even_if_succeeded: bool = False, by: str | None = None) -> Run:
+        """Try a closed run again: a next attempt at the same fire time, now, on any node with room; returns it.
+
+        It is given the same arguments, and begins even if its job is paused. The retry policy counts from it as from
+        a first attempt. The closed row stays as it is. *by* is whoever asks for it, for people.
+
+        Raises RunNotFoundError, and RetryRefusedError for a run that has not ended, that another attempt follows,
+        that answers for several fire times, or whose job was removed; and for one that succeeded, unless
+        *even_if_succeeded*.
+        """
+        check_flag("even_if_succeeded", even_if_succeeded)
+        _check_by(by)
+        store = self._opened_store()
+        for _ in range(MAX_TRIES):
+            run = store.run(run_id)
+            job = next((job for job in store.jobs(ids=[run.job_id]) if job.uid == run.job_uid), None)
+            later = self._attempt_after(run)
+            change = plan.retry(job, run, later, store.clock.now(), by=by, even_if_succeeded=even_if_succeeded)
+            if store.save([change]):
+                self._ring()
+                self._tell(JobChanged, change.job)
+                return change.runs[0]
+        raise _too_many_conflicts(f"run {run_id}")
+
+    # backfills
+
+    def backfill_job(
+        self,
+        job_id: str,
+        start: datetime,
+        end: datetime,
+        *,
+        max_instances: int = 1,
+        everything: bool = False,
+        newest_first: bool = False,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        by: str | None = None,
+    ) -> Backfill:
+        """Run the fire times of a job from *start* through *end* after all, those that never ran; return the backfill.
+
+        That is: those without a run in the ledger, and those that were missed or skipped; with *everything* those
+        that ran, too. The trigger is the job's as it is now. Only what the schedule has passed counts, so a later
+        *end* is brought forward. Times without a zone are in the scheduler's.
+
+        It goes on by itself on whatever node there is, also after a restart: at most *max_instances* of its runs are
+        active at once. These are beside the schedule's: neither are in the way of the other, and where room is
+        scarce the schedule's go first. It stands still while its job is paused. *args* and *kwargs* are as in
+        `run_job_now`.
+
+        Raises JobNotFoundError, InvalidJobError for a range without such fire times or one of which the ledger was
+        pruned, and FunctionReferenceError as `run_job_now` does.
+        """
+        _check_by(by)
+        check_whole("max_instances", max_instances, most=MAX_BACKFILL_INSTANCES)
+        check_flag("everything", everything)
+        check_flag("newest_first", newest_first)
+        store = self._opened_store()
+        job, now = store.get(job_id), store.clock.now()
+        first, last, given = self._instant("start", start), self._instant("end", end), _given_to(job, args, kwargs)
+        asked = Backfill(
+            secrets.token_hex(8), job.id, job.uid, job.trigger, first, last, None, now,
+            max_instances, everything, newest_first, given, by,
+        )  # fmt: skip
+        if len(store.backfills(ended=False, limit=MAX_OPEN_BACKFILLS)) == MAX_OPEN_BACKFILLS:
+            raise InvalidJobError(
+                f"backfill_job: expected fewer than {MAX_OPEN_BACKFILLS} backfills that go on, got so many: "
+                f"wait for some of them to end, or cancel them"
+            )
+        backfill = plan.backfill(job, asked, now, pruned_through=store.evidence(job_id, now).pruned_through)
+        store.add_backfill(backfill)
+        self._ring()
+        return backfill
+
+    def cancel_backfill(self, backfill_id: str, *, reason: str | None = None, by: str | None = None) -> Backfill:
+        """End a backfill: it bears no more runs, those that wait are closed, and those that go on are asked to end.
+
+        Raises BackfillNotFoundError, BackfillEndedError.
+        """
+        why = _why_cancelled(reason, by)
+        store = self._opened_store()
+        for _ in range(MAX_TRIES):
+            now = store.clock.now()
+            ended = plan.end_backfill(store.backfill(backfill_id), why, now)
+            cancelled = store.end_backfill(ended, partial(plan.cancel, reason=why, now=now))
+            if cancelled is not None:
+                self._ring()
+                self._tell(RunSettled, *(run for run in cancelled if run.state.closed))
+                return ended
+        raise _too_many_conflicts(f"backfill {backfill_id}")
+
+    def get_backfill(self, backfill_id: str) -> Backfill:
+        """The backfill as it is now. Raises BackfillNotFoundError."""
+        return self._opened_store().backfill(backfill_id)
+
+    def get_backfills(
+        self, job_id: str | None = None, *, ended: bool | None = None, limit: int = 100
+    ) -> Sequence[Backfill]:
+        """The newest backfills, of one job or all: those that have *ended*, those that have not, or both."""
+        return self._opened_store().backfills(job_id=job_id, ended=ended, limit=limit)
 
     # the ledger
 
@@ -593,6 +757,7 @@ class Scheduler:
         self, func: Function | str, trigger: Trigger | str | None, *,
         args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, id: str | None = None,
         name: str | None = None, next_run_time: datetime | Unset | None = UNSET,
+        tags: Collection[str] = (), metadata: Mapping[str, str] | None = None,
         trigger_args: Mapping[str, Any], **policies: Any,
     ) -> Job:  # fmt: skip
         ref, function = _named(func)
@@ -624,6 +789,8 @@ class Scheduler:
             uid=_uids.new(), anchored_at=anchored_at, next_fire_time=first,
             paused_at=now if next_run_time is None else None,
             pause_reason="added with next_run_time=None" if next_run_time is None else None, disposable=made_up,
+            tags=() if tags == () else sorted_tags(tags),
+            metadata=NO_METADATA if metadata is None else sorted_metadata(metadata),
             **self._read_policies(settings),
         ))  # fmt: skip
 
@@ -660,10 +827,9 @@ class Scheduler:
         if not isinstance(executor, str) or executor not in self._executors:
             known = did_you_mean(str(executor), self._executors)
             raise InvalidJobError(f"executor: expected one of this scheduler's, got {executor!r}{known}")
-        for name in ("misfire_grace_time", "timeout", "expect_every"):
+        for name in ("misfire_grace_time", "timeout", "expect_every", "expire_after"):
             if name in read:
-                length = _seconds(name, read[name])
-                read[name] = None if length is None else timedelta(seconds=length)
+                read[name] = None if read[name] is None else seconds(name, read[name])
         if isinstance(read.get("overlap"), str) and read["overlap"] in [*Overlap]:
             read["overlap"] = Overlap(read["overlap"])
         if "retry" in read and read["retry"] is None:
@@ -691,6 +857,10 @@ class Scheduler:
             func = function or find_function(job.func)
             args, kwargs = keep_arguments(func, read.get("args", job.args), read.get("kwargs", job.kwargs))
             read |= {name: value for name, value in (("args", args), ("kwargs", kwargs)) if name in read}
+        if "tags" in read:
+            read["tags"] = sorted_tags(read["tags"])
+        if "metadata" in read:
+            read["metadata"] = sorted_metadata(read["metadata"])
         if isinstance(read.get("trigger"), str):
             raise InvalidJobError(
                 "trigger: expected a trigger, got a word: use reschedule_job, which takes its options"
@@ -778,6 +948,19 @@ class Scheduler:
             if decided is None or store.save_state(decided) is not None:
                 return {**state}
         raise _too_many_conflicts(f"the state of job {job_id!r}")
+
+    def _attempt_after(self, run: Run) -> Run | None:
+        try:
+            return self._store.run(run._replace(attempt=run.attempt + 1).id)
+        except RunNotFoundError:
+            return None
+
+    def _labelled(self, verb: str, tags: Collection[str], metadata: Mapping[str, str]) -> Sequence[Job]:
+        """The stored jobs with these labels."""
+        if not tags and not metadata:
+            raise InvalidJobError(f"{verb}: expected tags or metadata, got neither: name at least one")
+        found = {job.id for job in self.get_jobs(tags=tags, metadata=metadata)}
+        return self._store.jobs(ids=found)
 
     def _remove(self, job_ids: Collection[str] | None) -> Sequence[Job]:
         removed = self._opened_store().remove(job_ids)
@@ -970,10 +1153,41 @@ def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value is not None}
 
 
+def _given_to(job: Job, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None) -> Given | None:
+    """What a run of *job* keeps of its own arguments, checked like the job's. None: it has none."""
+    if args is None and kwargs is None:
+        return None
+    func = find_function(job.func)
+    return Given(*keep_arguments(func, job.args if args is None else args, job.kwargs if kwargs is None else kwargs))
+
+
 def _split_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """The keyword options of `add_job`, with those of the trigger apart."""
     own = {name: value for name, value in options.items() if name in JOB_OPTIONS}
     return {**own, "trigger_args": {name: value for name, value in options.items() if name not in own}}
+
+
+def _check_by(by: str | None) -> None:
+    if by is not None:
+        check_text("by", by, most=MAX_ID_LENGTH)
+
+
+def _why_cancelled(reason: str | None, by: str | None) -> str:
+    """What a row says of why, and by whom, it was asked to end."""
+    _check_by(by)
+    if reason is None:
+        return f"{by or 'somebody'} asked for it"
+    check_text("reason", reason, most=MAX_REASON_LENGTH)
+    return reason if by is None else f"{reason} (by {by})"
+
+
+def _may_wait(length: timedelta | float | None) -> timedelta | None:
+    """How long a run may wait, as `expire_after` says it."""
+    if length is None:
+        return None
+    duration = seconds("expire_after", length)
+    check_duration("expire_after", duration, least=timedelta(milliseconds=1))
+    return duration
 
 
 def _state(state: RunState | str) -> RunState:

@@ -130,6 +130,8 @@ class Evidence(NamedTuple):
     """Those at the first fire time in the ledger that is after it."""
     manual: Sequence[Run] = ()
     """Attempts at runs that someone asked for at the instant (see `end_of`)."""
+    backfilled: Sequence[Run] = ()
+    """Attempts of backfills at fire times at the instant."""
     running: Sequence[Run] = ()
     """Its running runs, if one that answers waits: no more of them than its `max_instances`."""
     silence: Silence | None = None
@@ -168,6 +170,8 @@ def explain(evidence: Evidence, instant: datetime, now: datetime, say: Say = say
     """The one answer for *instant*, with its times written by *say*."""
     case = Case(evidence, evidence.job, instant, end_of(instant), now, say)
     found = _in_ledger(case) or _in_schedule(case)
+    if evidence.backfilled:
+        found = _with_backfilled(case, found)
     if evidence.manual:
         found = _with_manual(case, found)
     before, after = _nearest(case, found.fire_time)
@@ -231,10 +235,22 @@ def _with_manual(case: Case, scheduled: Found) -> Found:
     """The runs that someone asked for at the instant: the answer, unless the schedule has one."""
     manual = case.evidence.manual
     latest = [run for run in manual if run.fire_time == manual[-1].fire_time]
-    told = f"run by hand, {_say_runs(case, latest)}"
+    asked_by = latest[0].asked_by
+    told = f"run by hand{f' for {asked_by}' if asked_by else ''}, {_say_runs(case, latest)}"
     if scheduled.fire_time is None:
         return Found(Verdict(latest[-1].state), told, latest[0].fire_time, manual)
     return scheduled._replace(sentence=f"{scheduled.sentence}; besides it was {told}", runs=(*scheduled.runs, *manual))
+
+
+def _with_backfilled(case: Case, scheduled: Found) -> Found:
+    """The runs of backfills at the instant: the answer, and what became of the fire time before stands behind it."""
+    backfilled = case.evidence.backfilled
+    latest = [run for run in backfilled if run.fire_time == backfilled[-1].fire_time]
+    asked_by = latest[-1].asked_by
+    told = f"run after all{f' for {asked_by}' if asked_by else ''}, {_say_runs(case, latest)}"
+    if scheduled.fire_time is not None:
+        told += f"; before that {scheduled.sentence}"
+    return Found(Verdict(latest[-1].state), told, latest[0].fire_time, (*scheduled.runs, *backfilled))
 
 
 # what the job and its trigger say
@@ -287,7 +303,8 @@ def _unanswered(job: Job, case: Case, fire_time: datetime) -> Found:
             Verdict.RETIRED, f"{since}; if some does again, its policies decide what becomes of this", fire_time
         )
     if job.paused_at is not None:
-        since = f"paused since {case.say(job.paused_at)}" + (f": {job.pause_reason}" if job.pause_reason else "")
+        since = f"paused since {case.say(job.paused_at)}" + (f" by {job.paused_by}" if job.paused_by else "")
+        since += f": {job.pause_reason}" if job.pause_reason else ""
         until_resumed = (
             "when it is resumed this is recorded as skipped" if fire_time <= case.now
             else "it runs only if it is resumed before"
@@ -366,8 +383,15 @@ def _say_runs(case: Case, runs: Sequence[Run]) -> str:
     if run.through is not None:
         told += f"; one row answers for all from {case.say(run.fire_time)} through {case.say(run.through)}"
     if earlier:
-        told = f"attempt {run.attempt} {told}"
+        told = f"attempt {run.attempt}{_say_asked_for(run)} {told}"
     return "; ".join([told, *(f"attempt {one.attempt} {_say_end(one)}" for one in earlier)])
+
+
+def _say_asked_for(run: Run) -> str:
+    """That someone asked for this attempt, where it is not its retry policy that did."""
+    if run.attempt == 1 or run.tries > 1:
+        return ""
+    return f", asked for by {run.asked_by}," if run.asked_by else ", asked for by hand,"
 
 
 def _say_run(case: Case, run: Run) -> str:
@@ -411,12 +435,12 @@ def _say_call(case: Case, run: Run) -> str:
 
 def _say_waiting(case: Case, run: Run) -> str:
     job = case.job
-    if job is not None and job.paused_at is not None and run.origin is not Origin.MANUAL:
+    if job is not None and job.paused_at is not None and not run.by_hand:
         return f"waits until the job is resumed, which is paused since {case.say(job.paused_at)}"
     if run.available_at > case.now:
         return f"waits for its time, {case.say(run.available_at)}"
     running = case.evidence.running
-    if job is not None and len(running) >= job.max_instances:
+    if job is not None and run.backfill is None and len(running) >= job.max_instances:
         in_the_way = f"max_instances is {job.max_instances}, and run {running[0].id} is still running"
         return f"waits since {case.say(run.available_at)}: {in_the_way}"
     return f"waits since {case.say(run.available_at)} for a node that has room and knows its function"

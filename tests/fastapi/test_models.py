@@ -54,6 +54,10 @@ def test_a_run_in_full() -> None:
         "reason": "ValueError: no",
         "progress": {"done": 3, "total": 4, "message": "pages"},
         "cancel_reason": None,
+        "asked_by": None,
+        "expires_at": None,
+        "backfill": None,
+        "has_arguments": False,
         "has_error": True,
         "error": "Traceback ...",
         "result": None,
@@ -84,6 +88,7 @@ def test_a_job_in_full_but_for_its_arguments() -> None:
         "paused": False,
         "paused_at": None,
         "pause_reason": None,
+        "paused_by": None,
         "ended": False,
         "declared": "app",
         "retired_at": None,
@@ -106,6 +111,9 @@ def test_a_job_in_full_but_for_its_arguments() -> None:
         "pause_after": 5,
         "expect_every": 3600,
         "overdue_at": None,
+        "expire_after": None,
+        "tags": [],
+        "metadata": {},
         "keep": {"age": 86_400, "count": None},
     }
 

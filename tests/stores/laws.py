@@ -25,6 +25,7 @@ from tests.samples import (
     instants,
     jobs,
     json_values,
+    make_backfill,
     make_hold,
     make_job,
     make_node,
@@ -37,15 +38,23 @@ from tests.samples import (
     texts,
 )
 
-from tickwork.errors import JobExistsError, JobNotFoundError, RunNotFoundError, SchedulerError, StoreError
+from tickwork.backfill import Answered, Backfill
+from tickwork.errors import (
+    BackfillNotFoundError,
+    JobExistsError,
+    JobNotFoundError,
+    RunNotFoundError,
+    SchedulerError,
+    StoreError,
+)
 from tickwork.expectation import Expectation
 from tickwork.job import Job
 from tickwork.jobstate import Entry, StateChange, StoredState
 from tickwork.node import Node
-from tickwork.plan import Change, Hold, Settlement, cancel, settle
+from tickwork.plan import Change, Filling, Hold, Settlement, cancel, settle
 from tickwork.policies import Retry
 from tickwork.retention import FOREVER, Retention
-from tickwork.run import Cancelled, Failed, Lost, Origin, Progress, Released, Run, RunState, Succeeded
+from tickwork.run import Cancelled, Failed, Given, Lost, Origin, Progress, Released, Run, RunState, Succeeded
 from tickwork.runlog import NO_LOG, LogLine, RunLog
 from tickwork.stores.base import Census, Decide, Outlook, Store
 from tickwork.testing import VirtualClock
@@ -608,13 +617,14 @@ class StoreLaws:
 
         assert [run.job_id for run in taken] == ["crowd", "other"]
 
-    def test_a_paused_job_has_only_its_manual_runs_claimed(self, store: Store) -> None:
+    def test_of_a_paused_job_only_what_someone_asked_for_is_claimed(self, store: Store) -> None:
         store.add([job := make_job(max_instances=5)])
-        store.save([next_version(job, make_run(job), make_run(job, NOW, origin=Origin.MANUAL), paused_at=NOW)])
+        by_hand = make_run(job, NOW, attempt=2, counted_from=2)
+        store.save([next_version(job, make_run(job), make_run(job, NOW, origin=Origin.MANUAL), by_hand, paused_at=NOW)])
 
         taken = claimed(store)
 
-        assert [run.origin for run in taken] == [Origin.MANUAL]
+        assert {(run.origin, run.attempt) for run in taken} == {(Origin.MANUAL, 1), (Origin.SCHEDULE, 2)}
 
     def test_runs_of_other_executors_and_skipped_jobs_are_not_claimed(self, store: Store) -> None:
         store.add(
@@ -902,6 +912,153 @@ class StoreLaws:
         store.remove(["removed"])
 
         assert store.census() == Census(NOW, 3, 1, 2, 2, NOW + MINUTE, NOW + SECOND)
+
+    # backfills
+
+    def test_what_is_asked_of_the_past_can_be_read(self, store: Store) -> None:
+        store.add([job := make_job(), other := make_job("other")])
+        first = make_backfill(
+            job, NOW, NOW + HOUR, given=Given((1,), {"a": 2}), everything=True, newest_first=True, max_instances=7,
+            born=3, passed_over=4, version=5,
+        )  # fmt: skip
+        done = make_backfill(other, NOW, NOW, asked_by=None, cursor=None, ended_at=NOW, reason="no need")
+
+        store.add_backfill(first)
+        store.add_backfill(done)
+
+        assert store.backfill(first.id) == first
+        assert [*store.backfills()] == [done, first]
+        assert (
+            [*store.backfills(limit=1)]
+            == [*store.backfills(ended=True)]
+            == [*store.backfills(job_id="other")]
+            == [done]
+        )
+        assert [*store.backfills(ended=False)] == [*store.backfills(job_id="job", ended=False)] == [first]
+        assert [*store.backfills(job_id="job", ended=True)] == []
+
+    def test_a_backfill_has_a_job(self, store: Store) -> None:
+        with pytest.raises(JobNotFoundError):
+            store.add_backfill(make_backfill(make_job(), NOW, NOW))
+        with pytest.raises(BackfillNotFoundError):
+            store.backfill("nobody")
+
+    def test_filling_reads_decides_and_writes(self, store: Store, clock: VirtualClock) -> None:
+        """What the ledger has of the fire times is told; what is born is there with the cursor that passed it."""
+        store.add([job := make_job(), paused := make_job("paused", paused_at=NOW)])
+        backfill = make_backfill(job, NOW, NOW + HOUR)
+        store.add_backfill(backfill)
+        store.add_backfill(make_backfill(paused, NOW, NOW + HOUR))
+        rows = [
+            make_run(job, NOW, state=RunState.MISSED),
+            make_run(job, NOW + MINUTE, state=RunState.SUCCEEDED),
+            make_run(job, NOW + 2 * MINUTE),
+            make_run(job, NOW + 3 * MINUTE, origin=Origin.MANUAL),
+            make_run(job, NOW + 4 * MINUTE, origin=Origin.BACKFILL, attempt=3, state=RunState.FAILED),
+            mine := make_run(job, NOW + 5 * MINUTE, origin=Origin.BACKFILL, backfill=backfill.id),
+        ]
+        store.save([next_version(job, *rows)])
+        asked = [NOW + minute * MINUTE for minute in range(6)]
+        seen: list[object] = []
+        born = make_run(job, NOW, origin=Origin.BACKFILL, backfill=backfill.id)
+        moved = backfill._replace(version=2, cursor=NOW + MINUTE, born=1)
+
+        def decide(
+            found: Backfill, active: Sequence[Run], fire_times: object, answered: object, now: object
+        ) -> Filling:
+            seen.extend([found, [*active], fire_times, answered, now])
+            return Filling(moved, (born,), moved=True)
+
+        (filling,) = store.fill(lambda *_: asked, decide, limit=9)
+
+        told = {at: tell for at, tell in dict(seen[3]).items() if tell != Answered(ran=False, open=False, backfilled=0)}  # type: ignore[call-overload]
+        assert seen[:3] == [backfill, [mine], asked]
+        assert told == {
+            NOW + MINUTE: Answered(ran=True, open=False, backfilled=0),
+            NOW + 2 * MINUTE: Answered(ran=True, open=True, backfilled=0),
+            NOW + 4 * MINUTE: Answered(ran=True, open=False, backfilled=3),
+            NOW + 5 * MINUTE: Answered(ran=True, open=True, backfilled=1),
+        }
+        assert seen[4] == clock.now()
+        assert filling.backfill == moved == store.backfill(backfill.id)
+        assert store.run(born.id) == born
+
+    def test_a_filling_that_does_not_move_is_not_written(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.add_backfill(backfill := make_backfill(job, NOW, NOW + HOUR))
+
+        store.fill(lambda *_: (), lambda found, *_: Filling(found._replace(born=9)), limit=9)
+
+        assert store.backfill(backfill.id) == backfill
+
+    def test_ended_backfills_are_not_filled_and_the_oldest_come_first(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.add_backfill(make_backfill(job, NOW, NOW, cursor=None, ended_at=NOW))
+        going_on = [make_backfill(job, NOW, NOW + HOUR) for _ in range(3)]
+        for backfill in going_on:
+            store.add_backfill(backfill)
+
+        filled = store.fill(lambda *_: (), lambda found, *_: Filling(found), limit=2)
+
+        assert [one.backfill for one in filled] == going_on[:2]
+
+    def test_ending_a_backfill_compares_its_version_and_cancels_its_runs(self, store: Store) -> None:
+        store.add([job := make_job(max_instances=3)])
+        store.add_backfill(backfill := make_backfill(job, NOW, NOW + HOUR))
+        waiting = make_run(job, NOW, origin=Origin.BACKFILL, backfill=backfill.id)
+        running = held_run(job, NOW + MINUTE, origin=Origin.BACKFILL, backfill=backfill.id)
+        other = make_run(job, NOW + HOUR)
+        store.save([next_version(job, waiting, running, other)])
+
+        def stop(run: Run) -> Run:
+            return cancel(run, "no need", NOW)
+
+        assert store.end_backfill(backfill._replace(version=3, ended_at=NOW), stop) is None
+        assert store.run(waiting.id) == waiting
+        cancelled = store.end_backfill(backfill._replace(version=2, ended_at=NOW, reason="no need"), stop)
+
+        assert cancelled is not None
+        assert {run.id for run in cancelled} == {waiting.id, running.id}
+        assert store.backfill(backfill.id).reason == "no need"
+        assert store.run(waiting.id).state is RunState.CANCELLED
+        assert [run.id for run in store.cancelling("a")] == [running.id]
+        assert store.run(other.id) == other
+
+    def test_a_job_that_is_removed_takes_its_backfills_along(self, store: Store) -> None:
+        store.add([job := make_job(), other := make_job("other")])
+        store.add_backfill(backfill := make_backfill(job, NOW, NOW))
+        store.add_backfill(kept := make_backfill(other, NOW, NOW))
+
+        store.remove(["job"])
+
+        ended = store.backfill(backfill.id)
+        assert (ended.ended_at, ended.reason, ended.version) == (NOW, "its job was removed", 2)
+        assert store.backfill(kept.id) == kept
+
+    def test_runs_of_backfills_are_claimed_last_and_beside_max_instances(self, store: Store) -> None:
+        store.add([job := make_job(max_instances=1)])
+        past = [
+            make_run(job, NOW - HOUR, origin=Origin.BACKFILL, backfill=name, attempt=n)
+            for n, name in ((1, "b"), (2, "c"))
+        ]
+        on_time = make_run(job, NOW)
+        store.save([next_version(job, *past, on_time)])
+
+        taken = [claimed(store, limit=1)[0].id for _ in range(3)]
+
+        assert taken[0] == on_time.id
+        assert sorted(taken[1:]) == sorted(run.id for run in past)
+
+    def test_the_evidence_of_an_instant_has_what_was_backfilled_for_it(self, store: Store) -> None:
+        store.add([job := make_job()])
+        missed = make_run(job, NOW, state=RunState.MISSED)
+        past = make_run(job, NOW, origin=Origin.BACKFILL, backfill="b", state=RunState.SUCCEEDED)
+        by_hand = make_run(job, NOW, origin=Origin.MANUAL)
+        store.save([next_version(job, missed, past, by_hand, make_run(job, NOW + MINUTE))])
+
+        known = store.evidence("job", NOW)
+
+        assert ([*known.before], [*known.backfilled], [*known.manual]) == ([missed], [past], [by_hand])
 
     # outlook
 

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import json
 import os
 import re
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import date, timedelta
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
-from tickwork.checks import LONGEST
+from tickwork.checks import LONGEST, shown
 from tickwork.errors import TickworkError, did_you_mean
+from tickwork.job import MAX_ID_LENGTH
 from tickwork.run import RunState
 from tickwork.triggers import CronTrigger, IntervalTrigger, Trigger, trigger_from_json
+
+Json = TypeVar("Json")
 
 MAX_SECONDS = 86_400
 FIRST_DAY, LAST_DAY = date(1, 1, 3), date(9999, 12, 29)
@@ -102,6 +106,43 @@ def state(written: str) -> RunState:
         f"expected the state of a run ({STATES}), got {written!r}"
         f"{did_you_mean(written, [known.value for known in RunState])}"
     )
+
+
+def name(written: str) -> str:
+    """The name of a person."""
+    if 0 < len(written) <= MAX_ID_LENGTH and written.isprintable():
+        return written
+    raise argparse.ArgumentTypeError(f"expected 1 to {MAX_ID_LENGTH} printable characters, got {written!r}")
+
+
+def user_name() -> str | None:
+    """The name by which the system knows who types. None: it knows none, or not one that can be written."""
+    with suppress(OSError, KeyError, ImportError, argparse.ArgumentTypeError):
+        return name(getpass.getuser().encode(errors="replace").decode())
+    return None
+
+
+def entry(written: str) -> tuple[str, str]:
+    """An entry of metadata, such as 'team=search'."""
+    key, separator, value = written.partition("=")
+    if key and separator and value:
+        return key, value
+    raise argparse.ArgumentTypeError(f"expected an entry such as team=search, got {written!r}")
+
+
+def json_list(written: str) -> list[Any]:
+    return _read_json(written, list, "a JSON list such as '[1, \"a\"]'")
+
+
+def json_object(written: str) -> dict[str, Any]:
+    return _read_json(written, dict, "a JSON object such as '{\"name\": 1}'")
+
+
+def _read_json(written: str, kind: type[Json], expected: str) -> Json:
+    with suppress(ValueError, RecursionError):
+        if isinstance(read := json.loads(written), kind):
+            return read
+    raise argparse.ArgumentTypeError(f"expected {expected}, got {shown(written)}")
 
 
 def read_trigger(written: str, timezone: str | None) -> Trigger:

@@ -1,4 +1,4 @@
-"""The commands that read: `jobs`, `runs`, `why`, `nodes` and `health`; they start nothing and make no file."""
+"""The commands that read: `jobs`, `runs`, `backfills`, `why`, `nodes` and `health`; they make no file."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 
-from tickwork.cli.records import answer_record, job_record, node_record, print_json, run_record
+from tickwork.cli.records import answer_record, backfill_record, job_record, node_record, print_json, run_record
 from tickwork.cli.tables import plain_text, print_table
 from tickwork.cli.targets import open_store
 from tickwork.cli.words import (
     say_duration,
     say_ending,
+    say_filled,
     say_node_state,
     say_nodes,
     say_note,
@@ -33,7 +34,7 @@ from tickwork.triggers.zones import find_zone
 def show_jobs(options: argparse.Namespace) -> int:
     """List the jobs of a store: the next to fire first."""
     with open_store(options.store) as scheduler:
-        jobs = scheduler.get_jobs()
+        jobs = scheduler.get_jobs(tags=options.tag, metadata=dict(options.metadata))
         overdue_at = {one.job_uid: one.overdue_at for one in scheduler.get_overdue()}
     if options.json:
         return print_json([job_record(job, overdue_at.get(job.uid)) for job in jobs])
@@ -65,8 +66,8 @@ def show_why(options: argparse.Namespace) -> int:
     job's trigger, or else in the local one. A time without a fraction of a second stands for all of that second.
     """
     with open_store(options.store) as scheduler:
-        zone = _zone_of(scheduler.get_job(options.job), options.tz)
-        at = _read_time(options.time, zone)
+        zone = zone_for(scheduler.get_job(options.job), options.tz)
+        at = read_time(options.time, "TIME", zone)
         answer = scheduler.why(options.job, at, say=say_instant if options.json else partial(say_time, zone=zone))
     if options.json:
         return print_json(answer_record(answer))
@@ -92,6 +93,25 @@ def show_nodes(options: argparse.Namespace) -> int:
                 say_time(node.seen_at, zone), str(node.runs), say_duration(node.lateness),
             )
             for node in nodes
+        ],
+    )  # fmt: skip
+
+
+def show_backfills(options: argparse.Namespace) -> int:
+    """List backfills, the newest first: what is run after all, and how far that has come."""
+    with open_store(options.store) as scheduler:
+        found = scheduler.get_backfills(options.job, limit=options.limit)
+    if options.json:
+        return print_json([backfill_record(one) for one in found])
+    zone = "UTC" if options.utc else None
+    return print_table(
+        ("BACKFILL", "JOB", "FROM", "TO", "STATE", "RUNS", "BY"),
+        [
+            (
+                one.id, one.job_id, say_time(one.start, zone), say_time(one.end, zone), say_filled(one, zone),
+                f"{one.born:,}", one.asked_by or "-",
+            )
+            for one in found
         ],
     )  # fmt: skip
 
@@ -137,16 +157,17 @@ def _print_runs(runs: Sequence[Run], zone: str | None) -> int:
     )  # fmt: skip
 
 
-def _zone_of(job: Job | None, asked_for: str | None) -> str | None:
+def zone_for(job: Job | None, asked_for: str | None) -> str | None:
     """The zone to speak in. None: the local one."""
     if asked_for is not None:
         return find_zone(asked_for).key
     return None if job is None else zone_of(job.trigger)
 
 
-def _read_time(written: str, zone: str | None) -> datetime:
+def read_time(written: str, name: str, zone: str | None) -> datetime:
+    """The instant that someone typed as *name*."""
     dated = on_this_day(written, datetime.now(UTC), zone)
     if zone is None:
         with suppress(ValueError, OverflowError):
             return datetime.fromisoformat(dated.strip()).astimezone(UTC)
-    return read_instant(dated, "TIME", zone or "UTC")
+    return read_instant(dated, name, zone or "UTC")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from tickwork.backfill import Backfill
 from tickwork.job import Job
 from tickwork.node import Node, NodeState
 from tickwork.run import Progress, Run, RunState
@@ -21,7 +22,8 @@ def say_state(job: Job, overdue_at: datetime | None = None) -> str:
     if job.retired_at is not None:
         return f"retired{overdue}"
     if job.paused:
-        return (f"paused: {job.pause_reason}" if job.pause_reason else "paused") + overdue
+        by = f" by {job.paused_by}" if job.paused_by else ""
+        return (f"paused{by}: {job.pause_reason}" if job.pause_reason else f"paused{by}") + overdue
     return ("ended" if job.ended else "scheduled") + overdue
 
 
@@ -43,6 +45,13 @@ def say_nodes(nodes: Sequence[Node]) -> str:
 
 def say_ending(run: Run) -> str:
     return run.state if run.attempt == 1 else f"{run.state}, attempt {run.attempt}"
+
+
+def say_filled(backfill: Backfill, zone: str | None) -> str:
+    """How far a backfill has come."""
+    if backfill.ended_at is not None:
+        return f"ended: {backfill.reason}" if backfill.reason else "done"
+    return "its last runs go on" if backfill.cursor is None else f"at {say_time(backfill.cursor, zone)}"
 
 
 def say_took(run: Run, now: datetime) -> str:

@@ -17,7 +17,17 @@ from types import coroutine
 from tickwork.checks import check_whole
 from tickwork.executors.around import enter, invoke_surrounded, leave
 from tickwork.executors.base import Report
-from tickwork.executors.call import Call, begin, failure, given, is_async, success, uses_state, wants_of
+from tickwork.executors.call import (
+    Call,
+    begin,
+    failure,
+    given,
+    is_async,
+    refusal,
+    success,
+    uses_state,
+    wants_of,
+)
 from tickwork.run import Lost, Outcome
 
 MAX_TASKS = 100_000
@@ -156,8 +166,8 @@ async def invoke_surrounded_async(call: Call) -> Outcome:
 
 async def invoke_async(call: Call) -> Outcome:
     """Make the call in this task; only a cancellation passes through."""
-    if call.asked is not None:
-        return Lost("it was asked to end before it began")
+    if (refused := refusal(call)) is not None:
+        return refused
     _, context = begin(call)
     try:
         wants = wants_of(call.func)

@@ -30,7 +30,7 @@ from tickwork.executors.transaction import transaction
 from tickwork.job import Job
 from tickwork.policies import exception_names
 from tickwork.refs import Function
-from tickwork.run import DONE, Cancelled, Failed, Lost, Outcome, Progress, Run, Succeeded, TimedOut
+from tickwork.run import DONE, Cancelled, Failed, Lost, Missed, Outcome, Progress, Run, Succeeded, TimedOut
 from tickwork.signatures import name_of, signature
 
 MAX_ERROR_LENGTH = 16 * 1024
@@ -201,8 +201,9 @@ class Call:
         self.job = job
         self.run = run
         self.func = func
-        self.args = tuple(copied(value) for value in job.args) if job.args else ()
-        self.kwargs = {name: copied(value) for name, value in job.kwargs.items()} if job.kwargs else {}
+        args, kwargs = (job.args, job.kwargs) if run.given is None else run.given
+        self.args = tuple(copied(value) for value in args) if args else ()
+        self.kwargs = {name: copied(value) for name, value in kwargs.items()} if kwargs else {}
         self.clock = clock
         self.progressed = progressed
         self.surroundings = surroundings
@@ -253,8 +254,8 @@ def kept_of(call: Call) -> Kept:
 
 def invoke(call: Call) -> Outcome:
     """Make the call on this thread. Never raises: whatever the function does is an outcome."""
-    if call.asked is not None:
-        return Lost("it was asked to end before it began")
+    if (refused := refusal(call)) is not None:
+        return refused
     token, context = begin(call)
     try:
         wants = wants_of(call.func)
@@ -274,6 +275,14 @@ def invoke(call: Call) -> Outcome:
         _current.reset(token)
 
 
+def refusal(call: Call) -> Outcome | None:
+    """Why a call must not begin any more. None: it may."""
+    if call.asked is not None:
+        return Lost("it was asked to end before it began")
+    expires_at = call.run.expires_at
+    return None if expires_at is None or call.clock.now() < expires_at else Missed.waiting(call.run)
+
+
 def refuse_if_too_late(call: Call) -> None:
     """Raise inside of what the call was lent, if the function took longer than it was allowed: its session is rolled
     back, as the run has timed out whatever the function returned.
@@ -287,6 +296,8 @@ def given(call: Call, wants: Wants, context: RunContext) -> tuple[Sequence[Any],
     arguments, args, kwargs = wants.arguments, call.args, call.kwargs
     if not arguments.as_kept:
         args, kwargs = arguments.give(args, kwargs)
+    elif call.run.given is not None:  # which no other run has
+        arguments.check(args, kwargs)
     elif not arguments.unchecked and arguments.fitting.get(call.job.uid) != call.job.revision:
         arguments.check_again(call.job)
     return args, kwargs if wants.context is None else {**kwargs, wants.context: context}

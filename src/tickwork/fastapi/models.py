@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
+from tickwork.backfill import Backfill
 from tickwork.job import Job
 from tickwork.node import Node, NodeState
 from tickwork.policies import Overlap, Retry
@@ -71,6 +72,10 @@ class RunSummary(BaseModel):
     reason: str | None
     progress: ProgressView | None
     cancel_reason: str | None = Field(description="Why someone asked that it end. None: nobody did.")
+    asked_by: str | None = Field(description="Who asked for it. None: its schedule, or someone who did not say.")
+    expires_at: datetime | None = Field(description="It is not begun from then on. None: it may wait.")
+    backfill: str | None = Field(description="The backfill that it is a part of.")
+    has_arguments: bool = Field(description="Whether it was given its own. They may be for fewer eyes than this.")
     has_error: bool = Field(description="Whether the run itself, asked for by its id, shows a traceback.")
 
     @classmethod
@@ -130,6 +135,7 @@ class JobView(BaseModel):
     paused: bool
     paused_at: datetime | None
     pause_reason: str | None
+    paused_by: str | None = Field(description="Who paused it, as the app knows them.")
     ended: bool
     declared: str | None = Field(description="The application that declares it in its code. None: no code does.")
     retired_at: datetime | None = Field(description="Since when no running code declares it, and it does not fire.")
@@ -144,6 +150,9 @@ class JobView(BaseModel):
     pause_after: int | None = Field(description="After how many failures in a row it is paused.")
     expect_every: float | None = Field(description="Seconds that it may go on without a success.")
     overdue_at: datetime | None = Field(description="When it was found not to have succeeded for longer. None: it has.")
+    expire_after: float | None = Field(description="Seconds that a run may wait to begin. None: as long as it takes.")
+    tags: list[str]
+    metadata: dict[str, str]
     keep: RetentionView | None = Field(description="How long the ledger keeps its rows. None: as the scheduler says.")
     last_run: RunSummary | None = Field(description="Its newest row in the ledger, manual runs included.")
 
@@ -153,13 +162,14 @@ class JobView(BaseModel):
             id=job.id, name=job.name, func=job.func,
             trigger=str(job.trigger), trigger_kind=job.trigger.kind, executor=job.executor,
             next_fire_time=job.next_fire_time, last_fire_time=job.last_fire_time,
-            paused=job.paused, paused_at=job.paused_at, pause_reason=job.pause_reason, ended=job.ended,
-            declared=job.declared, retired_at=job.retired_at,
+            paused=job.paused, paused_at=job.paused_at, pause_reason=job.pause_reason, paused_by=job.paused_by,
+            ended=job.ended, declared=job.declared, retired_at=job.retired_at,
             coalesce=job.coalesce, catch_up=job.catch_up, misfire_grace_time=_seconds(job.misfire_grace_time),
             max_instances=job.max_instances,
             overlap=job.overlap, max_waiting=job.max_waiting, timeout=_seconds(job.timeout),
             retry=RetryView.of(job.retry), pause_after=job.pause_after,
             expect_every=_seconds(job.expect_every), overdue_at=overdue_at,
+            expire_after=_seconds(job.expire_after), tags=[*job.tags], metadata={**job.metadata},
             keep=None if job.keep is None else RetentionView(age=_seconds(job.keep.age), count=job.keep.count),
             last_run=None if last_run is None else RunSummary.of(last_run),
         )  # fmt: skip
@@ -276,7 +286,77 @@ class Overview(BaseModel):
 class Reason(BaseModel):
     """Why a job is to be paused, or a run to end."""
 
+    model_config = ConfigDict(extra="forbid")
+
     reason: Annotated[str, Field(max_length=MAX_REASON_LENGTH)] | None = None
+
+
+class Order(BaseModel):
+    """How a job is to be run now."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    args: list[Any] | None = Field(None, description="Instead of the job's. None: the job's.")
+    kwargs: dict[str, Any] | None = Field(None, description="Instead of the job's, as a whole. None: the job's.")
+    expire_after: float | None = Field(None, description="Seconds that it may wait to begin. None: as the job says.")
+
+
+class Again(BaseModel):
+    """How a run is to be tried again."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    even_if_succeeded: StrictBool = False
+
+
+class Nothing(BaseModel):
+    """There is nothing to say."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Range(BaseModel):
+    """Which fire times of a job are to be run after all, and how."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    start: datetime
+    end: datetime
+    max_instances: StrictInt = 1
+    everything: StrictBool = Field(False, description="Also the fire times that ran.")
+    newest_first: StrictBool = False
+    args: list[Any] | None = None
+    kwargs: dict[str, Any] | None = None
+
+
+class BackfillView(BaseModel):
+    """Fire times of a job that are run after all, and how far that has come."""
+
+    id: str
+    job_id: str
+    start: datetime
+    end: datetime
+    cursor: datetime | None = Field(description="The fire time to look at next. None: all were looked at.")
+    asked_at: datetime
+    asked_by: str | None
+    max_instances: int
+    everything: bool
+    newest_first: bool
+    has_arguments: bool
+    born: int = Field(description="How many fire times were given a run.")
+    passed_over: int = Field(description="How many were not, since they had one.")
+    ended_at: datetime | None
+    reason: str | None = Field(description="Why it ended before its time. None: it did not.")
+
+    @classmethod
+    def of(cls, backfill: Backfill) -> Self:
+        return cls(
+            id=backfill.id, job_id=backfill.job_id, start=backfill.start, end=backfill.end, cursor=backfill.cursor,
+            asked_at=backfill.asked_at, asked_by=backfill.asked_by, max_instances=backfill.max_instances,
+            everything=backfill.everything, newest_first=backfill.newest_first,
+            has_arguments=backfill.given is not None, born=backfill.born, passed_over=backfill.passed_over,
+            ended_at=backfill.ended_at, reason=backfill.reason,
+        )  # fmt: skip
 
 
 class ErrorView(BaseModel):
@@ -292,6 +372,8 @@ def _summary(run: Run) -> dict[str, Any]:
         "node": run.node, "started_at": run.started_at, "ended_at": run.ended_at,
         "lateness": _seconds(run.lateness), "duration": _seconds(run.duration),
         "reason": run.reason, "progress": _progress(run), "cancel_reason": run.cancel_reason,
+        "asked_by": run.asked_by, "expires_at": run.expires_at, "backfill": run.backfill,
+        "has_arguments": run.given is not None,
         "has_error": run.error is not None,
     }  # fmt: skip
 

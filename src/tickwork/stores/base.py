@@ -12,13 +12,14 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
+from tickwork.backfill import Answered, Backfill
 from tickwork.clock import Clock
 from tickwork.declaration import Declaration
 from tickwork.expectation import Expectation
 from tickwork.job import Job
 from tickwork.jobstate import StateChange, StoredState
 from tickwork.node import Node
-from tickwork.plan import Change, Hold, Settlement
+from tickwork.plan import Change, Filling, Hold, Settlement
 from tickwork.retention import Retention
 from tickwork.run import Run, RunState
 from tickwork.runlog import RunLog
@@ -33,6 +34,12 @@ A job without a change stays as it is: not yet.
 
 MAX_NODES = 10_000
 """How many stretches of nodes are remembered: however often they restart, a month of them is a short table."""
+Stretch: TypeAlias = Callable[[Backfill, Sequence[Run]], Sequence[datetime]]
+"""Given a backfill and its active runs: the fire times of which the ledger is to be asked."""
+Fill: TypeAlias = Callable[
+    [Backfill, Sequence[Run], Sequence[datetime], Mapping[datetime, Answered], datetime], Filling
+]
+"""Given the same, these fire times, what the ledger has of them, and the store's time: what becomes of the backfill."""
 
 
 class Claim(NamedTuple):
@@ -51,6 +58,8 @@ class Outlook(NamedTuple):
     """The end of a waiting run's delay."""
     lapse_at: datetime | None
     """The end of a lease."""
+    expire_at: datetime | None = None
+    """When a run that waits has waited for too long."""
     expect_by: datetime | None = None
     """When a job is overdue that does not succeed before."""
 
@@ -69,6 +78,8 @@ class Census(NamedTuple):
     """The earliest fire time of a job that is not paused: in the past if no node fires it."""
     claim_at: datetime | None
     """When the run that has waited for longest could have begun."""
+    expire_at: datetime | None = None
+    """The end of the time for which a waiting run may wait."""
 
 
 class Pruned(NamedTuple):
@@ -135,7 +146,7 @@ class Store(Protocol):
     def remove(self, job_ids: Collection[str] | None = None) -> Sequence[Job]:
         """Remove the jobs, or all; return those that were there.
 
-        Their pending runs are closed as cancelled; running ones go on, and are settled as usual.
+        Their pending runs are closed as cancelled; running ones go on, and are settled as usual. Their backfills end.
         """
         ...
 
@@ -155,10 +166,12 @@ class Store(Protocol):
     def claim(
         self, hold: Hold, *, executor: str, since: datetime | None = None, limit: int, skip: Collection[int] = ()
     ) -> Sequence[Claim]:
-        """Pending runs that may start now, taken under *hold*: those that became available first.
+        """Pending runs that may start now, taken under *hold*: those that became available first, and last of all
+        those of backfills.
 
-        With *since* only those of jobs of which none became available before that. Runs beyond their job's
-        `max_instances` stay; so do those of a paused job, unless manual.
+        With *since* none of backfills, and only those of jobs of which none became available before that. Runs beyond
+        their job's `max_instances` stay, among which those of backfills do not count; so do those of a paused job,
+        unless someone asked for them (`Run.by_hand`). What has expired stays, too.
         """
         ...
 
@@ -168,6 +181,10 @@ class Store(Protocol):
 
     def lost(self, limit: int) -> Sequence[Run]:
         """Running runs whose lease has ended."""
+        ...
+
+    def expired(self, limit: int) -> Sequence[Run]:
+        """Pending runs that have waited for as long as they may: those that expired first."""
         ...
 
     def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
@@ -198,9 +215,27 @@ class Store(Protocol):
         ...
 
     def cancel(self, runs: Sequence[Run]) -> Sequence[Run]:
-        """Write runs as `plan.cancel` made them, if they are open still and at the version below; return these.
+        """Write runs as `plan.cancel` or `plan.expire` made them, if they are open still and at the version below.
 
-        The nodes that run them are woken.
+        Returns these. The nodes that run them are woken.
+        """
+        ...
+
+    def add_backfill(self, backfill: Backfill) -> None:
+        """Add it; JobNotFoundError if its job was removed."""
+        ...
+
+    def fill(self, stretch: Stretch, decide: Fill, *, limit: int) -> Sequence[Filling]:
+        """Read, decide, write, in one transaction: up to *limit* backfills that go on, the oldest first.
+
+        Those of paused jobs are passed over. Returns what was decided; what has not moved is not written.
+        """
+        ...
+
+    def end_backfill(self, backfill: Backfill, cancel: Callable[[Run], Run]) -> Sequence[Run] | None:
+        """Write a backfill as `plan.end_backfill` made it, and its active runs as *cancel* makes them; return these.
+
+        None, and nothing is written, if it is not at the version below any more.
         """
         ...
 
@@ -269,6 +304,16 @@ class Store(Protocol):
         self, *, job_id: str | None = None, states: Collection[RunState] = (), limit: int = 100, offset: int = 0
     ) -> Sequence[Run]:
         """The ledger, newest rows first: of one job or all, in these states or all."""
+        ...
+
+    def backfill(self, backfill_id: str) -> Backfill:
+        """The backfill, or BackfillNotFoundError."""
+        ...
+
+    def backfills(
+        self, *, job_id: str | None = None, ended: bool | None = None, limit: int = 100
+    ) -> Sequence[Backfill]:
+        """Backfills, the newest first: of one job or all; those that have ended, those that have not, or both."""
         ...
 
     def evidence(self, job_id: str, instant: datetime) -> Evidence:

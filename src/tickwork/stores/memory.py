@@ -11,30 +11,41 @@ from heapq import heapify, heappop, heappush, nsmallest
 from itertools import islice, takewhile
 from typing import Generic, NamedTuple, NoReturn, TypeAlias, TypeVar
 
+from tickwork.backfill import Answered, Backfill
 from tickwork.clock import Clock, SystemClock
 from tickwork.codec import copied
 from tickwork.declaration import Declaration
-from tickwork.errors import ConflictError, JobExistsError, JobNotFoundError, RunNotFoundError, StoreUnusableError
+from tickwork.errors import (
+    BackfillNotFoundError,
+    ConflictError,
+    JobExistsError,
+    JobNotFoundError,
+    RunNotFoundError,
+    StoreUnusableError,
+)
 from tickwork.expectation import Expectation
 from tickwork.job import Job
 from tickwork.jobstate import NO_STATE, Entry, StateChange, StoredState, changed
 from tickwork.node import Node, NodeState
-from tickwork.plan import Change, Hold, Settlement, expect
+from tickwork.plan import Change, Filling, Hold, Settlement, expect
 from tickwork.retention import Retention
 from tickwork.run import Origin, Run, RunKey, RunState
 from tickwork.runlog import NO_LOG, RunLog
-from tickwork.stores.base import MAX_NODES, Census, Claim, Decide, Outlook, Pruned
+from tickwork.stores.base import MAX_NODES, Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
 from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Absence, Evidence, Silence, end_of, of_its_time, rows_at
 
-Key: TypeAlias = tuple[int, datetime, bool, int]
-"""What is unique of a run: job, fire time, whether it is manual, attempt."""
+Key: TypeAlias = tuple[int, datetime, int, int]
+"""What is unique of a run: job, fire time, origin, attempt."""
 
-_IS_MANUAL = 2
+SCHEDULE, MANUAL, BACKFILL = range(3)
+"""Origins in a key."""
+_ORIGIN = 2
 LAST = 2**31
 """An attempt after all others."""
 NO_RUNS: dict[Key, Run] = {}
+RANKS = {Origin.SCHEDULE: SCHEDULE, Origin.MANUAL: MANUAL, Origin.BACKFILL: BACKFILL}
 BEGINNING = datetime.min.replace(tzinfo=UTC)
-NO_KEY: Key = (-1, BEGINNING, False, 0)
+NO_KEY: Key = (-1, BEGINNING, SCHEDULE, 0)
 
 
 class Removal(NamedTuple):
@@ -65,11 +76,16 @@ class MemoryStore:
         self._pending = Agenda(self._available_at)
         self._claimable: dict[str, Agenda[int]] = {}
         self._leases = Agenda(self._lease_until)
+        self._expiries = Agenda(self._expires_at)
         self._cancelling: set[Key] = set()
         self._expectations: dict[int, Expectation] = {}
         self._expected = Agenda(self._expect_by)
         self._declared_ids: dict[str, frozenset[str]] = {}
         self._nodes: dict[tuple[str, datetime], Node] = {}
+        self._backfills: dict[str, Backfill] = {}
+        self._open_backfills: dict[str, None] = {}
+        self._backfilled: dict[Key, None] = {}
+        """Runs of backfills that wait."""
 
     def open(self, ring: Callable[[], None] | None = None) -> None:
         """Nothing to do: no other process can change it."""
@@ -156,12 +172,11 @@ class MemoryStore:
                 if uid in skip:
                     continue
                 job = self._jobs[uid]
-                for run in self._startable(job, now)[: limit - len(claims)]:
-                    held = run._replace(
-                        version=run.version + 1, state=RunState.RUNNING, node=hold.node, lease_until=hold.lease_until
-                    )
-                    self._put_run(_key(run), held)
-                    claims.append(Claim(job, held))
+                startable = self._startable(job, now)[: limit - len(claims)]
+                claims += [Claim(job, self._hold(run, hold)) for run in startable]
+            if since is None:
+                backfilled = self._claimable_of_backfills(executor, now, skip)[: limit - len(claims)]
+                claims += [Claim(self._jobs[run.job_uid], self._hold(run, hold)) for run in backfilled]
             for uid in looked_at:  # those that have more to claim, or were skipped
                 self._note_claim(uid)
             return claims
@@ -180,6 +195,13 @@ class MemoryStore:
             for run in lost:  # they stay lost until they are settled
                 self._put_run(_key(run), run)
             return lost
+
+    def expired(self, limit: int) -> Sequence[Run]:
+        with self._lock:
+            expired = [self._runs[key] for key in islice(self._expiries.take(self.clock.now()), limit)]
+            for run in expired:  # they stay expired until they are closed
+                self._put_run(_key(run), run)
+            return expired
 
     def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
         with self._lock:
@@ -211,6 +233,31 @@ class MemoryStore:
         with self._lock:
             return [run for run in runs if self._cancel(run)]
 
+    def add_backfill(self, backfill: Backfill) -> None:
+        with self._lock:
+            if backfill.job_uid not in self._jobs:
+                raise JobNotFoundError(backfill.job_id)
+            self._put_backfill(backfill)
+
+    def fill(self, stretch: Stretch, decide: Fill, *, limit: int) -> Sequence[Filling]:
+        if not self._open_backfills:
+            return []
+        with self._lock:
+            going_on = [self._backfills[id] for id in self._open_backfills]
+            of_firing_jobs = [one for one in going_on if self._jobs[one.job_uid].paused_at is None]
+            return [self._fill(backfill, stretch, decide) for backfill in of_firing_jobs[:limit]]
+
+    def end_backfill(self, backfill: Backfill, cancel: Callable[[Run], Run]) -> Sequence[Run] | None:
+        with self._lock:
+            stored = self._backfills.get(backfill.id)
+            if stored is None or stored.version != backfill.version - 1:
+                return None
+            self._put_backfill(backfill)
+            cancelled = [cancel(run) for run in self._backfilling_runs(backfill)]
+            for run in cancelled:
+                self._cancel(run)
+            return cancelled
+
     def cancelling(self, node: str) -> Sequence[Run]:
         with self._lock:
             return [self._runs[key] for key in self._cancelling if self._runs[key].node == node]
@@ -222,6 +269,7 @@ class MemoryStore:
                 min((at for at in fires if at is not None), default=None),
                 self._pending.forget_until(after),
                 self._leases.next_after(after),
+                self._expiries.next_after(after),
                 self._expected.next_after(after),
             )
 
@@ -323,6 +371,23 @@ class MemoryStore:
                 chosen = sorted(own, key=lambda run: (run.fire_time, run.attempt), reverse=True)
             return list(islice(chosen, offset, offset + limit))
 
+    def backfill(self, backfill_id: str) -> Backfill:
+        with self._lock:
+            try:
+                return self._backfills[backfill_id]
+            except KeyError:
+                raise BackfillNotFoundError(backfill_id) from None
+
+    def backfills(
+        self, *, job_id: str | None = None, ended: bool | None = None, limit: int = 100
+    ) -> Sequence[Backfill]:
+        with self._lock:
+            chosen = (
+                one for one in reversed(self._backfills.values())
+                if job_id in (None, one.job_id) and ended in (None, one.ended)
+            )  # fmt: skip
+            return [*islice(chosen, limit)]
+
     def evidence(self, job_id: str, instant: datetime) -> Evidence:
         with self._lock:
             uid = self._ids.get(job_id)
@@ -385,6 +450,11 @@ class MemoryStore:
         self._states.pop(job.uid, None)
         self._expectations.pop(job.uid, None)
         self._removed.setdefault(job_id, []).append(Removal(self.clock.now(), job.uid))
+        for backfill in [self._backfills[id] for id in self._open_backfills]:
+            if backfill.job_uid == job.uid:
+                self._put_backfill(backfill._replace(
+                    version=backfill.version + 1, ended_at=self.clock.now(), reason="its job was removed"
+                ))  # fmt: skip
         for run in [*self._active.get(job.uid, {}).values()]:
             if run.state is RunState.PENDING:
                 self._cancel_orphan(run)
@@ -440,8 +510,11 @@ class MemoryStore:
 
     def _startable(self, job: Job, now: datetime) -> Sequence[Run]:
         """The waiting runs of a job that may start now together: those that became available first."""
-        waiting = [run for run in self._claimable_runs(job) if run.available_at <= now]
-        running = sum(run.state is RunState.RUNNING for run in self._active[job.uid].values())
+        waiting = [
+            run for run in self._claimable_runs(job)
+            if run.available_at <= now and (run.expires_at is None or run.expires_at > now)
+        ]  # fmt: skip
+        running = sum(map(_in_the_way, self._active[job.uid].values()))
         return sorted(waiting, key=lambda run: run.available_at)[: max(0, job.max_instances - running)]
 
     def _claimable_runs(self, job: Job) -> Sequence[Run]:
@@ -449,8 +522,58 @@ class MemoryStore:
         return [
             run
             for run in self._active.get(job.uid, NO_RUNS).values()
-            if run.state is RunState.PENDING and (job.paused_at is None or run.origin is Origin.MANUAL)
+            if run.state is RunState.PENDING and run.backfill is None and (job.paused_at is None or run.by_hand)
         ]
+
+    def _claimable_of_backfills(self, executor: str, now: datetime, skip: Collection[int]) -> Sequence[Run]:
+        """The waiting runs of backfills that may start now: those that became available first."""
+        waiting = [self._runs[key] for key in self._backfilled]
+        claimable = [
+            run for run in waiting
+            if run.available_at <= now and run.job_uid not in skip and run.job_uid in self._jobs
+            and (job := self._jobs[run.job_uid]).executor == executor and job.paused_at is None
+        ]  # fmt: skip
+        return sorted(claimable, key=lambda run: run.available_at)
+
+    def _hold(self, run: Run, hold: Hold) -> Run:
+        """Take a waiting run."""
+        held = run._replace(
+            version=run.version + 1, state=RunState.RUNNING, node=hold.node, lease_until=hold.lease_until
+        )
+        self._put_run(_key(run), held)
+        return held
+
+    def _put_backfill(self, backfill: Backfill) -> None:
+        self._backfills[backfill.id] = backfill
+        if backfill.ended:
+            self._open_backfills.pop(backfill.id, None)
+        else:
+            self._open_backfills[backfill.id] = None
+
+    def _fill(self, backfill: Backfill, stretch: Stretch, decide: Fill) -> Filling:
+        active = self._backfilling_runs(backfill)
+        fire_times = stretch(backfill, active)
+        answered = {fire_time: self._answered(backfill.job_uid, fire_time) for fire_time in fire_times}
+        filling = decide(backfill, active, fire_times, answered, self.clock.now())
+        if filling.moved:
+            self._put_backfill(filling.backfill)
+            for run in filling.runs:
+                self._put_run(_key(run), run)
+        return filling
+
+    def _backfilling_runs(self, backfill: Backfill) -> Sequence[Run]:
+        """The active runs of a backfill."""
+        return [run for run in self._active.get(backfill.job_uid, NO_RUNS).values() if run.backfill == backfill.id]
+
+    def _answered(self, uid: int, fire_time: datetime) -> Answered:
+        keys = self._ledgers.get(uid, [])
+        first, last = bisect_left(keys, (uid, fire_time, 0, 0)), bisect_left(keys, (uid, fire_time, BACKFILL, LAST))
+        runs = [self._runs[key] for key in keys[first:last] if key[_ORIGIN] != MANUAL]
+        return Answered(
+            ran=any(run.state not in NEVER_BEGUN for run in runs),
+            open=any(not run.state.closed for run in runs),
+            backfilled=max((run.attempt for run in runs if run.origin is Origin.BACKFILL), default=0),
+        )
 
     def _claim_at(self, uid: int) -> datetime | None:
         """When the next run of a job may be claimed. None: it has none that may, or no room for it."""
@@ -458,7 +581,7 @@ class MemoryStore:
         if job is None:
             return None
         active = self._active.get(uid, NO_RUNS)
-        if sum(run.state is RunState.RUNNING for run in active.values()) >= job.max_instances:
+        if sum(map(_in_the_way, active.values())) >= job.max_instances:
             return None
         return min((run.available_at for run in self._claimable_runs(job)), default=None)
 
@@ -493,6 +616,11 @@ class MemoryStore:
         if key not in self._runs:
             self._enter(key)
         self._runs[key] = run
+        if run.backfill is not None:
+            if run.state is RunState.PENDING:
+                self._backfilled[key] = None
+            else:
+                self._backfilled.pop(key, None)
         if run.state is RunState.RUNNING:
             if run.lease_until is not None:
                 self._leases.put(key, run.lease_until)
@@ -502,6 +630,8 @@ class MemoryStore:
         self._active.setdefault(run.job_uid, {})[key] = run
         if run.state is RunState.PENDING:
             self._pending.put(key, run.available_at)
+            if run.expires_at is not None:
+                self._expiries.put(key, run.expires_at)
             self._note_claim(run.job_uid)
 
     def _enter(self, key: Key) -> None:
@@ -514,16 +644,18 @@ class MemoryStore:
 
     def _evidence(self, known: Evidence, uid: int, instant: datetime) -> Evidence:
         keys = self._ledgers.get(uid, [])
-        begin, here = bisect_left(keys, (uid, instant, False, 0)), bisect_right(keys, (uid, instant, True, LAST))
-        end = bisect_left(keys, (uid, end_of(instant), False, 0))
+        begin, here = bisect_left(keys, (uid, instant, 0, 0)), bisect_right(keys, (uid, instant, BACKFILL, LAST))
+        end = bisect_left(keys, (uid, end_of(instant), 0, 0))
         before = self._attempts(keys, range(here - 1, -1, -1))
         after = self._attempts(keys, range(here, len(keys)))
-        manual = [self._runs[key] for key in keys[begin:end] if key[_IS_MANUAL]]
+        manual, backfilled = (
+            [self._runs[key] for key in keys[begin:end] if key[_ORIGIN] == origin] for origin in (MANUAL, BACKFILL)
+        )
         found = rows_at(before, after, instant)
         silence = self._silence(found[0]) if found and found[0].state in NEVER_BEGUN else None
         waits = any(run.state is RunState.PENDING for run in (*found, *manual))
         return known._replace(
-            before=before, after=after, manual=manual, silence=silence,
+            before=before, after=after, manual=manual, backfilled=backfilled, silence=silence,
             running=self._running(known.job) if waits and known.job is not None else (),
             pruned_through=self._pruned_through.get(uid),
         )  # fmt: skip
@@ -531,12 +663,12 @@ class MemoryStore:
     def _running(self, job: Job) -> Sequence[Run]:
         """The running runs of a job, in their order."""
         active = self._active.get(job.uid, NO_RUNS)
-        return [active[key] for key in sorted(active) if active[key].state is RunState.RUNNING][: job.max_instances]
+        return [active[key] for key in sorted(active) if _in_the_way(active[key])][: job.max_instances]
 
     def _attempts(self, keys: Sequence[Key], places: Iterable[int]) -> Sequence[Run]:
         """All attempts at the first fire time of the schedule that lies at one of these *places*."""
-        uid, fire_time, _, _ = next((keys[place] for place in places if not keys[place][_IS_MANUAL]), NO_KEY)
-        first, last = bisect_left(keys, (uid, fire_time, False, 0)), bisect_right(keys, (uid, fire_time, False, LAST))
+        uid, fire_time, _, _ = next((keys[place] for place in places if keys[place][_ORIGIN] == SCHEDULE), NO_KEY)
+        first, last = bisect_left(keys, (uid, fire_time, 0, 0)), bisect_right(keys, (uid, fire_time, SCHEDULE, LAST))
         return [self._runs[key] for key in keys[first:last]]
 
     def _silence(self, run: Run) -> Silence | None:
@@ -581,7 +713,8 @@ class MemoryStore:
         self._pruned_through[uid] = max(through, self._pruned_through.get(uid, through))
         if not self._ledgers[uid]:
             del self._ledgers[uid]
-            if job is not None and job.disposable and job.ended:
+            backfilling = any(self._backfills[id].job_uid == uid for id in self._open_backfills)
+            if job is not None and job.disposable and job.ended and not backfilling:
                 del self._jobs[self._ids.pop(job.id)], self._pruned_through[uid]
                 self._states.pop(uid, None)
                 self._expectations.pop(uid, None)
@@ -603,6 +736,9 @@ class MemoryStore:
             self._removed[job_id] = kept
             if not kept:
                 del self._removed[job_id]
+        for backfill in [*self._backfills.values()]:
+            if backfill.ended_at is not None and backfill.ended_at < before:
+                del self._backfills[backfill.id]
 
     def _forget_nodes(self, before: datetime, now: datetime) -> None:
         """Forget what was last heard of before that, and the earliest if there are too many."""
@@ -662,9 +798,18 @@ class MemoryStore:
         expectation = self._expectations.get(uid)
         return None if expectation is None or expectation.overdue_at is not None else expectation.expect_by
 
+    def _expires_at(self, key: Key) -> datetime | None:
+        run = self._runs.get(key)
+        return run.expires_at if run is not None and run.state is RunState.PENDING else None
+
     def _lease_until(self, key: Key) -> datetime | None:
         run = self._runs.get(key)
         return run.lease_until if run is not None and run.state is RunState.RUNNING else None
+
+
+def _in_the_way(run: Run) -> bool:
+    """Whether a run counts for its job's `max_instances`."""
+    return run.state is RunState.RUNNING and run.backfill is None
 
 
 Name = TypeVar("Name")
@@ -735,8 +880,10 @@ def _copied(state: StoredState) -> StoredState:
 
 def _read_key(run_id: str) -> Key:
     key = RunKey.parse(run_id)
-    return key.job_uid, key.fire_time, key.origin is Origin.MANUAL, key.attempt
+    return key.job_uid, key.fire_time, RANKS[key.origin], key.attempt
 
 
 def _key(run: Run) -> Key:
-    return run.job_uid, run.fire_time, run.origin is Origin.MANUAL, run.attempt
+    origin = run.origin
+    rank = SCHEDULE if origin is Origin.SCHEDULE else MANUAL if origin is Origin.MANUAL else BACKFILL
+    return run.job_uid, run.fire_time, rank, run.attempt

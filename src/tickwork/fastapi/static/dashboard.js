@@ -11,6 +11,7 @@ const OVERDUE = 5;
 const MAX_NODES = 8;
 const NOTICE = 6_000;
 
+const ORIGINS = { manual: "run by hand", backfill: "run after all" };
 const STATES = {
   all: [],
   active: ["pending", "running"],
@@ -204,7 +205,8 @@ function tickJob(row) {
   mark(row, "overdue", overdue);
   if (job.paused) {
     put(next, "paused");
-    put(detail, `since ${clockTime(job.paused_at, false)}${job.pause_reason ? `: ${job.pause_reason}` : ""}`);
+    const by = job.paused_by ? ` by ${job.paused_by}` : "";
+    put(detail, `since ${clockTime(job.paused_at, false)}${by}${job.pause_reason ? `: ${job.pause_reason}` : ""}`);
   } else if (job.ended) {
     put(next, "ended");
     put(detail, job.last_fire_time ? `last fire time ${clockTime(job.last_fire_time, false)}` : "");
@@ -250,7 +252,8 @@ function updateRun(row, run) {
   const { state, job, kind, lateness, duration, node, reason, progress, traceback } = row.fields;
   showState(state, run.state);
   put(job, run.job_id);
-  const traits = [run.origin === "manual" && "run by hand", run.attempt > 1 && `attempt ${run.attempt}`];
+  const asked = run.asked_by && `for ${run.asked_by}`;
+  const traits = [ORIGINS[run.origin], asked, run.attempt > 1 && `attempt ${run.attempt}`];
   put(kind, traits.filter(Boolean).join(" · "));
   const time = row.fields["fire-time"];
   put(time, run.through ? `${clockTime(run.fire_time)} – ${clockTime(run.through)}` : clockTime(run.fire_time));

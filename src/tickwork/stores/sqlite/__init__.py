@@ -17,10 +17,12 @@ from itertools import compress
 from pathlib import Path
 from typing import NamedTuple
 
+from tickwork.backfill import Answered, Backfill
 from tickwork.clock import BEGINNING, MICROSECOND, Clock, SystemClock, from_micros, to_micros
 from tickwork.codec import read_instant, read_log, read_retention, read_state, write_instant, write_state
 from tickwork.declaration import Declaration
 from tickwork.errors import (
+    BackfillNotFoundError,
     ConflictError,
     JobExistsError,
     JobNotFoundError,
@@ -32,11 +34,11 @@ from tickwork.expectation import Expectation
 from tickwork.job import Job
 from tickwork.jobstate import NO_STATE, StateChange, StoredState, changed
 from tickwork.node import Node
-from tickwork.plan import Change, Hold, Settlement, expect
+from tickwork.plan import Change, Filling, Hold, Settlement, expect
 from tickwork.retention import Retention
-from tickwork.run import Run, RunKey, RunState
+from tickwork.run import Origin, Run, RunKey, RunState
 from tickwork.runlog import NO_LOG, RunLog
-from tickwork.stores.base import MAX_NODES, Census, Claim, Decide, Outlook, Pruned
+from tickwork.stores.base import MAX_NODES, Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
 from tickwork.stores.sqlite import statements as sql
 from tickwork.stores.sqlite.doorbell import Doorbell
 from tickwork.stores.sqlite.file import DatabaseFile
@@ -49,14 +51,17 @@ from tickwork.stores.sqlite.rows import (
     claimed_run,
     definition,
     ending,
+    inserted_backfill,
     inserted_job,
     inserted_run,
+    read_backfill,
     read_expectation,
     read_job,
     read_node,
     read_run,
     renewed_run,
     run_key,
+    updated_backfill,
     updated_job,
     written_log,
     written_node,
@@ -69,8 +74,8 @@ REMOVED_JOBS_SCAN = 10_000
 """How far back in the ledger the runs of a job are looked for that exists no more."""
 SILENCE_SCAN = 10_000
 """How far back in the ledger a sign of a node is looked for before a fire time that did not run."""
-MAX_MANUAL_RUNS = 100
-"""How many runs that someone asked for within one second are told of."""
+MAX_ASKED_FOR = 100
+"""How many runs that someone asked for, of one second, are told of."""
 NEVER = -(2**63)
 """Before all instants."""
 
@@ -173,6 +178,7 @@ class SQLiteStore:
             jobs = [read_job(row) for row in _select_jobs(connection, job_ids, "", -1)]
             connection.executemany(sql.DELETE_JOB, [(job.uid,) for job in jobs])
             connection.executemany(sql.CANCEL_PENDING, [(now, job.uid) for job in jobs])
+            connection.executemany(sql.END_BACKFILLS, [(now, job.uid) for job in jobs])
             connection.executemany(sql.NOTE_REMOVAL, [(job.uid, job.id, now) for job in jobs])
         return jobs
 
@@ -203,12 +209,16 @@ class SQLiteStore:
             if connection.execute(sql.ANY_PENDING, span).fetchone() is None:
                 return []
         with self._writing() as connection:
-            pending = connection.execute(sql.SELECT_PENDING, (*span, executor, _listed(skip)))
+            skipped = _listed(skip)
+            taken = _startable(connection.execute(sql.SELECT_PENDING, (*span, executor, skipped)), limit)
+            if len(taken) < limit and since is None:
+                left = (span[1], executor, skipped, limit - len(taken))
+                taken += map(read_run, connection.execute(sql.SELECT_PENDING_BACKFILLED, left).fetchall())
             held = [
                 run._replace(
                     version=run.version + 1, state=RunState.RUNNING, node=hold.node, lease_until=hold.lease_until
                 )
-                for run in _startable(pending, limit)
+                for run in taken
             ]
             jobs = self._jobs_of(connection, {run.job_uid for run in held})
             won = compress(held, _change_rows(connection, [(sql.CLAIM_RUN, claimed_run(run)) for run in held]))
@@ -223,6 +233,11 @@ class SQLiteStore:
     def lost(self, limit: int) -> Sequence[Run]:
         with self._reading() as connection:
             rows = connection.execute(sql.SELECT_LOST, (to_micros(self.clock.now()), limit)).fetchall()
+        return [read_run(row) for row in rows]
+
+    def expired(self, limit: int) -> Sequence[Run]:
+        with self._reading() as connection:
+            rows = connection.execute(sql.SELECT_EXPIRED_WAITING, (to_micros(self.clock.now()), limit)).fetchall()
         return [read_run(row) for row in rows]
 
     def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
@@ -263,6 +278,30 @@ class SQLiteStore:
             self._doorbell.ring_others()
         return won
 
+    def add_backfill(self, backfill: Backfill) -> None:
+        with self._writing() as connection:
+            row = (*inserted_backfill(backfill), backfill.job_uid)
+            if connection.execute(sql.INSERT_BACKFILL, row).rowcount == 0:
+                raise JobNotFoundError(backfill.job_id)
+        self._doorbell.ring_others()
+
+    def fill(self, stretch: Stretch, decide: Fill, *, limit: int) -> Sequence[Filling]:
+        with self._reading() as connection:
+            if connection.execute(sql.ANY_OPEN_BACKFILL).fetchone() is None:
+                return []
+        with self._writing() as connection:
+            rows = connection.execute(sql.SELECT_OPEN_BACKFILLS, (limit,)).fetchall()
+            return [_fill(connection, read_backfill(row), stretch, decide, self.clock.now()) for row in rows]
+
+    def end_backfill(self, backfill: Backfill, cancel: Callable[[Run], Run]) -> Sequence[Run] | None:
+        with self._writing() as connection:
+            if connection.execute(sql.UPDATE_BACKFILL, updated_backfill(backfill)).rowcount == 0:
+                return None
+            cancelled = [cancel(run) for run in _backfilling_runs(connection, backfill)]
+            connection.executemany(sql.CANCEL_RUN, [cancelled_run(run) for run in cancelled])
+        self._doorbell.ring_others()
+        return cancelled
+
     def cancelling(self, node: str) -> Sequence[Run]:
         with self._reading() as connection:
             return [read_run(row) for row in connection.execute(sql.SELECT_CANCELLING, (node,)).fetchall()]
@@ -273,9 +312,10 @@ class SQLiteStore:
             fires = [connection.execute(sql.NEXT_FIRE, (executor, ahead)).fetchone()[0] for executor in executors]
             claim_at = connection.execute(sql.NEXT_CLAIM, (now,)).fetchone()[0]
             lapse_at = connection.execute(sql.NEXT_LAPSE, (now,)).fetchone()[0]
+            expire_at = connection.execute(sql.NEXT_EXPIRY, (now,)).fetchone()[0]
             expect_by = connection.execute(sql.NEXT_OVERDUE, (now,)).fetchone()[0]
         fire_at = min((at for at in fires if at is not None), default=None)
-        return Outlook(read_instant(fire_at), read_instant(claim_at), read_instant(lapse_at), read_instant(expect_by))
+        return Outlook(*map(read_instant, (fire_at, claim_at, lapse_at, expire_at, expect_by)))
 
     # what is expected
 
@@ -375,6 +415,19 @@ class SQLiteStore:
                 )
             return [read_run(row) for row in found.fetchall()]
 
+    def backfill(self, backfill_id: str) -> Backfill:
+        with self._reading() as connection:
+            row = connection.execute(sql.SELECT_BACKFILL, (backfill_id,)).fetchone()
+        if row is None:
+            raise BackfillNotFoundError(backfill_id)
+        return read_backfill(row)
+
+    def backfills(
+        self, *, job_id: str | None = None, ended: bool | None = None, limit: int = 100
+    ) -> Sequence[Backfill]:
+        with self._reading() as connection:
+            return [read_backfill(row) for row in connection.execute(sql.SELECT_BACKFILLS, (job_id, ended, limit))]
+
     def evidence(self, job_id: str, instant: datetime) -> Evidence:
         since = to_micros(instant) - SECOND // MICROSECOND
         with self._reading() as connection:
@@ -411,6 +464,7 @@ class SQLiteStore:
                 connection.execute(sql.FORGET_REMOVED, (before, rows))
                 connection.execute(sql.FORGET_NODES, (to_micros(now), before, MAX_NODES - 1, rows))
                 connection.execute(sql.FORGET_DECLARATIONS)
+                connection.execute(sql.FORGET_BACKFILLS, (before, rows))
         return Pruned(deleted, last)
 
     # jobs, read with as little work as the walk allows
@@ -586,6 +640,27 @@ def _active_runs(connection: sqlite3.Connection, uids: Collection[int]) -> Mappi
     return active
 
 
+def _fill(connection: sqlite3.Connection, backfill: Backfill, stretch: Stretch, decide: Fill, now: datetime) -> Filling:
+    active = _backfilling_runs(connection, backfill)
+    fire_times = stretch(backfill, active)
+    asked = (backfill.job_uid, _listed([*map(to_micros, fire_times)]))
+    answered = {
+        from_micros(at): Answered(bool(ran), bool(waits), attempts)
+        for at, ran, waits, attempts in (connection.execute(sql.SELECT_ANSWERED, asked) if fire_times else ())
+    }
+    filling = decide(backfill, active, fire_times, answered, now)
+    if filling.moved:
+        connection.execute(sql.UPDATE_BACKFILL, updated_backfill(filling.backfill))
+        connection.executemany(sql.INSERT_RUN, [inserted_run(run) for run in filling.runs])
+    return filling
+
+
+def _backfilling_runs(connection: sqlite3.Connection, backfill: Backfill) -> Sequence[Run]:
+    """The active runs of a backfill."""
+    runs = _active_runs(connection, [backfill.job_uid]).get(backfill.job_uid, ())
+    return [run for run in runs if run.backfill == backfill.id]
+
+
 def _startable(pending: Iterator[Row], limit: int) -> list[Run]:
     """The first runs that may start together; each row ends with its job's limit and running count."""
     running: dict[int, int] = {}
@@ -607,12 +682,13 @@ def _evidence(connection: sqlite3.Connection, known: Evidence, uid: int, instant
     noted.
     """
     at, end = to_micros(instant), to_micros(end_of(instant))
-    before, after, manual = (
+    before, after, manual, backfilled = (
         [read_run(row) for row in connection.execute(statement, parameters)]
         for statement, parameters in (
             (sql.SELECT_BEFORE, (uid, at)),
             (sql.SELECT_AFTER, (uid, at)),
-            (sql.SELECT_MANUAL, (uid, at, end, MAX_MANUAL_RUNS)),
+            (sql.SELECT_ASKED_FOR, (uid, Origin.MANUAL.value, at, end, MAX_ASKED_FOR)),
+            (sql.SELECT_ASKED_FOR, (uid, Origin.BACKFILL.value, at, end, MAX_ASKED_FOR)),
         )
     )
     found = rows_at(before, after, instant)
@@ -623,7 +699,7 @@ def _evidence(connection: sqlite3.Connection, known: Evidence, uid: int, instant
         running = tuple(read_run(row) for row in rows)
     noted = connection.execute(sql.SELECT_PRUNED_THROUGH, (uid,)).fetchone()
     return known._replace(
-        before=before, after=after, manual=manual, running=running, silence=silence,
+        before=before, after=after, manual=manual, backfilled=backfilled, running=running, silence=silence,
         pruned_through=None if noted is None else read_instant(noted[0]),
     )  # fmt: skip
 

@@ -6,13 +6,17 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, TypeAlias
 
+from tickwork.backfill import Backfill
 from tickwork.clock import MICROSECOND, from_micros, to_micros
 from tickwork.codec import (
     read_definition,
+    read_given,
     read_instant,
     read_json,
     read_progress,
+    read_trigger,
     write_definition,
+    write_given,
     write_instant,
     write_json,
     write_log,
@@ -36,7 +40,7 @@ def inserted_job(job: Job) -> Row:
     return (
         job.uid, job.id, job.version, job.revision, job.executor, job.max_instances,
         to_micros(job.anchored_at), write_instant(job.next_fire_time), write_instant(job.last_fire_time),
-        write_instant(job.paused_at), job.pause_reason,
+        write_instant(job.paused_at), job.pause_reason, job.paused_by,
     )  # fmt: skip
 
 
@@ -49,7 +53,7 @@ def updated_job(job: Job) -> Row:
     return (
         job.version, job.revision, job.executor, job.max_instances, to_micros(job.anchored_at),
         write_instant(job.next_fire_time), write_instant(job.last_fire_time), write_instant(job.paused_at),
-        job.pause_reason, job.uid, job.version - 1,
+        job.pause_reason, job.paused_by, job.uid, job.version - 1,
     )  # fmt: skip
 
 
@@ -58,17 +62,21 @@ def advanced_job(job: Job) -> Row:
 
 
 def read_job(row: Row) -> Job:
-    uid, id, version, revision, anchored_at, next_fire_time, last_fire_time, paused_at, pause_reason, definition = row
+    (
+        uid, id, version, revision, anchored_at, next_fire_time, last_fire_time, paused_at, pause_reason,
+        paused_by, definition,
+    ) = row  # fmt: skip
     return Job(
         uid=uid, id=id, version=version, revision=revision, anchored_at=from_micros(anchored_at),
         next_fire_time=read_instant(next_fire_time), last_fire_time=read_instant(last_fire_time),
-        paused_at=read_instant(paused_at), pause_reason=pause_reason, **read_definition(definition),
+        paused_at=read_instant(paused_at), pause_reason=pause_reason, paused_by=paused_by,
+        **read_definition(definition),
     )  # fmt: skip
 
 
 def birth(run: Run) -> Change:
     """The statement that writes down a run that was just born, and its row."""
-    if run.state is RUNNING and run.available_at is run.fire_time:
+    if run.state is RUNNING and run.available_at is run.fire_time and run.expires_at is None:
         assert run.lease_until is not None
         lease_until = to_micros(run.lease_until)
         return sql.INSERT_HELD_RUN, (run.job_id, run.job_uid, to_micros(run.fire_time), run.node, lease_until)
@@ -78,7 +86,8 @@ def birth(run: Run) -> Change:
 def inserted_run(run: Run) -> Row:
     (
         job_id, job_uid, fire_time, available_at, through, attempt, origin, state, version, node, lease_until,
-        started_at, ended_at, reason, error, result, progress, cancel_reason,
+        started_at, ended_at, reason, error, result, progress, cancel_reason, asked_by, given,
+        counted_from, backfill, expires_at,
     ) = run  # fmt: skip
     instant = to_micros(fire_time)
     return (
@@ -87,7 +96,8 @@ def inserted_run(run: Run) -> Row:
         None if lease_until is None else to_micros(lease_until), None if started_at is None else to_micros(started_at),
         None if ended_at is None else to_micros(ended_at), reason, error,
         None if result is None else write_json(result), None if progress is None else write_progress(progress),
-        cancel_reason,
+        cancel_reason, asked_by, write_given(given), counted_from, backfill,
+        None if expires_at is None else to_micros(expires_at),
     )  # fmt: skip
 
 
@@ -121,7 +131,7 @@ def ending(run: Run) -> Change:
 def settled_run(run: Run) -> Row:
     (
         _, job_uid, fire_time, _, _, attempt, origin, state, version, node, lease_until,
-        started_at, ended_at, reason, error, result, progress, _,
+        started_at, ended_at, reason, error, result, progress, *_,
     ) = run  # fmt: skip
     return (
         state._value_, version, node, None if lease_until is None else to_micros(lease_until),
@@ -144,13 +154,43 @@ def run_key(run: Run | RunKey) -> Row:
 def read_run(row: Row) -> Run:
     (
         job_id, job_uid, fire_time, available_at, through, attempt, origin, state, version, node, lease_until,
-        started_at, ended_at, reason, error, result, progress, cancel_reason,
+        started_at, ended_at, reason, error, result, progress, cancel_reason, asked_by, given,
+        counted_from, backfill, expires_at,
     ) = row  # fmt: skip
     return Run(
         job_id, job_uid, from_micros(fire_time), from_micros(available_at), read_instant(through), attempt,
         Origin(origin), RunState(state), version, node, read_instant(lease_until), read_instant(started_at),
         read_instant(ended_at), reason, error, read_json(result), read_progress(progress),
-        cancel_reason,
+        cancel_reason, asked_by, read_given(given), counted_from, backfill, read_instant(expires_at),
+    )  # fmt: skip
+
+
+def inserted_backfill(backfill: Backfill) -> Row:
+    return (
+        backfill.id, backfill.job_uid, backfill.job_id, write_json(backfill.trigger.to_json()),
+        to_micros(backfill.start), to_micros(backfill.end), write_instant(backfill.cursor),
+        to_micros(backfill.asked_at), backfill.max_instances, backfill.everything, backfill.newest_first,
+        write_given(backfill.given), backfill.asked_by, backfill.born, backfill.passed_over, backfill.version,
+        write_instant(backfill.ended_at), backfill.reason,
+    )  # fmt: skip
+
+
+def updated_backfill(backfill: Backfill) -> Row:
+    return (
+        write_instant(backfill.cursor), backfill.born, backfill.passed_over, backfill.version,
+        write_instant(backfill.ended_at), backfill.reason, backfill.id, backfill.version - 1,
+    )  # fmt: skip
+
+
+def read_backfill(row: Row) -> Backfill:
+    (
+        id, job_uid, job_id, trigger, start, end, cursor, asked_at, max_instances, everything, newest_first, given,
+        asked_by, born, passed_over, version, ended_at, reason,
+    ) = row  # fmt: skip
+    return Backfill(
+        id, job_id, job_uid, read_trigger(read_json(trigger)), from_micros(start), from_micros(end),
+        read_instant(cursor), from_micros(asked_at), max_instances, bool(everything), bool(newest_first),
+        read_given(given), asked_by, born, passed_over, version, read_instant(ended_at), reason,
     )  # fmt: skip
 
 

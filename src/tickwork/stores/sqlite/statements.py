@@ -9,12 +9,18 @@ from __future__ import annotations
 from tickwork.clock import BEGINNING, to_micros
 
 JOB = """
-uid, id, version, revision, anchored_at, next_fire_time, last_fire_time, paused_at, pause_reason, definition
+uid, id, version, revision, anchored_at, next_fire_time, last_fire_time, paused_at, pause_reason,
+paused_by, definition
 """
 JOBS = "tickwork_jobs join tickwork_definitions using (uid)"
 RUN = """
 job_id, job_uid, fire_time, available_at, through, attempt, origin, state, version, node, lease_until,
-started_at, ended_at, reason, error, result, progress, cancel_reason
+started_at, ended_at, reason, error, result, progress, cancel_reason, asked_by, given,
+counted_from, backfill, expires_at
+"""
+BACKFILL = """
+id, job_uid, job_id, "trigger", start, "end", cursor, asked_at, max_instances, everything, newest_first, given,
+asked_by, born, passed_over, version, ended_at, reason
 """
 
 NODE = """
@@ -25,8 +31,8 @@ id, host, pid, version, started_at, seen_since, seen_at, lease_until, stopped_at
 
 INSERT_JOB = """
 insert into tickwork_jobs (uid, id, version, revision, executor, max_instances, anchored_at,
-    next_fire_time, last_fire_time, paused_at, pause_reason)
-values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+    next_fire_time, last_fire_time, paused_at, pause_reason, paused_by)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 INSERT_DEFINITION = "insert into tickwork_definitions (uid, definition) values (?, ?)"
 TAKEN_IDS = """
@@ -43,7 +49,7 @@ select {JOB} from {JOBS} where id in (select value from json_each(?)) and id > ?
 SELECT_JOBS_BY_UID = f"select {JOB} from {JOBS} where uid in (select value from json_each(?))"
 UPDATE_JOB = """
 update tickwork_jobs set version = ?, revision = ?, executor = ?, max_instances = ?, anchored_at = ?,
-    next_fire_time = ?, last_fire_time = ?, paused_at = ?, pause_reason = ?
+    next_fire_time = ?, last_fire_time = ?, paused_at = ?, pause_reason = ?, paused_by = ?
 where uid = ? and version = ?
 """
 UPDATE_DEFINITION = "update tickwork_definitions set definition = ? where uid = ?"
@@ -77,7 +83,7 @@ ADVANCE_JOB = """
 update tickwork_jobs set version = version + 1, next_fire_time = ?, last_fire_time = ? where uid = ? and version = ?
 """
 INSERT_RUN = f"""
-insert or ignore into tickwork_runs ({RUN}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+insert or ignore into tickwork_runs ({RUN}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 
 # The two that every run passes through, with no more parameters than they need: each costs as much as a column.
@@ -97,17 +103,26 @@ ANY_PENDING = "select 1 from tickwork_runs where state = 'pending' and available
 SELECT_PENDING = f"""
 select {", ".join("run." + column.strip() for column in RUN.split(","))}, job.max_instances,
     (select count(*) from tickwork_runs as other
-        where other.state in ('pending', 'running') and other.state = 'running' and other.job_uid = run.job_uid)
+        where other.state in ('pending', 'running') and other.state = 'running' and other.job_uid = run.job_uid
+            and other.backfill is null)
 from tickwork_runs as run join tickwork_jobs as job on job.uid = run.job_uid
-where run.state = 'pending' and run.available_at between ?1 and ?2 and job.executor = ?3
+where run.state = 'pending' and run.available_at between ?1 and ?2 and run.backfill is null and job.executor = ?3
+    and (run.expires_at is null or run.expires_at > ?2)
     and (?1 = {to_micros(BEGINNING)} or not exists (
         select 1 from tickwork_runs as older
         where older.state in ('pending', 'running') and older.state = 'pending' and older.job_uid = run.job_uid
-            and older.available_at < ?1
+            and older.backfill is null and older.available_at < ?1
     ))
-    and (job.paused_at is null or run.origin = 'manual')
+    and (job.paused_at is null or run.origin = 'manual' or run.counted_from > 1)
     and job.uid not in (select value from json_each(?4))
-order by run.available_at
+order by run.available_at, run.number
+"""
+SELECT_PENDING_BACKFILLED = f"""
+select {", ".join("run." + column.strip() for column in RUN.split(","))}
+from tickwork_runs as run join tickwork_jobs as job on job.uid = run.job_uid
+where run.state = 'pending' and run.backfill is not null and run.available_at <= ? and job.executor = ?
+    and job.paused_at is null and job.uid not in (select value from json_each(?))
+order by run.available_at limit ?
 """
 CLAIM_RUN = """
 update tickwork_runs set state = 'running', version = ?, node = ?, lease_until = ?
@@ -131,7 +146,8 @@ where job_uid = ? and fire_time = ? and origin = ? and attempt = ? and version =
 """
 INSERT_ATTEMPT = f"""
 insert or ignore into tickwork_runs ({RUN})
-select ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? where exists (select 1 from tickwork_jobs where uid = ?)
+select ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+where exists (select 1 from tickwork_jobs where uid = ?)
 """
 CANCEL_ORPHAN = """
 update tickwork_runs set state = 'cancelled', version = version + 1, ended_at = ?, reason = 'its job was removed'
@@ -164,6 +180,46 @@ SELECT_LOG = """
 select log from tickwork_runs left join tickwork_logs using (number)
 where job_uid = ? and fire_time = ? and origin = ? and attempt = ?
 """
+SELECT_EXPIRED_WAITING = f"""
+select {RUN} from tickwork_runs
+where state = 'pending' and expires_at is not null and expires_at <= ? order by expires_at limit ?
+"""
+
+# backfills
+
+INSERT_BACKFILL = f"""
+insert into tickwork_backfills ({BACKFILL})
+select ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? where exists (select 1 from tickwork_jobs where uid = ?)
+"""
+ANY_OPEN_BACKFILL = "select 1 from tickwork_backfills where ended_at is null limit 1"
+SELECT_OPEN_BACKFILLS = f"""
+select {BACKFILL} from tickwork_backfills
+where ended_at is null and job_uid in (select uid from tickwork_jobs where paused_at is null) order by number limit ?
+"""
+SELECT_BACKFILL = f"select {BACKFILL} from tickwork_backfills where id = ?"
+SELECT_BACKFILLS = f"""
+select {BACKFILL} from tickwork_backfills
+where (?1 is null or job_id = ?1) and (?2 is null or (ended_at is not null) = ?2) order by number desc limit ?3
+"""
+SELECT_ANSWERED = """
+select fire_time, max(state not in ('missed', 'skipped')), max(state in ('pending', 'running')),
+    max(case when origin = 'backfill' then attempt else 0 end)
+from tickwork_runs
+where job_uid = ? and fire_time in (select value from json_each(?)) and origin <> 'manual' group by fire_time
+"""
+UPDATE_BACKFILL = """
+update tickwork_backfills set cursor = ?, born = ?, passed_over = ?, version = ?, ended_at = ?, reason = ?
+where id = ? and version = ?
+"""
+END_BACKFILLS = """
+update tickwork_backfills set ended_at = ?, version = version + 1, reason = 'its job was removed'
+where job_uid = ? and ended_at is null
+"""
+FORGET_BACKFILLS = """
+delete from tickwork_backfills where number in (
+    select number from tickwork_backfills where ended_at < ? limit ?
+)
+"""
 
 # outlook
 
@@ -175,6 +231,9 @@ NEXT_CLAIM = "select min(available_at) from tickwork_runs where state = 'pending
 NEXT_LAPSE = """
 select min(lease_until) from tickwork_runs
 where state in ('pending', 'running') and state = 'running' and lease_until > ?
+"""
+NEXT_EXPIRY = """
+select min(expires_at) from tickwork_runs where state = 'pending' and expires_at is not null and expires_at > ?
 """
 
 # what there is, as people read it
@@ -288,27 +347,28 @@ order by fire_time desc, attempt desc limit ? offset ?
 
 SELECT_BEFORE = f"""
 select {RUN} from tickwork_runs
-where job_uid = ?1 and origin <> 'manual' and fire_time = (
+where job_uid = ?1 and origin = 'schedule' and fire_time = (
     select fire_time from tickwork_runs
-    where job_uid = ?1 and origin <> 'manual' and fire_time <= ?2 order by fire_time desc limit 1
+    where job_uid = ?1 and origin = 'schedule' and fire_time <= ?2 order by fire_time desc limit 1
 )
 order by attempt
 """
 SELECT_AFTER = f"""
 select {RUN} from tickwork_runs
-where job_uid = ?1 and origin <> 'manual' and fire_time = (
+where job_uid = ?1 and origin = 'schedule' and fire_time = (
     select fire_time from tickwork_runs
-    where job_uid = ?1 and origin <> 'manual' and fire_time > ?2 order by fire_time limit 1
+    where job_uid = ?1 and origin = 'schedule' and fire_time > ?2 order by fire_time limit 1
 )
 order by attempt
 """
-SELECT_MANUAL = f"""
+SELECT_ASKED_FOR = f"""
 select {RUN} from tickwork_runs
-where job_uid = ? and origin = 'manual' and fire_time >= ? and fire_time < ? order by fire_time, attempt limit ?
+where job_uid = ? and origin = ? and fire_time >= ? and fire_time < ? order by fire_time, attempt limit ?
 """
 SELECT_RUNNING = f"""
 select {RUN} from tickwork_runs
-where state in ('pending', 'running') and state = 'running' and job_uid = ? order by fire_time, attempt limit ?
+where state in ('pending', 'running') and state = 'running' and job_uid = ? and backfill is null
+order by fire_time, attempt limit ?
 """
 SELECT_NUMBER = "select number from tickwork_runs where job_uid = ? and fire_time = ? and origin = ? and attempt = ?"
 SELECT_SILENCE = """
@@ -360,6 +420,7 @@ where uid = ?1 and next_fire_time is null
         select 1 from tickwork_definitions where uid = ?1 and json_extract(definition, '$.disposable')
     )
     and not exists (select 1 from tickwork_runs where job_uid = ?1)
+    and not exists (select 1 from tickwork_backfills where job_uid = ?1 and ended_at is null)
 """
 DELETE_LEDGER = "delete from tickwork_ledgers where job_uid = ?"
 FORGET_REMOVED = """
