@@ -59,6 +59,7 @@ def test_an_event_as_json_has_plain_instants_and_durations() -> None:
                 "started_at": "2026-01-01T00:00:01Z", "ended_at": "2026-01-01T00:00:03Z",
                 "lateness": 1.0, "duration": 2.0, "reason": "ValueError: broken",
                 "progress": {"done": 1, "total": 2, "message": "half"}, "cancel_reason": None,
+                    "asked_by": None, "backfill": None,
             }
         },
     }  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -10,9 +11,10 @@ from typing import Any
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
-from tests.samples import EVERY_MINUTE, MINUTE, NOW, SECOND, held_run, make_hold, make_job, make_run
+from tests.samples import EVERY_MINUTE, MINUTE, NOW, SECOND, held_run, make_backfill, make_hold, make_job, make_run
 
 from tickwork import plan
+from tickwork.backfill import Answered, Backfill
 from tickwork.errors import InvalidJobError, RetryRefusedError, TriggerError
 from tickwork.job import Job
 from tickwork.plan import MAX_CATCH_UP, Change
@@ -1151,3 +1153,155 @@ def test_a_declared_date_that_was_fired_already_is_not_fired_again() -> None:
 
     assert change is not None
     assert change.job.ended
+
+
+# any history of a job, decided by nothing but this module
+
+
+class Ledger:
+    """A job and its rows, and what nodes and people do to them; time only goes on."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.now = NOW
+        self.rows: dict[str, Run] = {}
+        self.backfills: list[Backfill] = []
+
+    def write(self, change: Change) -> None:
+        assert change.job.version == self.job.version + 1
+        self.job = change.job
+        for run in change.runs:
+            self.bear(run)
+        for run in change.cancelled:
+            self.replace(run)
+
+    def bear(self, run: Run) -> None:
+        assert run.id not in self.rows, f"{run.id} is born twice"
+        self.rows[run.id] = run
+
+    def replace(self, run: Run) -> None:
+        before = self.rows[run.id]
+        assert not before.state.closed, f"{run.id} was closed"
+        assert run.state is before.state or run.state in TRANSITIONS[before.state]
+        self.rows[run.id] = run
+
+    def open(self) -> list[Run]:
+        return [run for run in self.rows.values() if not run.state.closed]
+
+    def do(self, deed: str, number: int) -> None:
+        waiting = [run for run in self.open() if run.state is RunState.PENDING]
+        running = [run for run in self.open() if run.state is RunState.RUNNING]
+        closed = [run for run in self.rows.values() if run.state.closed]
+        match deed:
+            case "wait":
+                self.now += (number + 1) * 20 * SECOND
+            case "fire":
+                due = self.job.next_fire_time
+                if not self.job.paused and due is not None and due <= self.now:
+                    hold = HOLD if number % 2 else None
+                    change = plan.fire(self.job, self.open(), self.now, hold)
+                    if change is not None:
+                        self.write(change)
+            case "claim" if waiting:
+                run = waiting[number % len(waiting)]
+                if run.expires_at is None or run.expires_at > self.now:
+                    self.replace(run._replace(state=RunState.RUNNING, version=run.version + 1))
+            case "settle" if running:
+                outcome = OUTCOMES[number % len(OUTCOMES)]
+                settlement = plan.settle(running[number % len(running)], self.job.retry, outcome, self.now)
+                self.replace(settlement.run)
+                if settlement.attempt is not None:
+                    self.bear(settlement.attempt)
+            case "expire":
+                for run in waiting:
+                    if run.expires_at is not None and run.expires_at <= self.now:
+                        self.replace(plan.expire(run, self.now))
+            case "cancel" if self.open():
+                self.replace(plan.cancel(self.open()[number % len(self.open())], "asked", self.now))
+            case "retry" if closed:
+                run = closed[number % len(closed)]
+                later = self.rows.get(run._replace(attempt=run.attempt + 1).id)
+                try:
+                    self.write(plan.retry(self.job, run, later, self.now, even_if_succeeded=True))
+                except RetryRefusedError:
+                    assert later is not None or run.through is not None
+            case "pause":
+                self.write(plan.pause(self.job, self.now, None))
+            case "resume":
+                self.write(plan.resume(self.job, self.now))
+            case "modify":
+                trigger = IntervalTrigger(minutes=1 + number % 3)
+                self.write(
+                    plan.modify(self.job, {"trigger": trigger} if number % 2 else {"max_instances": 2}, self.now)
+                )
+            case "backfill":
+                end = at(number)
+                asked = make_backfill(
+                    self.job, NOW, end, cursor=None, max_instances=1 + number % 3, everything=number % 2 == 0
+                )
+                with contextlib.suppress(InvalidJobError):
+                    self.backfills.append(plan.backfill(self.job, asked, self.now))
+            case "fill":
+                self.backfills = [self.fill(backfill) for backfill in self.backfills]
+            case _:
+                pass
+
+    def fill(self, backfill: Backfill) -> Backfill:
+        if backfill.ended or self.job.paused:
+            return backfill
+        active = [run for run in self.open() if run.backfill == backfill.id]
+        fire_times = plan.stretch(backfill, active)
+        filling = plan.fill(backfill, active, fire_times, {one: self.answered(one) for one in fire_times}, self.now)
+        for run in filling.runs:
+            self.bear(run)
+        assert len(active) + len(filling.runs) <= backfill.max_instances
+        return filling.backfill
+
+    def answered(self, fire_time: datetime) -> Answered:
+        rows = [run for run in self.rows.values() if run.fire_time == fire_time and run.origin is not Origin.MANUAL]
+        ran = [run for run in rows if run.state not in (RunState.MISSED, RunState.SKIPPED)]
+        attempts = [run.attempt for run in rows if run.origin is Origin.BACKFILL]
+        return Answered(bool(ran), any(not run.state.closed for run in rows), max(attempts, default=0))
+
+
+DEEDS = (
+    "wait", "wait", "fire", "fire", "claim", "settle", "expire", "cancel", "retry", "pause", "resume", "modify",
+    "backfill", "fill",
+)  # fmt: skip
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.tuples(st.sampled_from(DEEDS), st.integers(0, 11)), max_size=60),
+    st.sampled_from(Overlap), st.booleans(), st.sampled_from([None, 30 * SECOND]), st.integers(1, 3),
+)  # fmt: skip
+def test_whatever_is_done_each_fire_time_has_exactly_one_answer(
+    deeds: list[tuple[str, int]], overlap: Overlap, coalesce: bool, expire_after: timedelta | None, attempts: int
+) -> None:
+    """The schedule's rows answer for all that it has passed, each once; what people ask for stands beside them."""
+    ledger = Ledger(make_job(overlap=overlap, coalesce=coalesce, expire_after=expire_after, retry=Retry(attempts)))
+    answers: dict[datetime, int] = {}
+
+    for deed, number in deeds:
+        before, known = ledger.job, {*ledger.rows}
+        ledger.do(deed, number)
+        born = [run for id, run in ledger.rows.items() if id not in known]
+        first = [run for run in born if run.origin is Origin.SCHEDULE and run.attempt == 1]
+        passed = fire_times_passed(before, ledger.job)
+        for fire_time in passed:
+            answers[fire_time] = sum(run.fire_time <= fire_time <= (run.through or run.fire_time) for run in first)
+        assert all(run.fire_time in passed for run in first), "an answer to what was not asked"
+
+    assert set(answers.values()) <= {1}
+    keys = [(run.fire_time, run.origin, run.attempt) for run in ledger.rows.values()]
+    assert len(keys) == len({*keys})
+
+
+def fire_times_passed(before: Job, after: Job) -> list[datetime]:
+    """What the schedule has left behind, by the trigger that it was walking."""
+    passed: list[datetime] = []
+    fire_time = before.next_fire_time
+    while fire_time is not None and after.last_fire_time is not None and fire_time <= after.last_fire_time:
+        passed.append(fire_time)
+        fire_time = before.trigger.next_after(fire_time)
+    return passed
