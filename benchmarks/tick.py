@@ -19,8 +19,9 @@ from benchmarks import ours, peer
 from benchmarks.tables import Case, Metric, Result, Size, Table
 from benchmarks.work import nothing
 from tickwork import BackgroundScheduler, RunState
-from tickwork.events import Listeners
+from tickwork.listeners import Listeners
 from tickwork.loop import Loop, Timing
+from tickwork.node import new_node
 from tickwork.stores import make_store
 from tickwork.stores.base import Store
 from tickwork.testing import InlineExecutor, VirtualClock
@@ -57,7 +58,8 @@ def tick_ours(folder: Path, kept: ours.Kept, stored: int, ticks: int) -> Result:
     store = make_store(ours.store_url(kept, folder), clock=clock)
     fill(store, stored, due_at=clock.now() + timedelta(seconds=1))
     executor = InlineExecutor()
-    loop = Loop(store, {"threads": executor}, node="benchmark", timing=timing, listeners=Listeners(), wake=lambda: None)
+    node = new_node("benchmark", clock.now(), timing.lease)
+    loop = Loop(store, {"threads": executor}, node=node, timing=timing, listeners=Listeners(), wake=lambda: None)
     executor.start(loop.report)
 
     tick_took, settled_took = [], []

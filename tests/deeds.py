@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -87,6 +88,27 @@ def hold_until_cancelled(stage: str, run: RunContext) -> str:
     STAGES[stage].seen.put("cancelled")
     assert STAGES[stage].go.wait(PATIENCE)
     return "went on"
+
+
+def tell(well: str, ill: str, run: RunContext) -> None:
+    run.log.info(well)
+    run.log.warning(ill)
+
+
+def tell_and_keep(text: str, run: RunContext) -> None:
+    run.log.info(text)
+    logging.getLogger("tests.deeds").warning(text)
+    run.state["said"] = text
+
+
+async def tell_and_keep_async(text: str, run: RunContext) -> None:
+    run.log.info(text)
+    await asyncio.to_thread(logging.getLogger("tests.deeds").warning, text)
+    run.state["said"] = text
+
+
+def count(run: RunContext) -> None:
+    run.state["times"] = run.state.get("times", 0) + 1
 
 
 def counted() -> Iterator[int]:

@@ -11,10 +11,13 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 
+from tests.samples import make_node
+
 from tickwork.errors import StoreUnavailableError
 from tickwork.events import Event
 from tickwork.executors.base import Report
 from tickwork.executors.call import Call
+from tickwork.executors.injection import Surroundings
 from tickwork.loop import Loop, Timing
 from tickwork.run import Outcome, Succeeded
 from tickwork.stores.base import Store
@@ -118,8 +121,9 @@ class Node:
         self.executor = FakeExecutor(clock, room=room, takes=takes, stuck=stuck)
         self.record = Record()
         self.loop = Loop(
-            store, {"threads": self.executor}, node=name, timing=Timing(**timing),
+            store, {"threads": self.executor}, node=make_node(name, clock.now()), timing=Timing(**timing),
             listeners=self.record, wake=self._rung,  # type: ignore[arg-type]
+            surroundings=Surroundings(records=store),
         )  # fmt: skip
         self.executor.start(self.loop.report)
 

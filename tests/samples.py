@@ -8,11 +8,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from tickwork.backfill import Backfill
 from tickwork.job import DEFINITION, Job
+from tickwork.node import Node
 from tickwork.plan import Change, Hold
 from tickwork.policies import Overlap, Retry
 from tickwork.retention import Retention
-from tickwork.run import Origin, Progress, Run, RunState
+from tickwork.run import Given, Origin, Progress, Run, RunState
 from tickwork.triggers import CronTrigger, DateTrigger, IntervalTrigger
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -55,6 +57,15 @@ def held_run(job: Job, fire_time: datetime = NOW, **fields: Any) -> Run:
 
 def make_hold(node: str = "a", lease: timedelta = 10 * SECOND) -> Hold:
     return Hold(node, NOW + lease)
+
+
+def make_node(id: str = "a", started_at: datetime = NOW, **fields: Any) -> Node:
+    """A node that is believed to be alive for ten seconds from its start."""
+    seen_at = fields.get("seen_at", started_at)
+    return Node(**({
+        "id": id, "host": "web-1", "pid": 4711, "version": "1.2.3", "started_at": started_at, "seen_since": started_at,
+        "seen_at": seen_at, "lease_until": seen_at + 10 * SECOND,
+    } | fields))  # fmt: skip
 
 
 def next_version(job: Job, *runs: Run, **fields: Any) -> Change:
@@ -108,7 +119,13 @@ jobs = st.builds(
     timeout=st.none() | durations,
     retry=retries,
     pause_after=st.none() | st.integers(1, 100),
+    expect_every=st.none() | durations,
+    expire_after=st.none() | durations,
+    tags=st.lists(names, max_size=3, unique=True).map(lambda tags: tuple(sorted(tags))),
+    metadata=st.dictionaries(names, names, max_size=3),
     keep=st.none() | retentions,
+    declared=st.none() | names,
+    retired_at=st.none() | instants,
     uid=st.builds(new_uid),
     version=st.integers(1, 2**40),
     revision=st.integers(1, 2**40),
@@ -117,7 +134,14 @@ jobs = st.builds(
     last_fire_time=st.none() | instants,
     paused_at=st.none() | instants,
     pause_reason=st.none() | texts,
+    paused_by=st.none() | texts,
 )
+
+nodes = st.builds(
+    Node, texts.filter(bool), texts, st.integers(0, 2**31), names, instants, instants, instants, instants,
+    st.none() | instants, st.booleans(), st.integers(0, 10**6), st.none() | st.timedeltas(timedelta(0), timedelta(days=9)),
+    texts,
+)  # fmt: skip
 
 progresses = st.builds(
     Progress,
@@ -149,4 +173,20 @@ def runs_of(job: Job) -> st.SearchStrategy[Run]:
         result=json_values,
         progress=st.none() | progresses,
         cancel_reason=st.none() | texts,
+        asked_by=st.none() | texts,
+        counted_from=st.integers(1, 1000),
+        backfill=st.none() | names,
+        expires_at=st.none() | instants,
+        given=st.none()
+        | st.builds(Given, st.lists(json_values, max_size=2).map(tuple), st.dictionaries(texts, json_values)),
     )
+
+
+def make_backfill(job: Job, start: datetime, end: datetime, **fields: Any) -> Backfill:
+    """A backfill of *job* at its first fire time."""
+    first = job.trigger.next_after(start - timedelta(microseconds=1))
+    settings: dict[str, Any] = {
+        "id": secrets.token_hex(8), "job_id": job.id, "job_uid": job.uid, "trigger": job.trigger, "start": start,
+        "end": end, "cursor": first, "asked_at": NOW, "asked_by": "alice",
+    }  # fmt: skip
+    return Backfill(**(settings | fields))

@@ -20,7 +20,19 @@ from tickwork.events import SchedulerStopped
 from tickwork.run import Run, RunState
 from tickwork.scheduler import Scheduler
 
-TOUCH_NO_STORE = {"pause", "resume", "running", "health", "new_job", "scheduled_job", "add_listener", "remove_listener"}
+TOUCH_NO_STORE = {
+    "progressing",
+    "pause",
+    "resume",
+    "running",
+    "health",
+    "new_job",
+    "scheduled_job",
+    "add_listener",
+    "remove_listener",
+    "around_runs",
+    "on",
+}
 """The verbs that an event loop can call as they are; `scheduled_job` stands where nothing can be awaited."""
 
 
@@ -99,6 +111,9 @@ def test_the_awaitable_verbs_do_what_the_others_do(scheduler: AsyncIOScheduler) 
         assert (a.pause_reason, b.max_instances, b.trigger) == ("moved", 3, CronTrigger(hour=3))
         assert await aio.get_runs("b") == [born] == [await aio.get_run(born.id)]
         assert not (await aio.resume_job("a")).paused
+        await aio.cancel_run(born.id)
+        assert (await aio.retry_run(born.id)).attempt == 2
+        assert await aio.get_backfills() == []
         await aio.remove_job("a")
         assert [job.id for job in await aio.get_jobs()] == ["b"]
         await aio.remove_all_jobs()

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import json
+import logging
+import os
 import re
+import select
 import signal
 import socket
 import sqlite3
@@ -12,8 +16,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from threading import Timer
 from types import SimpleNamespace
@@ -21,15 +26,25 @@ from typing import Any
 
 import httpx
 import pytest
+from rich.console import Console
+from tests.samples import held_run, make_job
 
 from tickwork import Retry, RunState, StoreError
 from tickwork.cli import main
+from tickwork.cli.bars import MAX_BARS, Bars
 from tickwork.cli.records import print_json
 from tickwork.cli.serving import make_app
 from tickwork.cli.targets import load_scheduler
+from tickwork.cli.watching import Lines, choose_display
 from tickwork.cli.words import say_took
+from tickwork.jobstate import StateChange
+from tickwork.node import new_node
+from tickwork.run import Progress, Run
+from tickwork.stores import make_store
 from tickwork.stores.sqlite import SQLiteStore
 from tickwork.testing import ManualScheduler
+from tickwork.triggers import CronTrigger, IntervalTrigger
+from tickwork.triggers.ticks import fire_times
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 PATIENCE = 15.0
@@ -37,6 +52,7 @@ PATIENCE = 15.0
 
 APP = """
 import asyncio, time
+from pathlib import Path
 from tickwork import AsyncIOScheduler, BackgroundScheduler, BlockingScheduler, RunContext
 
 scheduler = AsyncIOScheduler("sqlite:///jobs.db")
@@ -51,8 +67,13 @@ def make_scheduler():
 @scheduler.scheduled_job("interval", seconds=0.2, id="tick")
 @background.scheduled_job("interval", seconds=0.2, id="tick")
 @blocking.scheduled_job("interval", seconds=0.2, id="tick")
-def tick():
+def tick(name=""):
     return {"ticks": 1}
+
+def tell(run: RunContext):
+    run.log.info("no \\x1b[31mway\\ntwo lines")
+    for number in range(3000):
+        run.log.warning("line %d of many", number)
 
 def fail():
     raise ValueError("no \\x1b[31mway")
@@ -76,6 +97,15 @@ deaf.add_job(tick, "interval", seconds=0.2, id="tick")
 
 def garble():
     return "\\x9b31m \\u3000 한국어 😀\\n"
+
+crawling = BackgroundScheduler("sqlite:///jobs.db")
+
+@crawling.scheduled_job("date", id="crawler")
+def crawl(run: RunContext):
+    for page in run.track(range(5), message="pages"):
+        run.log.warning("a line of the job")
+        while page == 2 and not Path("go").exists():
+            time.sleep(0.01)
 
 short = AsyncIOScheduler("sqlite:///jobs.db")
 
@@ -165,6 +195,66 @@ def test_runs_can_be_chosen_by_job_state_and_number(ledger, tickwork):
     assert states("--state", "lost") == []
 
 
+def test_nodes_are_listed_with_what_became_of_them(ledger, tickwork):
+    (node,) = json.loads(tickwork("nodes", ledger, "--json").out)
+
+    listed = tickwork("nodes", ledger).out.splitlines()
+
+    assert node["state"] == "stopped"
+    assert node["stopped_at"] == node["seen_at"] == "2026-01-01T00:00:05+00:00"
+    assert listed[0].split() == [
+        "NODE",
+        "STATE",
+        "HOST",
+        "PID",
+        "VERSION",
+        "STARTED",
+        "LAST",
+        "HEARD",
+        "OF",
+        "RUNS",
+        "LATE",
+    ]
+    assert listed[1].startswith(f"{node['id']}  stopped")
+    assert "2026-01-01 09:00:05 +09:00" in listed[1]
+    assert tickwork("nodes", ledger, "--alive", "--json").out == "[]\n"
+
+
+def test_health_is_whether_a_node_is_alive_that_fires(ledger, tickwork):
+    nobody = tickwork("health", ledger)
+    with closing(make_store(ledger)) as store:
+        for number, paused in enumerate([True, False]):
+            store.beat(new_node(str(number), store.clock.now(), timedelta(hours=1))._replace(paused=paused))
+            answer = tickwork("health", ledger)
+            assert (answer.code, answer.out) == [
+                (1, "1 node is alive, paused\n"), (0, "2 nodes are alive, 1 of them paused\n"),
+            ][number]  # fmt: skip
+    as_json = json.loads(tickwork("health", ledger, "--json").out)
+
+    assert (nobody.code, nobody.out) == (1, "no node is alive: nothing fires\n")
+    assert (as_json["healthy"], len(as_json["nodes"])) == (True, 2)
+
+
+def test_jobs_that_are_overdue_are_listed_as_such_and_make_a_store_unhealthy(folder, tickwork):
+    scheduler = ManualScheduler("sqlite:///jobs.db", start=START)
+    scheduler.add_job("made_app:fail", "interval", minutes=1, id="fail", expect_every=90)
+    scheduler.add_job("made_app:tick", "interval", minutes=1, id="tick", expect_every=90)
+    scheduler.start()
+    scheduler.advance(timedelta(minutes=2))
+
+    listed = {job["id"]: job for job in json.loads(tickwork("jobs", "sqlite:///jobs.db", "--json").out)}
+    health = tickwork("health", "sqlite:///jobs.db")
+    as_json = json.loads(tickwork("health", "sqlite:///jobs.db", "--json").out)
+
+    assert [listed[id]["overdue_at"] for id in ("fail", "tick")] == ["2026-01-01T00:01:30+00:00", None]
+    assert listed["fail"]["expect_every"] == 90
+    assert "scheduled, overdue" in tickwork("jobs", "sqlite:///jobs.db").out
+    assert (health.code, health.out) == (
+        1, "1 node is alive\nfail is overdue: it was to succeed by 2026-01-01 09:01:30 +09:00\n",
+    )  # fmt: skip
+    assert (as_json["healthy"], as_json["overdue"]) == (False, ["fail"])
+
+
 def test_times_are_in_utc_when_asked(ledger, tickwork):
     assert "2026-01-01 00:00:06 +00:00" in tickwork("jobs", ledger, "--utc").out
     assert "2026-01-01 00:00:04.500 +00:00" in tickwork("runs", ledger, "--utc").out
@@ -172,13 +262,15 @@ def test_times_are_in_utc_when_asked(ledger, tickwork):
 
 def test_json_has_the_words_of_the_http_api(ledger, tickwork):
     """One word per idea: a program that reads the one can read the other."""
-    from tickwork.fastapi.models import JobView, RunView
+    from tickwork.fastapi.models import JobView, NodeView, RunView
 
     (job, *_) = json.loads(tickwork("jobs", ledger, "--json").out)
     (run, *_) = json.loads(tickwork("runs", ledger, "--json", "--state", "failed").out)
+    (node,) = json.loads(tickwork("nodes", ledger, "--json").out)
 
     assert job.keys() == JobView.model_fields.keys() - {"last_run"}
-    assert run.keys() == RunView.model_fields.keys() - {"has_error"}
+    assert node.keys() == NodeView.model_fields.keys()
+    assert run.keys() - {"given"} == RunView.model_fields.keys() - {"has_error", "has_arguments"}
     assert job["next_fire_time"] == "2026-01-01T00:00:06+00:00"
     assert run["reason"] == "ValueError: no ?[31mway"
     assert run["error"].startswith("Traceback")
@@ -259,6 +351,43 @@ def test_the_states_of_runs_are_listed(tickwork, capsys):
 
     said = " ".join(capsys.readouterr().out.split())
     assert "--state STATE pending, running, succeeded, failed, timed_out, cancelled, lost, missed, skipped;" in said
+
+
+def test_log_shows_what_a_run_has_logged(folder, tickwork):
+    scheduler = ManualScheduler("sqlite:///logs.db", start=START)
+    scheduler.add_job("made_app:tell", "date", id="tell")
+    scheduler.add_job("made_app:tick", "date", id="tick")
+    scheduler.start()
+    scheduler.run_due()
+    told, silent = (scheduler.get_runs(job_id)[0].id for job_id in ("tell", "tick"))
+    scheduler.shutdown()
+
+    first, second, third, *others = tickwork("log", "sqlite:///logs.db", told).out.splitlines()
+    record = json.loads(tickwork("log", "sqlite:///logs.db", told, "--json").out)
+
+    assert first == "2026-01-01 09:00:00 +09:00 INFO    made_app  no  [31mway"
+    assert second == "    two lines"
+    assert third == "2026-01-01 09:00:00 +09:00 WARNING made_app  line 0 of many"
+    assert others[-1].endswith("line 2999 of many")
+    assert record["beginning"][0]["text"] == "no \x1b[31mway\ntwo lines"
+    assert f"... {record['left_out']:,} lines with {record['left_out_length']:,} characters were not kept ..." in others
+    assert tickwork("log", "sqlite:///logs.db", told, "--utc").out.startswith("2026-01-01 00:00:00 +00:00")
+    assert tickwork("log", "sqlite:///logs.db", silent).out == ""
+    assert "expected the id of a run, got 'nobody'" in tickwork("log", "sqlite:///logs.db", "nobody").err
+
+
+def test_state_shows_what_the_runs_of_a_job_hand_on(ledger, tickwork):
+    with closing(SQLiteStore("ledger.db")) as store:
+        store.open()
+        change = StateChange(store.get("tick").uid, {"cursor": 0}, {"cursor": ["\x1b[31m", 7]})
+        store.save_state(change)
+
+    shown = tickwork("state", ledger, "tick").out
+
+    assert json.loads(shown) == {"cursor": ["\x1b[31m", 7]}
+    assert shown.replace("\n", "").isprintable()
+    assert json.loads(tickwork("state", ledger, "깨진-작업").out) == {}
+    assert "did you mean 'tick'?" in tickwork("state", ledger, "tik").err
 
 
 def test_a_store_can_be_named_by_its_scheduler(folder, tickwork):
@@ -400,8 +529,9 @@ def test_what_is_no_length_of_time(ledger, tickwork, written):
 
 
 def test_a_job_is_paused_and_resumed(ledger, tickwork):
-    assert tickwork("pause", ledger, "tick", "--reason", "the source moves").out == "tick is paused: the source moves\n"
-    assert tickwork("jobs", ledger).out.splitlines()[-1].split(maxsplit=2)[2].startswith("paused: the source moves  ")
+    paused = tickwork("pause", ledger, "tick", "--reason", "the source moves", "--by", "앨리스").out
+    assert paused == "tick is paused by 앨리스: the source moves\n"
+    assert tickwork("jobs", ledger).out.splitlines()[-1].split(maxsplit=2)[2].startswith("paused by 앨리스: the source")
     assert tickwork("resume", ledger, "tick").out.startswith("tick is scheduled, next fire time 20")
     assert "paused" not in tickwork("jobs", ledger).out
 
@@ -416,6 +546,124 @@ def test_a_job_is_run_now_and_removed(ledger, tickwork):
     assert [run["state"] for run in json.loads(tickwork("runs", ledger, "--job", "tick", "--json").out)] == [
         "cancelled", "succeeded", "succeeded", "succeeded",
     ]  # fmt: skip
+
+
+def test_jobs_are_found_by_their_labels(folder, tickwork):
+    url = "sqlite:///labels.db"
+    scheduler = ManualScheduler(url, start=START)
+    scheduler.add_job("made_app:tick", "interval", hours=1, id="a", tags=["etl"], metadata={"team": "a=b"})
+    scheduler.add_job("made_app:tick", "interval", hours=1, id="b")
+    scheduler.start()
+    scheduler.shutdown()
+
+    (job,) = json.loads(tickwork("jobs", url, "--tag", "etl", "--metadata", "team=a=b", "--json").out)
+
+    assert (job["id"], job["tags"], job["metadata"]) == ("a", ["etl"], {"team": "a=b"})
+    assert json.loads(tickwork("jobs", url, "--tag", "hourly", "--json").out) == []
+    assert "expected an entry such as team=search, got 'team'" in tickwork("jobs", url, "--metadata", "team").err
+
+
+def test_a_range_of_the_past_is_run_after_all(ledger, tickwork):
+    asked = tickwork(
+        "backfill", ledger, "tick", "2026-01-01 00:00:00Z", "2026-01-01 00:00:03Z", "--everything", "--tz", "UTC",
+        "--max-instances", "2", "--kwargs", '{"name": "a"}', "--by", "alice",
+    )  # fmt: skip
+
+    assert asked.out.startswith("tick is run from 2026-01-01 00:00:00 +00:00 to 2026-01-01 00:00:03 +00:00: ")
+    backfill = asked.out.split()[-1]
+    shown = tickwork("backfills", ledger, "--utc").out.splitlines()[1]
+    assert shown.split("  ")[:2] == [backfill, "tick"]
+    assert shown.endswith("  at 2026-01-01 00:00:00 +00:00  0     alice")
+    (record,) = json.loads(tickwork("backfills", ledger, "--job", "tick", "--json").out)
+    assert (record["id"], record["given"], record["everything"]) == (
+        backfill,
+        {"args": [], "kwargs": {"name": "a"}},
+        True,
+    )
+    assert (
+        tickwork("cancel-backfill", ledger, backfill, "--reason", "no need").out == f"{backfill} of tick is cancelled\n"
+    )
+    assert "  ended: no need (by " in tickwork("backfills", ledger).out
+    assert "which has ended" in tickwork("cancel-backfill", ledger, backfill).err
+
+
+def test_the_json_of_a_backfill_has_the_words_of_the_http_api(ledger, tickwork):
+    from tickwork.fastapi.models import BackfillView
+
+    tickwork("backfill", ledger, "tick", "2026-01-01 00:00:00Z", "2026-01-01 00:00:03Z", "--everything")
+    (record,) = json.loads(tickwork("backfills", ledger, "--json").out)
+
+    assert record.keys() - {"given"} == BackfillView.model_fields.keys() - {"has_arguments"}
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["yesterday", "2026-01-01"], "START: expected"),
+        (["2026-01-01", "99"], "END: expected"),
+        (["2026-01-02", "2026-01-01"], "backfill_job: expected an end that is not before the start"),
+        (
+            ["2026-01-01", "2026-01-01", "--max-instances", "101"],
+            "--max-instances: expected a whole number from 1 to 100",
+        ),
+        (["2026-01-01", "2026-01-01", "--tz", "Mars"], "timezone: expected an IANA name"),
+    ],
+)
+def test_a_range_that_makes_no_sense_is_one_line(ledger, tickwork, options, said):
+    refused = tickwork("backfill", ledger, "tick", *options)
+
+    assert (refused.code, refused.out) == (2, "")
+    assert said in refused.err
+    assert refused.err.count("\n") == 1
+
+
+def test_a_run_is_tried_again(ledger, tickwork):
+    (second, first) = json.loads(tickwork("runs", ledger, "--json", "--state", "failed").out)
+    (succeeded, *_) = json.loads(tickwork("runs", ledger, "--json", "--state", "succeeded").out)
+
+    again = tickwork("retry", ledger, second["id"])
+
+    assert again.out == f"깨진-작업 will run in the next process with room; attempt 3 is {first['id'][:-1]}3\n"
+    assert "which attempt 3 follows: it is pending" in tickwork("retry", ledger, second["id"]).err
+    assert "which did: pass even_if_succeeded=True" in tickwork("retry", ledger, succeeded["id"]).err
+    assert tickwork("retry", ledger, succeeded["id"], "--even-if-succeeded").code == 0
+
+
+def test_a_job_is_run_now_with_other_arguments(ledger, tickwork):
+    run = tickwork("run-now", ledger, "tick", "--kwargs", '{"name": "ä"}', "--args", "[]").out.split()[-1]
+
+    (waiting,) = json.loads(tickwork("runs", ledger, "--state", "pending", "--json").out)
+    assert (waiting["id"], waiting["given"]) == (run, {"args": [], "kwargs": {"name": "ä"}})
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--args", "7"], "--args: expected a JSON list such as '[1, \"a\"]', got '7'"),
+        (["--args", "[1"], "--args: expected a JSON list"),
+        (["--args", "[" * 100_000], "--args: expected a JSON list"),
+        (["--kwargs", "[]"], "--kwargs: expected a JSON object such as '{\"name\": 1}', got '[]'"),
+        (["--args", '["a", "b"]'], "args, kwargs: expected what tick"),
+        (["--by", ""], "--by: expected 1 to 200 printable characters"),
+    ],
+)
+def test_arguments_that_make_no_sense_are_one_line(ledger, tickwork, options, said):
+    refused = tickwork("run-now", ledger, "tick", *options)
+
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err.startswith(f"tickwork: {said}")
+    assert refused.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(("user", "by"), [("bob", "bob"), ("앨리스", "앨리스"), ("a\tb", None)])
+def test_who_changes_something_is_whoever_types(ledger, tickwork, monkeypatch, user, by):
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, user)
+
+    run = tickwork("run-now", ledger, "tick").out.split()[-1]
+    (waiting,) = json.loads(tickwork("runs", ledger, "--state", "pending", "--json").out)
+
+    assert (waiting["id"], waiting["asked_by"]) == (run, by)
 
 
 def test_a_run_is_cancelled(ledger, tickwork):
@@ -451,6 +699,24 @@ def test_next_shows_an_interval_from_now_on(tickwork):
     ]
 
     assert times == ["2030-01-01T01:30:00+00:00", "2030-01-01T03:00:00+00:00"]
+
+
+@pytest.mark.parametrize(
+    "trigger",
+    [
+        IntervalTrigger(hours=1),
+        IntervalTrigger(seconds=1.5, start_date="2029-01-01T00:00Z"),
+        IntervalTrigger(days=1, hours=12, start_date="2029-01-01T06:30:00.25Z", end_date="2031-01-01T00:00Z"),
+        CronTrigger("0 3 * * 1-5", timezone="Asia/Seoul"),
+        CronTrigger(hour=23, day="last", timezone="Asia/Seoul", end_date="2031-01-01T00:00Z"),
+    ],
+    ids=str,
+)
+def test_next_reads_a_trigger_as_jobs_shows_it(tickwork, trigger):
+    after = datetime(2030, 1, 1, tzinfo=UTC)
+    shown = json.loads(tickwork("next", str(trigger), "--after", after.isoformat(), "-n", "3", "--json").out)
+
+    assert shown["fire_times"] == [at.isoformat() for at in islice(fire_times(trigger.anchored(after), after), 3)]
 
 
 def test_next_shows_the_fire_times_of_a_job(ledger, tickwork):
@@ -677,7 +943,7 @@ def test_next_shows_the_calendar_of_a_job(folder, tickwork):
         (["next", "0 9 * * *", "--explain", "fr"], "--explain: invalid choice: 'fr' (choose from"),
         (["next", "{"], "expected a trigger as JSON, got '{'"),
         (["next", '{"kind": "lunar"}'], "trigger: expected a kind in JSON, got 'lunar'"),
-        (["next", '{"kind": "any-of"}'], "expected a trigger as JSON, got"),
+        (["next", '{"kind": "any-of"}'], "any-of: expected 'triggers' in its JSON, got {'kind': 'any-of'}"),
         (["next", "sqlite:///ledger.db", "--job", "tick", "--jitter", "5"], "expected a job as it is stored, got --jitter"),
         (["serve", "made_app:blocking"], "got a BlockingScheduler: use `tickwork run`"),
         (["serve", "made_app:memory", "--workers", "2"], "expected a store that 2 workers share, got memory"),
@@ -790,6 +1056,121 @@ def test_run_ends_when_a_job_shuts_its_scheduler_down(folder):
         ended(process, 0)
 
     assert succeeded("last") == 1
+
+
+# progress
+
+
+def progressing(job_id: str, progress: Progress) -> Run:
+    return held_run(make_job(job_id), progress=progress, started_at=START)
+
+
+def test_progress_is_a_line_in_the_log_for_each_run_that_has_come_further(caplog):
+    lines = Lines()
+    slow, fast = (progressing(name, Progress(1, 4, "pages")) for name in ("slow", "fast"))
+
+    with caplog.at_level(logging.INFO, "tickwork.cli"):
+        lines.show([slow, fast])
+        lines.show([slow, fast._replace(progress=Progress(2.5))])
+        lines.show([slow])
+        lines.show([])
+
+    assert [record.getMessage() for record in caplog.records] == ["slow: 1/4 pages", "fast: 1/4 pages", "fast: 2.5"]
+
+
+def test_progress_is_a_bar_for_each_run_as_long_as_it_goes_on():
+    terminal = io.StringIO()
+    bars = Bars(Console(file=terminal, force_terminal=True, width=100))
+    first = progressing("크롤러[/b]", Progress(1, 4, "pages \x1b[31m[red]"))
+    second = progressing("endless", Progress(7))
+
+    bars.show([])
+    nothing = terminal.getvalue()
+    bars.show([first, second])
+    both = terminal.getvalue()
+    bars.show([second])
+    bars.show([])
+    bars.close()
+
+    assert nothing == ""
+    assert "크롤러[/b]" in both
+    assert "1/4 pages  [31m[red]" in both
+    assert "\x1b[31m" not in both
+    assert "endless" in both
+    assert bars._bars == {}
+    assert not bars._progress.live.is_started
+
+
+def test_what_is_logged_beside_bars_goes_through_the_terminal_that_draws_them(capsys, monkeypatch):
+    """Otherwise each line would leave half a bar behind. Afterwards handlers are as they were."""
+    handler = logging.StreamHandler(sys.stdout)
+    stdout = sys.stdout
+    monkeypatch.setattr(logging.getLogger(), "handlers", [handler])
+    terminal = io.StringIO()
+    bars = Bars(Console(file=terminal, force_terminal=True, width=100))
+
+    bars.show([progressing("job", Progress(1, 4))])
+    logging.getLogger("app").warning("a line")
+    bars.show([])
+    logging.getLogger("app").warning("another")
+
+    assert "a line" in terminal.getvalue()
+    assert capsys.readouterr().out == "another\n"
+    assert handler.stream is stdout
+
+
+def test_no_more_bars_than_a_terminal_can_hold():
+    bars = Bars(Console(file=io.StringIO(), force_terminal=True, width=100))
+
+    bars.show([progressing(f"job-{number}", Progress(number, 100)) for number in range(100)])
+
+    assert len(bars._bars) == MAX_BARS
+    bars.close()
+
+
+def test_without_a_terminal_or_without_rich_there_are_lines(monkeypatch):
+    piped = choose_display()
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    drawn = choose_display()
+    monkeypatch.setenv("TERM", "dumb")
+    dumb = choose_display()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setitem(sys.modules, "tickwork.cli.bars", None)
+    bare = choose_display()
+
+    assert [type(display) for display in (piped, drawn, dumb, bare)] == [Lines, Bars, Lines, Lines]
+
+
+@pytest.mark.processes
+def test_run_draws_bars_in_a_terminal(folder):
+    seen, go = b"", folder / "go"
+    leader, follower = os.openpty()
+    command = [sys.executable, "-m", "tickwork", "run", "made_app:crawling"]
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "120"}
+    with subprocess.Popen(command, stdout=follower, stderr=follower, env=environment) as process:
+        os.close(follower)
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while b"2/5 pages" not in seen:
+                assert time.monotonic() < deadline, seen
+                if select.select([leader], [], [], 0.1)[0]:
+                    seen += os.read(leader, 65536)
+            go.touch()
+            wait_until(lambda: succeeded("crawler") == 1)
+            process.send_signal(signal.SIGTERM)
+            with suppress(OSError):  # it has ended, and its terminal with it
+                while part := os.read(leader, 65536):
+                    seen += part
+        finally:
+            process.kill()
+    os.close(leader)
+
+    assert process.returncode == 0, seen
+    assert "━".encode() in seen
+    assert b"a line of the job" in seen
+    assert b"scheduler stopped" in seen
+    assert b"\x1b[?25l" not in seen, "the cursor stays"
 
 
 @pytest.mark.processes

@@ -48,9 +48,10 @@ def test_every_error_is_exported_and_documented() -> None:
 def test_what_the_package_exports() -> None:
     """Users hold on to these names: adding one is a decision, removing one a break."""
     assert sorted(set(tickwork.__all__) - set(drawn_tree())) == [
-        "AllOf", "Answer", "AnyOf", "AsyncIOScheduler", "BackgroundScheduler", "BlockingScheduler",
-        "CalendarIntervalTrigger", "CronTrigger", "DateTrigger", "IntervalTrigger", "Job", "Overlap", "Progress", "Retention",
-        "Retry", "Run", "RunContext", "RunState", "Trigger", "Verdict", "current_run",
+        "AllOf", "Answer", "AnyOf", "AsyncIOScheduler", "Backfill", "BackgroundScheduler", "BlockingScheduler",
+        "CalendarIntervalTrigger", "CronTrigger", "DateTrigger", "IntervalTrigger", "Job", "LogLine", "Node", "NodeState",
+        "Overlap", "Progress", "Retention", "Retry", "Run", "RunContext", "RunLog", "RunState", "Trigger", "Verdict",
+        "current_run",
     ]  # fmt: skip
     assert [*tickwork.__all__] == sorted(tickwork.__all__)
     assert all(hasattr(tickwork, name) for name in tickwork.__all__)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import copy_context
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,10 +22,15 @@ from tests.samples import EVERY_MINUTE, HOUR, MINUTE, NOW, SECOND, make_job, mak
 from tickwork import plan
 from tickwork.errors import StoreUnavailableError
 from tickwork.events import JobFired, RunSettled, RunStarted, StoreLost, StoreRecovered
-from tickwork.executors.call import RunContext
+from tickwork.executors.call import Call, RunContext, kept_of, success
+from tickwork.executors.call import begin as begin_call
 from tickwork.job import Job
-from tickwork.policies import Overlap, Retry
-from tickwork.run import Cancelled, Failed, Lost, Origin, Progress, Released, Run, RunState, Skipped, Succeeded
+from tickwork.jobstate import Entry, StoredState
+from tickwork.node import Node as SeenNode
+from tickwork.node import NodeState
+from tickwork.plan import Settlement
+from tickwork.policies import ONCE, Overlap, Retry
+from tickwork.run import Cancelled, Ending, Failed, Lost, Origin, Progress, Released, Run, RunState, Skipped, Succeeded
 from tickwork.stores import make_store
 from tickwork.stores.base import Store
 from tickwork.stores.memory import MemoryStore
@@ -940,6 +947,55 @@ def test_a_node_with_room_fires_at_once_what_another_has_no_room_for(
     assert [[call.job.id for call in node.executor.started] for node in (a, b)] == [["first"], ["second"]]
 
 
+def test_what_is_late_leaves_one_place_to_what_is_on_time_and_is_done_all_the_same(
+    store: Store, clock: VirtualClock
+) -> None:
+    late = [make_job(f"late-{number}", next_fire_time=NOW - 60 * MINUTE) for number in range(6)]
+    waiting = [make_run(job, NOW - 60 * MINUTE) for job in late[:3]]
+    store.add([*late, on_time := make_job("on time", trigger=IntervalTrigger(seconds=15, start_date=NOW))])
+    store.save([next_version(job, run, next_fire_time=None) for job, run in zip(late[:3], waiting, strict=True)])
+    node = Node(store, room=3, takes=10 * SECOND)
+
+    advance(clock, 59 * SECOND, node)
+
+    punctual = [call for call in node.executor.started if call.job.uid == on_time.uid]
+    assert [call.started_at for call in punctual] == [NOW + number * 15 * SECOND for number in range(4)]
+    assert sum(run.job_id != "on time" for run in store.runs(states=[RunState.SUCCEEDED])) == len(late)
+
+
+def test_a_single_place_is_for_what_is_late_too(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job("late", next_fire_time=NOW - 60 * MINUTE)])
+    node = Node(store, room=1)
+
+    advance(clock, SECOND, node)
+
+    assert [call.job.id for call in node.executor.started] == ["late"]
+
+
+def test_what_waits_on_time_is_claimed_before_what_is_late(store: Store, clock: VirtualClock) -> None:
+    store.add([late := make_job("late", next_fire_time=None), retried := make_job("retried", next_fire_time=None)])
+    store.save([next_version(late, make_run(late, NOW - MINUTE)), next_version(retried, make_run(retried, NOW))])
+    node = Node(store, room=1)
+
+    advance(clock, SECOND, node)
+
+    assert [call.job.id for call in node.executor.started] == ["retried"]
+
+
+def test_jobs_that_catch_up_are_fired_a_few_in_each_round(store: Store, clock: VirtualClock) -> None:
+    """So that no round takes long, however much was missed."""
+    store.add([make_job(f"job-{number}", coalesce=False) for number in range(10)])
+    clock.advance(5 * MINUTE)
+    node = Node(store, batch=20)
+
+    node.tick()
+    at_first = len(store.runs())
+    advance(clock, SECOND, node)
+
+    assert at_first == 4 * 6  # it stops after the first that makes them 20
+    assert len(store.runs()) == 10 * 6
+
+
 def test_what_is_stuck_in_an_executor_is_given_back_after_a_poll(open_store: OpenStore, clock: VirtualClock) -> None:
     store = open_store()
     store.add([make_job()])
@@ -1290,3 +1346,481 @@ def test_sleep_of_the_whole_machine_loses_no_run_of_a_node_that_wakes(
     advance(clock, SECOND, holder)
 
     assert [(run.state, run.node) for run in store.runs()] == [(RunState.RUNNING, holder.name)]
+
+
+# what runs log
+
+
+def tell(call: Call, text: str) -> None:
+    """Log a line inside of the run of *call*."""
+    inside = copy_context()
+    _, context = inside.run(begin_call, call)
+    inside.run(context.log.info, text)
+
+
+def told(store: Store, run: Run) -> list[str]:
+    return [line.text for line in store.log(run.id).lines]
+
+
+@pytest.mark.parametrize("outcome", [Succeeded(), Failed("broken"), Lost("cut off")], ids=lambda one: one.state)
+def test_the_log_is_kept_with_the_ending_whatever_it_is(store: Store, clock: VirtualClock, outcome: Ending) -> None:
+    store.add([make_job(next_fire_time=NOW)])
+    node = Node(store)
+    advance(clock, SECOND, node)
+    (call,) = node.executor.running
+    tell(call, "the last words")
+
+    node.executor.end(outcome)
+    advance(clock, SECOND, node)
+
+    (run,) = store.runs()
+    assert run.state is outcome.state
+    assert told(store, run) == ["the last words"]
+
+
+def test_the_log_of_a_run_that_was_given_to_another_version_is_kept_all_the_same(
+    store: Store, clock: VirtualClock
+) -> None:
+    """Somebody asks it to end just before it ends: the ending is written a second time, on the newer version."""
+    store.add([make_job(next_fire_time=NOW)])
+    node = Node(store)
+    advance(clock, SECOND, node)
+    (call,) = node.executor.running
+    tell(call, "the last words")
+    store.cancel([plan.cancel(call.run, "no need", clock.now())])
+
+    node.executor.end(Succeeded())
+    advance(clock, SECOND, node)
+
+    assert told(store, call.run) == ["the last words"]
+
+
+def test_what_a_node_that_dies_has_logged_is_there_as_of_its_last_renewal(
+    open_store: OpenStore, clock: VirtualClock
+) -> None:
+    store = open_store()
+    store.add([make_job(trigger=DateTrigger(NOW), next_fire_time=NOW)])
+    dies, survivor = Node(open_store(), "dies"), Node(open_store(), "survivor")
+    advance(clock, SECOND, dies)
+    (call,) = dies.executor.running
+    tell(call, "first")
+    advance(clock, LEASE / 2, dies)
+    while_it_goes_on = told(store, call.run)
+    tell(call, "never stored")
+
+    clock.advance(2 * LEASE)
+    advance(clock, 10 * SECOND, survivor)
+
+    assert while_it_goes_on == ["first"]
+    assert store.run(call.run.id).state is RunState.LOST
+    assert told(store, call.run) == ["first"]
+
+
+def test_a_log_is_written_again_only_when_there_is_more(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job(trigger=DateTrigger(NOW), next_fire_time=NOW)])
+    watched = FlakyStore(store)
+    written: list[str] = []
+    watched.between = lambda verb: written.append(verb) if verb == "keep_logs" else None
+    node = Node(watched)  # type: ignore[arg-type]
+    advance(clock, LEASE, node)
+    tell(node.executor.running[0], "all there is")
+
+    advance(clock, 3 * LEASE, node)
+
+    assert written == ["keep_logs"]
+
+
+# what runs make of the state of their job
+
+
+def change_state(call: Call, **values: Any) -> None:
+    """As a function does that sets these keys and returns."""
+    state = RunContext(call).state
+    state.update(values)
+    success(call, None)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kept"), [(Succeeded(), {"page": 7}), (Failed("broken"), {}), (Lost("cut off"), {})], ids=str
+)
+def test_a_state_is_written_with_a_success_alone(
+    store: Store, clock: VirtualClock, outcome: Ending, kept: dict[str, int]
+) -> None:
+    store.add([job := make_job(trigger=DateTrigger(NOW), next_fire_time=NOW)])
+    node = Node(store)
+    advance(clock, SECOND, node)
+    change_state(node.executor.running[0], page=7)
+
+    node.executor.end(outcome)
+    advance(clock, SECOND, node)
+
+    assert store.state(job.uid).values == kept
+
+
+def test_a_run_whose_state_was_changed_by_another_fails_and_is_tried_again_on_the_new_one(
+    store: Store, clock: VirtualClock
+) -> None:
+    store.add([job := make_job(max_instances=2, retry=Retry(2, delay=0), next_fire_time=NOW)])
+    node = Node(store)
+    advance(clock, MINUTE, node)
+    first, second = node.executor.running
+    for call in (first, second):
+        change_state(call, page=call.run.fire_time.minute)
+
+    node.executor.end(call=second)
+    node.executor.end(call=first)
+    advance(clock, SECOND, node)
+
+    assert store.state(job.uid).values == {"page": 1}
+    refused = store.run(first.run.id)
+    assert refused.state is RunState.FAILED
+    assert refused.reason is not None
+    assert refused.reason.startswith("StateConflictError: state: expected to be the only one to change 'page'")
+    (again,) = node.executor.running
+    assert (again.run.fire_time, again.run.attempt) == (NOW, 2)
+    change_state(again, page=2)
+    node.executor.end(call=again)
+    advance(clock, SECOND, node)
+    assert store.state(job.uid).values == {"page": 2}
+
+
+def test_runs_that_change_different_keys_do_not_mind_each_other(store: Store, clock: VirtualClock) -> None:
+    store.add([job := make_job(max_instances=2, next_fire_time=NOW)])
+    node = Node(store)
+    advance(clock, MINUTE, node)
+    for call in [*node.executor.running]:
+        change_state(call, **{f"page {call.run.fire_time.minute}": True})
+        node.executor.end(call=call)
+    advance(clock, SECOND, node)
+
+    assert store.state(job.uid).values == {"page 0": True, "page 1": True}
+
+
+@pytest.mark.parametrize("down", ["before", "after"])
+def test_a_state_is_written_once_whatever_becomes_of_the_reply(
+    store: Store, clock: VirtualClock, down: Literal["before", "after"]
+) -> None:
+    """Also where a commit fails: what it wrote is written again, and what it did write is not taken for another's."""
+    flaky = FlakyStore(store)
+    store.add([job := make_job(trigger=DateTrigger(NOW), next_fire_time=NOW)])
+    node = Node(flaky)  # type: ignore[arg-type]
+    advance(clock, SECOND, node)
+    (call,) = node.executor.running
+    change_state(call, page=7)
+
+    flaky.down, flaky.verbs = down, frozenset({"settle"})
+    node.executor.end()
+    node.tick()
+    flaky.down = None
+    advance(clock, 5 * SECOND, node)
+
+    assert store.run(call.run.id).state is RunState.SUCCEEDED
+    assert store.state(job.uid) == StoredState(1, {"page": Entry(1, 7)})
+
+
+def test_a_state_is_written_although_somebody_asked_the_run_to_end(store: Store, clock: VirtualClock) -> None:
+    """One that was to be cancelled and succeeded all the same has succeeded."""
+    store.add([job := make_job(trigger=DateTrigger(NOW), next_fire_time=NOW)])
+    node = Node(store)
+    advance(clock, SECOND, node)
+    (call,) = node.executor.running
+    change_state(call, page=7)
+    store.cancel([plan.cancel(call.run, "no need", clock.now())])
+
+    node.executor.end()
+    advance(clock, SECOND, node)
+
+    assert store.run(call.run.id).state is RunState.SUCCEEDED
+    assert store.state(job.uid).values == {"page": 7}
+
+
+def test_a_run_that_timed_out_changes_no_state(store: Store, clock: VirtualClock) -> None:
+    store.add([job := make_job(trigger=DateTrigger(NOW), next_fire_time=NOW, timeout=SECOND)])
+    node = Node(store)
+    advance(clock, 2 * SECOND, node)
+    (call,) = node.executor.running
+    change_state(call, page=7)
+
+    node.executor.end()
+    advance(clock, SECOND, node)
+
+    assert store.run(call.run.id).state is RunState.TIMED_OUT
+    assert store.state(job.uid).values == {}
+
+
+# runs that their own transactions settle
+
+
+@pytest.fixture
+def database(clock: VirtualClock, tmp_path: Path) -> Iterator[SQLiteStore]:
+    """A store with transactions, with one job in it."""
+    store = SQLiteStore(tmp_path / "jobs.db", clock=clock)
+    store.open()
+    store.add([make_job(trigger=DateTrigger(NOW), next_fire_time=NOW, retry=Retry(2, delay=0), timeout=HOUR)])
+    yield store
+    store.close()
+
+
+def begun(node: Node, clock: VirtualClock) -> Call:
+    """The job's one call, which goes on."""
+    advance(clock, SECOND, node)
+    (call,) = node.executor.running
+    return call
+
+
+def commit(call: Call, text: str = "inside") -> None:
+    """As a function does that writes all it has in one transaction."""
+    tell(call, text)
+    with RunContext(call).transaction() as connection:
+        connection.execute("create table mine (x)")
+
+
+@pytest.mark.parametrize("outcome", [Succeeded("late"), Failed("broken"), Lost("its task was cancelled")], ids=str)
+def test_a_run_that_its_transaction_has_settled_stays_so_whatever_comes_of_its_call(
+    database: SQLiteStore, clock: VirtualClock, outcome: Ending, caplog: pytest.LogCaptureFixture
+) -> None:
+    node = Node(database)
+    call = begun(node, clock)
+    commit(call)
+    settled = database.run(call.run.id)
+    tell(call, "and after")
+
+    advance(clock, 2 * SECOND, node)
+    node.executor.end(outcome)
+    advance(clock, SECOND, node)
+
+    assert settled.state is RunState.SUCCEEDED
+    assert database.runs() == [settled], "and it is not tried again"
+    assert told(database, settled) == ["inside", "and after"]
+    assert [event.run for event in node.record.of(RunSettled)] == [settled]
+    assert ("stays succeeded" in caplog.text) == (not isinstance(outcome, Succeeded))
+    node.loop.stop(None)
+    advance(clock, SECOND, node)
+    assert node.loop.finished
+
+
+def test_a_settled_run_that_goes_on_is_neither_renewed_nor_taken_for_lost(
+    database: SQLiteStore, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    node, other = Node(database, "a"), Node(database, "b")
+    call = begun(node, clock)
+    commit(call)
+    settled = database.run(call.run.id)
+    RunContext(call).progress(1)
+
+    advance(clock, 3 * LEASE, node, other)
+    node.executor.end()
+    advance(clock, SECOND, node, other)
+
+    assert database.run(call.run.id) == settled
+    assert node.executor.cancelled == []
+    assert caplog.text == ""
+
+
+def test_a_run_that_is_settled_while_its_lease_is_renewed_is_not_taken_for_lost(
+    database: SQLiteStore, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The renewal waits behind the transaction, finds the run closed, and must know by whom."""
+    flaky = FlakyStore(database)
+    node = Node(flaky)  # type: ignore[arg-type]
+    call = begun(node, clock)
+    real_renew, settled = database.renew, threading.Event()
+
+    def renew(runs: Sequence[Run], lease_until: datetime) -> Sequence[Run]:
+        if runs and not settled.is_set():
+            settled.set()
+            database.settle([plan.settle(database.run(call.run.id), ONCE, Succeeded(), clock.now())])
+            kept_of(call).settled = database.run(call.run.id)
+        return real_renew(runs, lease_until)
+
+    database.renew = renew  # type: ignore[method-assign]
+    advance(clock, LEASE, node)
+    node.executor.end()
+    advance(clock, SECOND, node)
+
+    assert settled.is_set()
+    assert node.executor.cancelled == []
+    assert "taken over" not in caplog.text
+    assert len(node.record.of(RunSettled)) == 1
+
+
+def test_a_settled_run_that_times_out_afterwards_has_succeeded(database: SQLiteStore, clock: VirtualClock) -> None:
+    node = Node(database)
+    call = begun(node, clock)
+    commit(call)
+
+    advance(clock, 2 * HOUR, node)
+    node.executor.end(Lost("cancelled"))
+    advance(clock, SECOND, node)
+
+    assert [run.state for run in database.runs()] == [RunState.SUCCEEDED]
+
+
+def test_the_end_of_a_settled_call_waits_for_a_store_that_is_down(database: SQLiteStore, clock: VirtualClock) -> None:
+    flaky = FlakyStore(database)
+    node = Node(flaky)  # type: ignore[arg-type]
+    call = begun(node, clock)
+    commit(call)
+    tell(call, "the last words")
+    node.executor.end()
+
+    flaky.down, flaky.verbs = "before", frozenset({"keep_logs"})
+    advance(clock, SECOND, node)
+    flaky.down = None
+    advance(clock, 5 * SECOND, node)
+
+    assert told(database, call.run) == ["inside", "the last words"]
+    assert len(node.record.of(RunSettled)) == 1
+
+
+def test_a_run_that_is_settled_while_its_call_is_written_off_has_succeeded(
+    database: SQLiteStore, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A coroutine was cancelled that waits for a thread, and the thread commits all the same."""
+    node = Node(database)
+    call = begun(node, clock)
+    real_settle, written_off = database.settle, threading.Event()
+
+    def settle(settlements: Sequence[Settlement]) -> Sequence[Settlement]:
+        if settlements and not written_off.is_set():
+            written_off.set()
+            (succeeded,) = real_settle([plan.settle(database.run(call.run.id), ONCE, Succeeded(), clock.now())])
+            kept_of(call).settled = succeeded.run
+        return real_settle(settlements)
+
+    database.settle = settle  # type: ignore[method-assign]
+    node.executor.end(Lost("its task was cancelled"))
+    advance(clock, SECOND, node)
+
+    assert written_off.is_set()
+    assert [run.state for run in database.runs()] == [RunState.SUCCEEDED]
+    assert [event.run for event in node.record.of(RunSettled)] == database.runs()
+    assert "taken over" not in caplog.text
+
+
+# nodes
+
+
+def test_a_node_is_known_from_its_first_round_and_heard_of_within_its_lease(store: Store, clock: VirtualClock) -> None:
+    node = Node(store, lease=LEASE)
+
+    seen = [seen_after(clock, SECOND / 2, node, store) for _ in range(100)]
+
+    assert {(one.id, one.seen_since, one.state) for one in seen} == {("a", NOW, NodeState.ALIVE)}
+    assert max(clock_time - one.seen_at for one, clock_time in zip(seen, halves(100), strict=True)) <= LEASE / 2
+
+
+@pytest.mark.parametrize("poll", [10 * MILLISECOND, SECOND, 3 * SECOND, 20 * MINUTE])
+def test_an_idle_node_beats_a_few_times_a_lease_whatever_its_poll(clock: VirtualClock, poll: timedelta) -> None:
+    counted = CountingStore(MemoryStore(clock=clock))
+    node = Node(counted.as_store(), lease=LEASE, poll=poll)
+
+    advance(clock, MINUTE, node)
+
+    assert 9 <= counted.calls["beat"] <= 19
+    assert counted.as_store().nodes()[0].state is NodeState.ALIVE
+
+
+def test_a_node_that_is_frozen_is_dead_after_its_lease_and_back_in_a_new_stretch(
+    open_store: OpenStore, clock: VirtualClock
+) -> None:
+    frozen, other = Node(open_store(), "frozen"), Node(open_store(), "other")
+    advance(clock, MINUTE, frozen, other)
+    advance(clock, 2 * LEASE, other)
+    dead = {one.id: one.state for one in other.loop.store.nodes()}
+    alone = {one.id for one in other.loop.presence.living}
+    advance(clock, LEASE, frozen, other)
+
+    back = next(one for one in other.loop.store.nodes() if one.id == "frozen")
+
+    assert dead == {"frozen": NodeState.DEAD, "other": NodeState.ALIVE}
+    assert alone == {"other"}
+    assert (back.state, back.started_at, back.seen_since) == (NodeState.ALIVE, NOW, NOW + MINUTE + 2 * LEASE)
+    assert {one.id for one in other.loop.presence.living} == {"frozen", "other"}
+
+
+def test_a_beat_that_did_not_get_through_is_told_again_and_one_whose_reply_was_lost_does_no_harm(
+    clock: VirtualClock,
+) -> None:
+    flaky = FlakyStore(MemoryStore(clock=clock))
+    node = Node(flaky, "a")  # type: ignore[arg-type]
+    advance(clock, SECOND, node)
+    for down in ("before", "after"):
+        flaky.down, flaky.verbs = down, frozenset({"beat"})  # type: ignore[assignment]
+        advance(clock, 4 * SECOND, node)
+        flaky.down = None
+        advance(clock, 2 * SECOND, node)
+
+    (seen,) = flaky.nodes()
+
+    assert (seen.seen_since, seen.state) == (NOW, NodeState.ALIVE)
+    assert clock.now() - seen.seen_at <= LEASE / 2
+
+
+def test_a_node_tells_what_it_does(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job(f"job-{number}", next_fire_time=NOW + MINUTE) for number in range(3)])
+    node = Node(store)
+    advance(clock, MINUTE - SECOND, node)
+    clock.advance(3 * SECOND)  # it stands still beyond the fire time
+    node.loop.paused = False
+    advance(clock, LEASE / 2, node)
+    busy = store.nodes()[0]
+    node.loop.paused = True
+    while node.executor.running:
+        node.executor.end()
+    advance(clock, LEASE / 2, node)
+
+    idle = store.nodes()[0]
+    advance(clock, 5 * MINUTE, node)
+
+    assert (busy.runs, busy.lateness, busy.paused) == (3, 2 * SECOND, False)
+    assert (idle.runs, idle.lateness, idle.paused) == (0, 2 * SECOND, True)
+    assert store.nodes()[0].lateness is None, "that was long ago"
+
+
+def test_a_node_that_signs_off_has_stopped_and_one_whose_store_is_out_of_reach_stops_all_the_same(
+    store: Store, clock: VirtualClock
+) -> None:
+    flaky = FlakyStore(store)
+    nodes = [Node(store, "a"), Node(flaky, "b")]  # type: ignore[arg-type]
+    advance(clock, SECOND, *nodes)
+    flaky.down = "before"
+
+    for node in nodes:
+        node.loop.presence.sign_off()
+
+    assert {one.id: (one.state, one.stopped_at) for one in store.nodes()} == {
+        "a": (NodeState.STOPPED, NOW + SECOND), "b": (NodeState.ALIVE, None),
+    }  # fmt: skip
+
+
+def seen_after(clock: VirtualClock, duration: timedelta, node: Node, store: Store) -> SeenNode:
+    advance(clock, duration, node)
+    (seen,) = store.nodes()
+    return seen
+
+
+def halves(number: int) -> list[datetime]:
+    return [NOW + half * SECOND / 2 for half in range(1, number + 1)]
+
+
+class CountingStore:
+    """A store that counts what is asked of it."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.calls: Counter[str] = Counter()
+
+    def as_store(self) -> Store:
+        return self  # type: ignore[return-value]
+
+    def __getattr__(self, name: str) -> Any:
+        verb = getattr(self._store, name)
+        if not callable(verb):
+            return verb
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self.calls[name] += 1
+            return verb(*args, **kwargs)
+
+        return call

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -10,10 +11,11 @@ from typing import Any
 import pytest
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
-from tests.samples import EVERY_MINUTE, MINUTE, NOW, SECOND, held_run, make_hold, make_job, make_run
+from tests.samples import EVERY_MINUTE, MINUTE, NOW, SECOND, held_run, make_backfill, make_hold, make_job, make_run
 
 from tickwork import plan
-from tickwork.errors import InvalidJobError, TriggerError
+from tickwork.backfill import Answered, Backfill
+from tickwork.errors import InvalidJobError, RetryRefusedError, TriggerError
 from tickwork.job import Job
 from tickwork.plan import MAX_CATCH_UP, Change
 from tickwork.policies import Overlap, Retry
@@ -21,7 +23,9 @@ from tickwork.run import (
     TRANSITIONS,
     Cancelled,
     Failed,
+    Given,
     Lost,
+    Missed,
     Origin,
     Outcome,
     Progress,
@@ -40,7 +44,7 @@ MICROSECOND = timedelta(microseconds=1)
 HOLD = make_hold("a")
 OUTCOMES: list[Outcome] = [
     Succeeded(7), Failed("broken", "traceback"), TimedOut("too slow"), Cancelled("asked"), Lost("silent"),
-    Skipped("paused"), Released(),
+    Skipped("paused"), Missed("waited"), Released(),
 ]  # fmt: skip
 
 
@@ -631,7 +635,7 @@ def test_the_latest_fire_time_is_where_a_walk_would_end(trigger: Trigger, since:
 def test_a_run_ends_as_its_outcome_says(outcome: Outcome) -> None:
     run = held_run(make_job(), version=5)
 
-    settled, attempt = plan.settle(run, Retry(), outcome, at(1), started_at=at(0.5), progress=Progress(1, 2))
+    settled, attempt, *_ = plan.settle(run, Retry(), outcome, at(1), started_at=at(0.5), progress=Progress(1, 2))
 
     assert attempt is None
     assert settled.state is outcome.state
@@ -652,7 +656,7 @@ def test_a_run_ends_as_its_outcome_says(outcome: Outcome) -> None:
 def test_what_the_row_knew_already_is_kept() -> None:
     run = held_run(make_job(), started_at=at(0.1), progress=Progress(3))
 
-    settled, _ = plan.settle(run, Retry(), Lost("silent"), at(1))
+    settled = plan.settle(run, Retry(), Lost("silent"), at(1)).run
 
     assert (settled.started_at, settled.progress) == (at(0.1), Progress(3))
 
@@ -673,7 +677,7 @@ def test_a_next_attempt_follows_failure_timeout_and_loss_as_far_as_the_policy_go
 ) -> None:
     run = held_run(make_job(), attempt=attempt)
 
-    _, following = plan.settle(run, Retry(max_attempts, 5 * SECOND), outcome, at(1))
+    following = plan.settle(run, Retry(max_attempts, 5 * SECOND), outcome, at(1)).attempt
 
     if isinstance(outcome, Failed | TimedOut | Lost) and attempt < max_attempts:
         assert following == make_run(make_job(uid=run.job_uid), attempt=attempt + 1, available_at=at(1) + 5 * SECOND)
@@ -681,10 +685,65 @@ def test_a_next_attempt_follows_failure_timeout_and_loss_as_far_as_the_policy_go
         assert following is None
 
 
+@pytest.mark.parametrize("attempt", [1, 2, 3, 4, 7])
+def test_a_retry_policy_counts_from_the_attempt_that_someone_asked_for(attempt: int) -> None:
+    """Three attempts in all, whatever number the first of them has; and each waits as long as it would have."""
+    policy = Retry(3, delay=10, backoff=2)
+    job = make_job(retry=policy)
+    closed = held_run(job, attempt=attempt).ended_with(Lost("silent"), NOW, None, None)
+    (run,) = plan.retry(job, closed, None, NOW, by="alice").runs
+    waits = []
+
+    for _ in range(9):
+        settlement = plan.settle(run._replace(state=RunState.RUNNING), policy, Failed("broken"), NOW)
+        if settlement.attempt is None:
+            break
+        run = settlement.attempt
+        waits.append(run.available_at - NOW)
+
+    assert (run.attempt, run.tries) == (attempt + 3, 3)
+    assert waits == [10 * SECOND, 20 * SECOND]
+
+
+def test_a_run_is_not_tried_again_before_its_end_nor_twice_nor_without_its_job() -> None:
+    job = make_job()
+    open_run, done = make_run(job), held_run(job).ended_with(Succeeded(), NOW, None, None)
+    failed = held_run(job).ended_with(Failed("broken"), NOW, None, None)
+    second = make_run(job, attempt=2)
+    several = make_run(job, state=RunState.MISSED, through=at(9))
+    cases = [
+        (job, open_run, None, f"a run that has ended, got {open_run.id}, which is pending: wait for its end, or cancel it"),
+        (job, failed, second, f"the last attempt at its fire time, got {failed.id}, which attempt 2 follows: it is pending"),
+        (
+            job, failed, second._replace(state=RunState.FAILED),
+            f"the last attempt at its fire time, got {failed.id}, which attempt 2 follows: retry {second.id}",
+        ),
+        (job, several, None, f"a run of one fire time, got {several.id}, which answers for several"),
+        (job, done, None, f"a run that did not succeed, got {done.id}, which did: pass even_if_succeeded=True"),
+        (None, failed, None, f"a run of a job that exists, got {failed.id} of 'job', which was removed"),
+    ]  # fmt: skip
+
+    for of, run, later, message in cases:
+        with pytest.raises(RetryRefusedError, match=message):
+            plan.retry(of, run, later, NOW)
+
+    assert plan.retry(job, done, None, NOW, even_if_succeeded=True).runs[0].attempt == 2
+
+
+def test_the_attempts_of_a_run_have_what_it_was_given() -> None:
+    given = Given((1,), {"folder": "b"})
+    (run,) = plan.run_now(make_job(), NOW, "alice", given).runs
+
+    settlement = plan.settle(run._replace(state=RunState.RUNNING), Retry(2), Failed("broken"), at(1))
+
+    assert settlement.attempt is not None
+    assert (settlement.attempt.given, settlement.attempt.asked_by) == (given, "alice")
+
+
 def test_the_attempts_of_a_manual_run_are_manual() -> None:
     run = held_run(make_job(), origin=Origin.MANUAL)
 
-    _, following = plan.settle(run, Retry(2), Failed("broken"), at(1))
+    following = plan.settle(run, Retry(2), Failed("broken"), at(1)).attempt
 
     assert following is not None
     assert following.origin is Origin.MANUAL
@@ -730,6 +789,19 @@ def test_pausing_again_keeps_the_beginning_and_the_reason_unless_there_is_a_new_
     again = plan.pause(job, at(9), second).job
 
     assert (again.paused_at, again.pause_reason) == (at(5), kept)
+
+
+@pytest.mark.parametrize(
+    ("reason", "kept"), [(None, ("the source moves", "alice")), ("it moves again", ("it moves again", "bob"))]
+)
+def test_a_reason_is_whose_it_is(reason: str | None, kept: tuple[str, str]) -> None:
+    paused = plan.pause(make_job(), at(5), "the source moves", "alice").job
+
+    again = plan.pause(paused, at(6), reason, "bob").job
+
+    assert (again.pause_reason, again.paused_by) == kept
+    assert again.paused_at == at(5)
+    assert plan.resume(again, at(7), "carol").job.paused_by is None
 
 
 def test_resuming_records_what_fell_into_the_pause_and_goes_on_in_phase() -> None:
@@ -1081,3 +1153,155 @@ def test_a_declared_date_that_was_fired_already_is_not_fired_again() -> None:
 
     assert change is not None
     assert change.job.ended
+
+
+# any history of a job, decided by nothing but this module
+
+
+class Ledger:
+    """A job and its rows, and what nodes and people do to them; time only goes on."""
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self.now = NOW
+        self.rows: dict[str, Run] = {}
+        self.backfills: list[Backfill] = []
+
+    def write(self, change: Change) -> None:
+        assert change.job.version == self.job.version + 1
+        self.job = change.job
+        for run in change.runs:
+            self.bear(run)
+        for run in change.cancelled:
+            self.replace(run)
+
+    def bear(self, run: Run) -> None:
+        assert run.id not in self.rows, f"{run.id} is born twice"
+        self.rows[run.id] = run
+
+    def replace(self, run: Run) -> None:
+        before = self.rows[run.id]
+        assert not before.state.closed, f"{run.id} was closed"
+        assert run.state is before.state or run.state in TRANSITIONS[before.state]
+        self.rows[run.id] = run
+
+    def open(self) -> list[Run]:
+        return [run for run in self.rows.values() if not run.state.closed]
+
+    def do(self, deed: str, number: int) -> None:
+        waiting = [run for run in self.open() if run.state is RunState.PENDING]
+        running = [run for run in self.open() if run.state is RunState.RUNNING]
+        closed = [run for run in self.rows.values() if run.state.closed]
+        match deed:
+            case "wait":
+                self.now += (number + 1) * 20 * SECOND
+            case "fire":
+                due = self.job.next_fire_time
+                if not self.job.paused and due is not None and due <= self.now:
+                    hold = HOLD if number % 2 else None
+                    change = plan.fire(self.job, self.open(), self.now, hold)
+                    if change is not None:
+                        self.write(change)
+            case "claim" if waiting:
+                run = waiting[number % len(waiting)]
+                if run.expires_at is None or run.expires_at > self.now:
+                    self.replace(run._replace(state=RunState.RUNNING, version=run.version + 1))
+            case "settle" if running:
+                outcome = OUTCOMES[number % len(OUTCOMES)]
+                settlement = plan.settle(running[number % len(running)], self.job.retry, outcome, self.now)
+                self.replace(settlement.run)
+                if settlement.attempt is not None:
+                    self.bear(settlement.attempt)
+            case "expire":
+                for run in waiting:
+                    if run.expires_at is not None and run.expires_at <= self.now:
+                        self.replace(plan.expire(run, self.now))
+            case "cancel" if self.open():
+                self.replace(plan.cancel(self.open()[number % len(self.open())], "asked", self.now))
+            case "retry" if closed:
+                run = closed[number % len(closed)]
+                later = self.rows.get(run._replace(attempt=run.attempt + 1).id)
+                try:
+                    self.write(plan.retry(self.job, run, later, self.now, even_if_succeeded=True))
+                except RetryRefusedError:
+                    assert later is not None or run.through is not None
+            case "pause":
+                self.write(plan.pause(self.job, self.now, None))
+            case "resume":
+                self.write(plan.resume(self.job, self.now))
+            case "modify":
+                trigger = IntervalTrigger(minutes=1 + number % 3)
+                self.write(
+                    plan.modify(self.job, {"trigger": trigger} if number % 2 else {"max_instances": 2}, self.now)
+                )
+            case "backfill":
+                end = at(number)
+                asked = make_backfill(
+                    self.job, NOW, end, cursor=None, max_instances=1 + number % 3, everything=number % 2 == 0
+                )
+                with contextlib.suppress(InvalidJobError):
+                    self.backfills.append(plan.backfill(self.job, asked, self.now))
+            case "fill":
+                self.backfills = [self.fill(backfill) for backfill in self.backfills]
+            case _:
+                pass
+
+    def fill(self, backfill: Backfill) -> Backfill:
+        if backfill.ended or self.job.paused:
+            return backfill
+        active = [run for run in self.open() if run.backfill == backfill.id]
+        fire_times = plan.stretch(backfill, active)
+        filling = plan.fill(backfill, active, fire_times, {one: self.answered(one) for one in fire_times}, self.now)
+        for run in filling.runs:
+            self.bear(run)
+        assert len(active) + len(filling.runs) <= backfill.max_instances
+        return filling.backfill
+
+    def answered(self, fire_time: datetime) -> Answered:
+        rows = [run for run in self.rows.values() if run.fire_time == fire_time and run.origin is not Origin.MANUAL]
+        ran = [run for run in rows if run.state not in (RunState.MISSED, RunState.SKIPPED)]
+        attempts = [run.attempt for run in rows if run.origin is Origin.BACKFILL]
+        return Answered(bool(ran), any(not run.state.closed for run in rows), max(attempts, default=0))
+
+
+DEEDS = (
+    "wait", "wait", "fire", "fire", "claim", "settle", "expire", "cancel", "retry", "pause", "resume", "modify",
+    "backfill", "fill",
+)  # fmt: skip
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.tuples(st.sampled_from(DEEDS), st.integers(0, 11)), max_size=60),
+    st.sampled_from(Overlap), st.booleans(), st.sampled_from([None, 30 * SECOND]), st.integers(1, 3),
+)  # fmt: skip
+def test_whatever_is_done_each_fire_time_has_exactly_one_answer(
+    deeds: list[tuple[str, int]], overlap: Overlap, coalesce: bool, expire_after: timedelta | None, attempts: int
+) -> None:
+    """The schedule's rows answer for all that it has passed, each once; what people ask for stands beside them."""
+    ledger = Ledger(make_job(overlap=overlap, coalesce=coalesce, expire_after=expire_after, retry=Retry(attempts)))
+    answers: dict[datetime, int] = {}
+
+    for deed, number in deeds:
+        before, known = ledger.job, {*ledger.rows}
+        ledger.do(deed, number)
+        born = [run for id, run in ledger.rows.items() if id not in known]
+        first = [run for run in born if run.origin is Origin.SCHEDULE and run.attempt == 1]
+        passed = fire_times_passed(before, ledger.job)
+        for fire_time in passed:
+            answers[fire_time] = sum(run.fire_time <= fire_time <= (run.through or run.fire_time) for run in first)
+        assert all(run.fire_time in passed for run in first), "an answer to what was not asked"
+
+    assert set(answers.values()) <= {1}
+    keys = [(run.fire_time, run.origin, run.attempt) for run in ledger.rows.values()]
+    assert len(keys) == len({*keys})
+
+
+def fire_times_passed(before: Job, after: Job) -> list[datetime]:
+    """What the schedule has left behind, by the trigger that it was walking."""
+    passed: list[datetime] = []
+    fire_time = before.next_fire_time
+    while fire_time is not None and after.last_fire_time is not None and fire_time <= after.last_fire_time:
+        passed.append(fire_time)
+        fire_time = before.trigger.next_after(fire_time)
+    return passed

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import os
 import secrets
+import socket
 import subprocess
 import sys
 import threading
@@ -16,8 +18,20 @@ from typing import Any
 import pytest
 from tests import deeds
 from tests.deeds import PATIENCE, Ledger, Stage
+from tests.nodes import FlakyStore
+from tests.processes.patience import wait_until
 
-from tickwork import BackgroundScheduler, BlockingScheduler, CronTrigger, DateTrigger, IntervalTrigger, Retry
+import tickwork
+from tickwork import (
+    BackgroundScheduler,
+    BlockingScheduler,
+    CronTrigger,
+    DateTrigger,
+    IntervalTrigger,
+    Retry,
+    driver,
+    listeners,
+)
 from tickwork.errors import (
     FunctionReferenceError,
     InvalidJobError,
@@ -32,6 +46,7 @@ from tickwork.errors import (
 )
 from tickwork.events import JobAdded, JobChanged, JobRemoved, SchedulerStarted, SchedulerStopped
 from tickwork.executors.threads import ThreadExecutor
+from tickwork.node import NodeState
 from tickwork.policies import Overlap
 from tickwork.run import RunState
 from tickwork.stores.memory import MemoryStore
@@ -75,6 +90,71 @@ def scheduler(make_scheduler: MakeScheduler) -> BackgroundScheduler:
     scheduler = make_scheduler()
     scheduler.start()
     return scheduler
+
+
+def test_what_a_run_logs_can_be_read(make_scheduler: MakeScheduler) -> None:
+    scheduler = make_scheduler(log_level="WARNING")
+    ledger = Ledger(scheduler)
+    scheduler.start()
+
+    scheduler.add_job(deeds.tell, args=["all is well", "all is lost"])
+
+    run = ledger.next()
+    assert [(line.level, line.text) for line in scheduler.get_log(run.id).lines] == [("WARNING", "all is lost")]
+    with pytest.raises(RunNotFoundError):
+        scheduler.get_log("nobody")
+
+
+@pytest.mark.parametrize("level", ["LOUD", "", True, 2.5, object(), "warning"])
+def test_a_level_that_logging_does_not_know_is_refused(level: Any) -> None:
+    with pytest.raises(InvalidJobError, match="log_level: expected a level of logging"):
+        BackgroundScheduler(log_level=level)
+
+
+def test_runs_hand_on_what_they_keep_in_their_state(make_scheduler: MakeScheduler) -> None:
+    scheduler = make_scheduler()
+    ledger = Ledger(scheduler)
+    scheduler.add_job(deeds.count, "interval", hours=1, id="count")
+    scheduler.start()
+
+    for _ in range(2):
+        scheduler.run_job_now("count")
+        ledger.next()
+    scheduler.reschedule_job("count", "cron", hour=3)
+    scheduler.modify_job("count", max_instances=1)
+    scheduler.shutdown()
+    again = make_scheduler()
+
+    assert again.get_state("count") == {"times": 2}
+
+
+def test_a_state_can_be_read_set_and_cleared_from_outside(scheduler: BackgroundScheduler) -> None:
+    scheduler.add_job(deeds.nothing, "interval", hours=1, id="job")
+
+    states = [
+        scheduler.get_state("job"),
+        scheduler.set_state("job", {"a": 1, "b": [2], "c": None}),
+        scheduler.set_state("job", {"b": 3}),
+        scheduler.clear_state("job", "a", "not there"),
+        scheduler.clear_state("job"),
+        scheduler.clear_state("job"),
+        scheduler.get_state("job"),
+    ]
+
+    assert states == [{}, {"a": 1, "b": [2], "c": None}, {"a": 1, "b": 3, "c": None}, {"b": 3, "c": None}, {}, {}, {}]
+    for verb in (scheduler.get_state, scheduler.clear_state, lambda job_id: scheduler.set_state(job_id, {})):
+        with pytest.raises(JobNotFoundError):
+            verb("nobody")
+    for values, message in (
+        ({"a": object()}, r"state\['a'\]: expected plain JSON"),
+        ({"a": "x" * 70_000}, "state: expected at most 65536"),
+        ([("a", 1)], "set_state: expected a dict"),
+        (None, "set_state: expected a dict"),
+        ({"": 1}, "state: a key: expected 1 to 200"),
+    ):
+        with pytest.raises(InvalidJobError, match=message):
+            scheduler.set_state("job", values)  # type: ignore[arg-type]
+    assert scheduler.get_state("job") == {}
 
 
 def memory_scheduler(**options: Any) -> BackgroundScheduler:
@@ -166,6 +246,16 @@ def test_a_run_that_has_ended_or_never_was_cannot_be_cancelled(scheduler: Backgr
         scheduler.cancel_run("7-1-1")
     with pytest.raises(InvalidJobError, match="reason: expected 1 to 500 printable characters"):
         scheduler.cancel_run(run.id, reason="")
+
+
+@pytest.mark.parametrize("by", ["", "x" * 201, "a\nb", "\ud800", 7, b"alice"])
+def test_a_name_that_cannot_be_kept_is_refused(scheduler: BackgroundScheduler, by: Any) -> None:
+    scheduler.add_job(deeds.nothing, "interval", hours=1, id="job")
+    run = scheduler.run_job_now("job")
+
+    for verb, name in (("pause_job", "job"), ("resume_job", "job"), ("run_job_now", "job"), ("cancel_run", run.id)):
+        with pytest.raises(InvalidJobError, match="by: expected 1 to 200 printable characters, got"):
+            getattr(scheduler, verb)(name, by=by)
 
 
 @pytest.mark.parametrize("func", [deeds.counted, deeds.counted_async, "tests.deeds:counted"])
@@ -601,6 +691,97 @@ def test_a_one_off_is_declared_once_and_runs_once(make_scheduler: MakeScheduler,
 
 
 # starting and stopping
+
+
+def test_nodes_are_seen_from_start_to_shutdown(make_scheduler: MakeScheduler) -> None:
+    first, second = make_scheduler(), make_scheduler()
+    first.start()
+    second.start(paused=True)
+
+    both = {node.id: node for node in first.nodes(alive=True)}
+    second.shutdown()
+    (left,) = first.nodes(alive=True)
+    known = {node.id: node.state for node in first.nodes()}
+
+    assert both.keys() == {first.health().node, *known.keys() - {left.id}}
+    assert left.id == first.health().node
+    assert {*known.values()} == {NodeState.ALIVE, NodeState.STOPPED}
+    assert (left.host, left.pid, left.version) == (socket.gethostname(), os.getpid(), tickwork.__version__)
+
+
+def test_a_tick_that_does_not_come_back_or_never_ends_well_is_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a store that hangs, or by a bug: such a process is of no use until that is over, or it is restarted."""
+    monkeypatch.setattr(driver, "STUCK", 0.2)
+    monkeypatch.setattr(driver, "LONG_TICK", 0.1)
+    store, gate = FlakyStore(MemoryStore()), threading.Event()
+    scheduler = BackgroundScheduler(store, poll=timedelta(milliseconds=10))  # type: ignore[arg-type]
+    scheduler.start()
+    fine = scheduler.health()
+
+    store.between = lambda verb: None if gate.wait(PATIENCE) else pytest.fail("nobody opened it")
+    wait_until(lambda: not scheduler.health().live, "a health that tells of the stuck tick")
+    stuck = scheduler.health()
+    gate.set()
+    wait_until(lambda: scheduler.health().live, "a health that tells of its end")
+    store.between = lambda verb: 1 / 0  # type: ignore[assignment,return-value]
+    wait_until(lambda: not scheduler.health().live, "a health that tells of ticks that fail")
+    failing = scheduler.health()
+    store.between = lambda verb: None
+    wait_until(lambda: scheduler.health().ready, "a health that tells that all is well")
+    scheduler.shutdown()
+
+    assert (fine.live, fine.ready, fine.nodes) == (True, True, 1)
+    assert (stuck.running, stuck.ready) == (True, False)
+    assert str(stuck.outage).startswith("a tick has been going on for")
+    assert str(failing.outage).startswith("a tick failed: ZeroDivisionError")
+    assert (scheduler.health().live, scheduler.health().ready) == (True, False)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is nothing to fork")
+def test_a_forked_child_in_which_no_tick_can_come_is_not_taken_for_stuck() -> None:
+    program = """
+import os, sys, warnings
+from tickwork import BackgroundScheduler, driver
+warnings.simplefilter("ignore")
+driver.STUCK = -1e9
+scheduler = BackgroundScheduler()
+scheduler.start()
+child = os.fork()
+if child == 0:
+    os._exit(0 if scheduler.health().live and not scheduler.health().ready else 1)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) or (2 if scheduler.health().live else 0))
+"""
+    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=PATIENCE).returncode == 0
+
+
+def test_health_tells_of_lateness_and_of_listeners_that_fall_behind(
+    make_scheduler: MakeScheduler, stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listeners, "MAX_WAITING", 2)
+    scheduler = make_scheduler()
+    scheduler.add_listener(lambda event: deeds.hold(stage.name))
+    scheduler.start()
+    assert stage.begun.wait(PATIENCE)
+    before = scheduler.health()
+    for number in range(5):
+        scheduler.add_job(deeds.nothing, "interval", hours=1, id=f"job-{number}")
+
+    behind = scheduler.health()
+
+    assert (before.lateness, before.events_dropped) == (None, 0)
+    assert (behind.events_waiting, behind.events_dropped) == (3, 3)  # one of them is in its hands
+    assert behind.ready, "it is no reason to take a node out of service"
+
+
+def test_a_start_that_is_refused_leaves_no_node_alive(make_scheduler: MakeScheduler) -> None:
+    scheduler = make_scheduler()
+    scheduler.add_job(deeds.nothing, "interval", hours=1, id="job")
+    scheduler._declared["job"] = scheduler._declared["job"]._replace(trigger=object())
+
+    with pytest.raises(AttributeError):
+        scheduler.start()
+
+    assert scheduler.nodes(alive=True) == []
 
 
 def test_a_scheduler_can_be_started_again(make_scheduler: MakeScheduler) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from tests import deeds
@@ -49,6 +50,12 @@ def test_a_virtual_clock_stands_still_until_it_is_moved_and_never_goes_back() ->
         clock.move_to(START)
     with pytest.raises(InvalidJobError):
         clock.advance(-HOUR)
+
+
+@pytest.mark.parametrize("start", [datetime(2026, 3, 1), "2026-03-01", None])
+def test_a_clock_needs_an_instant_with_a_zone(start: Any) -> None:
+    with pytest.raises(InvalidJobError, match="start: expected a"):
+        VirtualClock(start)
 
 
 def test_a_month_passes_in_a_moment(scheduler: ManualScheduler) -> None:

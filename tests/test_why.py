@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.nodes import Node, advance
-from tests.samples import EVERY_MINUTE, HOUR, MINUTE, NOW, SECOND, make_job, make_run
+from tests.samples import EVERY_MINUTE, HOUR, MINUTE, NOW, SECOND, make_job, make_run, next_version
 
 from tickwork import InvalidJobError, JobNotFoundError, Retention, TriggerError
 from tickwork.codec import UnreadableTrigger
@@ -192,10 +192,90 @@ def test_a_fire_time_that_no_node_was_there_for(store: Store, clock: VirtualCloc
     assert answer.verdict is Verdict.MISSED
     assert answer.fire_time == at(5)
     assert answer.sentence == (
-        "missed: fired 0:08:05 late, and misfire_grace_time is 0:00:30; the ledger shows no node at work from "
-        "2026-01-01 00:01:01 UTC until 2026-01-01 00:10:05 UTC; one row answers for all from 2026-01-01 00:02 UTC "
-        "through 2026-01-01 00:09 UTC"
+        "missed: fired 0:08:05 late, and misfire_grace_time is 0:00:30; no node was alive, since node a on web-1 was "
+        "last heard of at 2026-01-01 00:01:08 UTC, until 2026-01-01 00:10:05 UTC; one row answers for all from "
+        "2026-01-01 00:02 UTC through 2026-01-01 00:09 UTC"
     )
+
+
+def test_before_nodes_were_recorded_the_ledger_has_to_tell_that_nobody_was_there(
+    store: Store, clock: VirtualClock, scheduler: Scheduler
+) -> None:
+    ran = make_run(
+        job := make_job(misfire_grace_time=30 * SECOND), state=RunState.SUCCEEDED, started_at=NOW, ended_at=at(1)
+    )
+    store.add([job])
+    store.save([next_version(job, ran, next_fire_time=at(2), last_fire_time=NOW)])
+    clock.move_to(at(10) + 5 * SECOND)
+    advance(clock, MINUTE, Node(store, "a", takes=SECOND))
+
+    sentence = ask(scheduler, 5).sentence
+
+    assert "; the ledger shows no node at work from 2026-01-01 00:01 UTC until 2026-01-01 00:10:05 UTC" in sentence
+
+
+@pytest.mark.parametrize("stops", [True, False], ids=["stopped", "killed"])
+def test_what_ran_late_because_no_node_was_alive_says_so(
+    store: Store, clock: VirtualClock, scheduler: Scheduler, stops: bool
+) -> None:
+    store.add([make_job()])
+    before = Node(store, "before", takes=SECOND)
+    advance(clock, 70 * SECOND, before)
+    if stops:
+        before.loop.presence.sign_off()
+    clock.move_to(at(10) + 5 * SECOND)
+    node = Node(store, "after", takes=SECOND)
+    advance(clock, 2 * MINUTE, node)
+
+    late, coalesced, punctual = ask(scheduler, 10), ask(scheduler, 5), ask(scheduler, 11)
+
+    left = "stopped at 2026-01-01 00:01:10 UTC" if stops else "was last heard of at 2026-01-01 00:01:08 UTC"
+    nobody = (
+        f"; no node was alive, since node before on web-1 {left}, until node after on web-1 started at "
+        "2026-01-01 00:10:05 UTC"
+    )
+    assert late.verdict is Verdict.SUCCEEDED
+    assert late.sentence == (
+        f"ran on node after from 2026-01-01 00:10:05 UTC until 2026-01-01 00:10:06 UTC, and succeeded{nobody}"
+    )
+    assert nobody in coalesced.sentence
+    assert "no node" not in punctual.sentence
+
+
+def test_a_fire_time_that_is_due_while_no_node_is_alive_says_since_when(
+    store: Store, clock: VirtualClock, scheduler: Scheduler
+) -> None:
+    store.add([make_job()])
+    advance(clock, SECOND, node := Node(store, "a", takes=SECOND))
+    node.loop.presence.sign_off()
+    clock.advance(HOUR)
+    nobody = ask(scheduler, 1)
+    advance(clock, SECOND, other := Node(store, "b", stuck=True, room=0))
+
+    taken_over = ask(scheduler, 61.5)
+
+    assert other.executor.started == []
+    assert nobody.verdict is Verdict.DUE
+    assert nobody.sentence == (
+        "due since 2026-01-01 00:01 UTC, and no node has fired it yet: no node was alive, since node a on web-1 stopped "
+        "at 2026-01-01 00:00:01 UTC, and no other has started"
+    )
+    assert "no node was alive" not in taken_over.sentence
+
+
+def test_what_a_node_began_just_before_it_died_is_not_blamed_on_nobody(
+    store: Store, clock: VirtualClock, scheduler: Scheduler
+) -> None:
+    """It was last heard of before that, and told the ledger of the start: it was alive."""
+    store.add([make_job(next_fire_time=NOW + 2 * SECOND)])
+    advance(clock, 2 * SECOND, Node(store, "dying"))
+    clock.advance(MINUTE)
+    advance(clock, MINUTE, Node(store, "other", takes=SECOND))
+
+    answer = scheduler.why("job", NOW + 2 * SECOND)
+
+    assert answer.verdict is Verdict.LOST
+    assert "no node" not in answer.sentence
 
 
 def test_fire_times_that_were_coalesced_name_the_run_that_stands_for_them(
@@ -233,11 +313,25 @@ def test_a_fire_time_that_fell_into_a_pause(store: Store, clock: VirtualClock, s
     assert after.sentence.startswith("skipped: paused at 2026-01-01T00:01:30Z: the source is being moved")
 
 
+def test_who_paused_and_who_resumed_is_told(store: Store, clock: VirtualClock, scheduler: Scheduler) -> None:
+    store.add([make_job()])
+    scheduler.pause_job("job", reason="the source moves", by="alice")
+    clock.move_to(at(5))
+    during = ask(scheduler, 3)
+
+    scheduler.resume_job("job", by="bob")
+
+    assert during.sentence.startswith("the job is paused since 2026-01-01 00:00 UTC by alice: the source moves; ")
+    assert ask(scheduler, 3).sentence.startswith(
+        "skipped: paused by alice at 2026-01-01T00:00:00Z: the source moves; resumed by bob"
+    )
+
+
 def test_a_run_that_someone_asked_for(store: Store, clock: VirtualClock, scheduler: Scheduler) -> None:
     store.add([make_job()])
     node = Node(store, "a", takes=SECOND)
     advance(clock, 30 * SECOND + SECOND / 4, node)
-    scheduler.run_job_now("job")
+    scheduler.run_job_now("job", by="alice")
     node.loop.wake()
     advance(clock, 2 * SECOND, node)
 
@@ -245,7 +339,7 @@ def test_a_run_that_someone_asked_for(store: Store, clock: VirtualClock, schedul
 
     assert answer.manual
     assert (answer.verdict, answer.fire_time) == (Verdict.SUCCEEDED, NOW + 30.25 * SECOND)
-    assert answer.sentence.startswith("run by hand, ran on node a from")
+    assert answer.sentence.startswith("run by hand for alice, ran on node a from")
     assert (answer.before, answer.after) == (at(0), at(1))
 
 

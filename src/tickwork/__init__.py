@@ -13,7 +13,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tickwork.backfill import Backfill
 from tickwork.errors import (
+    BackfillEndedError,
+    BackfillNotFoundError,
     ConflictError,
     DependencyError,
     ForkedSchedulerError,
@@ -22,12 +25,15 @@ from tickwork.errors import (
     JobError,
     JobExistsError,
     JobNotFoundError,
+    RetryRefusedError,
     RunCancelledError,
     RunClosedError,
+    RunLostError,
     RunNotFoundError,
     SchedulerAlreadyRunningError,
     SchedulerError,
     SchedulerNotRunningError,
+    StateConflictError,
     StoreError,
     StoreSchemaError,
     StoreUnavailableError,
@@ -38,11 +44,14 @@ from tickwork.errors import (
 )
 from tickwork.executors.call import RunContext, current_run
 from tickwork.job import Job
+from tickwork.node import Node, NodeState
 from tickwork.policies import Overlap, Retry
 from tickwork.retention import Retention
 from tickwork.run import Progress, Run, RunState
+from tickwork.runlog import LogLine, RunLog
 from tickwork.scheduler import BackgroundScheduler, BlockingScheduler
 from tickwork.triggers import AllOf, AnyOf, CalendarIntervalTrigger, CronTrigger, DateTrigger, IntervalTrigger, Trigger
+from tickwork.version import __version__ as __version__
 from tickwork.why import Answer, Verdict
 
 if TYPE_CHECKING:
@@ -53,6 +62,9 @@ __all__ = [
     "Answer",
     "AnyOf",
     "AsyncIOScheduler",
+    "Backfill",
+    "BackfillEndedError",
+    "BackfillNotFoundError",
     "BackgroundScheduler",
     "BlockingScheduler",
     "CalendarIntervalTrigger",
@@ -68,19 +80,26 @@ __all__ = [
     "JobError",
     "JobExistsError",
     "JobNotFoundError",
+    "LogLine",
+    "Node",
+    "NodeState",
     "Overlap",
     "Progress",
     "Retention",
     "Retry",
+    "RetryRefusedError",
     "Run",
     "RunCancelledError",
     "RunClosedError",
     "RunContext",
+    "RunLog",
+    "RunLostError",
     "RunNotFoundError",
     "RunState",
     "SchedulerAlreadyRunningError",
     "SchedulerError",
     "SchedulerNotRunningError",
+    "StateConflictError",
     "StoreError",
     "StoreSchemaError",
     "StoreURLError",
@@ -92,8 +111,6 @@ __all__ = [
     "Verdict",
     "current_run",
 ]
-
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:

@@ -16,6 +16,12 @@ def check_text(name: str, text: object, *, most: int) -> None:
         raise InvalidJobError(f"{name}: expected 1 to {most} printable characters, got {shown(text)}")
 
 
+def check_flag(name: str, flag: object) -> None:
+    """InvalidJobError unless *flag* is True or False."""
+    if not isinstance(flag, bool):
+        raise InvalidJobError(f"{name}: expected True or False, got {shown(flag)}")
+
+
 def check_whole(name: str, number: object, *, most: int) -> None:
     """InvalidJobError unless *number* is a whole number from 1 to *most*."""
     if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= most:
@@ -47,7 +53,10 @@ def seconds(name: str, duration: object) -> timedelta:
     raise InvalidJobError(f"{name}: expected seconds, a timedelta or None, got {shown(duration)}")
 
 
-def shown(value: object) -> str:
-    """The value as an error shows it: whole if short."""
-    text = repr(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+def shown(value: object, *, most: int = 80) -> str:
+    """The value as an error shows it: whole if it has at most so many characters. Never raises."""
+    try:
+        text = repr(value)
+    except Exception as error:  # noqa: BLE001  it may be anybody's code; and Python writes no numbers of 5,000 digits
+        return f"a value of type {type(value).__name__}, which cannot be shown: {type(error).__name__}"
+    return text if len(text) <= most else f"{text[: most - 3]}..."

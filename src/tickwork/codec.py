@@ -16,14 +16,17 @@ from typing import Any, ClassVar, Self
 from tickwork.clock import MICROSECOND, from_micros, to_micros
 from tickwork.errors import InvalidJobError, TriggerError
 from tickwork.job import DEFINITION, Job
+from tickwork.jobstate import Entry, StoredState
 from tickwork.policies import ONCE, RETRY_FIELDS, Overlap, Retry
 from tickwork.retention import Retention
-from tickwork.run import Progress
+from tickwork.run import Given, Progress
+from tickwork.runlog import LogLine, RunLog
 from tickwork.triggers import TRIGGERS, Trigger, trigger_from_json
 from tickwork.triggers.base import parts
 
 MAX_ARGUMENTS_LENGTH = 256 * 1024
 MAX_RESULT_LENGTH = 16 * 1024
+MAX_STATE_LENGTH = 64 * 1024
 MAX_DEPTH = 50
 """How deep lists and dicts may lie in each other."""
 MAX_BITS = 1024
@@ -55,8 +58,14 @@ def write_definition(job: Job) -> str:
         "timeout": None if job.timeout is None else job.timeout // MICROSECOND,
         "retry": _write_retry(job.retry),
         "pause_after": job.pause_after,
+        "expect_every": None if job.expect_every is None else job.expect_every // MICROSECOND,
+        "expire_after": None if job.expire_after is None else job.expire_after // MICROSECOND,
+        "tags": job.tags,
+        "metadata": job.metadata,
         "keep": _retention_json(job.keep),
         "disposable": job.disposable,
+        "declared": job.declared,
+        "retired_at": write_instant(job.retired_at),
     })  # fmt: skip
 
 
@@ -67,14 +76,16 @@ def read_definition(text: str) -> dict[str, Any]:
     """
     written = json.loads(text)
     fields = {name: written[name] for name in DEFINITION if name in written}  # a newer version may write more
-    fields["trigger"] = _read_trigger(fields["trigger"])
+    fields["trigger"] = read_trigger(fields["trigger"])
     fields["args"] = tuple(fields["args"])
-    for name in ("misfire_grace_time", "timeout"):
+    fields["tags"] = tuple(fields.get("tags", ()))
+    for name in ("misfire_grace_time", "timeout", "expect_every", "expire_after"):
         if fields.get(name) is not None:
             fields[name] = timedelta(microseconds=fields[name])
     fields["overlap"] = Overlap(fields.get("overlap", Overlap.SKIP))
     fields["retry"] = _read_retry(fields["retry"])
     fields["keep"] = _retention(fields.get("keep"))
+    fields["retired_at"] = read_instant(written.get("retired_at"))
     return fields
 
 
@@ -124,7 +135,8 @@ class UnreadableTrigger:
         return f"unreadable for this version: {_write(self.written)}"
 
 
-def _read_trigger(written: Mapping[str, Any]) -> Trigger:
+def read_trigger(written: Mapping[str, Any]) -> Trigger:
+    """A trigger from its JSON; what only a newer version can read is an UnreadableTrigger."""
     try:
         return trigger_from_json(written)
     except (TriggerError, KeyError, TypeError, ValueError, OverflowError, RecursionError) as error:
@@ -189,6 +201,16 @@ def plain_result(result: Any) -> Any:
         return None
 
 
+def state_value(key: str, value: Any) -> Any:
+    """*value* as a job's state keeps it: a copy, of plain JSON. InvalidJobError if it is not."""
+    return _plain(value, f"state[{key!r}]")
+
+
+def to_text(value: Any) -> str:
+    """Plain JSON, written."""
+    return _write(value)
+
+
 def copied(value: Any) -> Any:
     """A copy of plain JSON, so that what a function does to its arguments does not reach the next run."""
     match value:
@@ -214,6 +236,44 @@ def write_progress(progress: Progress | None) -> str | None:
 
 def read_progress(text: str | None) -> Progress | None:
     return None if text is None else Progress(*json.loads(text))
+
+
+def write_log(log: RunLog) -> str:
+    beginning, end = (
+        [[to_micros(line.at), line.level, line.logger, line.text] for line in lines]
+        for lines in (log.beginning, log.end)
+    )
+    return _write({
+        "beginning": beginning, "end": end, "left_out": log.left_out, "left_out_length": log.left_out_length,
+    })  # fmt: skip
+
+
+def read_log(text: str) -> RunLog:
+    written = json.loads(text)
+    beginning, end = (
+        tuple(LogLine(from_micros(at), level, logger, line) for at, level, logger, line in written[part])
+        for part in ("beginning", "end")
+    )
+    return RunLog(beginning, end, written["left_out"], written["left_out_length"])
+
+
+def write_state(state: StoredState) -> str:
+    return _write(state.entries)
+
+
+def read_state(version: int, text: str) -> StoredState:
+    return StoredState(version, {key: Entry(*entry) for key, entry in json.loads(text).items()})
+
+
+def write_given(given: Given | None) -> str | None:
+    return None if given is None else _write([given.args, given.kwargs])
+
+
+def read_given(text: str | None) -> Given | None:
+    if text is None:
+        return None
+    args, kwargs = json.loads(text)
+    return Given(tuple(args), kwargs)
 
 
 def write_instant(instant: datetime | None) -> int | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import math
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -15,6 +17,8 @@ LONGEST_WAIT = 60.0
 """Seconds; a wait that is cut short costs an idle tick."""
 LONG_TICK = 5.0
 """Seconds; a tick that takes longer is hung up in something, and health says so."""
+STUCK = 60.0
+"""Seconds; a tick that is so late, or fails for so long, will not come by itself: a restart is what helps."""
 AFTER_A_BUG = timedelta(seconds=1)
 
 log = logging.getLogger("tickwork.driver")
@@ -35,9 +39,14 @@ class Driver:
         """What the last tick died of: a bug, since everything else is dealt with inside. None: it did not."""
         self.ticking_since: float | None = None
         """When the tick that goes on began, on the monotonic clock. None: the thread waits."""
+        self.expected_by = math.inf
+        """When the next tick will have ended well if all is, on the monotonic clock. Infinite: nobody waits for one."""
+        self._process: int | None = None
         self._thread = threading.Thread(target=self._drive, name="tickwork", daemon=True)
 
     def start(self) -> None:
+        self._process = os.getpid()
+        self.expected_by = time.monotonic() + STUCK
         self._thread.start()
 
     def is_alive(self) -> bool:
@@ -45,6 +54,10 @@ class Driver:
 
     def is_this_thread(self) -> bool:
         return threading.current_thread() is self._thread
+
+    def is_stuck(self) -> bool:
+        """Whether no tick has ended well for so long that none will. In a forked child nobody waits for one."""
+        return time.monotonic() > self.expected_by and self._process == os.getpid()
 
     def trouble(self) -> str | None:
         """Why nothing fires on this node although its thread is alive. None: all is well."""
@@ -64,9 +77,12 @@ class Driver:
         try:
             while not self.loop.finished:
                 self._bell.clear()
-                wait = (self._tick() - self._clock.now()).total_seconds()
+                wait = min((self._tick() - self._clock.now()).total_seconds(), LONGEST_WAIT)
+                if self.fault is None:
+                    self.expected_by = time.monotonic() + max(wait, 0.0) + STUCK
                 if wait > 0 and not self.loop.finished:
-                    self._bell.wait(min(wait, LONGEST_WAIT))
+                    self._bell.wait(wait)
+            self.expected_by = math.inf
         finally:
             self._finished()
 

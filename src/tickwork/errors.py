@@ -9,8 +9,13 @@ TickworkError
 │   ├── JobExistsError (ValueError)       an id that is taken
 │   └── JobNotFoundError (LookupError)    an id that nothing has
 ├── RunNotFoundError (LookupError)
+├── BackfillNotFoundError (LookupError)
+├── BackfillEndedError                    a backfill that has ended, and was to be changed
 ├── RunClosedError                        a run that has ended, and was to be changed
+├── RetryRefusedError                     a run that cannot be tried again as it stands
 ├── RunCancelledError                     raised inside a run that was asked to end
+├── RunLostError                          raised inside a run that was taken over
+├── StateConflictError                    raised inside a run whose state somebody else has changed
 ├── SchedulerError
 │   ├── SchedulerAlreadyRunningError
 │   ├── SchedulerNotRunningError
@@ -86,12 +91,36 @@ class RunNotFoundError(TickworkError, LookupError):
         self.run_id = run_id
 
 
+class BackfillNotFoundError(TickworkError, LookupError):
+    """No backfill has this id."""
+
+    def __init__(self, backfill_id: str) -> None:
+        super().__init__(f"expected the id of a backfill, got {backfill_id!r}: it never was, or it has been pruned")
+        self.backfill_id = backfill_id
+
+
+class BackfillEndedError(TickworkError):
+    """A backfill has ended, and what has ended stays as it is."""
+
+
 class RunClosedError(TickworkError):
     """A run has ended, and what has ended stays as it is."""
 
 
+class RetryRefusedError(TickworkError):
+    """A run cannot be tried again: it has not ended, or another attempt or row is the one to ask for."""
+
+
 class RunCancelledError(TickworkError):
     """The run that raised this was asked to end: someone cancelled it, or it has timed out."""
+
+
+class RunLostError(TickworkError):
+    """The run that raised this is its node's no more: its lease ended, and it was taken over."""
+
+
+class StateConflictError(TickworkError):
+    """Somebody else has changed the same keys of a job's state since this run read them."""
 
 
 class SchedulerError(TickworkError):
@@ -134,10 +163,14 @@ class ConflictError(StoreError):
     """A change lost against other writers so often that it was given up."""
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+LONGEST_NAME = 200
+"""What is longer was not meant as a name, and is compared with none."""
+
+
+def did_you_mean(name: object, known: Iterable[str]) -> str:
     """The tail of an error's sentence: the nearest known name, or all of them if they are few."""
     names = sorted(map(str, known))
-    near = get_close_matches(name, names, n=1)
+    near = get_close_matches(name, names, n=1) if isinstance(name, str) and len(name) <= LONGEST_NAME else []
     if near:
         return f" (did you mean {near[0]!r}?)"
     if 0 < len(names) <= 20:

@@ -1,54 +1,51 @@
-"""What happened, as frozen values, and the listeners that are told.
+"""What happened, as frozen values and as JSON.
 
-The rule: a listener can slow down or break nothing but other listeners. They are called one after
-another, in order, on a thread of their own; what they raise is logged.
+The rule: each says at which instant, by the store's clock; those of one run come in their order. What a run was given
+and what it returned may be for fewer eyes than its times, so JSON shows them only on demand.
 """
 
 from __future__ import annotations
 
-import logging
-import threading
+import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
-from queue import Full, Queue
-from typing import TypeAlias
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any, TypeAlias
 
-from tickwork.errors import InvalidJobError
 from tickwork.job import Job
 from tickwork.run import Run
-
-MAX_WAITING = 10_000
-"""How many events may wait for slow listeners; further ones are dropped, and counted in the log."""
-
-log = logging.getLogger("tickwork.events")
 
 
 @dataclass(frozen=True, slots=True)
 class SchedulerStarted:
     node: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class SchedulerStopped:
     node: str
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class JobAdded:
     job: Job
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class JobChanged:
-    """Modified, rescheduled, paused or resumed, through this scheduler."""
+    """Modified, rescheduled, paused, resumed or retired, through this scheduler."""
 
     job: Job
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class JobRemoved:
     job: Job
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +54,29 @@ class JobFired:
 
     job: Job
     runs: tuple[Run, ...]
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class JobOverdue:
+    """A job has not succeeded for longer than its `expect_every`. Told once for each silence, by one of the nodes."""
+
+    job: Job
+    expected_by: datetime
+    succeeded_at: datetime | None
+    """When it last succeeded, since it is expected to. None: it has not."""
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecovered:
+    """A job that was overdue has succeeded."""
+
+    job: Job
+    overdue_at: datetime
+    """When it was found to be overdue."""
+    succeeded_at: datetime
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +84,15 @@ class RunStarted:
     """This node handed a run to its executor."""
 
     run: Run
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class RunSettled:
-    """This node closed a run, or gave it back."""
+    """This node closed a run, or gave it back: then its state is PENDING."""
 
     run: Run
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,83 +106,92 @@ class StoreLost:
 @dataclass(frozen=True, slots=True)
 class StoreRecovered:
     since: datetime
+    """When it was lost."""
+    at: datetime
 
 
 Event: TypeAlias = (
     SchedulerStarted | SchedulerStopped | JobAdded | JobChanged | JobRemoved
-    | JobFired | RunStarted | RunSettled | StoreLost | StoreRecovered
+    | JobFired | JobOverdue | JobRecovered | RunStarted | RunSettled | StoreLost | StoreRecovered
 )  # fmt: skip
 Listener: TypeAlias = Callable[[Event], object]
 
 KINDS: tuple[type, ...] = (
     SchedulerStarted, SchedulerStopped, JobAdded, JobChanged, JobRemoved,
-    JobFired, RunStarted, RunSettled, StoreLost, StoreRecovered,
+    JobFired, JobOverdue, JobRecovered, RunStarted, RunSettled, StoreLost, StoreRecovered,
 )  # fmt: skip
 
+_INNER_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
-class Listeners:
-    """Who wants to know what. Telling costs nothing while there is nobody."""
 
-    def __init__(self) -> None:
-        self._wanted: list[tuple[Listener, tuple[type, ...]]] = []
-        self._queue: Queue[Event] = Queue(MAX_WAITING)
-        self._thread: threading.Thread | None = None
-        self._starting = threading.Lock()
-        self._dropped = 0
+def name_of(kind: type) -> str:
+    """What a class of events is called outside of Python: `run.settled`, `store.lost`."""
+    return _INNER_WORD.sub(".", kind.__name__).lower()
 
-    def __bool__(self) -> bool:
-        """Whether anybody listens: what happens often asks first, and makes no event for nobody."""
-        return bool(self._wanted)
 
-    def add(self, listener: Listener, *kinds: type) -> None:
-        for kind in kinds:
-            if kind not in KINDS:
-                names = ", ".join(one.__name__ for one in KINDS)
-                raise InvalidJobError(f"add_listener: expected event classes ({names}), got {kind!r}")
-        if not callable(listener):
-            raise InvalidJobError(f"add_listener: expected a callable that takes the event, got {listener!r}")
-        self._wanted = [*self._wanted, (listener, kinds or KINDS)]
-        self._ensure_thread()
+def as_json(event: Event, *, full: bool = False) -> dict[str, Any]:
+    """The event as plain JSON: `{"type": "run.settled", "timestamp": ..., "data": {"run": {...}}}`.
 
-    def remove(self, listener: Listener) -> None:
-        kept = [(one, kinds) for one, kinds in self._wanted if one != listener]
-        if len(kept) == len(self._wanted):
-            raise InvalidJobError(f"remove_listener: expected a listener that was added, got {listener!r}")
-        self._wanted = kept
+    Instants are ISO 8601 in UTC, durations are seconds. Only with *full* it shows arguments, results and tracebacks.
+    """
+    told = ((field.name, getattr(event, field.name)) for field in fields(event) if field.name != "at")
+    return {
+        "type": name_of(type(event)),
+        "timestamp": _instant(event.at),
+        "data": {name: _plain(value, full=full) for name, value in told},
+    }
 
-    def tell(self, event: Event) -> None:
-        if not self._wanted:
-            return
-        self._ensure_thread()
-        try:
-            self._queue.put_nowait(event)
-        except Full:
-            self._dropped += 1
-            if self._dropped.bit_count() == 1:  # at 1, 2, 4, 8, ...: a flood of events is not a flood of lines
-                log.warning("listeners are too slow: %d events were dropped", self._dropped)
 
-    def called_from(self) -> bool:
-        """Whether the calling thread is the listeners' own."""
-        return threading.current_thread() is self._thread
+def subject_of(event: Event) -> str:
+    """What it is about, in a line of the log: `run 18c5-17...-1 of job 'refresh'`."""
+    run, job, node = (getattr(event, name, None) for name in ("run", "job", "node"))
+    if run is not None:
+        return f"run {run.id} of job {run.job_id!r}"
+    if job is not None:
+        return f"job {job.id!r}"
+    return "the store" if node is None else f"node {node}"
 
-    def _ensure_thread(self) -> None:
-        """Start the thread: with the first listener, and again in a forked child, to which no thread comes along."""
-        if self._thread is not None and self._thread.is_alive():
-            return
-        with self._starting:
-            if self._thread is None or not self._thread.is_alive():
-                self._queue = Queue(MAX_WAITING)
-                self._thread = threading.Thread(
-                    target=self._work, args=(self._queue,), name="tickwork-listeners", daemon=True
-                )
-                self._thread.start()
 
-    def _work(self, queue: Queue[Event]) -> None:
-        while True:
-            event = queue.get()
-            for listener, kinds in self._wanted:
-                if isinstance(event, kinds):
-                    try:
-                        listener(event)
-                    except BaseException:  # sys.exit() in a listener must not end the thread for the others
-                        log.exception("listener %r raised on %s", listener, type(event).__name__)
+def _plain(value: Any, *, full: bool) -> Any:
+    match value:
+        case Job():
+            return _job(value) | ({"args": [*value.args], "kwargs": dict(value.kwargs)} if full else {})
+        case Run():
+            return _run(value) | ({"error": value.error, "result": value.result} if full else {})
+        case tuple():
+            return [_plain(one, full=full) for one in value]
+        case datetime():
+            return _instant(value)
+        case timedelta():
+            return value.total_seconds()
+        case _:
+            return value
+
+
+def _job(job: Job) -> dict[str, Any]:
+    return {
+        "id": job.id, "name": job.name, "func": job.func, "trigger": str(job.trigger), "executor": job.executor,
+        "next_fire_time": _instant(job.next_fire_time), "last_fire_time": _instant(job.last_fire_time),
+        "paused": job.paused, "paused_at": _instant(job.paused_at), "pause_reason": job.pause_reason,
+        "paused_by": job.paused_by, "ended": job.ended, "tags": [*job.tags], "metadata": {**job.metadata},
+    }  # fmt: skip
+
+
+def _run(run: Run) -> dict[str, Any]:
+    progress = run.progress
+    return {
+        "id": run.id, "key": run.key, "job_id": run.job_id, "fire_time": _instant(run.fire_time),
+        "through": _instant(run.through), "attempt": run.attempt, "origin": str(run.origin), "state": str(run.state),
+        "node": run.node, "started_at": _instant(run.started_at), "ended_at": _instant(run.ended_at),
+        "lateness": _seconds(run.lateness), "duration": _seconds(run.duration), "reason": run.reason,
+        "progress": progress and {"done": progress.done, "total": progress.total, "message": progress.message},
+        "cancel_reason": run.cancel_reason, "asked_by": run.asked_by, "backfill": run.backfill,
+    }  # fmt: skip
+
+
+def _instant(instant: datetime | None) -> str | None:
+    return None if instant is None else instant.isoformat().replace("+00:00", "Z")
+
+
+def _seconds(duration: timedelta | None) -> float | None:
+    return None if duration is None else duration.total_seconds()

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from tickwork.checks import check_duration, check_text, check_whole
+from tickwork.checks import check_duration, check_flag, check_text, check_whole
 from tickwork.errors import InvalidJobError, did_you_mean
+from tickwork.labels import sorted_metadata, sorted_tags
 from tickwork.policies import ONCE, Overlap, Retry
 from tickwork.retention import Retention
 from tickwork.triggers import Trigger
@@ -22,6 +23,7 @@ MAX_COUNTED = 10_000
 
 
 NO_ARGUMENTS: Mapping[str, Any] = {}
+NO_METADATA: Mapping[str, str] = {}
 
 
 class Job(NamedTuple):
@@ -57,10 +59,23 @@ class Job(NamedTuple):
     retry: Retry = ONCE
     pause_after: int | None = None
     """After how many failures in a row the job is paused. None: it goes on."""
+    expect_every: timedelta | None = None
+    """How long it may go on without a success, before it is overdue. None: as long as it likes."""
+    expire_after: timedelta | None = None
+    """How long a run may wait to begin; one that waits longer is closed as missed. None: as long as it takes."""
+    tags: tuple[str, ...] = ()
+    """What it is found by, among others; sorted."""
+    metadata: Mapping[str, str] = NO_METADATA
+    """What people note of it, and find it by: whose it is, where its code is."""
     keep: Retention | None = None
     """How long the ledger keeps its rows. None: as long as the scheduler says."""
     disposable: bool = False
     """Whether it is removed with its last row, once it has ended: its id was made up, so no code declares it again."""
+    declared: str | None = None
+    """The application that declares it in its code. None: it was added while a scheduler ran, and is never retired."""
+
+    retired_at: datetime | None = None
+    """Since when no running code declares it any more, and it does not fire. None: some does, or it never was."""
 
     uid: int = 0
     """New each time a job is added: an id that is removed and added again is another job."""
@@ -76,13 +91,15 @@ class Job(NamedTuple):
     paused_at: datetime | None = None
     """Since when it does not fire. None: it does."""
     pause_reason: str | None = None
+    paused_by: str | None = None
+    """Who paused it. None: nobody said."""
 
     def __hash__(self) -> int:
         return hash((self.uid, self.version))
 
     def standing_at(self, version: int, next_fire_time: datetime | None, last_fire_time: datetime | None) -> Job:
         """This job, not paused, where its schedule stands now. Every fire makes one: far cheaper than `_replace`."""
-        return _new(Job, (*self[:_STANDING], version, next_fire_time, last_fire_time, None, None))
+        return _new(Job, (*self[:_STANDING], version, next_fire_time, last_fire_time, None, None, None))
 
     @property
     def next_run_time(self) -> datetime | None:
@@ -110,7 +127,7 @@ _STANDING = Job._fields.index("version")
 DEFINITION = (
     "func", "trigger", "args", "kwargs", "name", "executor",
     "coalesce", "catch_up", "misfire_grace_time", "max_instances", "overlap", "max_waiting", "timeout", "retry",
-    "pause_after", "keep", "disposable",
+    "pause_after", "expect_every", "expire_after", "tags", "metadata", "keep", "disposable", "declared",
 )  # fmt: skip
 """The fields that a declaration in code sets; the others tell where the schedule stands."""
 
@@ -122,8 +139,7 @@ def check_job(job: Job) -> Job:
         raise InvalidJobError(f"id: expected a name that a URL can hold, got {job.id!r}, which browsers resolve away")
     check_text("name", job.name, most=MAX_ID_LENGTH)
     check_text("executor", job.executor, most=MAX_ID_LENGTH)
-    if not isinstance(job.coalesce, bool):
-        raise InvalidJobError(f"coalesce: expected True or False, got {job.coalesce!r}")
+    check_flag("coalesce", job.coalesce)
     if job.catch_up is not None and job.catch_up != 0:
         check_whole("catch_up", job.catch_up, most=MAX_CATCH_UP)
     if job.misfire_grace_time is not None:
@@ -137,6 +153,12 @@ def check_job(job: Job) -> Job:
     check_whole("max_waiting", job.max_waiting, most=MAX_WAITING)
     if job.timeout is not None:
         check_duration("timeout", job.timeout, least=timedelta(milliseconds=1))
+    if job.expire_after is not None:
+        check_duration("expire_after", job.expire_after, least=timedelta(milliseconds=1))
+    if job.tags and job.tags != sorted_tags(job.tags):
+        raise InvalidJobError(f"tags: expected a sorted tuple, got {job.tags!r}")
+    if job.metadata:
+        sorted_metadata(job.metadata)
     if job.pause_after is not None:
         check_whole("pause_after", job.pause_after, most=MAX_FAILURES)
         if isinstance(job.retry, Retry) and job.pause_after * job.retry.max_attempts > MAX_COUNTED:
@@ -144,6 +166,8 @@ def check_job(job: Job) -> Job:
                 f"pause_after: expected at most {MAX_COUNTED} attempts in so many failures, got {job.pause_after} "
                 f"failures of {job.retry.max_attempts} attempts each: lower one of them"
             )
+    if job.expect_every is not None:
+        check_duration("expect_every", job.expect_every, least=timedelta(seconds=1))
     if not isinstance(job.retry, Retry):
         raise InvalidJobError(f"retry: expected a tickwork.Retry, got {job.retry!r}: write Retry(max_attempts=3)")
     if job.keep is not None and not isinstance(job.keep, Retention):

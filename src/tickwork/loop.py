@@ -15,22 +15,42 @@ from functools import partial
 from typing import TypeGuard
 
 from tickwork import plan
+from tickwork.backfill import MAX_OPEN_BACKFILLS, Answered, Backfill
+from tickwork.declaration import NOTHING_DECLARED, Declaration
 from tickwork.errors import RunNotFoundError, StoreError
-from tickwork.events import Event, JobChanged, JobFired, Listeners, RunSettled, RunStarted, StoreLost, StoreRecovered
+from tickwork.events import (
+    Event,
+    JobChanged,
+    JobFired,
+    JobOverdue,
+    JobRecovered,
+    RunSettled,
+    RunStarted,
+    StoreLost,
+    StoreRecovered,
+)
 from tickwork.executors.base import Executor
 from tickwork.executors.call import NOWHERE, Call
 from tickwork.executors.injection import Surroundings
+from tickwork.executors.state import state_conflict
+from tickwork.expectation import Expectation
 from tickwork.held import HeldCalls
 from tickwork.job import Job
-from tickwork.plan import Change, Hold, Settlement
-from tickwork.policies import ONCE
+from tickwork.lateness import Lateness
+from tickwork.listeners import Listeners
+from tickwork.node import Node
+from tickwork.plan import Change, Filling, Hold, Settlement
+from tickwork.policies import ONCE, exception_names
+from tickwork.presence import Presence
 from tickwork.pruning import Pruning
 from tickwork.refs import Function, find_function
 from tickwork.retention import FOREVER, Retention
-from tickwork.run import Cancelled, Failed, Lost, Outcome, Released, Run, RunState, TimedOut
+from tickwork.run import Cancelled, Failed, Lost, Outcome, Released, Run, RunState, Succeeded, TimedOut
 from tickwork.stores.base import Store
 
 RAN = (RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT, RunState.LOST)
+MAX_NAMED = 10
+"""How many jobs that are found to be overdue together have a line of their own in the log."""
 FAR_OFF = datetime.max.replace(tzinfo=UTC)
 
 log = logging.getLogger("tickwork.loop")
@@ -54,6 +74,8 @@ class Timing:
     """How many jobs or runs one statement takes."""
     last_call: timedelta = timedelta(seconds=1)
     """How long cancelled coroutines have to clean up when the loop stops."""
+    late: timedelta = timedelta(seconds=10)
+    """What has been due for longer makes way for what has not: a backlog drains in the room that is left."""
     set_aside: timedelta = timedelta(seconds=30)
     """How long a job is left alone whose function or trigger this node cannot use."""
     prune: timedelta = timedelta(minutes=10)
@@ -73,6 +95,8 @@ class Round:
     renewed: list[tuple[Call, Run]] = field(default_factory=list)
     renew_at: datetime | None = None
     """When leases are to be renewed next. None: they were not, in this round."""
+    overdue: list[Expectation] = field(default_factory=list)
+    """What was found to be overdue, and is to be told."""
 
 
 class Loop:
@@ -80,15 +104,19 @@ class Loop:
 
     def __init__(
         self, store: Store, executors: Mapping[str, Executor], *,
-        node: str, timing: Timing, listeners: Listeners, wake: Callable[[], None],
-        keep: Retention = FOREVER, surroundings: Surroundings = NOWHERE,
+        node: Node, timing: Timing, listeners: Listeners, wake: Callable[[], None],
+        keep: Retention = FOREVER, surroundings: Surroundings = NOWHERE, declaration: Declaration = NOTHING_DECLARED,
     ) -> None:  # fmt: skip
         self.store = store
         self.clock = store.clock
         self.executors = executors
-        self.node = node
+        self.node = node.id
         self.timing = timing
         self.paused = False
+        self.presence = Presence(store, node, declaration, lease=timing.lease, poll=timing.poll)
+        self.overdue = 0
+        """How many jobs were overdue at the last beat, and those that this node has found since."""
+        self.lateness = Lateness(node.started_at)
         self.outage: StoreLost | None = None
         self.finished = False
         self._listeners = listeners
@@ -105,6 +133,8 @@ class Loop:
         self._functions: dict[str, Function] = {}
         self._aside: dict[int, datetime] = {}
         self._foreign: dict[int, datetime] = {}
+        self._stuck: dict[str, datetime] = {}
+        """Backfills whose fire times this node cannot tell, and until when it does not ask again."""
         self._strangers: dict[int, Job] = {}
         self._news = True
         self._more: set[str] = set()
@@ -112,10 +142,13 @@ class Loop:
         self._stop_at: datetime | None = None
         self._stopping = False
         self._cancelled = False
+        self._untold: list[Expectation] = []
+        """What was found to be overdue in a round whose commit failed, or only its reply: perhaps it is to be told."""
         now = self.clock.now()
-        self._ticked_at = self._look_at = self._rest_until = self._reap_at = self._spare_until = self._deferred_to = now
+        self._ticked_at = self._look_at = self._rest_until = self._deferred_to = now
+        self._reap_at = self._spare_until = self._expire_at = self._overdue_at = now
         self._renew_at = now + timing.lease / 3
-        self._pruning = Pruning(store, keep, node=node, every=timing.prune, now=now)
+        self._pruning = Pruning(store, keep, node=node.id, every=timing.prune, now=now)
 
     def tick(self) -> datetime:
         """Do everything that is due now; return when to look again."""
@@ -146,8 +179,12 @@ class Loop:
                 self.heed_cancellations,
                 self.renew_leases,
                 self.reap_lost_runs,
+                self.close_expired_runs,
                 self.fire_due_jobs,
+                self.fill_backfills,
                 self.claim_waiting_runs,
+                self.notice_overdue_jobs,
+                self.beat,
             ):
                 step(now)
                 self.start_due_runs(self.clock.now())
@@ -163,11 +200,13 @@ class Loop:
             calls = [call for call in due if self._still_holds(call, now)]
             for call in calls:
                 call.submitted_at = now
+            if calls:
+                self.lateness.note(now - calls[0].run.available_at, now)
             self._timed.update(call for call in calls if call.job.timeout is not None)
             self.executors[executor].submit(calls)
             if self._listeners:
                 for call in calls:
-                    self._listeners.tell(RunStarted(call.run))
+                    self._listeners.tell(RunStarted(call.run, now))
 
     def withdraw_held_runs(self, now: datetime) -> None:
         """Take runs that were claimed ahead out of the hands of jobs that changed since."""
@@ -185,13 +224,16 @@ class Loop:
     def settle_reported(self, now: datetime) -> None:
         """Close the runs whose calls have ended."""
         reported = [*self._reports]
+        open = [report for report in reported if _settled(report[0]) is None]
         try:
-            self._settle([(call, self._ending(call, outcome, at)) for call, outcome, at in reported])
+            self._settle([(call, self._ending(call, outcome, at)) for call, outcome, at in open])
         except StoreError:
             raise
         except Exception:  # noqa: BLE001  one of them cannot be written, and the others must be settled all the same
-            for call, outcome, at in reported:
+            for call, outcome, at in open:
                 self._settle_alone(call, outcome, at)
+        if len(open) < len(reported):
+            self._let_settled_go((call, outcome) for call, outcome, _ in reported)
         self._round.settled = len(reported)
 
     def heed_cancellations(self, now: datetime) -> None:
@@ -215,10 +257,13 @@ class Loop:
         progressed = {*self._progressed}  # what is told from here on is for the next time
         self._progressed -= progressed
         calls = (self._calls if time_to_renew else progressed & self._calls).difference(self._round.ended)
-        if calls:
-            asked = {call.run.id: call for call in calls}
-            renewed = self.store.renew([_as_it_stands(call) for call in calls], self.clock.now() + self.timing.lease)
+        asked = {call.run.id: call for call in calls if _settled(call) is None}
+        if asked:
+            held = [_as_it_stands(call) for call in asked.values()]
+            renewed = self.store.renew(held, self.clock.now() + self.timing.lease)
             self._round.renewed = [(asked.pop(run.id), run) for run in renewed]
+            if time_to_renew:
+                self._keep_logs(self._round.renewed)
             for call in asked.values():
                 self._check_ownership(call)
         if time_to_renew:
@@ -239,41 +284,76 @@ class Loop:
             run = settlement.run
             if run.state is RunState.LOST:
                 log.warning("run %s of job %r is lost: %s", run.id, run.job_id, run.reason)
-                self._round.events.append(RunSettled(run))
+                self._round.events.append(RunSettled(run, now))
                 job = jobs.get(run.job_uid)
-                if job is not None and job.pause_after is not None and _failed_for_good(settlement):
+                if job is not None and job.pause_after is not None and _counts_as_failure(settlement):
                     self._pause_if_it_fails_too_often(job)
         self._reap_at = now if len(lost) == self.timing.batch else now + self.timing.poll
+
+    def close_expired_runs(self, now: datetime) -> None:
+        """Close the runs that have waited for as long as they may, whoever was to begin them."""
+        if now < self._expire_at:
+            return
+        expired = self.store.expired(self.timing.batch)
+        for run in self.store.cancel([plan.expire(run, now) for run in expired]) if expired else ():
+            log.warning("run %s of job %r is missed: %s", run.id, run.job_id, run.reason)
+            self._round.events.append(RunSettled(run, now))
+        self._expire_at = now if len(expired) == self.timing.batch else now + self.timing.poll
 
     def fire_due_jobs(self, now: datetime) -> None:
         """Advance the jobs whose fire time has come, and take their runs as far as there is room."""
         self._deferred_to = now + self.timing.poll
+        self._more.clear()
         if self.paused or self._stopping:
-            self._more.clear()
             return
-        for executor, room in self._room().items():
-            fired = self._fire(executor, room, now)
-            self._take(
-                executor, [(job, run) for job, runs, _ in fired for run in runs if run.state is RunState.RUNNING]
-            )
+        for executor in self.executors:
+            fired = self._fire(executor, now)
             if self._listeners:
-                self._round.events += [JobFired(job, runs) for job, runs, _ in fired]
+                self._round.events += [JobFired(job, runs, now) for job, runs, _ in fired]
                 self._round.events += [
-                    RunSettled(run) for change in fired for run in change.cancelled if run.state.closed
+                    RunSettled(run, now) for change in fired for run in change.cancelled if run.state.closed
                 ]
+
+    def fill_backfills(self, now: datetime) -> None:
+        """Bear the next few runs of what is to be run after all; they wait with the others, and behind them."""
+        if self.paused or self._stopping:
+            return
+        filled = self.store.fill(self._stretch, self._fill_back, limit=MAX_OPEN_BACKFILLS)
+        if any(filling.moved for filling in filled):  # there may be more to look at
+            self._deferred_to = now
 
     def claim_waiting_runs(self, now: datetime) -> None:
         """Take runs that wait: retries, runs that someone asked for, what another node had no room for."""
         if self.paused or self._stopping:
             return
-        for executor, room in self._room().items():
-            if room > 0:
-                limit = min(room, self.timing.batch)
-                hold = self._hold(self.clock.now())
-                claims = self.store.claim(hold, executor=executor, limit=limit, skip=self._foreign)
-                self._take(executor, claims)
-                if len(claims) == limit:
-                    self._more.add(executor)
+        for executor in self.executors:
+            self._claim(executor, since=now - self.timing.late)
+            self._claim(executor, since=None)
+
+    def notice_overdue_jobs(self, now: datetime) -> None:
+        """Find the jobs that have not succeeded for too long, whichever node is to run them."""
+        if now < self._overdue_at:
+            return
+        found = [*self.store.find_overdue(self.node, limit=self.timing.batch)]
+        self._overdue_at = now if len(found) == self.timing.batch else now + self.timing.poll
+        if self._untold:
+            marked = {*self.store.expectations(overdue=True)}
+            found += [one for one in self._untold if one in marked]
+        self._round.overdue = found
+        jobs = {job.uid: job for job in self.store.jobs(ids={one.job_id for one in found})} if found else {}
+        for one in found:
+            job = jobs.get(one.job_uid)
+            if job is not None and one.expect_by is not None:
+                self._round.events.append(JobOverdue(job, one.expect_by, one.succeeded_at, now))
+
+    def beat(self, now: datetime) -> None:
+        """Tell the store, a third of a lease at a time, that this node is alive and how it does; see who else is."""
+        if now >= self.presence.beat_at:
+            known = len(self.store.expectations(overdue=True))
+            self.overdue = known - len(self._round.overdue)  # those are counted when this round is written
+        runs, lateness = len(self._calls) - len(self._round.ended), self.lateness.worst(now)
+        changes = self.presence.beat(now, paused=self.paused, runs=runs, lateness=lateness)
+        self._round.events += [JobChanged(change.job, now) for change in changes]
 
     def keep_what_was_written(self) -> None:
         """The round's commit is done: let go of what has ended, and hold what was taken until its time."""
@@ -281,6 +361,7 @@ class Loop:
         for call, run in done.renewed:
             call.run = run
         self._renew_at = done.renew_at or self._renew_at
+        self.presence.keep_what_was_written()
         for _ in range(done.settled):
             self._reports.popleft()
         self._calls.difference_update(done.ended)
@@ -294,6 +375,9 @@ class Loop:
             self._held.add(executor, calls)
         for event in done.events:
             self._listeners.tell(event)
+        self.overdue += len(done.overdue)
+        _log_overdue(done.overdue)
+        self._untold = []
         self._round = Round()
 
     def meet_strangers(self) -> bool:
@@ -313,11 +397,12 @@ class Loop:
         self._give_back_stuck_calls(now)
         self._aside = {uid: until for uid, until in self._aside.items() if until > now}
         self._foreign = {uid: until for uid, until in self._foreign.items() if until > now}
+        self._stuck = {id: until for id, until in self._stuck.items() if until > now}
         if self.outage is not None:
             log.info("the store can be used again")
-            self._listeners.tell(StoreRecovered(self.outage.at))
+            self._listeners.tell(StoreRecovered(self.outage.at, now))
             self.outage, self._failures = None, 0
-        room = self._room()
+        room = {executor: self._room(executor) for executor in self.executors}
         more_now = any(room[executor] > 0 for executor in self._more)
         self._look_at = now if more_now else self._next_look(now, room)
         self._rest_until = self.clock.now() + self._rest(more_now)
@@ -329,6 +414,9 @@ class Loop:
 
     def sit_out(self, error: StoreError, now: datetime) -> None:
         """The store failed: fire nothing, forget nothing, and try again soon."""
+        self._untold += [one for one in self._round.overdue if one not in self._untold]
+        self._round.overdue = []
+        self._overdue_at = now
         if self.outage is None:
             log.warning("the store cannot be used, and nothing fires until it can: %s", error)
             self.outage = StoreLost(str(error), now)
@@ -357,6 +445,12 @@ class Loop:
         """A call has something to tell about its progress."""
         self._progressed.add(call)
         self.wake()
+
+    def progressing(self) -> Sequence[Run]:
+        """The runs in hand that have told their progress, as they stand; the first begun first."""
+        told = [call for call in [*self._calls] if call.progress is not None]
+        told.sort(key=lambda call: (call.started_at or FAR_OFF, call.run.id))
+        return [_as_it_stands(call) for call in told]
 
     def withdraw(self, uid: int, outcome: Outcome) -> None:
         """Let go of the runs of this job that were claimed ahead and have not begun."""
@@ -418,7 +512,12 @@ class Loop:
         """When the store will have something for us, if no news comes before."""
         with_room = [executor for executor, left in room.items() if left > 0]
         outlook = self.store.outlook(with_room, after=now, fire_after=now + self.timing.ahead)
-        wishes = [self._reap_at, self._deferred_to, *self._aside.values(), *self._foreign.values()]
+        if outlook.expire_at is not None:
+            self._expire_at = min(self._expire_at, outlook.expire_at)
+        wishes = [
+            self._reap_at, self._expire_at, self._overdue_at, self.presence.look_at, self._deferred_to,
+            *self._aside.values(), *self._foreign.values(),
+        ]  # fmt: skip
         if outlook.fire_at is not None:
             wishes.append(outlook.fire_at - self.timing.ahead)
         if outlook.claim_at is not None:
@@ -426,6 +525,9 @@ class Loop:
         if outlook.lapse_at is not None:
             self._reap_at = min(self._reap_at, outlook.lapse_at)
             wishes.append(outlook.lapse_at)
+        if outlook.expect_by is not None:
+            self._overdue_at = min(self._overdue_at, outlook.expect_by)
+            wishes.append(outlook.expect_by)
         if self._calls:
             wishes.append(self._renew_at)
         return min(wishes)
@@ -436,7 +538,8 @@ class Loop:
         passed = now - self._ticked_at
         if passed < timedelta(0):
             log.warning("the clock was set back by %s: what has fired waits until it is there again", -passed)
-            self._look_at = self._rest_until = self._reap_at = self._spare_until = self._renew_at = now
+            self._look_at = self._rest_until = self._spare_until = now
+            self._reap_at = self._expire_at = self._renew_at = self.presence.beat_at = now
         elif passed > self.timing.poll + self.timing.lease / 2:
             # This machine slept, or its clock was set forward: its other nodes must come to renew what is theirs.
             self._spare_until = max(self._spare_until, now + 2 * self.timing.poll)
@@ -450,45 +553,78 @@ class Loop:
         self._look_at = FAR_OFF  # until the round is over nothing is planned, and each new fire time is news
         return True
 
-    def _room(self) -> dict[str, int]:
-        """How many more runs each executor would begin soon."""
-        taken = self._round.taken
-        return {
-            name: executor.free() - self._held.count_for(name) - len(taken.get(name, ()))
-            for name, executor in self.executors.items()
-        }
+    def _room(self, executor: str) -> int:
+        """How many more runs it would begin soon."""
+        taken = self._round.taken.get(executor, ())
+        return self.executors[executor].free() - self._held.count_for(executor) - len(taken)
+
+    def _room_for(self, executor: str, since: datetime | None) -> int:
+        """How much of its room is for what came due from *since* on; or for all, of which what is late leaves one place
+        to what is on time.
+        """
+        room = self._room(executor)
+        is_shared = room > 1 or any(call.job.executor == executor for call in self._calls)
+        return room - 1 if since is None and is_shared else room
 
     def _hold(self, now: datetime) -> Hold:
         return Hold(self.node, now + self.timing.lease)
 
-    def _fire(self, executor: str, room: int, now: datetime) -> Sequence[Change]:
-        """Fire what is due for one executor. Without room a job is left to nodes that have some; when it has
-        been due for a poll, its run waits where all nodes see it.
+    def _fire(self, executor: str, now: datetime) -> Sequence[Change]:
+        """Fire what is due for one executor: first what is on time, then in the room that is left what is late.
+
+        Without room a job is left to nodes that have some; when it has been due for a poll, its run waits where all
+        nodes see it.
         """
-        decide = partial(self._decide_all, room)
-        if room <= 0:
-            until = now - self.timing.poll
-            return self.store.fire(decide, executor=executor, until=until, limit=self.timing.batch, skip=self._aside)
-        until, limit = now + self.timing.ahead, min(room, self.timing.batch)
+        if self._room(executor) <= 0:
+            return self._fire_some(executor, 0, since=None, until=now - self.timing.poll)
+        fired: list[Change] = []
+        for since in (now - self.timing.late, None):
+            room = self._room_for(executor, since)
+            if room > 0:
+                fired += self._fire_some(executor, room, since=since, until=now + self.timing.ahead)
+        return fired
+
+    def _fire_some(self, executor: str, room: int, *, since: datetime | None, until: datetime) -> Sequence[Change]:
+        """Fire what came due in that time, and take as many of its runs as there is room for."""
+        decide = partial(self._decide_all, executor, room)
+        limit = min(room, self.timing.batch) if room else self.timing.batch
         aside = len(self._aside)
-        changes = self.store.fire(decide, executor=executor, until=until, limit=limit, skip=self._aside)
+        changes = self.store.fire(decide, executor=executor, since=since, until=until, limit=limit, skip=self._aside)
+        self._take(executor, [(job, run) for job, runs, _ in changes for run in runs if run.state is RunState.RUNNING])
         again = any(job.next_fire_time is not None and job.next_fire_time <= until for job, _, _ in changes)
-        if again or len(changes) + len(self._aside) - aside == limit:
+        if room and (again or len(changes) + len(self._aside) - aside == limit):
             self._more.add(executor)
-        else:
-            self._more.discard(executor)
         return changes
 
+    def _claim(self, executor: str, since: datetime | None) -> None:
+        """Take runs that wait since *since* or later, or all, as far as there is room."""
+        limit = min(self._room_for(executor, since), self.timing.batch)
+        if limit <= 0:
+            return
+        hold = self._hold(self.clock.now())
+        claims = self.store.claim(hold, executor=executor, since=since, limit=limit, skip=self._foreign)
+        self._take(executor, claims)
+        if len(claims) == limit:
+            self._more.add(executor)
+
     def _decide_all(
-        self, room: int, jobs: Sequence[Job], active: Mapping[int, Sequence[Run]], now: datetime
+        self, executor: str, room: int, jobs: Sequence[Job], active: Mapping[int, Sequence[Run]], now: datetime
     ) -> Sequence[Change]:
-        """What becomes of due jobs, of whose runs this node takes as many as it has room for."""
+        """What becomes of due jobs, of whose runs this node takes as many as it has room for.
+
+        Jobs that catch up bear many; the rest of these jobs is for the next round, so that none takes long.
+        """
         hold = self._hold(now)
-        changes = []
+        changes: list[Change] = []
+        born = 0
         for job in jobs:
+            if born >= self.timing.batch:
+                self._more.add(executor)
+                break
             change = self._decide(job, active.get(job.uid, ()), now, hold if room > 0 else None, room)
             if change is not None:
                 changes.append(change)
+                born += len(change.runs)
                 for run in change.runs:
                     room -= run.state is RunState.RUNNING
         return changes
@@ -510,6 +646,29 @@ class Loop:
             else:  # enough of its runs wait; others that are due must not wait behind it
                 self._aside[job.uid] = now + self.timing.poll
         return change
+
+    def _stretch(self, backfill: Backfill, active: Sequence[Run]) -> Sequence[datetime]:
+        """The fire times to ask the ledger about; none if this node cannot tell."""
+        if backfill.id in self._stuck:
+            return ()
+        try:
+            return plan.stretch(backfill, active)
+        except Exception:
+            log.exception("backfill %s of job %r is left alone for a while", backfill.id, backfill.job_id)
+            self._stuck[backfill.id] = self.clock.now() + self.timing.set_aside
+            return ()
+
+    def _fill_back(
+        self, backfill: Backfill, active: Sequence[Run], fire_times: Sequence[datetime],
+        answered: Mapping[datetime, Answered], now: datetime,
+    ) -> Filling:  # fmt: skip
+        """What becomes of a backfill; if this node cannot tell, nothing."""
+        try:
+            return plan.fill(backfill, active, fire_times, answered, now)
+        except Exception:
+            log.exception("backfill %s of job %r is left alone for a while", backfill.id, backfill.job_id)
+            self._stuck[backfill.id] = now + self.timing.set_aside
+            return Filling(backfill)
 
     def _find(self, job: Job) -> Function | None:
         """The job's function; None if this node does not know it, and its runs wait for one that does."""
@@ -558,9 +717,13 @@ class Loop:
     def _ending(self, call: Call, outcome: Outcome, at: datetime) -> Settlement:
         if call.asked is not None:
             outcome = plan.ending(call.asked, outcome)
-        return plan.settle(
+        settlement = plan.settle(
             call.run, call.job.retry, outcome, at, started_at=call.started_at, progress=call.progress
         )  # fmt: skip
+        if call.kept is None:
+            return settlement
+        state = call.kept.change if settlement.run.state is RunState.SUCCEEDED else None
+        return settlement._replace(log=call.kept.log_so_far(), state=state)
 
     def _settle_alone(self, call: Call, outcome: Outcome, at: datetime) -> None:
         """Settle one call; if its ending cannot be written, as a failure that says so."""
@@ -579,20 +742,62 @@ class Loop:
             return
         won = self.store.settle([settlement for _, settlement in ending])
         if self._listeners:
-            self._round.events += [RunSettled(settlement.run) for settlement in won]
+            now = self.clock.now()
+            self._round.events += [RunSettled(settlement.run, now) for settlement in won]
+        written = {id(settlement) for settlement in won}
+        self._fulfil((call, settlement.run) for call, settlement in ending if id(settlement) in written)
         failing = {
             call.job.id: call.job for call, settlement in ending
-            if call.job.pause_after is not None and _failed_for_good(settlement)
+            if call.job.pause_after is not None and _counts_as_failure(settlement)
         }  # fmt: skip
         for job in failing.values():
             self._pause_if_it_fails_too_often(job)
         if len(won) < len(ending):
-            written = {id(settlement) for settlement in won}
             self._settle([
                 (call, again) for call, refused in ending
                 if id(refused) not in written and (again := self._settle_again(call, refused)) is not None
             ])  # fmt: skip
         self._round.ended += [call for call, _ in ending]
+
+    def _let_settled_go(self, ended: Iterable[tuple[Call, Outcome]]) -> None:
+        """The calls have ended whose own transactions had settled their runs: that stays so, whatever came of them."""
+        for call, outcome in ended:
+            run = _settled(call)
+            if run is None:
+                continue
+            if not isinstance(outcome, Succeeded):
+                log.warning(
+                    "run %s of job %r stays succeeded, as its transaction was committed before its function %s",
+                    run.id, run.job_id, outcome.state,
+                )  # fmt: skip
+            if call.kept is not None and (log_so_far := call.kept.log_so_far()) is not None:
+                self.store.keep_logs([(run, log_so_far)])
+            self._round.events.append(RunSettled(run, self.clock.now()))
+            self._round.ended.append(call)
+            self._fulfil([(call, run)])
+
+    def _keep_logs(self, calls: Iterable[tuple[Call, Run]]) -> None:
+        """Write what these calls have logged so far: people can read it, and should this node die it is not lost."""
+        logs = [
+            (run, log) for call, run in calls
+            if call.kept is not None and call.kept.log is not None and (log := call.kept.log.news()) is not None
+        ]  # fmt: skip
+        if logs:
+            self.store.keep_logs(logs)
+
+    def _fulfil(self, ended: Iterable[tuple[Call, Run]]) -> None:
+        """Write the successes that are expected."""
+        expected = {
+            call.job.uid: (call.job, run) for call, run in ended
+            if call.job.expect_every is not None and run.state is RunState.SUCCEEDED
+        }  # fmt: skip
+        if not expected:
+            return
+        for overdue in self.store.fulfil([plan.succeeded(job, run) for job, run in expected.values()]):
+            job, run = expected[overdue.job_uid]
+            if overdue.overdue_at is not None and run.ended_at is not None:
+                log.info("job %r has succeeded, which was overdue", job.id)
+                self._round.events.append(JobRecovered(job, overdue.overdue_at, run.ended_at, self.clock.now()))
 
     def _pause_if_it_fails_too_often(self, job: Job) -> None:
         assert job.pause_after is not None
@@ -602,7 +807,7 @@ class Loop:
             reason = f"it failed {job.pause_after} times in a row, the last time with: {newest[0].reason}"
             log.warning("job %r is paused: %s", job.id, reason)
             for change in self.store.save([plan.pause(current[0], self.clock.now(), reason)]):
-                self._round.events.append(JobChanged(change.job))
+                self._round.events.append(JobChanged(change.job, self.clock.now()))
 
     def _settle_again(self, call: Call, refused: Settlement) -> Settlement | None:
         """What to write instead of an ending that was refused: it was decided on an older version of the run.
@@ -612,8 +817,13 @@ class Loop:
         """
         current = self._current(call)
         if self._is_ours(current):
+            if refused.state is not None and current.version == refused.run.version - 1:
+                return self._failed_by_its_state(call, current, refused)
             as_ours = refused.run._replace(version=current.version + 1, cancel_reason=current.cancel_reason)
-            return Settlement(as_ours, refused.attempt)
+            return refused._replace(run=as_ours, attempt=refused.attempt if current.cancel_reason is None else None)
+        if (settled := _settled(call)) is not None:  # by a thread that its cancelled call has left behind
+            self._round.events.append(RunSettled(settled, self.clock.now()))
+            return None
         written = current is not None and current.version == refused.run.version and current.state is refused.run.state
         if not written:
             log.warning(
@@ -622,11 +832,24 @@ class Loop:
             )  # fmt: skip
         return None
 
+    def _failed_by_its_state(self, call: Call, current: Run, refused: Settlement) -> Settlement:
+        """What to write instead of a success on a state that somebody has changed since it was read."""
+        assert refused.state is not None
+        assert refused.run.ended_at is not None
+        error = state_conflict(refused.state)
+        log.warning("run %s of job %r failed: %s", call.run.id, call.job.id, error)
+        failed = Failed(f"{type(error).__name__}: {error}", raised=exception_names(error))
+        return plan.settle(
+            current, call.job.retry, failed, refused.run.ended_at, started_at=call.started_at, progress=call.progress
+        )._replace(log=refused.log)
+
     def _check_ownership(self, call: Call) -> None:
         """A lease could not be renewed: go on if the run is still ours, else ask its call to end."""
         current = self._current(call)
         if self._is_ours(current):
             call.run = current
+            return
+        if _settled(call) is not None:  # this very moment
             return
         log.warning("run %s of job %r was taken over; what it still does counts no more", call.run.id, call.job.id)
         self._calls.discard(call)
@@ -684,7 +907,7 @@ class Loop:
                 self.executors[call.job.executor].cancel(call)
             self._stop_at = now + self.timing.last_call
             return
-        for call in self._calls:
+        for call in (call for call in self._calls if _settled(call) is None):
             log.warning(
                 "run %s of job %r still goes on after the shutdown; it will be recorded as lost at %s",
                 call.run.id, call.job.id, call.run.lease_until,
@@ -702,12 +925,29 @@ class Loop:
         return Lost(f"node {run.node} did not renew its lease, which ended at {run.lease_until:%Y-%m-%dT%H:%M:%SZ}")
 
 
+def _settled(call: Call) -> Run | None:
+    """The call's run, if its own transaction has settled it."""
+    return None if call.kept is None else call.kept.settled
+
+
 def _as_it_stands(call: Call) -> Run:
     """The call's run with what only this process knows so far."""
     reason = None if call.asked is None else call.asked.reason
     return call.run._replace(started_at=call.started_at, progress=call.progress, reason=reason)
 
 
-def _failed_for_good(settlement: Settlement) -> bool:
-    """Whether a fire time has failed, and is not tried again."""
-    return settlement.attempt is None and settlement.run.state in plan.FAILURES
+def _log_overdue(found: Sequence[Expectation]) -> None:
+    """A line for each; but however many fall overdue together, not a flood of lines."""
+    for one in found[:MAX_NAMED]:
+        log.warning(
+            "job %r is overdue: it was to succeed by %s, and last did at %s",
+            one.job_id, one.expect_by, one.succeeded_at,
+        )  # fmt: skip
+    if len(found) > MAX_NAMED:
+        log.warning("%d more jobs are overdue", len(found) - MAX_NAMED)
+
+
+def _counts_as_failure(settlement: Settlement) -> bool:
+    """Whether a fire time has failed, and is not tried again. What is backfilled says nothing of how a job does now."""
+    run = settlement.run
+    return settlement.attempt is None and run.state in plan.FAILURES and run.backfill is None

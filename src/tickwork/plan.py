@@ -10,15 +10,20 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, assert_never
 
+from tickwork.backfill import UNANSWERED, Answered, Backfill
 from tickwork.clock import BEGINNING, MICROSECOND
-from tickwork.errors import InvalidJobError, TriggerError, did_you_mean
+from tickwork.errors import BackfillEndedError, InvalidJobError, RetryRefusedError, TriggerError, did_you_mean
+from tickwork.expectation import Expectation
 from tickwork.job import DEFINITION, Job, check_job
+from tickwork.jobstate import StateChange
 from tickwork.policies import Overlap, Retry
 from tickwork.run import (
     TRANSITIONS,
     Cancelled,
     Failed,
+    Given,
     Lost,
+    Missed,
     Origin,
     Outcome,
     Progress,
@@ -29,6 +34,7 @@ from tickwork.run import (
     Succeeded,
     TimedOut,
 )
+from tickwork.runlog import RunLog
 from tickwork.triggers import DateTrigger, Trigger
 from tickwork.triggers.base import innermost
 from tickwork.triggers.ticks import first_of_latest, latest_fire_time
@@ -40,9 +46,12 @@ ON_TIME = timedelta(minutes=1)
 
 FAILURES = frozenset({RunState.FAILED, RunState.TIMED_OUT, RunState.LOST})
 
+RETIRED = "retired: no running code declares it"
+"""Why a job is paused that is gone from the code."""
+
 COALESCED = "coalesced: several fire times were due at once, and the latest of them was run"
 
-MODIFIABLE = (*DEFINITION, "next_fire_time")
+MODIFIABLE = (*(name for name in DEFINITION if name != "declared"), "next_fire_time")
 
 
 class Change(NamedTuple):
@@ -57,10 +66,23 @@ class Change(NamedTuple):
 
 
 class Settlement(NamedTuple):
-    """A run as it ends (or is given back), and the attempt that follows it, if any."""
+    """A run as it ends (or is given back), the attempt that follows it, and what is kept with it, if any."""
 
     run: Run
     attempt: Run | None = None
+    log: RunLog | None = None
+    """What it logged. None: nothing."""
+    state: StateChange | None = None
+    """What becomes of the job's state. None: nothing."""
+
+
+class Filling(NamedTuple):
+    """A backfill as it becomes, one version above the one that was read, with the runs born for it; or as it is."""
+
+    backfill: Backfill
+    runs: tuple[Run, ...] = ()
+    moved: bool = False
+    """Whether it has become another, to be written."""
 
 
 class Hold(NamedTuple):
@@ -98,6 +120,8 @@ def fire(
     first = job.next_fire_time
     assert first is not None, f"{job.id!r} has ended"
     assert not job.paused, f"{job.id!r} is paused"
+    if active:  # what is backfilled goes on beside the schedule, and is in nobody's way
+        active = [run for run in active if run.backfill is None]
     full = len(active) >= job.max_instances
     if full and first > now:
         return None
@@ -105,7 +129,7 @@ def fire(
     most = job.made_up
     grace = ON_TIME if most == 0 and job.misfire_grace_time is None else job.misfire_grace_time
     if grace is None and last is first and not full:  # as nearly always: one fire time, and nothing in its way
-        return _advance(job, first, following, _born(job, first, hold))
+        return _advance(job, first, following, _born(job, first, hold, now))
     on_time = first if grace is None else _first_since(job.trigger, first, now - grace)
     if on_time is None or on_time > last:
         late = _late(job, now - first)
@@ -115,10 +139,12 @@ def fire(
     if full and (at_most_one or not _catches_up(job, active, on_time, last)):
         return _overlap(job, active, now, last, following, missed, on_time)
     if at_most_one:
-        return _advance(job, last, following, *missed, *_coalesced(job, now, on_time, last), _born(job, last, hold))
+        return _advance(
+            job, last, following, *missed, *_coalesced(job, now, on_time, last), _born(job, last, hold, now)
+        )
     kept = on_time if most is None else first_of_latest(job.trigger, on_time, last, most)
     too_many = _before(job, now, RunState.MISSED, f"catch_up is {most}, and so many later ones are run", on_time, kept)
-    return _catch_up(job, active, hold, room, (*missed, *too_many), kept, last)
+    return _catch_up(job, active, now, hold, room, (*missed, *too_many), kept, last)
 
 
 def _overlap(
@@ -130,7 +156,7 @@ def _overlap(
     if job.overlap is Overlap.SKIP or (job.overlap is Overlap.QUEUE and len(waiting) >= job.max_waiting):
         why = _in_the_way(job, active) if job.overlap is Overlap.SKIP else _no_room_to_wait(job, waiting)
         return _advance(job, last, following, *missed, _not_run(job, now, RunState.SKIPPED, why, first, last))
-    change = _advance(job, last, following, *missed, *_coalesced(job, now, first, last), _born(job, last, None))
+    change = _advance(job, last, following, *missed, *_coalesced(job, now, first, last), _born(job, last, None, now))
     if job.overlap is Overlap.QUEUE:
         return change
     why = f"the fire time {last:%Y-%m-%dT%H:%M:%SZ} took its place"
@@ -147,7 +173,7 @@ def _catches_up(job: Job, active: Sequence[Run], first: datetime, last: datetime
 
 
 def _catch_up(
-    job: Job, active: Sequence[Run], hold: Hold | None, room: int,
+    job: Job, active: Sequence[Run], now: datetime, hold: Hold | None, room: int,
     missed: Sequence[Run], first: datetime, last: datetime,
 ) -> Change | None:  # fmt: skip
     """A run for each fire time; they wait for each other, MAX_CATCH_UP of them at a time."""
@@ -157,7 +183,7 @@ def _catch_up(
     while following is not None and following <= last and waiting < MAX_CATCH_UP:
         startable = hold is not None and len(born) < room and len(active) + len(born) < job.max_instances
         waiting += not startable
-        born.append(_born(job, following, hold if startable else None))
+        born.append(_born(job, following, hold if startable else None, now))
         following = job.trigger.next_after(following)
     return _advance(job, born[-1].fire_time, following, *missed, *born) if born else None
 
@@ -175,7 +201,7 @@ def settle(
         return Settlement(run.released())
     ended = run.ended_with(outcome, now, started_at, progress)
     match outcome:
-        case Succeeded() | Cancelled() | Skipped():
+        case Succeeded() | Cancelled() | Skipped() | Missed():
             return Settlement(ended)
         case Failed() | TimedOut():
             return Settlement(ended, _next_attempt(run, retry, outcome.raised, now))
@@ -211,30 +237,108 @@ def cancel(run: Run, reason: str, now: datetime) -> Run:
     return asked._replace(version=run.version + 1)
 
 
+def expire(run: Run, now: datetime) -> Run:
+    """Close a run that has waited for longer than it may: at `expires_at` exactly, its time is over."""
+    assert run.state is RunState.PENDING, f"{run.id} does not wait"
+    assert run.expires_at is not None, f"{run.id} may wait as long as it takes"
+    assert run.expires_at <= now, f"{run.id} may wait until {run.expires_at}"
+    return run.ended_with(Missed.waiting(run), now, None, None)
+
+
 def fails_too_often(job: Job, newest: Sequence[Run]) -> bool:
     """Whether the last `pause_after` fire times of *job* all failed; *newest* are its rows that ran, newest first."""
     if job.pause_after is None:
         return False
     last_attempts: dict[str, Run] = {}
     for run in newest:
+        if run.backfill is not None:  # it tells of the past, and not of how the job does now
+            continue
         last_attempts.setdefault(run.key, run)
     verdicts = [*last_attempts.values()][: job.pause_after]
     return len(verdicts) == job.pause_after and all(run.state in FAILURES for run in verdicts)
 
 
-def pause(job: Job, now: datetime, reason: str | None) -> Change:
-    """Stop firing. A job that is paused already keeps its first reason unless a new one is given."""
-    return Change(_next_version(
-        job, paused_at=job.paused_at or now, pause_reason=reason if reason is not None else job.pause_reason
-    ))  # fmt: skip
+def expect(job: Job, now: datetime) -> Expectation | None:
+    """By when *job* is to succeed, counted from *now*. None: nobody waits for that."""
+    if job.expect_every is None:
+        return None
+    return Expectation(job.id, job.uid, None if job.paused else now + job.expect_every)
 
 
-def resume(job: Job, now: datetime) -> Change:
-    """Fire again from *now* on. What fell into the pause is recorded as skipped, and not made up."""
+def expect_anew(before: Job, after: Job, now: datetime) -> Expectation | None:
+    """What is expected of a job that somebody changed. None: the same as before.
+
+    A paused job is not expected to succeed; one that is resumed, or fires again after it had ended, is from *now* on. A
+    job that pauses itself, since it fails too often, or is retired, does not come here: its silence is what is to be
+    noticed, and goes on until it succeeds.
+    """
+    counts_anew = (
+        after.expect_every != before.expect_every or (before.ended and not after.ended)
+        or _is_paused_for_itself(after) != _is_paused_for_itself(before)
+    )  # fmt: skip
+    return expect(after, now) if counts_anew else None
+
+
+def succeeded(job: Job, run: Run) -> Expectation:
+    """What is expected of *job* after *run*, which succeeded: nothing more, if it was the last one."""
+    assert job.expect_every is not None
+    assert run.ended_at is not None
+    by = None if job.ended else run.ended_at + job.expect_every
+    return Expectation(job.id, job.uid, by, succeeded_at=run.ended_at)
+
+
+def pause(job: Job, now: datetime, reason: str | None, by: str | None = None) -> Change:
+    """Stop firing. A pause that goes on already keeps its reason, and whose it is, unless a new reason is given."""
+    if _is_paused_by_retirement(job):
+        return Change(_next_version(job, paused_at=now, pause_reason=reason, paused_by=by))
+    if job.paused and reason is None:
+        return Change(_next_version(job))
+    return Change(_next_version(job, paused_at=job.paused_at or now, pause_reason=reason, paused_by=by))
+
+
+def resume(job: Job, now: datetime, by: str | None = None) -> Change:
+    """Fire again from *now* on. What fell into the pause is recorded as skipped, and not made up.
+
+    A retired job goes on without its code, as if it had been added by hand.
+    """
     if not job.paused:
         return Change(_next_version(job))
     job, dropped = _drop_until(job, now)
-    return Change(_next_version(job, paused_at=None, pause_reason=None), dropped)
+    if by is not None:
+        dropped = tuple(run._replace(reason=f"{run.reason}; resumed by {by}") for run in dropped)
+    if job.retired_at is not None:
+        job = job._replace(declared=None, retired_at=None, revision=job.revision + 1)
+    return Change(_next_version(job, paused_at=None, pause_reason=None, paused_by=None), dropped)
+
+
+def retire(job: Job, now: datetime) -> Change:
+    """Stop firing a job that no running code declares any more. It keeps its place: what it misses is not dropped."""
+    return Change(_next_version(
+        job, revision=job.revision + 1, retired_at=now, paused_at=job.paused_at or now,
+        pause_reason=job.pause_reason if job.paused else RETIRED,
+    ))  # fmt: skip
+
+
+def come_back(job: Job) -> Change:
+    """Fire a retired job again, which some code declares again: as after a downtime, by its policies.
+
+    If somebody had paused it, it stays paused.
+    """
+    return Change(_next_version(_unretired(job), revision=job.revision + 1))
+
+
+def _unretired(job: Job) -> Job:
+    if _is_paused_by_retirement(job):
+        job = job._replace(paused_at=None, pause_reason=None)
+    return job._replace(retired_at=None)
+
+
+def _is_paused_by_retirement(job: Job) -> bool:
+    return job.retired_at is not None and job.paused_at == job.retired_at
+
+
+def _is_paused_for_itself(job: Job) -> bool:
+    return job.paused and not _is_paused_by_retirement(job)
 
 
 def reschedule(job: Job, trigger: Trigger, now: datetime) -> Change:
@@ -278,8 +382,13 @@ def ensure(job: Job, declared: Job, now: datetime) -> Change | None:
 
     An unchanged definition keeps its phase, its pause and its history; a trigger that leaves its start
     open keeps the start it has. A changed trigger reschedules; a pause survives either. A trigger that
-    has ended, as a declared one does some day, or a date that was fired already, ends the job.
+    has ended, as a declared one does some day, or a date that was fired already, ends the job. One that was retired
+    comes back.
     """
+    if job.retired_at is not None:
+        back = come_back(job)
+        change = ensure(_unretired(job), declared, now)
+        return back if change is None else change
     differing = {name: getattr(declared, name) for name in DEFINITION if getattr(declared, name) != getattr(job, name)}
     if declared.trigger == job.trigger or declared.trigger.anchored(job.anchored_at, job.id) == job.trigger:
         differing.pop("trigger", None)
@@ -294,10 +403,140 @@ def ensure(job: Job, declared: Job, now: datetime) -> Change | None:
     return Change(check_job(changed), change.runs)
 
 
-def run_now(job: Job, now: datetime) -> Change:
-    """A run outside the schedule, for any node; it waits if `max_instances` are running."""
-    run = Run(job_id=job.id, job_uid=job.uid, fire_time=now, available_at=now, origin=Origin.MANUAL)
+def run_now(
+    job: Job, now: datetime, by: str | None = None, given: Given | None = None, expire_after: timedelta | None = None
+) -> Change:
+    """A run outside the schedule, for any node; it waits if `max_instances` are running, for *expire_after* at most."""
+    run = Run(
+        job_id=job.id, job_uid=job.uid, fire_time=now, available_at=now, origin=Origin.MANUAL, asked_by=by, given=given,
+        expires_at=None if expire_after is None else now + expire_after,
+    )  # fmt: skip
     return Change(_next_version(job), (run,))
+
+
+def retry(
+    job: Job | None,
+    run: Run,
+    later: Run | None,
+    now: datetime,
+    *,
+    by: str | None = None,
+    even_if_succeeded: bool = False,
+) -> Change:
+    """Another attempt at the fire time of a closed *run*, now and for any node; the row of *run* stays as it is.
+
+    *job* is None if it was removed; *later* is the attempt that follows *run* already, if any. The retry policy
+    counts from the new attempt on, as if it were the first. Raises RetryRefusedError.
+    """
+    expected = _why_not_again(job, run, later, even_if_succeeded=even_if_succeeded)
+    if job is None or expected is not None:
+        raise RetryRefusedError(f"retry_run: expected {expected}")
+    may_wait = run.may_wait or job.expire_after
+    attempt = Run(
+        job_id=run.job_id, job_uid=run.job_uid, fire_time=run.fire_time, origin=run.origin, available_at=now,
+        attempt=run.attempt + 1, asked_by=by, given=run.given, counted_from=run.attempt + 1,
+        expires_at=None if may_wait is None else now + may_wait,
+    )  # fmt: skip
+    return Change(_next_version(job), (attempt,))
+
+
+def _why_not_again(job: Job | None, run: Run, later: Run | None, *, even_if_succeeded: bool) -> str | None:
+    """What is expected of a run that is to be tried again, and is not so. None: it may be."""
+    if not run.state.closed:
+        return f"a run that has ended, got {run.id}, which is {run.state}: wait for its end, or cancel it"
+    if later is not None:
+        instead = f"retry {later.id}" if later.state.closed else f"it is {later.state}"
+        return f"the last attempt at its fire time, got {run.id}, which attempt {later.attempt} follows: {instead}"
+    if run.through is not None:
+        return f"a run of one fire time, got {run.id}, which answers for several: run one of them with run_job_now"
+    if run.state is RunState.SUCCEEDED and not even_if_succeeded:
+        return f"a run that did not succeed, got {run.id}, which did: pass even_if_succeeded=True to run it again"
+    if job is None:
+        return f"a run of a job that exists, got {run.id} of {run.job_id!r}, which was removed: add the job again"
+    return None
+
+
+def backfill(job: Job, asked: Backfill, now: datetime, *, pruned_through: datetime | None = None) -> Backfill:
+    """What *asked* says, as it is stored: at its first fire time, and not beyond what the schedule has passed.
+
+    *pruned_through* is up to where the ledger of the job may lack rows. Raises InvalidJobError for a range without
+    fire times, or of which the ledger no longer knows what ran.
+    """
+    if asked.end < asked.start:
+        raise InvalidJobError(
+            f"backfill_job: expected an end that is not before the start, got {asked.start} to {asked.end}: swap them"
+        )
+    start = max(asked.start, BEGINNING + MICROSECOND)
+    end = min(asked.end, now)
+    if job.next_fire_time is not None:
+        end = min(end, job.next_fire_time - MICROSECOND)
+    first = job.trigger.next_after(start - MICROSECOND)
+    if first is None or first > end:
+        raise InvalidJobError(
+            f"backfill_job: expected a range with fire times that {job.id!r} has passed, got {asked.start} to "
+            f"{asked.end}: its trigger is {job.trigger}, its next fire time {job.next_fire_time}"
+        )
+    if pruned_through is not None and first <= pruned_through and not asked.everything:
+        raise InvalidJobError(
+            f"backfill_job: expected a start after {pruned_through}, as the ledger of {job.id!r} was pruned through "
+            f"it and does not tell what ran before, got {asked.start}: pass everything=True to run all of them"
+        )
+    cursor = latest_fire_time(job.trigger, first, end)[0] if asked.newest_first else first
+    return asked._replace(trigger=job.trigger, start=start, end=end, cursor=cursor)
+
+
+def stretch(backfill: Backfill, active: Sequence[Run]) -> Sequence[datetime]:
+    """The fire times whose answers `fill` needs to know; *active* are the runs of the backfill. None: it is full."""
+    return backfill.next_fire_times() if len(active) < backfill.max_instances else ()
+
+
+def fill(
+    backfill: Backfill, active: Sequence[Run], fire_times: Sequence[datetime],
+    answered: Mapping[datetime, Answered], now: datetime,
+) -> Filling:  # fmt: skip
+    """Bear runs for the next of *fire_times*, as far as there is room; and end a backfill that has none left.
+
+    *answered* is what the ledger has of them.
+    """
+    if backfill.cursor is None and not active:
+        return Filling(backfill._replace(version=backfill.version + 1, ended_at=now), moved=True)
+    born: list[Run] = []
+    looked_at = 0
+    for fire_time in fire_times:
+        told = answered.get(fire_time, UNANSWERED)
+        if not told.open and (backfill.everything or not told.ran):
+            if len(active) + len(born) >= backfill.max_instances:
+                break
+            born.append(_backfilled(backfill, fire_time, told.backfilled + 1, now))
+        looked_at += 1
+    if looked_at == 0:
+        return Filling(backfill)
+    more = fire_times[looked_at:]
+    return Filling(
+        backfill._replace(
+            version=backfill.version + 1,
+            cursor=more[0] if more else backfill.fire_time_after(fire_times[-1]),
+            born=backfill.born + len(born),
+            passed_over=backfill.passed_over + looked_at - len(born),
+        ),
+        tuple(born),
+        moved=True,
+    )
+
+
+def _backfilled(backfill: Backfill, fire_time: datetime, attempt: int, now: datetime) -> Run:
+    return Run(
+        job_id=backfill.job_id, job_uid=backfill.job_uid, fire_time=fire_time, available_at=now, attempt=attempt,
+        origin=Origin.BACKFILL, asked_by=backfill.asked_by, given=backfill.given, counted_from=attempt,
+        backfill=backfill.id,
+    )  # fmt: skip
+
+
+def end_backfill(backfill: Backfill, reason: str, now: datetime) -> Backfill:
+    """A backfill that ends before its time. Raises BackfillEndedError."""
+    if backfill.ended:
+        raise BackfillEndedError(f"cancel_backfill: expected one that goes on, got {backfill.id}, which has ended")
+    return backfill._replace(version=backfill.version + 1, ended_at=now, reason=reason)
 
 
 def _next_version(job: Job, **changes: Any) -> Job:
@@ -324,19 +563,25 @@ def _drop_until(job: Job, now: datetime) -> tuple[Job, tuple[Run, ...]]:
         return job, ()
     reason = "rescheduled before it was fired"
     if job.paused:
-        reason = f"paused at {job.paused_at:%Y-%m-%dT%H:%M:%SZ}" + (f": {job.pause_reason}" if job.pause_reason else "")
+        reason = "paused" + (f" by {job.paused_by}" if job.paused_by else "")
+        reason += f" at {job.paused_at:%Y-%m-%dT%H:%M:%SZ}" + (f": {job.pause_reason}" if job.pause_reason else "")
     last, following = latest_fire_time(job.trigger, first, now)
     dropped = _not_run(job, now, RunState.SKIPPED, reason, first, last)
     return job._replace(next_fire_time=following, last_fire_time=last), (dropped,)
 
 
-def _born(job: Job, fire_time: datetime, hold: Hold | None) -> Run:
+def _born(job: Job, fire_time: datetime, hold: Hold | None, now: datetime) -> Run:
     if hold is None:
-        return Run(job.id, job.uid, fire_time, fire_time)
-    return Run(
-        job.id, job.uid, fire_time, fire_time, None, 1, Origin.SCHEDULE,
-        RunState.RUNNING, 1, hold.node, hold.lease_until,
-    )  # fmt: skip
+        run = Run(job.id, job.uid, fire_time, fire_time)
+    else:
+        run = Run(
+            job.id, job.uid, fire_time, fire_time, None, 1, Origin.SCHEDULE,
+            RunState.RUNNING, 1, hold.node, hold.lease_until,
+        )  # fmt: skip
+    if job.expire_after is None:
+        return run
+    since = max(fire_time, now)  # what is fired late begins to wait now
+    return run._replace(available_at=since, expires_at=since + job.expire_after)
 
 
 def _not_run(job: Job, now: datetime, state: RunState, reason: str, first: datetime, last: datetime) -> Run:
@@ -361,11 +606,14 @@ def _first_since(trigger: Trigger, first: datetime, since: datetime) -> datetime
 
 
 def _next_attempt(run: Run, retry: Retry, raised: Sequence[str] | None, now: datetime) -> Run | None:
-    if run.cancel_reason is not None or not retry.allows(run.attempt, raised):
+    if run.cancel_reason is not None or not retry.allows(run.tries, raised):
         return None
+    available_at = now + retry.wait_after(run.tries, run.key)
     return Run(
         job_id=run.job_id, job_uid=run.job_uid, fire_time=run.fire_time, origin=run.origin,
-        attempt=run.attempt + 1, available_at=now + retry.wait_after(run.attempt, run.key),
+        attempt=run.attempt + 1, available_at=available_at,
+        asked_by=run.asked_by, given=run.given, counted_from=run.counted_from, backfill=run.backfill,
+        expires_at=None if run.may_wait is None else available_at + run.may_wait,
     )  # fmt: skip
 
 

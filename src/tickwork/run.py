@@ -6,11 +6,13 @@ are born closed: the ledger shows what did not run, and why.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, NamedTuple, TypeAlias
 
+from tickwork.checks import shown
 from tickwork.clock import from_micros, to_micros
 from tickwork.errors import RunNotFoundError
 from tickwork.policies import exception_names
@@ -32,7 +34,7 @@ class RunState(StrEnum):
     LOST = "lost"
     """Its node did not renew the lease: it died, or was cut off."""
     MISSED = "missed"
-    """Its fire time was too long ago when a node came to fire it."""
+    """Its fire time was too long ago when a node came to fire it; or it waited for too long to begin."""
     SKIPPED = "skipped"
     """Its fire time came, and a rule of the job said no."""
 
@@ -44,10 +46,11 @@ class RunState(StrEnum):
 
 
 TRANSITIONS: dict[RunState, frozenset[RunState]] = {
-    RunState.PENDING: frozenset({RunState.RUNNING, RunState.CANCELLED, RunState.SKIPPED}),
+    RunState.PENDING: frozenset({RunState.RUNNING, RunState.CANCELLED, RunState.SKIPPED, RunState.MISSED}),
     RunState.RUNNING: frozenset({
         RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT, RunState.CANCELLED, RunState.LOST,
         RunState.SKIPPED,  # claimed ahead of its fire time, and its job paused before it
+        RunState.MISSED,  # claimed in time, and its executor came to it too late
         RunState.PENDING,  # given back by a node that stops, or that waited too long for room
     }),
     RunState.SUCCEEDED: frozenset(),
@@ -67,6 +70,8 @@ class Origin(StrEnum):
     """Its trigger named the fire time."""
     MANUAL = "manual"
     """Someone asked for it; its fire time is when they did."""
+    BACKFILL = "backfill"
+    """Someone asked for a fire time of the past to be run after all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,13 @@ class Progress:
     done: float
     total: float | None = None
     message: str = ""
+
+
+class Given(NamedTuple):
+    """The arguments of one run, in place of those that its job keeps: plain JSON, like those."""
+
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
 
 
 class Run(NamedTuple):
@@ -108,6 +120,16 @@ class Run(NamedTuple):
     progress: Progress | None = None
     cancel_reason: str | None = None
     """Why someone asked that it end. None: nobody did."""
+    asked_by: str | None = None
+    """Who asked for it. None: the schedule, or someone who did not say."""
+    given: Given | None = None
+    """Its own arguments. None: those of its job."""
+    counted_from: int = 1
+    """The attempt from which a retry policy counts: the first, or the latest that someone asked for."""
+    backfill: str | None = None
+    """The backfill that it is a part of. None: it is of none."""
+    expires_at: datetime | None = None
+    """From then on it is not begun any more. None: it may wait as long as it takes."""
 
     def __hash__(self) -> int:
         return hash((self.job_uid, self.fire_time, self.attempt, self.version))
@@ -119,12 +141,17 @@ class Run(NamedTuple):
         return _new(Run, (
             *self[:_STANDING], outcome.state, self.version + 1, self.node, None,
             started_at or self.started_at, at, outcome.reason, outcome.error, outcome.result, progress or self.progress,
-            self.cancel_reason,
+            *self[_REST:],
         ))  # fmt: skip
 
     def released(self) -> Run:
         """This run as it waits again, for any node."""
         return self._replace(version=self.version + 1, state=RunState.PENDING, node=None, lease_until=None)
+
+    @property
+    def may_wait(self) -> timedelta | None:
+        """How long it may wait to begin. None: as long as it takes."""
+        return None if self.expires_at is None else self.expires_at - self.available_at
 
     @property
     def id(self) -> str:
@@ -137,7 +164,17 @@ class Run(NamedTuple):
     @property
     def key(self) -> str:
         """The same for all attempts at one fire time of one job."""
-        return f"{self.job_uid:x}-{to_micros(self.fire_time)}{'m' if self.origin is Origin.MANUAL else ''}"
+        return f"{self.job_uid:x}-{to_micros(self.fire_time)}{'' if self.origin is Origin.SCHEDULE else self.origin[0]}"
+
+    @property
+    def tries(self) -> int:
+        """Which attempt it is of those that its job's retry policy counts: 1 for one that someone asked for."""
+        return self.attempt - self.counted_from + 1
+
+    @property
+    def by_hand(self) -> bool:
+        """Whether someone asked for just this, so that it begins although its job is paused."""
+        return self.origin is Origin.MANUAL or (self.counted_from > 1 and self.backfill is None)
 
     @property
     def lateness(self) -> timedelta | None:
@@ -152,8 +189,11 @@ class Run(NamedTuple):
         return self.ended_at - self.started_at
 
 
+ORIGINS = {"m": Origin.MANUAL, "b": Origin.BACKFILL}
+"""By the letter with which they mark the key of a run."""
+
 _new = tuple.__new__
-_STANDING = Run._fields.index("state")
+_STANDING, _REST = Run._fields.index("state"), Run._fields.index("cancel_reason")
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,11 +208,14 @@ class RunKey:
     @classmethod
     def parse(cls, run_id: str) -> RunKey:
         """The key that *run_id* writes down; a RunNotFoundError if it cannot be a run's id."""
+        if not isinstance(run_id, str):
+            raise RunNotFoundError(shown(run_id))
         try:
             uid, _, rest = run_id.partition("-")
             micros, _, attempt = rest.rpartition("-")
-            origin = Origin.MANUAL if micros.endswith("m") else Origin.SCHEDULE
-            key = cls(int(uid, 16), from_micros(int(micros.removesuffix("m"))), origin, int(attempt))
+            origin = ORIGINS.get(micros[-1:], Origin.SCHEDULE)
+            digits = micros if origin is Origin.SCHEDULE else micros[:-1]
+            key = cls(int(uid, 16), from_micros(int(digits)), origin, int(attempt))
         except (ValueError, OverflowError):
             raise RunNotFoundError(run_id) from None
         if not 0 <= key.job_uid < 2**63 or not 0 < key.attempt < 2**31:
@@ -231,6 +274,16 @@ class Skipped(Unfinished):
     state: ClassVar = RunState.SKIPPED
 
 
+class Missed(Unfinished):
+    __slots__ = ()
+    state: ClassVar = RunState.MISSED
+
+    @classmethod
+    def waiting(cls, run: Run) -> Missed:
+        """What becomes of a run that was not begun in time."""
+        return cls(f"it waited for {run.may_wait}, which is all that expire_after allows, and was not begun")
+
+
 @dataclass(frozen=True, slots=True)
 class Released:
     """Not an ending: its node gives it back, unstarted, and it waits for another."""
@@ -240,5 +293,5 @@ class Released:
 
 DONE = Succeeded()
 
-Ending: TypeAlias = Succeeded | Failed | TimedOut | Cancelled | Lost | Skipped
+Ending: TypeAlias = Succeeded | Failed | TimedOut | Cancelled | Lost | Skipped | Missed
 Outcome: TypeAlias = Ending | Released

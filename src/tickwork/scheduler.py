@@ -7,18 +7,22 @@ import inspect
 import logging
 import os
 import secrets
+import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, TypeVar, final
 
 from tickwork import plan
-from tickwork.checks import check_duration, check_text, seconds, shown
+from tickwork.backfill import MAX_BACKFILL_INSTANCES, MAX_OPEN_BACKFILLS, Backfill
+from tickwork.checks import check_duration, check_flag, check_text, check_whole, seconds, shown
 from tickwork.clock import MICROSECOND, Clock, aware_utc
+from tickwork.declaration import Declaration, app_of, declaration_of
 from tickwork.driver import Driver
 from tickwork.errors import (
     ConflictError,
@@ -27,37 +31,46 @@ from tickwork.errors import (
     JobExistsError,
     JobNotFoundError,
     RunClosedError,
+    RunNotFoundError,
     SchedulerAlreadyRunningError,
     SchedulerNotRunningError,
+    StoreError,
     did_you_mean,
 )
 from tickwork.events import (
+    Event,
     JobAdded,
     JobChanged,
     JobRemoved,
-    Listener,
-    Listeners,
     RunSettled,
     SchedulerStarted,
     SchedulerStopped,
 )
+from tickwork.executors.around import Around
 from tickwork.executors.base import Executor
 from tickwork.executors.call import MAX_REASON_LENGTH, inside_run, is_async, is_generator, keep_arguments
 from tickwork.executors.injection import Surroundings
+from tickwork.executors.state import JobState
 from tickwork.executors.threads import ThreadExecutor
-from tickwork.job import NO_ARGUMENTS, Job, check_job
+from tickwork.expectation import Expectation
+from tickwork.job import MAX_ID_LENGTH, NO_ARGUMENTS, NO_METADATA, Job, check_job
+from tickwork.labels import has_labels, sorted_metadata, sorted_tags
+from tickwork.listeners import Listeners
 from tickwork.loop import Loop, Timing
+from tickwork.node import Node, new_node
 from tickwork.plan import Change
 from tickwork.policies import ONCE, Overlap, Retry
 from tickwork.pruning import JOBS, ROWS
 from tickwork.refs import Function, find_function, name_function
 from tickwork.retention import Retention
-from tickwork.run import Cancelled, Outcome, Released, Run, RunState, Skipped
+from tickwork.run import Cancelled, Given, Outcome, Released, Run, RunState, Skipped
+from tickwork.runlog import RunLog
 from tickwork.stores import make_store
-from tickwork.stores.base import Store
+from tickwork.stores.base import Census, Store
 from tickwork.triggers import OPTIONS, CronTrigger, DateTrigger, Trigger, make_trigger
 from tickwork.triggers.base import innermost, zone_of
 from tickwork.triggers.instants import on_this_day, read_instant, say_instant
+from tickwork.version import __version__
 from tickwork.why import Answer, Say, explain
 
 MILLISECONDS_BEFORE_2020 = 1_577_836_800_000
@@ -65,14 +78,18 @@ MAX_TRIES = 100
 """How often a change is decided anew when other writers were faster."""
 DEFAULT_TIMING = Timing()
 DEFAULT_RETENTION = Retention()
+LAST_WORDS = 1.0
+"""Seconds that a shutdown waits for listeners to hear what happened."""
 PATIENCE = 5.0
 """Seconds that `start` waits for the runs of a shutdown that goes on in the background."""
 JOB_DEFAULTS = (
     "coalesce", "catch_up", "misfire_grace_time", "max_instances", "overlap", "max_waiting", "timeout", "retry",
-    "pause_after", "executor",
+    "pause_after", "expect_every", "expire_after", "executor",
 )  # fmt: skip
 
 F = TypeVar("F", bound=Function)
+E = TypeVar("E", bound=Event)
+T = TypeVar("T")
 
 log = logging.getLogger("tickwork.scheduler")
 
@@ -100,6 +117,23 @@ class Health:
     """Where the store is."""
     outage: str | None
     """Why nothing fires: the store cannot be used, or ticks fail. None: all is well."""
+    live: bool = True
+    """Whether its thread works. If not, nothing helps but a new process. One that was not started is not dead."""
+    lateness: timedelta | None = None
+    """The longest that a run of the last minute or two waited for its start here. None: none began."""
+    nodes: int | None = None
+    """How many nodes were alive on this store at the last look, a third of a lease ago or less. None: not started."""
+    overdue: int | None = None
+    """How many jobs were overdue then. None: not started."""
+    events_waiting: int = 0
+    """How many events have not been told yet: many, if listeners fall behind."""
+    events_dropped: int = 0
+    """How many events some listener of this scheduler will never hear of, as it is too slow."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether this node fires, or would if it were not paused: it runs, and its store can be used."""
+        return self.running and self.live and self.outage is None
 
 
 class Scheduler:
@@ -108,10 +142,13 @@ class Scheduler:
     *store* is a URL (`sqlite:///jobs.db`), a store, or None for memory. *executors* adds to or replaces
     `threads` and `asyncio`. *timezone* is that of triggers that name none. *job_defaults* are the policies
     of jobs that choose none: `coalesce`, `catch_up`, `misfire_grace_time`, `max_instances`, `overlap`, `max_waiting`,
-    `timeout`, `retry`, `pause_after`, `executor`.
+    `timeout`, `retry`, `pause_after`, `expect_every`, `expire_after`, `executor`.
     *lease* is how long a run is believed to go on after its node was last heard of, *poll* the
     longest time until news is noticed when no bell rings. *keep* is how long the ledger keeps what is closed, of
     jobs that do not say so themselves: 30 days, and 10,000 rows a job; `Retention(age=None, count=None)` keeps all.
+    *log_level* is from where on what a run logs is kept with it; None keeps nothing.
+    *app* is the application whose jobs this code declares, by default the package or module of each job's function:
+    a job of it that no running code declares any more is retired (docs/operations.md).
 
     Every verb is safe to call from any thread, and from inside a job or a listener.
     """
@@ -126,11 +163,16 @@ class Scheduler:
         lease: timedelta = DEFAULT_TIMING.lease,
         poll: timedelta = DEFAULT_TIMING.poll,
         keep: Retention = DEFAULT_RETENTION,
+        log_level: int | str | None = logging.INFO,
+        app: str | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._store = make_store(store, clock=clock)
         self._executors: dict[str, Executor] = {**self._own_executors(), **(executors or {})}
-        self.surroundings = Surroundings(getattr(self._executors.get("asyncio"), "event_loop", None))
+        self.surroundings = Surroundings(
+            getattr(self._executors.get("asyncio"), "event_loop", None), log_level=_log_level(log_level),
+            records=self._store,
+        )  # fmt: skip
         """What its runs can reach in this process: the app, as `lifespan` tells it."""
         if timezone is not None:
             CronTrigger(minute=0, timezone=timezone)  # a zone that does not exist is refused here and not later
@@ -143,7 +185,10 @@ class Scheduler:
         self._defaults = self._check_defaults(job_defaults or {})
         self._timing = _check_timing(lease, poll)
         self._keep = _check_keep(keep)
-        self._listeners = Listeners()
+        if app is not None:
+            check_text("app", app, most=MAX_ID_LENGTH)
+        self._app = app
+        self._listeners = Listeners(self.surroundings.event_loop)
         self._declared: dict[str, Job] = {}
         self._driver: Driver | None = None
         self._process: int | None = None
@@ -160,21 +205,30 @@ class Scheduler:
         with self._lock:
             self._check_startable()
             self._store.open(self._ring)
+            declaration = declaration_of(self._declared.values(), self._app)
+            node = self._new_node(declaration.name)
             try:
-                self._ensure_declared()
+                with self._store.together():
+                    self._store.declare(declaration)
+                    self._store.beat(node)  # before the jobs are ensured: from here on nobody retires them
+                self._ensure([*self._declared.values()])
             except BaseException:
+                with suppress(StoreError):
+                    self._store.beat(node.stopped(self._store.clock.now()))
                 self._store.close()
                 raise
-            node = secrets.token_hex(8)
-            driver = self._make_driver(lambda wake: self._make_loop(node, wake), lambda: self._finish(driver))
+            driver = self._make_driver(
+                lambda wake: self._make_loop(node, declaration, wake), lambda: self._finish(driver)
+            )
             driver.loop.paused = paused
             for executor in self._executors.values():
                 executor.start(driver.loop.report)
             self._driver, self._process, self._shutting_down = driver, os.getpid(), False
+            self._listeners.stand_by()
             driver.start()
             atexit.register(self._leave)
-        log.info("scheduler started as node %s on %s", node, self._store.location)
-        self._listeners.tell(SchedulerStarted(node))
+        log.info("scheduler started as node %s on %s", node.id, self._store.location)
+        self._tell(SchedulerStarted, node.id)
 
     def shutdown(self, wait: bool = True, *, timeout: timedelta | float | None = None) -> None:
         """Fire nothing more, and hand over to the other nodes what has not begun.
@@ -211,12 +265,16 @@ class Scheduler:
         return self._driver is not None and self._driver.is_alive() and not self._shutting_down
 
     def health(self) -> Health:
-        """What is true of this scheduler at this moment."""
+        """What is true of this scheduler at this moment, as far as it knows: the store is not asked."""
         driver = self._driver if self._driver and self._driver.is_alive() else None
         loop = driver.loop if driver else None
         return Health(
             running=self.running, paused=bool(loop and loop.paused), node=loop.node if loop else None,
             store=self._store.location, outage=driver.trouble() if driver else None,
+            live=self._driver is None or not self._driver.is_stuck(),
+            lateness=loop.lateness.worst(self._store.clock.now()) if loop else None,
+            nodes=len(loop.presence.living) if loop else None, overdue=loop.overdue if loop else None,
+            events_waiting=self._listeners.waiting, events_dropped=self._listeners.dropped,
         )  # fmt: skip
 
     # jobs
@@ -241,6 +299,10 @@ class Scheduler:
         timeout: timedelta | float | Unset | None = UNSET,
         retry: Retry | Unset | None = UNSET,
         pause_after: int | Unset | None = UNSET,
+        expect_every: timedelta | float | Unset | None = UNSET,
+        expire_after: timedelta | float | Unset | None = UNSET,
+        tags: Collection[str] = (),
+        metadata: Mapping[str, str] | None = None,
         keep: Retention | None = None,
         next_run_time: datetime | Unset | None = UNSET,
         replace_existing: bool = False,
@@ -257,9 +319,14 @@ class Scheduler:
         if it differs; an unchanged one keeps its phase, its pause and its history. Afterwards an id that
         is taken raises JobExistsError, or with *replace_existing* is brought up to date likewise.
 
+        *expect_every* (seconds) watches over the job: when it has not succeeded for so long, a `JobOverdue` is told,
+        once, by any node that is alive (docs/operations.md).
+
         Without an *id* a job is named after its function, so that every worker that adds it means the
         same job; a one-off that is added to a running scheduler gets a random id, and leaves the store
         with its last row in the ledger.
+
+        *tags* and *metadata*, of plain text, are what people find it by (`get_jobs`, `pause_jobs`).
 
         A trigger that has ended is refused, unless the job is declared: then it is stored as ended, since
         what the code declares ends some day.
@@ -269,8 +336,9 @@ class Scheduler:
         job = self._make_job(
             func, trigger, args=args, kwargs=kwargs, id=id, name=name, executor=executor, coalesce=coalesce,
             catch_up=catch_up, misfire_grace_time=misfire_grace_time, max_instances=max_instances, overlap=overlap,
-            max_waiting=max_waiting, timeout=timeout, retry=retry, pause_after=pause_after, keep=keep,
-            next_run_time=next_run_time, trigger_args=trigger_args,
+            max_waiting=max_waiting, timeout=timeout, retry=retry, pause_after=pause_after, expect_every=expect_every,
+            expire_after=expire_after, tags=tags, metadata=metadata, keep=keep, next_run_time=next_run_time,
+            trigger_args=trigger_args,
         )  # fmt: skip
         with self._lock:  # a start that goes on is waited for
             if not self._stores_at_once():
@@ -288,8 +356,7 @@ class Scheduler:
         new = [_anchored(job) for job in jobs]
         self._opened_store().add(new)
         self._ring_for(new)
-        for job in new:
-            self._listeners.tell(JobAdded(job))
+        self._tell(JobAdded, *new)
         return new
 
     def scheduled_job(self, trigger: Trigger | str, **options: Any) -> Callable[[F], F]:
@@ -311,10 +378,16 @@ class Scheduler:
         stored = self._opened_store().jobs(ids=[job_id])
         return stored[0] if stored else self._declared.get(job_id)
 
-    def get_jobs(self) -> Sequence[Job]:
-        """All jobs: the next to fire first, then the paused and the ended ones."""
+    def get_jobs(self, *, tags: Collection[str] = (), metadata: Mapping[str, str] = NO_METADATA) -> Sequence[Job]:
+        """All jobs, or those with all of these *tags* and entries of *metadata*.
+
+        The next to fire come first, then the paused and the ended ones. Raises InvalidJobError.
+        """
+        wanted, entries = sorted_tags(tags), sorted_metadata(metadata)
         stored = {job.id: job for job in self._opened_store().jobs()}
         jobs = [*stored.values(), *(job for id, job in self._declared.items() if id not in stored)]
+        if wanted or entries:
+            jobs = [job for job in jobs if has_labels(job.tags, job.metadata, wanted=wanted, entries=entries)]
         return sorted(jobs, key=lambda job: (job.paused, job.ended, job.next_fire_time or job.anchored_at, job.id))
 
     def modify_job(self, /, job_id: str, **changes: Any) -> Job:
@@ -338,23 +411,55 @@ class Scheduler:
             job_id, lambda job, now: plan.reschedule(job, new, now), Skipped("rescheduled before it began")
         )
 
-    def pause_job(self, job_id: str, *, reason: str | None = None) -> Job:
-        """Fire this job on no node until it is resumed; what runs goes on. Raises JobNotFoundError."""
-        why = f"paused before it began{f': {reason}' if reason else ''}"
-        return self._change(job_id, lambda job, now: plan.pause(job, now, reason), Skipped(why))
+    def pause_job(self, job_id: str, *, reason: str | None = None, by: str | None = None) -> Job:
+        """Fire this job on no node until it is resumed; what runs goes on.
 
-    def resume_job(self, job_id: str) -> Job:
-        """Fire this job again from now on; what fell into the pause is not made up. Raises JobNotFoundError."""
-        return self._change(job_id, plan.resume)
+        *by* is whoever asks for it, for people: it is kept with the job, beside the *reason*. Raises JobNotFoundError.
+        """
+        _check_by(by)
+        why = f"paused before it began{f', by {by}' if by else ''}{f': {reason}' if reason else ''}"
+        return self._change(job_id, lambda job, now: plan.pause(job, now, reason, by), Skipped(why))
 
-    def cancel_run(self, run_id: str, *, reason: str = "somebody asked for it") -> Run:
+    def resume_job(self, job_id: str, *, by: str | None = None) -> Job:
+        """Fire this job again from now on; what fell into the pause is not made up.
+
+        The row that answers for it says *by* whom the pause was ended. Raises JobNotFoundError.
+        """
+        _check_by(by)
+        return self._change(job_id, lambda job, now: plan.resume(job, now, by))
+
+    def pause_jobs(
+        self,
+        *,
+        tags: Collection[str] = (),
+        metadata: Mapping[str, str] = NO_METADATA,
+        reason: str | None = None,
+        by: str | None = None,
+    ) -> Sequence[Job]:
+        """Pause the jobs with all of these *tags* and entries of *metadata*, as `pause_job` does; return them.
+
+        One after another: what is added or changed meanwhile may be among them or not. Raises InvalidJobError if
+        neither is given, which would be all jobs: `pause` stops a scheduler.
+        """
+        return [self.pause_job(job.id, reason=reason, by=by) for job in self._labelled("pause_jobs", tags, metadata)]
+
+    def resume_jobs(
+        self, *, tags: Collection[str] = (), metadata: Mapping[str, str] = NO_METADATA, by: str | None = None
+    ) -> Sequence[Job]:
+        """Resume the jobs with all of these *tags* and entries of *metadata*, as `resume_job` does; return them.
+
+        Raises InvalidJobError if neither is given.
+        """
+        return [self.resume_job(job.id, by=by) for job in self._labelled("resume_jobs", tags, metadata)]
+
+    def cancel_run(self, run_id: str, *, reason: str | None = None, by: str | None = None) -> Run:
         """Cancel a run on whatever node: one that waits is closed, one that goes on is asked to end.
 
         A coroutine is cancelled, which the ledger shows when it has ended; a plain function may look at
-        `run.cancelled`, and otherwise goes on until it returns. Returns the run as it is now. Raises
-        RunNotFoundError, RunClosedError, StoreError.
+        `run.cancelled`, and otherwise goes on until it returns. The row keeps the *reason*, and *by* whom. Returns the
+        run as it is now. Raises RunNotFoundError, RunClosedError, StoreError.
         """
-        check_text("reason", reason, most=MAX_REASON_LENGTH)
+        why = _why_cancelled(reason, by)
         store = self._opened_store()
         for _ in range(MAX_TRIES):
             run = store.run(run_id)
@@ -362,10 +467,10 @@ class Scheduler:
                 raise RunClosedError(
                     f"cancel_run: expected a run that has not ended, got {run_id}, which ended as {run.state}"
                 )
-            for cancelled in store.cancel([plan.cancel(run, reason, store.clock.now())]):
+            for cancelled in store.cancel([plan.cancel(run, why, store.clock.now())]):
                 self._ring()
                 if cancelled.state.closed:
-                    self._listeners.tell(RunSettled(cancelled))
+                    self._tell(RunSettled, cancelled)
                 return cancelled
         raise _too_many_conflicts(f"run {run_id}")
 
@@ -380,20 +485,164 @@ class Scheduler:
         self._declared.clear()
         self._remove(None)
 
-    def run_job_now(self, job_id: str) -> Run:
+    def run_job_now(
+        self,
+        job_id: str,
+        *,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        expire_after: timedelta | float | Unset | None = UNSET,
+        by: str | None = None,
+    ) -> Run:
         """Run a job once outside its schedule, on any node with room; its run waits if `max_instances` are running.
 
-        A paused job runs too. Raises JobNotFoundError.
+        *args* and *kwargs* take the place of the job's, each as a whole, for this run and its retries: checked and
+        kept like those of `add_job`. None: the job's own, as they are when it begins. *expire_after* is how long (in
+        seconds) it may wait to begin, if not as long as the job says; None: as long as it takes. A paused job runs
+        too. *by* is whoever asks for it, for people: it is kept with the run.
+
+        Raises JobNotFoundError, InvalidJobError, and FunctionReferenceError if there are arguments and this process
+        does not know the job's function.
         """
+        _check_by(by)
+        chosen = None if isinstance(expire_after, Unset) else _may_wait(expire_after)
         born: list[Run] = []
 
         def decide(job: Job, now: datetime) -> Change:
-            change = plan.run_now(job, now)
+            may_wait = job.expire_after if isinstance(expire_after, Unset) else chosen
+            change = plan.run_now(job, now, by, _given_to(job, args, kwargs), may_wait)
             born[:] = change.runs
             return change
 
         self._change(job_id, decide)
         return born[0]
+
+    def get_state(self, job_id: str) -> dict[str, Any]:
+        """What the runs of a job hand on to each other, as the last of them has left it. Raises JobNotFoundError."""
+        store = self._opened_store()
+        return store.state(store.get(job_id).uid).values
+
+    def set_state(self, job_id: str, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Give some keys of a job's state other values, and return all of it. A run that goes on and changes the same
+        keys fails, as it has read what is true no more. Raises JobNotFoundError, InvalidJobError.
+        """
+        if not isinstance(values, Mapping):
+            raise InvalidJobError(f"set_state: expected a dict of keys and values, got {shown(values)}")
+
+        def change(state: JobState) -> None:
+            state.update(values)
+
+        return self._change_state(job_id, change)
+
+    def clear_state(self, job_id: str, *keys: str) -> dict[str, Any]:
+        """Remove these keys of a job's state, or all, and return what is left. Raises JobNotFoundError."""
+
+        def change(state: JobState) -> None:
+            for key in keys or [*state]:
+                state.pop(key, None)
+
+        return self._change_state(job_id, change)
+
+    def retry_run(self, run_id: str, *, even_if_succeeded: bool = False, by: str | None = None) -> Run:
+        """Try a closed run again: a next attempt at the same fire time, now, on any node with room; returns it.
+
+        It is given the same arguments, and begins even if its job is paused. The retry policy counts from it as from
+        a first attempt. The closed row stays as it is. *by* is whoever asks for it, for people.
+
+        Raises RunNotFoundError, and RetryRefusedError for a run that has not ended, that another attempt follows,
+        that answers for several fire times, or whose job was removed; and for one that succeeded, unless
+        *even_if_succeeded*.
+        """
+        check_flag("even_if_succeeded", even_if_succeeded)
+        _check_by(by)
+        store = self._opened_store()
+        for _ in range(MAX_TRIES):
+            run = store.run(run_id)
+            job = next((job for job in store.jobs(ids=[run.job_id]) if job.uid == run.job_uid), None)
+            later = self._attempt_after(run)
+            change = plan.retry(job, run, later, store.clock.now(), by=by, even_if_succeeded=even_if_succeeded)
+            if store.save([change]):
+                self._ring()
+                self._tell(JobChanged, change.job)
+                return change.runs[0]
+        raise _too_many_conflicts(f"run {run_id}")
+
+    # backfills
+
+    def backfill_job(
+        self,
+        job_id: str,
+        start: datetime,
+        end: datetime,
+        *,
+        max_instances: int = 1,
+        everything: bool = False,
+        newest_first: bool = False,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        by: str | None = None,
+    ) -> Backfill:
+        """Run the fire times of a job from *start* through *end* after all, those that never ran; return the backfill.
+
+        That is: those without a run in the ledger, and those that were missed or skipped; with *everything* those
+        that ran, too. The trigger is the job's as it is now. Only what the schedule has passed counts, so a later
+        *end* is brought forward. Times without a zone are in the scheduler's.
+
+        It goes on by itself on whatever node there is, also after a restart: at most *max_instances* of its runs are
+        active at once. These are beside the schedule's: neither are in the way of the other, and where room is
+        scarce the schedule's go first. It stands still while its job is paused. *args* and *kwargs* are as in
+        `run_job_now`.
+
+        Raises JobNotFoundError, InvalidJobError for a range without such fire times or one of which the ledger was
+        pruned, and FunctionReferenceError as `run_job_now` does.
+        """
+        _check_by(by)
+        check_whole("max_instances", max_instances, most=MAX_BACKFILL_INSTANCES)
+        check_flag("everything", everything)
+        check_flag("newest_first", newest_first)
+        store = self._opened_store()
+        job, now = store.get(job_id), store.clock.now()
+        first, last, given = self._instant("start", start), self._instant("end", end), _given_to(job, args, kwargs)
+        asked = Backfill(
+            secrets.token_hex(8), job.id, job.uid, job.trigger, first, last, None, now,
+            max_instances, everything, newest_first, given, by,
+        )  # fmt: skip
+        if len(store.backfills(ended=False, limit=MAX_OPEN_BACKFILLS)) == MAX_OPEN_BACKFILLS:
+            raise InvalidJobError(
+                f"backfill_job: expected fewer than {MAX_OPEN_BACKFILLS} backfills that go on, got so many: "
+                f"wait for some of them to end, or cancel them"
+            )
+        backfill = plan.backfill(job, asked, now, pruned_through=store.evidence(job_id, now).pruned_through)
+        store.add_backfill(backfill)
+        self._ring()
+        return backfill
+
+    def cancel_backfill(self, backfill_id: str, *, reason: str | None = None, by: str | None = None) -> Backfill:
+        """End a backfill: it bears no more runs, those that wait are closed, and those that go on are asked to end.
+
+        Raises BackfillNotFoundError, BackfillEndedError.
+        """
+        why = _why_cancelled(reason, by)
+        store = self._opened_store()
+        for _ in range(MAX_TRIES):
+            now = store.clock.now()
+            ended = plan.end_backfill(store.backfill(backfill_id), why, now)
+            cancelled = store.end_backfill(ended, partial(plan.cancel, reason=why, now=now))
+            if cancelled is not None:
+                self._ring()
+                self._tell(RunSettled, *(run for run in cancelled if run.state.closed))
+                return ended
+        raise _too_many_conflicts(f"backfill {backfill_id}")
+
+    def get_backfill(self, backfill_id: str) -> Backfill:
+        """The backfill as it is now. Raises BackfillNotFoundError."""
+        return self._opened_store().backfill(backfill_id)
+
+    def get_backfills(
+        self, job_id: str | None = None, *, ended: bool | None = None, limit: int = 100
+    ) -> Sequence[Backfill]:
+        """The newest backfills, of one job or all: those that have *ended*, those that have not, or both."""
+        return self._opened_store().backfills(job_id=job_id, ended=ended, limit=limit)
 
     # the ledger
 
@@ -407,6 +656,14 @@ class Scheduler:
     def get_run(self, run_id: str) -> Run:
         """The run as it is now. Raises RunNotFoundError."""
         return self._opened_store().run(run_id)
+
+    def get_log(self, run_id: str) -> RunLog:
+        """What the run has logged; of one that goes on, as it was a few seconds ago. Raises RunNotFoundError."""
+        return self._opened_store().log(run_id)
+
+    def census(self) -> Census:
+        """How many jobs and open runs there are on all nodes, and since when they wait. Cheap enough for a scrape."""
+        return self._opened_store().census()
 
     def why(self, job_id: str, at: datetime | str, *, say: Say = say_instant) -> Answer:
         """What became of a job at one instant, past or future, or what will: the one answer, and why.
@@ -423,6 +680,10 @@ class Scheduler:
         instant = self._question(job_id, at, now)
         return explain(store.evidence(job_id, instant), instant, now, say)
 
+    def get_overdue(self) -> Sequence[Expectation]:
+        """The jobs that have not succeeded for longer than their `expect_every`, in the order of their ids."""
+        return self._opened_store().expectations(overdue=True)
+
     def prune(self, keep: Retention | None = None) -> int:
         """Delete the closed rows of the ledger that are kept no longer; return how many they were.
 
@@ -437,14 +698,58 @@ class Scheduler:
             total += deleted
         return total
 
+    def progressing(self) -> Sequence[Run]:
+        """The runs that go on in this process and have told their progress, as of this moment, by their starts."""
+        return self._driver.loop.progressing() if self._driver is not None else ()
+
+    def nodes(self, *, alive: bool = False) -> Sequence[Node]:
+        """The nodes on this store that are known, or only those *alive*; the last heard of first.
+
+        Each as it was last heard of: a third of a lease ago if all is well. One that was killed is taken for alive
+        until its lease is over.
+        """
+        return self._opened_store().nodes(alive=alive)
+
     # events
 
-    def add_listener(self, listener: Listener, *kinds: type) -> None:
-        """Call *listener* with each event of these classes, or of all; on a thread of its own, in order."""
-        self._listeners.add(listener, *kinds)
+    def add_listener(self, listener: Callable[[E], object], *kinds: type[E]) -> None:
+        """Call *listener* with each event of these classes of `tickwork.events`, or of all, in order.
 
-    def remove_listener(self, listener: Listener) -> None:
+        A function is called on a thread of its own, an `async def` in the event loop that runs the coroutines. One
+        that raises is logged; one that hangs holds up nothing but itself: 10,000 events wait for it, and further ones
+        are dropped and logged. A shutdown waits a second for those that are still busy. Raises InvalidJobError.
+        """
+        self._listeners.add(listener, *kinds)  # type: ignore[arg-type]  # it is told of these kinds alone
+
+    def on(self, *kinds: type[E]) -> Callable[[Callable[[E], T]], Callable[[E], T]]:
+        """Decorate a function to make it a listener; it is unchanged.
+
+        @scheduler.on(RunSettled)
+        async def tell_the_team(event: RunSettled) -> None: ...
+        """
+
+        def listen(listener: Callable[[E], T]) -> Callable[[E], T]:
+            self.add_listener(listener, *kinds)
+            return listener
+
+        return listen
+
+    def remove_listener(self, listener: Callable[..., object]) -> None:
+        """Tell *listener* nothing more, not even what waits for it. Raises InvalidJobError if it was not added."""
         self._listeners.remove(listener)
+
+    def around_runs(self, around: Around) -> Around:
+        """Call *around* with the job and the run before each call of a function by this scheduler.
+
+        What it returns is called after it with the outcome (`tickwork.run.Succeeded`, `Failed`, ...); None: nothing is.
+        Both are called where the function is, on its thread or in its task: what they set there (a span, a context
+        variable) it sees, and its dependencies, too. What they raise is logged, and the run goes on. As a decorator it
+        leaves the function as it is. Raises InvalidJobError.
+        """
+        if not callable(around):
+            raise InvalidJobError(f"around_runs: expected a callable that takes the job and its run, got {around!r}")
+        self.surroundings.around = (*self.surroundings.around, around)
+        return around
 
     # making jobs
 
@@ -452,6 +757,7 @@ class Scheduler:
         self, func: Function | str, trigger: Trigger | str | None, *,
         args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, id: str | None = None,
         name: str | None = None, next_run_time: datetime | Unset | None = UNSET,
+        tags: Collection[str] = (), metadata: Mapping[str, str] | None = None,
         trigger_args: Mapping[str, Any], **policies: Any,
     ) -> Job:  # fmt: skip
         ref, function = _named(func)
@@ -483,6 +789,8 @@ class Scheduler:
             uid=_uids.new(), anchored_at=anchored_at, next_fire_time=first,
             paused_at=now if next_run_time is None else None,
             pause_reason="added with next_run_time=None" if next_run_time is None else None, disposable=made_up,
+            tags=() if tags == () else sorted_tags(tags),
+            metadata=NO_METADATA if metadata is None else sorted_metadata(metadata),
             **self._read_policies(settings),
         ))  # fmt: skip
 
@@ -519,10 +827,9 @@ class Scheduler:
         if not isinstance(executor, str) or executor not in self._executors:
             known = did_you_mean(str(executor), self._executors)
             raise InvalidJobError(f"executor: expected one of this scheduler's, got {executor!r}{known}")
-        for name in ("misfire_grace_time", "timeout"):
+        for name in ("misfire_grace_time", "timeout", "expect_every", "expire_after"):
             if name in read:
-                length = _seconds(name, read[name])
-                read[name] = None if length is None else timedelta(seconds=length)
+                read[name] = None if read[name] is None else seconds(name, read[name])
         if isinstance(read.get("overlap"), str) and read["overlap"] in [*Overlap]:
             read["overlap"] = Overlap(read["overlap"])
         if "retry" in read and read["retry"] is None:
@@ -550,6 +857,10 @@ class Scheduler:
             func = function or find_function(job.func)
             args, kwargs = keep_arguments(func, read.get("args", job.args), read.get("kwargs", job.kwargs))
             read |= {name: value for name, value in (("args", args), ("kwargs", kwargs)) if name in read}
+        if "tags" in read:
+            read["tags"] = sorted_tags(read["tags"])
+        if "metadata" in read:
+            read["metadata"] = sorted_metadata(read["metadata"])
         if isinstance(read.get("trigger"), str):
             raise InvalidJobError(
                 "trigger: expected a trigger, got a word: use reschedule_job, which takes its options"
@@ -577,11 +888,9 @@ class Scheduler:
     def _declare(self, job: Job, *, replace_existing: bool) -> Job:
         if job.id in self._declared and not replace_existing:
             raise JobExistsError(job.id)
-        self._declared[job.id] = job
-        return job
-
-    def _ensure_declared(self) -> None:
-        self._ensure([*self._declared.values()])
+        declared = job._replace(declared=self._app or app_of(job.func))
+        self._declared[job.id] = declared
+        return declared
 
     def _ensure(self, declared: Sequence[Job]) -> Sequence[Job]:
         """Bring the store to what is declared; other workers may be doing the same this moment."""
@@ -597,14 +906,14 @@ class Scheduler:
             try:
                 if new:
                     store.add(new)
-                    for job in new:
-                        self._listeners.tell(JobAdded(job))
+                    self._tell(JobAdded, *new)
             except JobExistsError:  # another worker was faster
                 continue
-            if len(store.save(changes) if changes else ()) == len(changes):
+            expected = [plan.expect_anew(stored[change.job.id], change.job, now) for change in changes]
+            if len(store.save(changes, expected=[*filter(None, expected)]) if changes else ()) == len(changes):
                 for change in changes:
                     self._withdraw(change.job, Released())
-                    self._listeners.tell(JobChanged(change.job))
+                    self._tell(JobChanged, change.job)
                 self._ring()
                 ensured = {job.id: job for job in (*stored.values(), *new, *(change.job for change in changes))}
                 return [ensured[job.id] for job in declared]
@@ -619,21 +928,52 @@ class Scheduler:
             raise SchedulerNotRunningError(f"expected a stored job, got the declared {job_id!r}: call start() first")
         for tries in range(MAX_TRIES):
             # A microsecond later each time: two runs asked for at one instant are two runs.
-            change = decide(store.get(job_id), store.clock.now() + tries * MICROSECOND)
-            if store.save([change]):
+            job, now = store.get(job_id), store.clock.now() + tries * MICROSECOND
+            change = decide(job, now)
+            if store.save([change], expected=[*filter(None, [plan.expect_anew(job, change.job, now)])]):
                 if held is not None:
                     self._withdraw(change.job, held)
                 self._ring()
-                self._listeners.tell(JobChanged(change.job))
+                self._tell(JobChanged, change.job)
                 return change.job
         raise _too_many_conflicts(f"job {job_id!r}")
+
+    def _change_state(self, job_id: str, change: Callable[[JobState], None]) -> dict[str, Any]:
+        store = self._opened_store()
+        for _ in range(MAX_TRIES):
+            uid = store.get(job_id).uid
+            state = JobState(store, uid)
+            change(state)
+            decided = state.change()
+            if decided is None or store.save_state(decided) is not None:
+                return {**state}
+        raise _too_many_conflicts(f"the state of job {job_id!r}")
+
+    def _attempt_after(self, run: Run) -> Run | None:
+        try:
+            return self._store.run(run._replace(attempt=run.attempt + 1).id)
+        except RunNotFoundError:
+            return None
+
+    def _labelled(self, verb: str, tags: Collection[str], metadata: Mapping[str, str]) -> Sequence[Job]:
+        """The stored jobs with these labels."""
+        if not tags and not metadata:
+            raise InvalidJobError(f"{verb}: expected tags or metadata, got neither: name at least one")
+        found = {job.id for job in self.get_jobs(tags=tags, metadata=metadata)}
+        return self._store.jobs(ids=found)
 
     def _remove(self, job_ids: Collection[str] | None) -> Sequence[Job]:
         removed = self._opened_store().remove(job_ids)
         for job in removed:
             self._withdraw(job, Cancelled("its job was removed before it began"))
-            self._listeners.tell(JobRemoved(job))
+            self._tell(JobRemoved, job)
         return removed
+
+    def _tell(self, kind: Callable[[T, datetime], Event], *subjects: T) -> None:
+        if self._listeners:
+            now = self._store.clock.now()
+            for subject in subjects:
+                self._listeners.tell(kind(subject, now))
 
     def _withdraw(self, job: Job, outcome: Outcome) -> None:
         if self._driver is not None:
@@ -649,7 +989,13 @@ class Scheduler:
     def _make_driver(self, make_loop: Callable[[Callable[[], None]], Loop], finished: Callable[[], None]) -> Driver:
         return Driver(make_loop, finished)
 
-    def _make_loop(self, node: str, wake: Callable[[], None]) -> Loop:
+    def _new_node(self, declaration: str) -> Node:
+        return new_node(
+            secrets.token_hex(8), self._store.clock.now(), self._timing.lease,
+            host=socket.gethostname(), pid=os.getpid(), version=__version__, declaration=declaration,
+        )  # fmt: skip
+
+    def _make_loop(self, node: Node, declaration: Declaration, wake: Callable[[], None]) -> Loop:
         return Loop(
             self._store,
             self._executors,
@@ -659,6 +1005,7 @@ class Scheduler:
             wake=wake,
             keep=self._keep,
             surroundings=self.surroundings,
+            declaration=declaration,
         )
 
     def _opened_store(self) -> Store:
@@ -703,7 +1050,15 @@ class Scheduler:
 
     def _finish(self, driver: Driver) -> None:
         """The last act of the driver's thread."""
-        for close in (*(executor.stop for executor in self._executors.values()), self._store.close):
+        self._tell(SchedulerStopped, driver.loop.node)
+        for listener in self._listeners.wait_told(LAST_WORDS):
+            log.warning("the scheduler stops before listener %r has heard all that happened", listener)
+        self._listeners.rest()
+        for close in (
+            driver.loop.presence.sign_off,
+            *(executor.stop for executor in self._executors.values()),
+            self._store.close,
+        ):
             try:
                 close()
             except Exception:
@@ -711,7 +1066,6 @@ class Scheduler:
         atexit.unregister(self._leave)
         self._process = None
         log.info("scheduler stopped, node %s", driver.loop.node)
-        self._listeners.tell(SchedulerStopped(driver.loop.node))
 
     def _leave(self) -> None:
         """At the end of the process: hand over what has not begun, and wait for nothing else."""
@@ -799,10 +1153,41 @@ def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if value is not None}
 
 
+def _given_to(job: Job, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None) -> Given | None:
+    """What a run of *job* keeps of its own arguments, checked like the job's. None: it has none."""
+    if args is None and kwargs is None:
+        return None
+    func = find_function(job.func)
+    return Given(*keep_arguments(func, job.args if args is None else args, job.kwargs if kwargs is None else kwargs))
+
+
 def _split_options(options: Mapping[str, Any]) -> dict[str, Any]:
     """The keyword options of `add_job`, with those of the trigger apart."""
     own = {name: value for name, value in options.items() if name in JOB_OPTIONS}
     return {**own, "trigger_args": {name: value for name, value in options.items() if name not in own}}
+
+
+def _check_by(by: str | None) -> None:
+    if by is not None:
+        check_text("by", by, most=MAX_ID_LENGTH)
+
+
+def _why_cancelled(reason: str | None, by: str | None) -> str:
+    """What a row says of why, and by whom, it was asked to end."""
+    _check_by(by)
+    if reason is None:
+        return f"{by or 'somebody'} asked for it"
+    check_text("reason", reason, most=MAX_REASON_LENGTH)
+    return reason if by is None else f"{reason} (by {by})"
+
+
+def _may_wait(length: timedelta | float | None) -> timedelta | None:
+    """How long a run may wait, as `expire_after` says it."""
+    if length is None:
+        return None
+    duration = seconds("expire_after", length)
+    check_duration("expire_after", duration, least=timedelta(milliseconds=1))
+    return duration
 
 
 def _state(state: RunState | str) -> RunState:
@@ -831,6 +1216,19 @@ def _check_keep(keep: object) -> Retention:
             f"or Retention(age=None, count=None) to keep all"
         )
     return keep
+
+
+def _log_level(level: object) -> int | None:
+    """The level as a number, from that or its name."""
+    if level is None:
+        return None
+    known = logging.getLevelNamesMapping()
+    number = known.get(level) if isinstance(level, str) else level
+    if not isinstance(number, int) or isinstance(number, bool):
+        raise InvalidJobError(
+            f"log_level: expected a level of logging ({', '.join(known)}) or None, got {shown(level)}"
+        )
+    return number
 
 
 def _too_many_conflicts(what: str) -> ConflictError:

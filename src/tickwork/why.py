@@ -15,6 +15,7 @@ from typing import NamedTuple, TypeAlias, assert_never
 from tickwork.clock import MICROSECOND
 from tickwork.errors import TriggerError
 from tickwork.job import Job
+from tickwork.node import Node
 from tickwork.plan import COALESCED
 from tickwork.run import Origin, Progress, Run, RunState
 from tickwork.triggers.instants import say_instant
@@ -51,6 +52,8 @@ class Verdict(StrEnum):
     """A fire time that has come, and that no node has fired yet."""
     PAUSED = "paused"
     """A fire time of a job that is paused now: it runs only if the job is resumed before it."""
+    RETIRED = "retired"
+    """A fire time of a job that no running code declares any more."""
     PASSED_OVER = "passed_over"
     """The trigger names it, but the next fire time was moved past it by hand before it came."""
     EXCLUDED = "excluded"
@@ -106,6 +109,15 @@ class Silence(NamedTuple):
     """When a node next did anything."""
 
 
+class Absence(NamedTuple):
+    """A stretch in which no node was alive, as the nodes said themselves of their lives."""
+
+    last: Node
+    """The one that was last heard of before it."""
+    following: Node | None
+    """The first that was heard of after it. None: there was none since."""
+
+
 class Evidence(NamedTuple):
     """What a store knows of one job around one instant: all that an answer is made of."""
 
@@ -118,10 +130,14 @@ class Evidence(NamedTuple):
     """Those at the first fire time in the ledger that is after it."""
     manual: Sequence[Run] = ()
     """Attempts at runs that someone asked for at the instant (see `end_of`)."""
+    backfilled: Sequence[Run] = ()
+    """Attempts of backfills at fire times at the instant."""
     running: Sequence[Run] = ()
     """Its running runs, if one that answers waits: no more of them than its `max_instances`."""
     silence: Silence | None = None
     """None: what answers began to run, or nothing is known."""
+    absence: Absence | None = None
+    """The one around the instant. None: a node was alive then, or nothing is known of that time."""
     removed_at: datetime | None = None
     pruned_through: datetime | None = None
     """Up to here the ledger of the job may lack rows. None: it lacks none."""
@@ -154,6 +170,8 @@ def explain(evidence: Evidence, instant: datetime, now: datetime, say: Say = say
     """The one answer for *instant*, with its times written by *say*."""
     case = Case(evidence, evidence.job, instant, end_of(instant), now, say)
     found = _in_ledger(case) or _in_schedule(case)
+    if evidence.backfilled:
+        found = _with_backfilled(case, found)
     if evidence.manual:
         found = _with_manual(case, found)
     before, after = _nearest(case, found.fire_time)
@@ -191,7 +209,10 @@ def _in_ledger(case: Case) -> Found | None:
     fire_time = _fire_time_in(case, runs[0]) if runs else None
     if fire_time is None:
         return None
-    return Found(Verdict(runs[-1].state), _say_runs(case, runs), fire_time, runs)
+    told = _say_runs(case, runs)
+    if runs[0].state not in NEVER_BEGUN:
+        told += _say_absence(case, runs[0])
+    return Found(Verdict(runs[-1].state), told, fire_time, runs)
 
 
 def _fire_time_in(case: Case, row: Run) -> datetime | None:
@@ -214,10 +235,22 @@ def _with_manual(case: Case, scheduled: Found) -> Found:
     """The runs that someone asked for at the instant: the answer, unless the schedule has one."""
     manual = case.evidence.manual
     latest = [run for run in manual if run.fire_time == manual[-1].fire_time]
-    told = f"run by hand, {_say_runs(case, latest)}"
+    asked_by = latest[0].asked_by
+    told = f"run by hand{f' for {asked_by}' if asked_by else ''}, {_say_runs(case, latest)}"
     if scheduled.fire_time is None:
         return Found(Verdict(latest[-1].state), told, latest[0].fire_time, manual)
     return scheduled._replace(sentence=f"{scheduled.sentence}; besides it was {told}", runs=(*scheduled.runs, *manual))
+
+
+def _with_backfilled(case: Case, scheduled: Found) -> Found:
+    """The runs of backfills at the instant: the answer, and what became of the fire time before stands behind it."""
+    backfilled = case.evidence.backfilled
+    latest = [run for run in backfilled if run.fire_time == backfilled[-1].fire_time]
+    asked_by = latest[-1].asked_by
+    told = f"run after all{f' for {asked_by}' if asked_by else ''}, {_say_runs(case, latest)}"
+    if scheduled.fire_time is not None:
+        told += f"; before that {scheduled.sentence}"
+    return Found(Verdict(latest[-1].state), told, latest[0].fire_time, (*scheduled.runs, *backfilled))
 
 
 # what the job and its trigger say
@@ -264,15 +297,22 @@ def _not_kept(job: Job, case: Case) -> Found | None:
 
 def _unanswered(job: Job, case: Case, fire_time: datetime) -> Found:
     """A fire time that the schedule has not passed yet."""
+    if job.retired_at is not None:
+        since = f"the job is retired since {case.say(job.retired_at)}: no running code declares it"
+        return Found(
+            Verdict.RETIRED, f"{since}; if some does again, its policies decide what becomes of this", fire_time
+        )
     if job.paused_at is not None:
-        since = f"paused since {case.say(job.paused_at)}" + (f": {job.pause_reason}" if job.pause_reason else "")
+        since = f"paused since {case.say(job.paused_at)}" + (f" by {job.paused_by}" if job.paused_by else "")
+        since += f": {job.pause_reason}" if job.pause_reason else ""
         until_resumed = (
             "when it is resumed this is recorded as skipped" if fire_time <= case.now
             else "it runs only if it is resumed before"
         )  # fmt: skip
         return Found(Verdict.PAUSED, f"the job is {since}; {until_resumed}", fire_time)
     if fire_time <= case.now:
-        return Found(Verdict.DUE, f"due since {case.say(fire_time)}, and no node has fired it yet", fire_time)
+        nobody = "" if case.evidence.absence is None else f": {_describe(case, case.evidence.absence)}"
+        return Found(Verdict.DUE, f"due since {case.say(fire_time)}, and no node has fired it yet{nobody}", fire_time)
     return Found(Verdict.COMING, f"will run at {case.say(fire_time)}", fire_time)
 
 
@@ -343,8 +383,15 @@ def _say_runs(case: Case, runs: Sequence[Run]) -> str:
     if run.through is not None:
         told += f"; one row answers for all from {case.say(run.fire_time)} through {case.say(run.through)}"
     if earlier:
-        told = f"attempt {run.attempt} {told}"
+        told = f"attempt {run.attempt}{_say_asked_for(run)} {told}"
     return "; ".join([told, *(f"attempt {one.attempt} {_say_end(one)}" for one in earlier)])
+
+
+def _say_asked_for(run: Run) -> str:
+    """That someone asked for this attempt, where it is not its retry policy that did."""
+    if run.attempt == 1 or run.tries > 1:
+        return ""
+    return f", asked for by {run.asked_by}," if run.asked_by else ", asked for by hand,"
 
 
 def _say_run(case: Case, run: Run) -> str:
@@ -354,9 +401,11 @@ def _say_run(case: Case, run: Run) -> str:
         case RunState.RUNNING:
             return _say_running(case, run)
         case RunState.MISSED:
-            return _say_end(run) + _say_silence(case)
+            return _say_end(run) + (_say_absence(case, run) or _say_silence(case))
         case RunState.SKIPPED:
-            return _say_end(run) + (_say_instead(case) + _say_silence(case) if run.reason == COALESCED else "")
+            if run.reason != COALESCED:
+                return _say_end(run)
+            return _say_end(run) + _say_instead(case) + (_say_absence(case, run) or _say_silence(case))
         case RunState.SUCCEEDED | RunState.FAILED | RunState.TIMED_OUT | RunState.CANCELLED | RunState.LOST:
             return f"{_say_call(case, run)}{_say_end(run)}{_say_asked(run)}"
         case _:
@@ -386,12 +435,12 @@ def _say_call(case: Case, run: Run) -> str:
 
 def _say_waiting(case: Case, run: Run) -> str:
     job = case.job
-    if job is not None and job.paused_at is not None and run.origin is not Origin.MANUAL:
+    if job is not None and job.paused_at is not None and not run.by_hand:
         return f"waits until the job is resumed, which is paused since {case.say(job.paused_at)}"
     if run.available_at > case.now:
         return f"waits for its time, {case.say(run.available_at)}"
     running = case.evidence.running
-    if job is not None and len(running) >= job.max_instances:
+    if job is not None and run.backfill is None and len(running) >= job.max_instances:
         in_the_way = f"max_instances is {job.max_instances}, and run {running[0].id} is still running"
         return f"waits since {case.say(run.available_at)}: {in_the_way}"
     return f"waits since {case.say(run.available_at)} for a node that has room and knows its function"
@@ -421,6 +470,31 @@ def _say_instead(case: Case) -> str:
     """The run that stands for what was coalesced."""
     after = case.evidence.after
     return f"; that is run {after[-1].id}, which is {after[-1].state.replace('_', ' ')}" if after else ""
+
+
+def _say_absence(case: Case, run: Run) -> str:
+    """That no node was alive, if that is why *run* was late or did not begin: a node that came later has seen to it."""
+    absence, seen_to_at = case.evidence.absence, run.ended_at if run.node is None else run.started_at
+    following = None if absence is None else absence.following
+    if absence is None or following is None or seen_to_at is None or seen_to_at < following.seen_since:
+        return ""
+    return f"; {_describe(case, absence)}"
+
+
+def _describe(case: Case, absence: Absence) -> str:
+    last, following = absence
+    left = (
+        f"stopped at {case.say(last.stopped_at)}"
+        if last.stopped_at
+        else f"was last heard of at {case.say(last.seen_at)}"
+    )
+    told = f"no node was alive, since node {last.id} on {last.host} {left}"
+    if following is None:
+        return f"{told}, and no other has started"
+    if following.id == last.id:
+        return f"{told}, until {case.say(following.seen_since)}"
+    came = "started" if following.seen_since == following.started_at else "came back"
+    return f"{told}, until node {following.id} on {following.host} {came} at {case.say(following.seen_since)}"
 
 
 def _say_silence(case: Case) -> str:

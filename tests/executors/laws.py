@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from datetime import timedelta
 from queue import Empty, Queue
 from typing import Any
@@ -18,9 +19,14 @@ from tests.deeds import PATIENCE, Stage
 from tests.samples import NOW, held_run, make_job
 
 from tickwork.clock import SystemClock
+from tickwork.executors.around import Around, Leave
 from tickwork.executors.base import Executor
 from tickwork.executors.call import Call
-from tickwork.run import Failed, Outcome, Succeeded
+from tickwork.executors.injection import Surroundings
+from tickwork.job import Job
+from tickwork.jobstate import StateChange
+from tickwork.run import Failed, Outcome, Run, Succeeded
+from tickwork.stores.memory import MemoryStore
 
 
 class Reports:
@@ -48,6 +54,17 @@ def make_call(func: Callable[..., Any], *args: Any, number: int = 0, **kwargs: A
     return Call(job, held_run(job, NOW + number * timedelta(seconds=1)), func, SystemClock(), lambda call: None)
 
 
+AROUND: ContextVar[list[str]] = ContextVar("around")
+
+
+def what_is_around() -> list[str]:
+    return AROUND.get([])
+
+
+async def what_is_around_async() -> list[str]:
+    return AROUND.get([])
+
+
 class ExecutorLaws:
     """What every executor does."""
 
@@ -60,6 +77,11 @@ class ExecutorLaws:
         executor.start(reports)
         yield executor
         executor.stop()
+
+    @pytest.fixture(params=[what_is_around, what_is_around_async])
+    def deed(self, request: pytest.FixtureRequest) -> Callable[[], Any]:
+        """A function and a coroutine that return what they are surrounded by."""
+        return request.param  # type: ignore[no-any-return]
 
     @pytest.fixture
     def make_stage(self) -> Iterator[Callable[[], Stage]]:
@@ -109,6 +131,70 @@ class ExecutorLaws:
 
         assert isinstance(first, Failed)
         assert second == Succeeded()
+
+    def test_what_is_put_around_a_call_is_where_the_function_is(
+        self, started: Executor, reports: Reports, deed: Callable[[], Any]
+    ) -> None:
+        seen: list[Any] = []
+
+        def around(name: str) -> Around:
+            def enter(job: Job, run: Run) -> Leave:
+                seen.append((f"enter {name}", run.id))
+                before = AROUND.set([*AROUND.get([]), name])
+
+                def leave(outcome: Outcome) -> None:
+                    AROUND.reset(before)
+                    seen.append((f"leave {name}", outcome))
+
+                return leave
+
+            return enter
+
+        call = make_call(deed)
+        call.surroundings = Surroundings()
+        call.surroundings.around = (around("a"), around("b"), lambda job, run: None)
+
+        started.submit([call])
+        reported = reports.next()
+
+        assert reported == (call, Succeeded(["a", "b"]))
+        assert seen == [
+            ("enter a", call.run.id), ("enter b", call.run.id), ("leave b", reported[1]), ("leave a", reported[1]),
+        ]  # fmt: skip
+
+    def test_what_is_put_around_a_call_can_hurt_no_run(
+        self, started: Executor, reports: Reports, deed: Callable[[], Any], caplog: pytest.LogCaptureFixture
+    ) -> None:
+        def breaks(*args: Any) -> Any:
+            raise SystemExit(3)
+
+        left: list[Outcome] = []
+        call = make_call(deed)
+        call.surroundings = Surroundings()
+        call.surroundings.around = (lambda job, run: left.append, breaks, lambda job, run: breaks)
+
+        started.submit([call])
+
+        assert reports.next() == (call, Succeeded([]))
+        assert left == [Succeeded([])]
+        assert f"run {call.run.id} of job 'job' goes on without" in caplog.text
+        assert f"run {call.run.id} of job 'job' has ended, and" in caplog.text
+
+    @pytest.mark.parametrize("deed", [deeds.tell_and_keep, deeds.tell_and_keep_async])
+    def test_what_a_call_logs_and_makes_of_its_state_is_kept_with_it(
+        self, started: Executor, reports: Reports, deed: Callable[..., Any]
+    ) -> None:
+        calls = [make_call(deed, f"call {number}", number=number) for number in range(2)]
+        for call in calls:
+            call.surroundings = Surroundings(records=MemoryStore())
+
+        started.submit(calls)
+
+        assert {reports.next()[1] for _ in calls} == {Succeeded()}
+        for number, call in enumerate(calls):
+            log, change = call.kept.log_so_far(), call.kept.change
+            assert [line.text for line in log.lines] == 2 * [f"call {number}"]
+            assert change == StateChange(call.job.uid, {"said": 0}, {"said": f"call {number}"})
 
     def test_calls_run_side_by_side_as_far_as_there_is_room(
         self, started: Executor, reports: Reports, make_stage: Callable[[], Stage]

@@ -19,7 +19,7 @@ SECOND = timedelta(seconds=1)
 JOB = Job(
     id="app.jobs:refresh", func="app.jobs:refresh", name="refresh", uid=7, anchored_at=SIX, next_fire_time=SIX,
     trigger=IntervalTrigger(minutes=10, start_date=SIX), kwargs={"password": "hunter2"},
-    misfire_grace_time=90 * SECOND, overlap=Overlap.QUEUE, max_waiting=2, timeout=30 * SECOND, pause_after=5,
+    misfire_grace_time=90 * SECOND, overlap=Overlap.QUEUE, max_waiting=2, timeout=30 * SECOND, pause_after=5, declared="app", expect_every=timedelta(hours=1),
     retry=Retry(max_attempts=3, delay=2.5 * SECOND, backoff=2, jitter=0.5, on=ConnectionError),
     keep=Retention(age=86_400 * SECOND, count=None),
 )  # fmt: skip
@@ -54,6 +54,10 @@ def test_a_run_in_full() -> None:
         "reason": "ValueError: no",
         "progress": {"done": 3, "total": 4, "message": "pages"},
         "cancel_reason": None,
+        "asked_by": None,
+        "expires_at": None,
+        "backfill": None,
+        "has_arguments": False,
         "has_error": True,
         "error": "Traceback ...",
         "result": None,
@@ -84,7 +88,10 @@ def test_a_job_in_full_but_for_its_arguments() -> None:
         "paused": False,
         "paused_at": None,
         "pause_reason": None,
+        "paused_by": None,
         "ended": False,
+        "declared": "app",
+        "retired_at": None,
         "coalesce": True,
         "catch_up": None,
         "misfire_grace_time": 90,
@@ -102,6 +109,11 @@ def test_a_job_in_full_but_for_its_arguments() -> None:
             "give_up_on": [],
         },
         "pause_after": 5,
+        "expect_every": 3600,
+        "overdue_at": None,
+        "expire_after": None,
+        "tags": [],
+        "metadata": {},
         "keep": {"age": 86_400, "count": None},
     }
 
@@ -129,8 +141,9 @@ def test_a_progress_that_json_cannot_say_is_null() -> None:
 
 def test_healthy_is_running_without_an_outage() -> None:
     def healthy(*, running: bool, outage: str | None) -> bool:
-        return HealthView.of(Health(running=running, paused=False, node="n", store="memory", outage=outage)).healthy
+        return HealthView.of(Health(running=running, paused=False, node="n", store="memory", outage=outage)).ready
 
     assert healthy(running=True, outage=None)
     assert not healthy(running=False, outage=None)
     assert not healthy(running=True, outage="the disk is full")
+    assert not Health(running=True, paused=False, node="n", store="memory", outage=None, live=False).ready

@@ -6,6 +6,7 @@ The virtual clock drives the production loop and stores; the last tests use a re
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -16,10 +17,11 @@ from typing import Annotated, Any
 
 import httpx
 import pytest
-from fastapi import Body, Depends, FastAPI, HTTPException, Request
+from fastapi import Body, Depends, FastAPI, Header, HTTPException, Request
+from fastapi.security import APIKeyQuery
 from tests.fastapi.client import JSON, Client, anyone, make_app
 
-from tickwork import AsyncIOScheduler, ConflictError, RunContext, StoreUnavailableError, TriggerError
+from tickwork import AsyncIOScheduler, ConflictError, RunContext, StoreUnavailableError, TriggerError, __version__
 from tickwork.events import RunSettled
 from tickwork.fastapi import UnprotectedRoutesError, create_router, lifespan
 from tickwork.scheduler import Scheduler
@@ -36,6 +38,7 @@ STRANGE_IDS = (
 
 
 def refresh(run: RunContext) -> dict[str, int]:
+    run.log.info("begins with\n%d pages", 4)
     run.progress(2, 4, "pages")
     return {"pages": 4}
 
@@ -104,6 +107,23 @@ def test_jobs_come_with_their_schedule_and_their_last_run(scheduler: ManualSched
     assert other["last_fire_time"] == "2026-03-01T01:00:00Z"
     assert other["last_run"]["state"] == "succeeded"
     assert job["last_run"] is None
+
+
+def test_the_log_of_a_run_is_shown(scheduler: ManualScheduler, client: Client) -> None:
+    scheduler.advance(2 * HOUR)
+    silent, told = (ids(client.get(f"/runs?job_id={job_id}"))[0] for job_id in ("fail", "refresh"))
+
+    shown = client.get(f"/runs/{told}/log")
+
+    assert shown.json() == {
+        "beginning": [
+            {"at": "2026-03-01T02:00:00Z", "level": "INFO", "logger": refresh.__module__, "text": "begins with\n4 pages"}
+        ],
+        "end": [], "left_out": 0, "left_out_length": 0,
+    }  # fmt: skip
+    assert client.get(f"/runs/{silent}/log").json()["beginning"] == []
+    for nobody in ("7-1-1", "x", "%20"):
+        assert client.get(f"/runs/{nobody}/log").status_code == 404
 
 
 def test_jobs_are_filtered_and_paged(scheduler: ManualScheduler, client: Client) -> None:
@@ -183,6 +203,32 @@ def test_the_overview_holds_what_the_dashboard_shows(scheduler: ManualScheduler,
     assert narrowed["jobs"] == overview["jobs"]
 
 
+def test_nodes_are_told_with_what_became_of_them(scheduler: ManualScheduler, client: Client) -> None:
+    first = scheduler.health().node
+    scheduler.advance(timedelta(seconds=1))
+    scheduler.shutdown()
+    scheduler.start()
+
+    known, alive = client.get("/nodes").json(), client.get("/nodes?alive=true").json()
+
+    assert [(node["id"], node["state"]) for node in known] == [(scheduler.health().node, "alive"), (first, "stopped")]
+    assert alive == known[:1] == client.get("/overview").json()["nodes"]
+    assert known[1]["stopped_at"] == "2026-03-01T00:00:01Z"
+    assert (known[0]["pid"], known[0]["version"]) == (os.getpid(), __version__)
+
+
+def test_a_job_tells_whether_it_is_overdue_and_health_how_many_are(scheduler: ManualScheduler, client: Client) -> None:
+    for id in ("refresh", "fail"):
+        scheduler.modify_job(id, expect_every=3 * HOUR)
+    scheduler.advance(4 * HOUR)
+
+    jobs = {job["id"]: job["overdue_at"] for job in client.get("/jobs").json()}
+
+    assert jobs == {"refresh": None, "fail": "2026-03-01T03:00:00Z"}
+    assert client.get("/jobs/fail").json()["expect_every"] == 3 * 3600
+    assert (client.get("/health").status_code, client.get("/health").json()["overdue"]) == (200, 1)
+
+
 def test_why_answers_for_any_instant(scheduler: ManualScheduler, client: Client) -> None:
     scheduler.advance(2 * HOUR)
 
@@ -256,6 +302,51 @@ def test_a_job_is_paused_with_a_reason_and_resumed(scheduler: ManualScheduler, c
     assert resumed.json()["pause_reason"] is None
 
 
+def user(x_user: Annotated[str | None, Header()] = None) -> str | None:
+    """A guard that knows who calls, as an app has one."""
+    return x_user
+
+
+def test_the_app_says_who_calls(scheduler: ManualScheduler) -> None:
+    client = Client(make_app(scheduler, dependencies=[Depends(user)], caller=Depends(user)))
+    alice = {"headers": {**JSON, "X-User": "alice"}}
+
+    assert client.post("/jobs/refresh/pause", json={"reason": "moving"}, **alice).json()["paused_by"] == "alice"
+    run = client.post("/jobs/refresh/run", **alice).json()
+    assert run["asked_by"] == "alice"
+    cancelled = client.post(f"/runs/{run['id']}/cancel", json={"reason": "no need"}, **alice).json()
+    assert cancelled["reason"] == "no need (by alice)"
+    assert client.post("/jobs/refresh/resume", **alice).json()["paused_by"] is None
+
+
+@pytest.mark.parametrize(
+    ("told", "kept"), [(None, None), ("", None), (" a\nb ", "a?b"), ("x" * 999, "x" * 200), ("앨리스", "앨리스")]
+)
+def test_a_name_is_kept_as_far_as_it_can_be(scheduler: ManualScheduler, told: str | None, kept: str | None) -> None:
+    client = Client(make_app(scheduler, caller=Depends(lambda: told)))
+
+    assert client.post("/jobs/refresh/pause").json()["paused_by"] == kept
+
+
+def test_a_caller_that_is_no_name_is_the_apps_mistake(scheduler: ManualScheduler) -> None:
+    client = Client(make_app(scheduler, caller=Depends(lambda: {"name": "alice"})))
+
+    with pytest.raises(TypeError, match="expected caller to return a name or None, got dict"):
+        client.post("/jobs/refresh/pause")
+
+
+def test_a_guard_is_asked_before_the_name_is(scheduler: ManualScheduler) -> None:
+    def refuse() -> None:
+        raise HTTPException(401)
+
+    def name() -> str:
+        raise AssertionError("asked")
+
+    client = Client(make_app(scheduler, dependencies=[Depends(refuse)], caller=Depends(name)))
+
+    assert client.post("/jobs/refresh/pause").status_code == 401
+
+
 def test_a_reason_may_be_left_out_and_may_not_be_a_novel(client: Client) -> None:
     assert client.post("/jobs/refresh/pause").json()["pause_reason"] is None
     assert client.post("/jobs/refresh/pause", json={}).json()["pause_reason"] is None
@@ -269,6 +360,190 @@ def test_a_run_that_is_asked_for_is_answered_at_once_and_made_later(scheduler: M
     assert (asked.json()["state"], asked.json()["origin"]) == ("pending", "manual")
     scheduler.run_due()
     assert client.get(f"/runs/{asked.json()['id']}").json()["state"] == "succeeded"
+
+
+def test_a_run_can_be_given_arguments_which_are_not_shown(scheduler: ManualScheduler, client: Client) -> None:
+    scheduler.add_job(greet, "interval", hours=1, id="greet", args=["all"])
+
+    asked = client.post("/jobs/greet/run", json={"args": [], "kwargs": {"name": "hunter2"}})
+    scheduler.run_due()
+
+    assert asked.status_code == 202
+    assert asked.json()["has_arguments"]
+    assert "hunter2" not in asked.text
+    assert client.get(f"/runs/{asked.json()['id']}").json()["result"] == "hello hunter2"
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("/runs?job=refresh", "query: expected job_id, limit, offset, state, got 'job' (did you mean 'job_id'?)"),
+        ("/runs?states=failed", "query: expected job_id, limit, offset, state, got 'states' (did you mean 'state'?)"),
+        ("/jobs?tags=etl", "query: expected ended, executor, limit, metadata, offset, paused, search, tag, got 'tags'"),
+        ("/jobs/refresh?x=1", "query: expected nothing, got 'x'"),
+        ("/jobs/refresh/why?when=2026-03-01", "query: expected at, got 'when'"),
+        ("/health?" + "x" * 999, "query: expected nothing, got 'xxx"),
+        ("/overview?%00=1", "query: expected job_id, limit, state, got '\\x00'"),
+    ],
+)
+def test_what_is_misspelt_in_a_url_is_refused(client: Client, url: str, said: str) -> None:
+    refused = client.get(url)
+
+    assert refused.status_code == 422
+    assert said in refused.json()["detail"]
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume", "run", "backfill"])
+def test_what_is_misspelt_in_a_body_is_refused(scheduler: ManualScheduler, client: Client, verb: str) -> None:
+    refused = client.post(f"/jobs/refresh/{verb}", json={"resaon": "a letter is in the wrong place"})
+
+    assert refused.status_code == 422
+    assert any("got 'resaon'" in one["msg"] for one in refused.json()["detail"])
+    assert client.get("/jobs/refresh").json()["paused"] is False
+    assert client.post(f"/jobs/refresh/{verb}?reason=moving").status_code == 422
+
+
+def test_what_the_apps_own_dependencies_take_from_a_url_is_known(scheduler: ManualScheduler) -> None:
+    def token(token: str, key: Annotated[str, Depends(APIKeyQuery(name="api_key"))]) -> None: ...
+
+    client = Client(make_app(scheduler, dependencies=[Depends(token)]))
+
+    assert client.get("/runs?token=a&api_key=b&limit=1").status_code == 200
+    assert client.get("/runs?token=a&api_key=b&api=1").status_code == 422
+    assert client.get("/runs?api=1&api_key=b").status_code == 422
+
+
+def test_a_stranger_is_not_told_what_is_misspelt(scheduler: ManualScheduler) -> None:
+    def refuse() -> None:
+        raise HTTPException(401)
+
+    client = Client(make_app(scheduler, dependencies=[Depends(refuse)]))
+
+    assert client.get("/runs?job=refresh").status_code == 401
+
+
+def test_a_page_may_be_asked_for_with_anything(client: Client) -> None:
+    assert client.get("/?utm_source=mail").status_code == 200
+    assert client.get("/dashboard.js?v=2").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "http://intranet:8000"}, 200),
+        ({"Origin": "HTTP://Intranet:8000"}, 200),
+        ({"Origin": "https://intranet:8000"}, 200),
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({}, 415),
+        ({"Origin": "null"}, 415),
+        ({"Origin": "intranet:8000"}, 415),
+        ({"Origin": "http://intranet"}, 415),
+        ({"Origin": "http://intranet:9000"}, 415),
+        ({"Origin": "http://evil.example"}, 415),
+        ({"Origin": "http://intranet:8000", "Sec-Fetch-Site": "cross-site"}, 415),
+        ({"Origin": "http://intranet:8000", "Sec-Fetch-Site": "same-site"}, 415),
+    ],
+)
+def test_a_page_of_this_server_needs_no_content_type(
+    scheduler: ManualScheduler, headers: dict[str, str], status: int
+) -> None:
+    """As the description of the API sends it: without a body, and over HTTP without the newer header."""
+    client = Client(make_app(scheduler), base_url="http://intranet:8000")
+
+    assert client.post("/jobs/refresh/resume", headers=headers).status_code == status
+
+
+def test_a_page_over_http_does_not_speak_for_a_server_over_https(scheduler: ManualScheduler) -> None:
+    client = Client(make_app(scheduler), base_url="https://intranet")
+
+    assert client.post("/jobs/refresh/resume", headers={"Origin": "http://intranet"}).status_code == 415
+    assert client.post("/jobs/refresh/resume", headers={"Origin": "https://intranet"}).status_code == 200
+
+
+def test_jobs_are_found_by_their_labels(scheduler: ManualScheduler, client: Client) -> None:
+    scheduler.modify_job("refresh", tags=["etl", "nightly"], metadata={"team": "a:b"})
+
+    def found(url: str) -> list[str]:
+        return [job["id"] for job in client.get(url).json()]
+
+    assert client.get("/jobs/refresh").json()["tags"] == ["etl", "nightly"]
+    assert found("/jobs?tag=etl&tag=nightly&metadata=team:a:b") == ["refresh"]
+    assert found("/jobs?tag=hourly") == found("/jobs?metadata=team:b") == []
+    assert client.get("/jobs?metadata=team").status_code == 422
+    assert client.get("/jobs?tag=").status_code == 422
+
+
+def test_a_range_of_the_past_is_run_after_all(scheduler: ManualScheduler) -> None:
+    scheduler.add_job(greet, "interval", hours=1, id="greet", args=["all"])
+    scheduler.pause_job("greet")
+    scheduler.advance(5 * HOUR)
+    scheduler.resume_job("greet")
+    client = Client(make_app(scheduler, caller=Depends(user)))
+    asked = client.post(
+        "/jobs/greet/backfill",
+        json={"start": "2026-03-01T02:00:00Z", "end": "2026-03-01T05:00:00+01:00"},
+        headers={**JSON, "X-User": "alice"},
+    )
+    scheduler.run_due()
+
+    assert asked.status_code == 202
+    assert (asked.json()["asked_by"], asked.json()["cursor"]) == ("alice", "2026-03-01T02:00:00Z")
+    done = client.get(f"/backfills/{asked.json()['id']}").json()
+    assert (done["born"], done["cursor"], done["ended_at"] is not None) == (3, None, True)
+    assert client.get("/backfills", params={"job_id": "greet", "ended": True}).json() == [done]
+    assert client.get("/backfills", params={"ended": False}).json() == []
+    assert client.post(f"/backfills/{done['id']}/cancel").status_code == 409
+    assert client.get("/backfills/nobody").status_code == 404
+    for body in ({}, {"start": "x", "end": "y"}, {"start": "2026-03-01T00:00:00Z"}, {**asked.json()}):
+        assert client.post("/jobs/greet/backfill", json=body).status_code == 422
+
+
+def test_a_run_is_tried_again(scheduler: ManualScheduler) -> None:
+    client = Client(make_app(scheduler, caller=Depends(user)))
+    run = client.post("/jobs/refresh/run").json()
+    assert client.post(f"/runs/{run['id']}/retry").status_code == 409
+    scheduler.run_due()
+
+    refused = client.post(f"/runs/{run['id']}/retry")
+    again = client.post(
+        f"/runs/{run['id']}/retry", json={"even_if_succeeded": True}, headers={**JSON, "X-User": "alice"}
+    )
+
+    assert refused.status_code == 409
+    assert "pass even_if_succeeded=True" in refused.json()["detail"]
+    assert again.status_code == 202
+    assert (again.json()["attempt"], again.json()["asked_by"]) == (2, "alice")
+    assert client.post("/runs/nobody/retry").status_code == 404
+    assert client.post(f"/runs/{run['id']}/retry", json={"even_if_succeeded": "yes"}).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        (b'{"args": [7]}', "argument 'name' of greet: expected str, got 7"),
+        (b'{"kwargs": {"nmae": "a"}, "args": []}', "args, kwargs: expected what greet"),
+        (b'{"args": {"name": "a"}}', "list"),
+        (b'{"kwargs": []}', "object"),
+        (b'{"kwarg": {}}', "expected args, kwargs, expire_after, got 'kwarg' (did you mean 'kwargs'?)"),
+        (b'{"by": "alice"}', "expected args, kwargs, expire_after, got 'by'"),
+        (b"[]", "object"),
+        (b"{", "JSON"),
+        (b'{"args": [NaN]}', "args[0]: expected a finite number, got nan"),
+        (b'{"args": ["\\ud800"]}', "JSON"),
+    ],
+)
+def test_what_a_run_cannot_be_given_is_422(scheduler: ManualScheduler, client: Client, body: bytes, said: str) -> None:
+    scheduler.add_job(greet, "interval", hours=1, id="greet", args=["all"])
+
+    refused = client.post("/jobs/greet/run", content=body)
+
+    assert refused.status_code == 422
+    assert said in str(refused.json()["detail"]).replace("\\'", "'")
+    assert scheduler.get_runs() == []
+
+
+def greet(name: str) -> str:
+    return f"hello {name}"
 
 
 def test_a_job_is_removed_and_its_runs_stay(scheduler: ManualScheduler, client: Client) -> None:
@@ -418,6 +693,35 @@ def test_health_is_200_while_the_scheduler_fires_and_503_when_it_does_not(
     assert (stopped.status_code, stopped.json()["running"]) == (503, False)
 
 
+def test_probes_tell_yes_or_no_and_no_more(tmp_path: Path) -> None:
+    """In an outage a process is not ready, and to restart it would not help; nor does it if it was shut down."""
+    scheduler = ManualScheduler(f"sqlite:///{tmp_path}/secret/jobs.db", start=START)
+    (tmp_path / "secret").mkdir()
+    scheduler.start()
+    client = Client(make_app(scheduler), base_url="http://10.1.2.3")
+
+    def probes() -> list[tuple[int, Any]]:
+        answers = [client.get(f"/health/{probe}") for probe in ("live", "ready")]
+        return [(answer.status_code, answer.json()) for answer in answers]
+
+    good = probes()
+    with closing(sqlite3.connect(tmp_path / "secret/jobs.db", isolation_level=None)) as other:
+        other.execute("alter table tickwork_jobs rename to elsewhere")
+        scheduler._running_driver().loop.tick()
+        outage = probes()
+        other.execute("alter table elsewhere rename to tickwork_jobs")
+    scheduler.advance(timedelta(minutes=1))
+    recovered = probes()
+    scheduler.shutdown()
+    stopped = probes()
+
+    assert good == recovered == [(200, {"live": True}), (200, {"ready": True, "reason": None})]
+    assert outage == [
+        (200, {"live": True}), (503, {"ready": False, "reason": "the store cannot be used, or ticks fail"}),
+    ]  # fmt: skip
+    assert stopped == [(200, {"live": True}), (503, {"ready": False, "reason": "its scheduler does not run"})]
+
+
 def test_health_is_503_in_an_outage_which_it_explains(tmp_path: Path) -> None:
     """A real file, whose table someone renames for a while."""
     scheduler = ManualScheduler(f"sqlite:///{tmp_path}/jobs.db", start=START)
@@ -473,18 +777,22 @@ def test_dependencies_guard_every_route(scheduler: ManualScheduler) -> None:
     client = Client(app)
     urls = [
         *(("GET", f"/tickwork{path}") for path in (
-            "", "/", "/dashboard.css", "/dashboard.js", "/overview", "/health",
-            "/jobs", "/jobs/refresh", "/jobs/refresh/why?at=2026-03-01", "/runs", "/runs/x",
+            "", "/", "/dashboard.css", "/dashboard.js", "/overview", "/health", "/nodes",
+            "/jobs", "/jobs/refresh", "/jobs/refresh/why?at=2026-03-01", "/runs", "/runs/x", "/runs/x/log",
+            "/backfills", "/backfills/x",
         )),
-        *(("POST", f"/tickwork/jobs/refresh/{verb}") for verb in ("pause", "resume", "run")),
-        ("POST", "/tickwork/runs/x/cancel"),
+        *(("POST", f"/tickwork/jobs/refresh/{verb}") for verb in ("pause", "resume", "run", "backfill")),
+        *(("POST", f"/tickwork/runs/x/{verb}") for verb in ("cancel", "retry")),
+        ("POST", "/tickwork/backfills/x/cancel"),
         ("DELETE", "/tickwork/jobs/refresh"),
     ]  # fmt: skip
 
     for method, url in urls:
         assert client.ask(method, url, headers=JSON).status_code == 401, url
     assert client.get("/tickwork/jobs", headers={"Authorization": "friend"}).status_code == 200
-    assert len(urls) == sum(len(methods) for methods in app.openapi()["paths"].values()) + 4
+    probes = ["/tickwork/health/live", "/tickwork/health/ready"]
+    assert [client.get(url).status_code for url in probes] == [200, 200], "orchestrators have no credentials"
+    assert len(urls) + len(probes) == sum(len(methods) for methods in app.openapi()["paths"].values()) + 4
 
 
 @pytest.mark.parametrize("announced", [True, False])
@@ -632,7 +940,9 @@ def test_the_documentation_of_the_api_is_complete(scheduler: ManualScheduler) ->
 
     assert set(paths) == {
         "/jobs", "/jobs/{job_id}", "/jobs/{job_id}/pause", "/jobs/{job_id}/resume", "/jobs/{job_id}/run",
-        "/jobs/{job_id}/why", "/runs", "/runs/{run_id}", "/runs/{run_id}/cancel", "/health", "/overview",
+        "/jobs/{job_id}/why", "/runs", "/runs/{run_id}", "/runs/{run_id}/log", "/runs/{run_id}/cancel", "/health", "/overview",
+        "/nodes", "/health/live", "/health/ready", "/runs/{run_id}/retry",
+        "/jobs/{job_id}/backfill", "/backfills", "/backfills/{backfill_id}", "/backfills/{backfill_id}/cancel",
     }  # fmt: skip
     body = paths["/jobs/{job_id}/pause"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert body["properties"].keys() == {"reason"}
@@ -671,13 +981,13 @@ def test_a_slow_store_does_not_hold_up_the_event_loop() -> None:
     threads: set[threading.Thread] = set()
 
     class Watched(Scheduler):
-        def get_jobs(self) -> Any:
+        def get_jobs(self, **labels: Any) -> Any:
             threads.add(threading.current_thread())
-            return super().get_jobs()
+            return super().get_jobs(**labels)
 
-        def pause_job(self, job_id: str, *, reason: str | None = None) -> Any:
+        def pause_job(self, job_id: str, *, reason: str | None = None, by: str | None = None) -> Any:
             threads.add(threading.current_thread())
-            return super().pause_job(job_id, reason=reason)
+            return super().pause_job(job_id, reason=reason, by=by)
 
     client = Client(make_app(Watched()))
     client.get("/jobs")

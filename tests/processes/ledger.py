@@ -70,6 +70,12 @@ class Ledger:
         rows = self.rows(job)
         return any(row.last >= instant for row in rows) and all(row.closed for row in rows if row.fire_time <= instant)
 
+    def told(self) -> list[tuple[object, ...]]:
+        """Which jobs are overdue, and which node told of it."""
+        return [*self._select(
+            "select id, told_by from tickwork_expectations join tickwork_jobs on uid = job_uid where overdue_at not null"
+        )]  # fmt: skip
+
     def is_made(self) -> bool:
         """Whether there are tables yet: workers are up a moment before the first of them makes these."""
         return bool([*self._select("select 1 from sqlite_master where name = 'tickwork_runs'")])

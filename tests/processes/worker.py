@@ -20,6 +20,7 @@ import tests.processes.jobs  # noqa: F401  the jobs' functions, before another u
 from tests.processes.orders import Orders, options
 
 from tickwork import BackgroundScheduler
+from tickwork.events import JobOverdue
 from tickwork.stores.sqlite.place import file_system
 
 
@@ -33,8 +34,11 @@ def main() -> None:
     scheduler = orders.scheduler(BackgroundScheduler)
     scheduler.start(paused=orders.paused)
     reply(scheduler.health().node)
+    overdue: list[str] = []
+    scheduler.add_listener(lambda event: overdue.append(event.job.id), JobOverdue)  # type: ignore[union-attr]
     for line in sys.stdin:
-        reply(answer(scheduler, **json.loads(line)))
+        question = json.loads(line)
+        reply(overdue if question["verb"] == "overdue" else answer(scheduler, **question))
     scheduler.shutdown(timeout=5.0)
 
 
@@ -50,6 +54,8 @@ def answer(scheduler: BackgroundScheduler, verb: str, **arguments: Any) -> Any:
     match verb:
         case "health":
             return asdict(scheduler.health())
+        case "nodes":
+            return [node._asdict() for node in scheduler.nodes()]
         case "threads":
             return sorted(thread.name for thread in threading.enumerate() if thread.is_alive())
         case "resume":
@@ -70,7 +76,7 @@ def answer(scheduler: BackgroundScheduler, verb: str, **arguments: Any) -> Any:
 
 
 def reply(value: Any) -> None:
-    print(json.dumps(value), flush=True)
+    print(json.dumps(value, default=str), flush=True)
 
 
 if __name__ == "__main__":

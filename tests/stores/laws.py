@@ -6,6 +6,7 @@ use it), and with one fixture, `make_store`: a function that makes another handl
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,30 +22,51 @@ from tests.samples import (
     NOW,
     SECOND,
     held_run,
+    instants,
     jobs,
+    json_values,
+    make_backfill,
     make_hold,
     make_job,
+    make_node,
     make_run,
+    names,
+    new_uid,
     next_version,
+    nodes,
     runs_of,
+    texts,
 )
 
-from tickwork.errors import JobExistsError, JobNotFoundError, RunNotFoundError
+from tickwork.backfill import Answered, Backfill
+from tickwork.errors import (
+    BackfillNotFoundError,
+    JobExistsError,
+    JobNotFoundError,
+    RunNotFoundError,
+    SchedulerError,
+    StoreError,
+)
+from tickwork.expectation import Expectation
 from tickwork.job import Job
-from tickwork.plan import Change, Hold, Settlement, cancel, settle
+from tickwork.jobstate import Entry, StateChange, StoredState
+from tickwork.node import Node
+from tickwork.plan import Change, Filling, Hold, Settlement, cancel, settle
 from tickwork.policies import Retry
 from tickwork.retention import FOREVER, Retention
-from tickwork.run import Cancelled, Failed, Lost, Origin, Progress, Released, Run, RunState, Succeeded
-from tickwork.stores.base import Decide, Outlook, Store
+from tickwork.run import Cancelled, Failed, Given, Lost, Origin, Progress, Released, Run, RunState, Succeeded
+from tickwork.runlog import NO_LOG, LogLine, RunLog
+from tickwork.stores.base import Census, Decide, Outlook, Store
 from tickwork.testing import VirtualClock
 from tickwork.triggers import CronTrigger
-from tickwork.why import Silence
+from tickwork.why import Absence, Silence
 
 MakeStore: TypeAlias = Callable[[], Store]
 T = TypeVar("T")
 
 PLENTY = 1_000
 DONE = Succeeded()
+LOG = RunLog((LogLine(NOW, "INFO", "app", "begins"), LogLine(NOW, "ERROR", "app.db", "two\nlines 한국어")))
 many_examples = settings(
     max_examples=60,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.differing_executors, HealthCheck.too_slow],
@@ -354,6 +376,18 @@ class StoreLaws:
 
         assert batches == [["b", "d"], ["c", "e"], ["a"], []]
 
+    def test_jobs_that_came_due_since_then_fire_without_those_before_them(self, store: Store) -> None:
+        ages = zip("abcde", [1, 5, 3, 4, 2], strict=True)
+        store.add([make_job(id, next_fire_time=NOW - age * SECOND) for id, age in ages])
+
+        lately = [change.job.id for change in fire(store, since=NOW - 3 * SECOND, limit=2)]
+        again = [change.job.id for change in fire(store, since=NOW - 3 * SECOND)]
+        store.save([next_version(store.get("b"), name="changed meanwhile")])
+        rest = [change.job.id for change in fire(store)]
+
+        assert (lately, again, rest) == (["c", "e"], ["a"], ["b", "d"])
+        assert fire(store) == fire(store, since=NOW - MINUTE) == []
+
     def test_a_job_fires_at_its_fire_time_and_not_a_microsecond_earlier(self, store: Store) -> None:
         store.add([make_job()])
 
@@ -542,6 +576,22 @@ class StoreLaws:
             [],
         ]
 
+    def test_what_became_available_since_then_is_claimed_without_what_waits_for_longer(self, store: Store) -> None:
+        store.add([late := make_job("late"), other := make_job("other"), both := make_job("both", max_instances=5)])
+        store.save(
+            [
+                next_version(late, make_run(late, NOW - MINUTE)),
+                next_version(other, make_run(other, NOW - SECOND)),
+                next_version(both, make_run(both, NOW - MINUTE), make_run(both, NOW - SECOND)),
+            ]
+        )
+
+        lately = [run.job_id for run in claimed(store, since=NOW - 2 * SECOND)]
+        rest = [(run.job_id, run.fire_time) for run in claimed(store)]
+
+        assert lately == ["other"]  # a job's own runs keep their order
+        assert sorted(rest) == [("both", NOW - MINUTE), ("both", NOW - SECOND), ("late", NOW - MINUTE)]
+
     def test_no_more_runs_of_a_job_are_claimed_than_may_run_at_once(self, store: Store) -> None:
         """Those that were running, and all that one batch takes, counted together."""
         store.add([job := make_job(max_instances=3)])
@@ -567,13 +617,14 @@ class StoreLaws:
 
         assert [run.job_id for run in taken] == ["crowd", "other"]
 
-    def test_a_paused_job_has_only_its_manual_runs_claimed(self, store: Store) -> None:
+    def test_of_a_paused_job_only_what_someone_asked_for_is_claimed(self, store: Store) -> None:
         store.add([job := make_job(max_instances=5)])
-        store.save([next_version(job, make_run(job), make_run(job, NOW, origin=Origin.MANUAL), paused_at=NOW)])
+        by_hand = make_run(job, NOW, attempt=2, counted_from=2)
+        store.save([next_version(job, make_run(job), make_run(job, NOW, origin=Origin.MANUAL), by_hand, paused_at=NOW)])
 
         taken = claimed(store)
 
-        assert [run.origin for run in taken] == [Origin.MANUAL]
+        assert {(run.origin, run.attempt) for run in taken} == {(Origin.MANUAL, 1), (Origin.SCHEDULE, 2)}
 
     def test_runs_of_other_executors_and_skipped_jobs_are_not_claimed(self, store: Store) -> None:
         store.add(
@@ -839,6 +890,176 @@ class StoreLaws:
         assert store.run(run.id) == winner.run
         assert len(store.runs()) == (2 if winner.attempt else 1)
 
+    # census
+
+    def test_an_empty_store_counts_nothing(self, store: Store) -> None:
+        assert store.census() == Census(NOW, 0, 0, 0, 0, None, None)
+
+    def test_the_census_counts_what_is_alive(self, store: Store) -> None:
+        store.add([
+            job := make_job("now", max_instances=9, next_fire_time=NOW + MINUTE),
+            make_job("paused", next_fire_time=NOW, paused_at=NOW),
+            make_job("ended", next_fire_time=None),
+            removed := make_job("removed", next_fire_time=NOW),
+        ])  # fmt: skip
+        store.save([
+            next_version(
+                job, make_run(job, NOW + SECOND), make_run(job, NOW + 2 * SECOND), held_run(job, NOW),
+                make_run(job, NOW - MINUTE, state=RunState.SKIPPED, ended_at=NOW),
+            ),
+            next_version(removed, held_run(removed, NOW), make_run(removed, NOW - HOUR)),
+        ])  # fmt: skip
+        store.remove(["removed"])
+
+        assert store.census() == Census(NOW, 3, 1, 2, 2, NOW + MINUTE, NOW + SECOND)
+
+    # backfills
+
+    def test_what_is_asked_of_the_past_can_be_read(self, store: Store) -> None:
+        store.add([job := make_job(), other := make_job("other")])
+        first = make_backfill(
+            job, NOW, NOW + HOUR, given=Given((1,), {"a": 2}), everything=True, newest_first=True, max_instances=7,
+            born=3, passed_over=4, version=5,
+        )  # fmt: skip
+        done = make_backfill(other, NOW, NOW, asked_by=None, cursor=None, ended_at=NOW, reason="no need")
+
+        store.add_backfill(first)
+        store.add_backfill(done)
+
+        assert store.backfill(first.id) == first
+        assert [*store.backfills()] == [done, first]
+        assert (
+            [*store.backfills(limit=1)]
+            == [*store.backfills(ended=True)]
+            == [*store.backfills(job_id="other")]
+            == [done]
+        )
+        assert [*store.backfills(ended=False)] == [*store.backfills(job_id="job", ended=False)] == [first]
+        assert [*store.backfills(job_id="job", ended=True)] == []
+
+    def test_a_backfill_has_a_job(self, store: Store) -> None:
+        with pytest.raises(JobNotFoundError):
+            store.add_backfill(make_backfill(make_job(), NOW, NOW))
+        with pytest.raises(BackfillNotFoundError):
+            store.backfill("nobody")
+
+    def test_filling_reads_decides_and_writes(self, store: Store, clock: VirtualClock) -> None:
+        """What the ledger has of the fire times is told; what is born is there with the cursor that passed it."""
+        store.add([job := make_job(), paused := make_job("paused", paused_at=NOW)])
+        backfill = make_backfill(job, NOW, NOW + HOUR)
+        store.add_backfill(backfill)
+        store.add_backfill(make_backfill(paused, NOW, NOW + HOUR))
+        rows = [
+            make_run(job, NOW, state=RunState.MISSED),
+            make_run(job, NOW + MINUTE, state=RunState.SUCCEEDED),
+            make_run(job, NOW + 2 * MINUTE),
+            make_run(job, NOW + 3 * MINUTE, origin=Origin.MANUAL),
+            make_run(job, NOW + 4 * MINUTE, origin=Origin.BACKFILL, attempt=3, state=RunState.FAILED),
+            mine := make_run(job, NOW + 5 * MINUTE, origin=Origin.BACKFILL, backfill=backfill.id),
+        ]
+        store.save([next_version(job, *rows)])
+        asked = [NOW + minute * MINUTE for minute in range(6)]
+        seen: list[object] = []
+        born = make_run(job, NOW, origin=Origin.BACKFILL, backfill=backfill.id)
+        moved = backfill._replace(version=2, cursor=NOW + MINUTE, born=1)
+
+        def decide(
+            found: Backfill, active: Sequence[Run], fire_times: object, answered: object, now: object
+        ) -> Filling:
+            seen.extend([found, [*active], fire_times, answered, now])
+            return Filling(moved, (born,), moved=True)
+
+        (filling,) = store.fill(lambda *_: asked, decide, limit=9)
+
+        told = {at: tell for at, tell in dict(seen[3]).items() if tell != Answered(ran=False, open=False, backfilled=0)}  # type: ignore[call-overload]
+        assert seen[:3] == [backfill, [mine], asked]
+        assert told == {
+            NOW + MINUTE: Answered(ran=True, open=False, backfilled=0),
+            NOW + 2 * MINUTE: Answered(ran=True, open=True, backfilled=0),
+            NOW + 4 * MINUTE: Answered(ran=True, open=False, backfilled=3),
+            NOW + 5 * MINUTE: Answered(ran=True, open=True, backfilled=1),
+        }
+        assert seen[4] == clock.now()
+        assert filling.backfill == moved == store.backfill(backfill.id)
+        assert store.run(born.id) == born
+
+    def test_a_filling_that_does_not_move_is_not_written(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.add_backfill(backfill := make_backfill(job, NOW, NOW + HOUR))
+
+        store.fill(lambda *_: (), lambda found, *_: Filling(found._replace(born=9)), limit=9)
+
+        assert store.backfill(backfill.id) == backfill
+
+    def test_ended_backfills_are_not_filled_and_the_oldest_come_first(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.add_backfill(make_backfill(job, NOW, NOW, cursor=None, ended_at=NOW))
+        going_on = [make_backfill(job, NOW, NOW + HOUR) for _ in range(3)]
+        for backfill in going_on:
+            store.add_backfill(backfill)
+
+        filled = store.fill(lambda *_: (), lambda found, *_: Filling(found), limit=2)
+
+        assert [one.backfill for one in filled] == going_on[:2]
+
+    def test_ending_a_backfill_compares_its_version_and_cancels_its_runs(self, store: Store) -> None:
+        store.add([job := make_job(max_instances=3)])
+        store.add_backfill(backfill := make_backfill(job, NOW, NOW + HOUR))
+        waiting = make_run(job, NOW, origin=Origin.BACKFILL, backfill=backfill.id)
+        running = held_run(job, NOW + MINUTE, origin=Origin.BACKFILL, backfill=backfill.id)
+        other = make_run(job, NOW + HOUR)
+        store.save([next_version(job, waiting, running, other)])
+
+        def stop(run: Run) -> Run:
+            return cancel(run, "no need", NOW)
+
+        assert store.end_backfill(backfill._replace(version=3, ended_at=NOW), stop) is None
+        assert store.run(waiting.id) == waiting
+        cancelled = store.end_backfill(backfill._replace(version=2, ended_at=NOW, reason="no need"), stop)
+
+        assert cancelled is not None
+        assert {run.id for run in cancelled} == {waiting.id, running.id}
+        assert store.backfill(backfill.id).reason == "no need"
+        assert store.run(waiting.id).state is RunState.CANCELLED
+        assert [run.id for run in store.cancelling("a")] == [running.id]
+        assert store.run(other.id) == other
+
+    def test_a_job_that_is_removed_takes_its_backfills_along(self, store: Store) -> None:
+        store.add([job := make_job(), other := make_job("other")])
+        store.add_backfill(backfill := make_backfill(job, NOW, NOW))
+        store.add_backfill(kept := make_backfill(other, NOW, NOW))
+
+        store.remove(["job"])
+
+        ended = store.backfill(backfill.id)
+        assert (ended.ended_at, ended.reason, ended.version) == (NOW, "its job was removed", 2)
+        assert store.backfill(kept.id) == kept
+
+    def test_runs_of_backfills_are_claimed_last_and_beside_max_instances(self, store: Store) -> None:
+        store.add([job := make_job(max_instances=1)])
+        past = [
+            make_run(job, NOW - HOUR, origin=Origin.BACKFILL, backfill=name, attempt=n)
+            for n, name in ((1, "b"), (2, "c"))
+        ]
+        on_time = make_run(job, NOW)
+        store.save([next_version(job, *past, on_time)])
+
+        taken = [claimed(store, limit=1)[0].id for _ in range(3)]
+
+        assert taken[0] == on_time.id
+        assert sorted(taken[1:]) == sorted(run.id for run in past)
+
+    def test_the_evidence_of_an_instant_has_what_was_backfilled_for_it(self, store: Store) -> None:
+        store.add([job := make_job()])
+        missed = make_run(job, NOW, state=RunState.MISSED)
+        past = make_run(job, NOW, origin=Origin.BACKFILL, backfill="b", state=RunState.SUCCEEDED)
+        by_hand = make_run(job, NOW, origin=Origin.MANUAL)
+        store.save([next_version(job, missed, past, by_hand, make_run(job, NOW + MINUTE))])
+
+        known = store.evidence("job", NOW)
+
+        assert ([*known.before], [*known.backfilled], [*known.manual]) == ([missed], [past], [by_hand])
+
     # outlook
 
     def test_an_empty_store_expects_nothing(self, store: Store) -> None:
@@ -1016,6 +1237,42 @@ class StoreLaws:
         store.save([next_version(job, closed(job, 0, RunState.MISSED, ended_at=NOW + MINUTE))])
 
         assert store.evidence("job", NOW).silence == Silence(None, NOW + MINUTE)
+
+    def test_the_evidence_has_the_nodes_around_an_instant_at_which_none_was_alive(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        store.add([make_job()])
+        killed = make_node("killed", NOW - HOUR, seen_at=NOW - 10 * MINUTE)
+        stopped = make_node("stopped", NOW - HOUR).stopped(NOW - 5 * MINUTE)
+        first, second = make_node("first", NOW), make_node("second", NOW + MINUTE, seen_at=NOW + 9 * MINUTE)
+        for node in (killed, second, first, stopped):
+            store.beat(node)
+        clock.advance(HOUR)
+
+        def absence(minutes: float) -> Absence | None:
+            return store.evidence("job", NOW + minutes * MINUTE).absence
+
+        def read(node: Node) -> Node:
+            return node.read_at(clock.now())
+
+        assert absence(-61) is None, "nothing is known of that time"
+        assert [absence(minutes) for minutes in (-60, -10, -5, 0, 1, 9)] == [None] * 6
+        assert absence(-1) == Absence(read(stopped), read(first))
+        assert absence(0.5) == Absence(read(first), read(second))
+        assert absence(10) == absence(60) == Absence(read(second), None)
+        assert absence(61) is None, "that is to come"
+
+    def test_a_node_whose_lease_goes_on_is_alive_after_its_last_beat(self, store: Store, clock: VirtualClock) -> None:
+        store.add([make_job()])
+        store.beat(node := make_node())
+        clock.advance(9 * SECOND)
+        alive = store.evidence("job", NOW + 5 * SECOND).absence
+        clock.advance(SECOND)
+
+        dead = store.evidence("job", NOW + 5 * SECOND).absence
+
+        assert alive is None
+        assert dead == Absence(node.read_at(clock.now()), None)
 
     def test_the_evidence_of_a_removed_job_is_its_rows_and_when_it_was_removed(
         self, store: Store, clock: VirtualClock
@@ -1230,6 +1487,213 @@ class StoreLaws:
         }  # fmt: skip
         assert {run.id for run in store.runs(job_id="job")} == expected
 
+    # the logs of runs
+
+    def test_a_log_is_written_with_the_ending(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job), other := held_run(job, NOW + MINUTE))])
+        endings = [settle(one, job.retry, DONE, NOW) for one in (run, other)]
+
+        store.settle([endings[0]._replace(log=LOG), endings[1]])
+
+        assert store.log(run.id) == LOG
+        assert store.log(other.id) == NO_LOG
+
+    def test_an_ending_that_loses_writes_no_log(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        store.settle([settle(run, job.retry, Lost("frozen"), NOW)])
+
+        store.settle([settle(run, job.retry, DONE, NOW)._replace(log=LOG)])
+
+        assert store.log(run.id) == NO_LOG
+
+    def test_what_was_logged_so_far_is_kept_and_replaced(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+
+        store.keep_logs([(run, RunLog(LOG.beginning[:1]))])
+        first = store.log(run.id)
+        store.keep_logs([(run, LOG)])
+
+        assert first == RunLog(LOG.beginning[:1])
+        assert store.log(run.id) == LOG
+        store.settle([settle(run, job.retry, Lost("killed"), NOW)])
+        assert store.log(run.id) == LOG, "of a run that was lost it is what there is"
+
+    def test_the_log_of_a_run_that_moved_on_is_left_alone(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        store.renew([run], NOW + HOUR)
+
+        store.keep_logs([(run, LOG), (held_run(job, NOW + MINUTE), LOG)])
+
+        assert store.log(run.id) == NO_LOG
+
+    @many_examples
+    @given(
+        lines=st.lists(st.builds(LogLine, instants, texts, texts, texts), max_size=4), left_out=st.integers(0, 2**40)
+    )
+    def test_every_field_of_a_log_survives(self, store: Store, lines: list[LogLine], left_out: int) -> None:
+        store.remove()
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        log = RunLog(tuple(lines[:2]), tuple(lines[2:]), left_out, 2 * left_out)
+
+        store.settle([settle(run, job.retry, DONE, NOW)._replace(log=log)])
+
+        assert store.log(run.id) == log
+
+    def test_a_log_goes_with_its_run(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, *(runs := [held_run(job, NOW - HOUR), held_run(job)]))])
+        store.settle([settle(run, job.retry, DONE, run.fire_time)._replace(log=LOG) for run in runs])
+
+        prune(store, Retention(count=1))
+
+        with pytest.raises(RunNotFoundError):
+            store.log(runs[0].id)
+        assert store.log(runs[1].id) == LOG
+        born_again = held_run(job, NOW - HOUR)
+        store.save([next_version(store.get("job"), born_again)])
+        assert store.log(born_again.id) == NO_LOG
+
+    @pytest.mark.parametrize("run_id", ["", "nobody", "1-0-1"])
+    def test_there_is_no_log_of_a_run_that_never_was(self, store: Store, run_id: str) -> None:
+        with pytest.raises(RunNotFoundError):
+            store.log(run_id)
+
+    # the state of jobs
+
+    def test_a_job_has_no_state_until_one_is_written(self, store: Store) -> None:
+        store.add([job := make_job()])
+
+        assert store.state(job.uid) == StoredState()
+        assert store.state(12345) == StoredState()
+
+    def test_state_is_written_with_the_success_of_a_run(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        ending = settle(run, job.retry, DONE, NOW)._replace(state=StateChange(job.uid, {"a": 0}, {"a": {"b": [1]}}))
+
+        won = store.settle([ending])
+
+        assert won == [ending]
+        assert store.run(run.id) == ending.run
+        assert store.state(job.uid) == StoredState(1, {"a": Entry(1, {"b": [1]})})
+
+    def test_an_ending_that_loses_writes_no_state(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        ending = settle(run, job.retry, DONE, NOW)._replace(state=StateChange(job.uid, {"a": 0}, {"a": 1}))
+        store.settle([settle(run, job.retry, Lost("frozen"), NOW)])
+
+        assert store.settle([ending]) == []
+        assert store.state(job.uid) == StoredState()
+
+    def test_an_ending_whose_state_was_changed_meanwhile_is_not_written_and_others_are(self, store: Store) -> None:
+        store.add([job := make_job()])
+        runs = [held_run(job, NOW + number * MINUTE) for number in range(3)]
+        store.save([next_version(job, *runs)])
+        changes = [StateChange(job.uid, {key: 0}, {key: number}) for number, key in enumerate("aab")]
+        endings = [
+            settle(run, job.retry, DONE, NOW)._replace(state=change, log=LOG)
+            for run, change in zip(runs, changes, strict=True)
+        ]
+
+        won = store.settle(endings)
+
+        assert won == [endings[0], endings[2]]
+        assert store.run(runs[1].id) == runs[1]
+        assert store.log(runs[1].id) == NO_LOG
+        assert store.state(job.uid).values == {"a": 0, "b": 2}
+
+    def test_state_can_be_saved_while_a_run_goes_on_at_its_node(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        store.renew([run], NOW + HOUR)
+
+        first = store.save_state(StateChange(job.uid, {"a": 0}, {"a": 1}), run)
+        again = store.save_state(StateChange(job.uid, {"a": 1}, {"a": 2}), run)
+
+        assert first == StoredState(1, {"a": Entry(1, 1)})
+        assert again == store.state(job.uid) == StoredState(2, {"a": Entry(2, 2)})
+
+    def test_a_run_that_was_taken_over_saves_no_state(self, store: Store) -> None:
+        store.add([job := make_job(max_instances=9)])
+        runs = [held_run(job, NOW + number * MINUTE) for number in range(3)]
+        store.save([next_version(job, *runs)])
+        store.settle([settle(runs[0], job.retry, Lost("frozen"), NOW), settle(runs[1], job.retry, Released(), NOW)])
+        change = StateChange(job.uid, {"a": 0}, {"a": 1})
+
+        saved = [store.save_state(change, run) for run in (*runs[:2], runs[2]._replace(node="another"))]
+
+        assert saved == [None, None, None]
+        assert store.state(job.uid) == StoredState()
+
+    def test_of_the_writers_that_read_one_version_of_a_key_one_wins(self, store: Store) -> None:
+        store.add([job := make_job()])
+        changes = [StateChange(job.uid, {"a": 0}, {"a": number}) for number in range(12)]
+
+        saved = in_threads(lambda number: store.save_state(changes[number]), 12)
+
+        (winner,) = [number for number, state in enumerate(saved) if state is not None]
+        assert store.state(job.uid) == StoredState(1, {"a": Entry(1, winner)})
+
+    def test_a_key_that_was_removed_and_written_again_is_another_one(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save_state(StateChange(job.uid, {"a": 0}, {"a": 1}))
+        store.save_state(StateChange(job.uid, {"a": 1}, {}))
+        store.save_state(StateChange(job.uid, {"a": 0}, {"a": 1}))
+
+        stale = store.save_state(StateChange(job.uid, {"a": 1}, {"a": 2}))
+
+        assert stale is None
+        assert store.state(job.uid).values == {"a": 1}
+
+    def test_what_is_read_of_a_state_is_ones_own(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save_state(StateChange(job.uid, {"a": 0}, {"a": (mine := [1])}))
+        mine.append(2)
+
+        store.state(job.uid).values["a"].append(3)
+
+        assert store.state(job.uid).values == {"a": [1]}
+
+    @many_examples
+    @given(values=st.dictionaries(names, json_values, max_size=4))
+    def test_every_value_of_a_state_survives(self, store: Store, values: dict[str, object]) -> None:
+        store.remove()
+        store.add([job := make_job()])
+
+        store.save_state(StateChange(job.uid, dict.fromkeys(values, 0), values))
+
+        assert store.state(job.uid).values == values
+
+    def test_a_state_outlives_changes_of_its_job_and_goes_with_it(self, store: Store) -> None:
+        store.add([job := make_job(), other := make_job("other")])
+        for one in (job, other):
+            store.save_state(StateChange(one.uid, {"a": 0}, {"a": one.id}))
+        store.save([next_version(job, trigger=CronTrigger("0 3 * * *"), kwargs={"new": True})])
+        kept = store.state(job.uid).values
+
+        store.remove(["job"])
+        store.add([namesake := make_job()])
+
+        assert kept == {"a": "job"}
+        assert store.state(job.uid) == store.state(namesake.uid) == StoredState()
+        assert store.state(other.uid).values == {"a": "other"}
+
+    def test_a_run_whose_job_was_removed_ends_as_usual_and_its_state_goes(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        store.remove(["job"])
+        ending = settle(run, job.retry, DONE, NOW)._replace(state=StateChange(job.uid, {"a": 0}, {"a": 1}))
+
+        assert store.save_state(ending.state, run) is None
+        assert store.settle([ending]) == [ending]
+        assert store.state(job.uid) == StoredState()
+
     # open, close
 
     def test_opening_and_closing_again_changes_nothing(self, store: Store) -> None:
@@ -1265,6 +1729,183 @@ class StoreLaws:
         first_attempts = [run for run in rows if run.attempt == 1]
         assert sum(job.version - 1 for job in store.jobs()) == len(first_attempts) == 48
 
+    # what is expected
+
+    def test_a_job_with_expect_every_is_expected_to_succeed_from_when_it_was_added(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        job, paused = make_job("watched", expect_every=HOUR), make_job("paused", expect_every=HOUR, paused_at=NOW)
+        store.add([job, make_job("unwatched"), paused])
+
+        assert store.expectations() == [
+            Expectation("paused", paused.uid, None), Expectation("watched", job.uid, NOW + HOUR),
+        ]  # fmt: skip
+        assert store.expectations(overdue=True) == []
+        assert store.outlook([], after=NOW, fire_after=NOW).expect_by == NOW + HOUR
+        assert store.outlook([], after=NOW + HOUR, fire_after=NOW).expect_by is None
+
+    def test_what_is_overdue_is_found_once_and_the_longest_overdue_first(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        jobs = [make_job(f"job-{hours}", expect_every=hours * HOUR) for hours in (3, 1, 2, 9)]
+        store.add(jobs)
+        clock.advance(HOUR - SECOND)
+        early = store.find_overdue("a", limit=PLENTY)
+        clock.advance(2 * HOUR + SECOND)
+
+        found = [[one.job_id for one in store.find_overdue("a", limit=2)] for _ in range(3)]
+
+        assert early == []
+        assert found == [["job-1", "job-2"], ["job-3"], []]
+        overdue = store.expectations(overdue=True)
+        assert [(one.job_id, one.expect_by, one.overdue_at) for one in overdue] == [
+            (f"job-{hours}", NOW + hours * HOUR, NOW + 3 * HOUR) for hours in (1, 2, 3)
+        ]
+        assert store.outlook([], after=NOW, fire_after=NOW).expect_by == NOW + 9 * HOUR
+
+    def test_a_success_is_told_of_those_that_were_overdue_and_moves_the_time_forward_only(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        late, punctual = make_job("late", expect_every=HOUR), make_job("punctual", expect_every=5 * HOUR)
+        store.add([late, punctual, unwatched := make_job("unwatched")])
+        clock.advance(2 * HOUR)
+        store.find_overdue("a", limit=PLENTY)
+
+        def success(job: Job, hours: float) -> Expectation:
+            at = NOW + hours * HOUR
+            return Expectation(job.id, job.uid, at + (job.expect_every or HOUR), succeeded_at=at)
+
+        recovered = store.fulfil([success(late, 2), success(punctual, 1), success(unwatched, 1)])
+        again = store.fulfil([success(late, 1)])
+
+        assert recovered == [Expectation("late", late.uid, NOW + HOUR, None, NOW + 2 * HOUR, "a")]
+        assert again == []
+        assert store.expectations() == [success(late, 2), success(punctual, 1)]
+
+    def test_a_job_that_has_done_its_work_is_expected_no_more(self, store: Store) -> None:
+        store.add([job := make_job(expect_every=HOUR)])
+
+        store.fulfil([Expectation(job.id, job.uid, None, succeeded_at=NOW)])
+        store.fulfil([Expectation(job.id, job.uid, NOW + HOUR, succeeded_at=NOW + MINUTE)])
+
+        assert store.expectations() == [Expectation(job.id, job.uid, None, NOW + MINUTE)]
+
+    def test_what_is_expected_anew_replaces_what_was_if_the_change_won(self, store: Store, clock: VirtualClock) -> None:
+        jobs = {id: make_job(id, expect_every=HOUR) for id in ("loser", "winner")}
+        store.add([*jobs.values()])
+        store.fulfil([Expectation("winner", jobs["winner"].uid, NOW + HOUR, succeeded_at=NOW)])
+        clock.advance(2 * HOUR)
+        store.find_overdue("a", limit=PLENTY)
+        changes = [next_version(jobs["winner"], paused_at=NOW), next_version(jobs["loser"]._replace(version=7))]
+
+        store.save(changes, expected=[Expectation(id, job.uid, None) for id, job in jobs.items()])
+
+        loser, winner = store.expectations()
+        assert winner == Expectation("winner", jobs["winner"].uid, None, succeeded_at=NOW)
+        assert loser.overdue_at == NOW + 2 * HOUR
+
+    def test_what_is_expected_ends_with_the_policy_and_with_the_job(self, store: Store, clock: VirtualClock) -> None:
+        jobs = [make_job(id, expect_every=HOUR) for id in ("changed", "kept", "removed")]
+        store.add(jobs)
+        store.remove(["removed"])
+        store.save([next_version(jobs[0], expect_every=None)])
+        clock.advance(2 * HOUR)
+
+        found = store.find_overdue("a", limit=PLENTY)
+
+        assert [one.job_id for one in found] == [one.job_id for one in store.expectations()] == ["kept"]
+        assert store.fulfil([Expectation("removed", jobs[2].uid, NOW + 3 * HOUR, succeeded_at=clock.now())]) == []
+        assert [one.job_id for one in store.expectations()] == ["kept"]
+
+    # nodes
+
+    @many_examples
+    @given(node=nodes)
+    def test_every_field_of_a_node_survives(self, store: Store, node: Node) -> None:
+        node = node._replace(id=f"{new_uid()}")
+        store.beat(node)
+
+        assert node.read_at(NOW) in store.nodes(limit=PLENTY)
+
+    def test_a_beat_moves_a_node_on_and_does_not_make_another(self, store: Store, clock: VirtualClock) -> None:
+        store.beat(node := make_node())
+        clock.advance(3 * SECOND)
+        store.beat(later := node.beat(clock.now(), 10 * SECOND, paused=True, runs=7, lateness=SECOND))
+
+        assert store.nodes() == [later]
+        assert (later.seen_since, later.seen_at, later.lease_until) == (NOW, NOW + 3 * SECOND, NOW + 13 * SECOND)
+        assert (later.paused, later.runs, later.lateness) == (True, 7, SECOND)
+
+    def test_a_node_is_alive_until_its_lease_ends_or_it_stops(self, store: Store, clock: VirtualClock) -> None:
+        for id in ("a", "b"):
+            store.beat(make_node(id))
+        clock.advance(5 * SECOND)
+        store.beat(make_node("c", clock.now()))
+        store.beat(make_node("b").stopped(clock.now()))
+
+        states = []
+        for _ in range(4):
+            alive = [node.id for node in store.nodes(alive=True)]
+            states.append(({node.id: node.state.value for node in store.nodes()}, alive))
+            clock.advance(5 * SECOND)
+
+        stopped = {"b": "stopped"}
+        assert states == [
+            ({"a": "alive", "c": "alive"} | stopped, ["c", "a"]),
+            ({"a": "dead", "c": "alive"} | stopped, ["c"]),
+            ({"a": "dead", "c": "dead"} | stopped, []),
+            ({"a": "dead", "c": "dead"} | stopped, []),
+        ]
+
+    def test_a_node_that_comes_back_is_listed_once_and_alive_again(self, store: Store, clock: VirtualClock) -> None:
+        store.beat(node := make_node())
+        clock.advance(MINUTE)
+        back = node.beat(clock.now(), 10 * SECOND, paused=False, runs=0, lateness=None)
+        store.beat(back)
+
+        assert store.nodes() == store.nodes(alive=True) == [back]
+        assert (back.started_at, back.seen_since) == (NOW, NOW + MINUTE)
+
+    def test_nodes_stand_in_the_order_in_which_they_were_heard_of_and_are_limited(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        clock.advance(4 * SECOND)
+        for second, id in enumerate("badc"):
+            store.beat(make_node(id, NOW + second * SECOND))
+        store.beat(make_node("e", NOW + 3 * SECOND))
+
+        assert [node.id for node in store.nodes()] == [*"cedab"]
+        assert (
+            [node.id for node in store.nodes(limit=2)]
+            == [node.id for node in store.nodes(alive=True, limit=2)]
+            == ["c", "e"]
+        )
+
+    def test_nodes_are_forgotten_with_the_ledger_but_never_living_ones(self, store: Store, clock: VirtualClock) -> None:
+        for day in range(5):
+            store.beat(make_node(f"day {day}", NOW + day * 24 * HOUR))
+        store.beat(make_node("long lived", NOW, seen_at=NOW + 96 * HOUR))
+        clock.move_to(NOW + 96 * HOUR)
+
+        prune(store, Retention(age=48 * HOUR, count=None))
+        kept = [node.id for node in store.nodes()]
+        prune(store, Retention(age=timedelta(0), count=None))
+
+        assert kept == ["day 4", "long lived", "day 3", "day 2"]
+        assert [node.id for node in store.nodes()] == ["day 4", "long lived"]
+
+    def test_a_ledger_that_is_kept_for_ever_keeps_its_latest_nodes(
+        self, store: Store, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sys.modules[type(store).__module__], "MAX_NODES", 3)
+        for second in range(9):
+            store.beat(make_node(str(second), NOW + second * SECOND))
+        clock.advance(HOUR)
+
+        prune(store, FOREVER)
+
+        assert [node.id for node in store.nodes()] == ["8", "7", "6"]
+
 
 class SharedStoreLaws:
     """What a store does besides when several processes may use it; here each process is another handle."""
@@ -1287,6 +1928,16 @@ class SharedStoreLaws:
         assert fired[0].runs == (run,)
         assert other.run(run.id).state is RunState.SUCCEEDED
         assert store.get("job").name == "renamed"
+
+    def test_what_is_overdue_is_found_by_one_of_many(self, store: Store, other: Store, clock: VirtualClock) -> None:
+        store.add([make_job(f"job-{number}", expect_every=SECOND) for number in range(40)])
+        clock.advance(MINUTE)
+
+        found = in_threads(lambda number: (store, other)[number % 2].find_overdue(str(number), limit=3), 40)
+
+        told = [one.job_id for batch in found for one in batch]
+        assert sorted(told) == sorted({*told})
+        assert len(told) == 40
 
     def test_a_definition_changed_through_one_handle_is_fired_by_the_other_as_it_is_now(
         self, store: Store, other: Store
@@ -1386,6 +2037,101 @@ class SharedStoreLaws:
         again.close()
 
 
+class LendingStoreLaws:
+    """What a store does besides whose database jobs may write into, in the transaction that settles their runs."""
+
+    @pytest.fixture
+    def notes(self, store: Store) -> Callable[[], list[str]]:
+        """The rows of a table of the user's own."""
+        with store.lend() as connection:
+            connection.execute("create table notes (note text unique)")
+
+        def notes() -> list[str]:
+            with store.lend() as connection:
+                return [note for (note,) in connection.execute("select note from notes order by note").fetchall()]
+
+        return notes
+
+    def test_what_is_written_on_the_connection_and_through_the_store_is_there_together(
+        self, store: Store, notes: Callable[[], list[str]]
+    ) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        ending = settle(run, job.retry, DONE, NOW)._replace(log=LOG, state=StateChange(job.uid, {"a": 0}, {"a": 1}))
+
+        with store.lend() as connection:
+            connection.execute("insert into notes values ('mine')")
+            assert store.settle([ending]) == [ending]
+            store.add([make_job("another")])
+            assert store.run(run.id) == ending.run, "who is inside sees what it wrote"
+
+        assert notes() == ["mine"]
+        assert store.run(run.id) == ending.run
+        assert store.log(run.id) == LOG
+        assert store.state(job.uid).values == {"a": 1}
+        assert [one.id for one in store.jobs()] == ["another", "job"]
+
+    @pytest.mark.parametrize("error", [ValueError("mine"), KeyboardInterrupt(), OSError("mine too")], ids=repr)
+    def test_what_is_raised_inside_undoes_all_of_it_and_is_passed_on(
+        self, store: Store, notes: Callable[[], list[str]], error: BaseException
+    ) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+
+        with pytest.raises(type(error)) as raised, store.lend() as connection:
+            connection.execute("insert into notes values ('mine')")
+            store.settle([settle(run, job.retry, DONE, NOW)])
+            raise error
+
+        assert raised.value is error
+        assert notes() == []
+        assert store.run(run.id) == run
+        store.add([make_job("the store goes on")])
+
+    def test_what_the_driver_says_of_the_borrowers_statements_is_passed_on(
+        self, store: Store, notes: Callable[[], list[str]]
+    ) -> None:
+        with pytest.raises(Exception, match="(?i)unique") as raised, store.lend() as connection:
+            connection.execute("insert into notes values ('once')")
+            connection.execute("insert into notes values ('once')")
+
+        assert not isinstance(raised.value, StoreError)
+        assert notes() == []
+
+    def test_a_verb_that_fails_inside_undoes_its_own_part(self, store: Store, notes: Callable[[], list[str]]) -> None:
+        store.add([make_job("taken")])
+
+        with store.lend() as connection:
+            connection.execute("insert into notes values ('mine')")
+            with pytest.raises(JobExistsError):
+                store.add([make_job("new"), make_job("taken")])
+
+        assert notes() == ["mine"]
+        assert [one.id for one in store.jobs()] == ["taken"]
+
+    def test_others_see_nothing_of_it_before_its_end(
+        self, make_store: MakeStore, store: Store, notes: Callable[[], list[str]]
+    ) -> None:
+        other = make_store()
+        other.open()
+
+        with store.lend():
+            store.add([make_job()])
+            seen = other.jobs()
+            seen_by_another_thread = in_threads(lambda _: len(store.jobs()), 1)
+
+        assert (seen, seen_by_another_thread) == ([], [0])
+        assert len(other.jobs()) == 1
+        other.close()
+
+    def test_one_inside_of_another_is_refused(self, store: Store) -> None:
+        with pytest.raises(SchedulerError, match="expected one at a time"), store.lend(), store.lend():
+            pass
+
+        with store.lend():
+            pass
+
+
 def closed(job: Job, minutes: float, state: RunState = RunState.SUCCEEDED, **fields: object) -> Run:
     """A closed row of *job*, some minutes after NOW, at which it ended, too."""
     fire_time = NOW + minutes * MINUTE
@@ -1402,12 +2148,12 @@ def prune(store: Store, keep: Retention, *, jobs: int = PLENTY, rows: int = PLEN
 
 
 def fire(
-    store: Store, *, hold: Hold | None = None, executor: str = "threads", until: datetime = NOW, limit: int = PLENTY,
-    skip: Sequence[str] | set[str] = (),
+    store: Store, *, hold: Hold | None = None, executor: str = "threads", since: datetime | None = None,
+    until: datetime = NOW, limit: int = PLENTY, skip: Sequence[str] | set[str] = (),
 ) -> Sequence[Change]:  # fmt: skip
     """Fire what is due *until* then: each job once, its run taken under *hold* or left waiting."""
     decide: Decide = lambda jobs, active, now: [fire_once(job, hold) for job in jobs]  # noqa: E731
-    return store.fire(decide, executor=executor, until=until, limit=limit, skip=skip)
+    return store.fire(decide, executor=executor, since=since, until=until, limit=limit, skip=skip)
 
 
 def fire_once(job: Job, hold: Hold | None = None) -> Change:
@@ -1427,10 +2173,12 @@ def claimed(
     *,
     node: str = "a",
     executor: str = "threads",
+    since: datetime | None = None,
     limit: int = PLENTY,
     skip: Sequence[str] | set[str] = (),
 ) -> list[Run]:
-    return [claim.run for claim in store.claim(make_hold(node), executor=executor, limit=limit, skip=skip)]
+    claims = store.claim(make_hold(node), executor=executor, since=since, limit=limit, skip=skip)
+    return [claim.run for claim in claims]
 
 
 def in_threads(act: Callable[[int], T], times: int) -> list[T]:

@@ -160,3 +160,11 @@ def test_what_cannot_be_a_calendar_is_refused(make: Any, message: str) -> None:
         make()
 
     assert str(refused.value).startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [("weekend", "sat-sun"), ("Weekdays", "mon-fri"), ("saturday", "sat"), ("Friday-monday", "mon,fri-sun")],
+)
+def test_days_are_named_as_people_name_them(said: str, meant: str) -> None:
+    assert str(read_calendar(said)) == meant

@@ -249,7 +249,7 @@ def test_a_crontab_has_the_rules_of_debian(crontab: str, expected: list[str]) ->
             {"hour": 3, "seed": "nightly"},
             "seed: expected a cron with an H to choose for, got 'hour=3': leave the seed out",
         ),
-        ({"hour": "H", "seed": 3}, "seed: expected a string such as a job's id, got 3"),
+        ({"hour": "H", "seed": 3}, "seed: expected text such as a job's id, got 3"),
         (
             {"day": 30, "month": "feb"},
             (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from itertools import islice
+from itertools import islice, product
 from time import perf_counter
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -14,6 +14,7 @@ from tickwork.errors import TriggerError
 from tickwork.triggers import (
     AnyOf,
     BusinessDays,
+    CalendarIntervalTrigger,
     CronTrigger,
     DateTrigger,
     FilteredTrigger,
@@ -110,6 +111,63 @@ def test_shifts_agree_with_one_by_one_reckoning_across_clock_changes(
     found = [at for at in islice(fire_times(trigger, begin), 800) if at <= end]
 
     assert found == sorted(at for at in expected if begin < at <= end)
+
+
+@pytest.mark.parametrize("shift", ["next", "previous"])
+@pytest.mark.parametrize(
+    ("zone", "first"),
+    [
+        ("Europe/Berlin", date(2026, 3, 20)),
+        ("Europe/Berlin", date(2026, 10, 16)),
+        ("America/Santiago", date(2026, 8, 28)),
+        ("Asia/Beirut", date(2026, 3, 20)),
+        ("Australia/Lord_Howe", date(2026, 9, 25)),
+        ("Antarctica/Troll", date(2026, 3, 20)),
+    ],
+)
+@pytest.mark.parametrize("exclude", ["sat", "sun", "mon", "sat-sun", "sat-mon"])
+@pytest.mark.parametrize("combined", [False, True])
+def test_fixed_times_that_the_clock_left_out_are_shifted_from_where_they_lay(
+    zone: str, first: date, exclude: str, shift: Any, combined: bool
+) -> None:
+    """The clock leaves out nothing on the day that they are moved to: there they fire at the times that are named."""
+    inner: Trigger = CronTrigger("0,20,40 0,1,2,3,12,23 * * *", timezone=zone)
+    if combined:
+        inner = AnyOf(
+            [
+                CronTrigger("20,40 0,1,2,3,12,23 * * *", timezone=zone),
+                CronTrigger("0 0,1,2,3,12,23 * * *", timezone=zone),
+            ]
+        )
+    trigger = FilteredTrigger(inner, exclude=exclude, shift=shift)
+    calendar, local, step = Weekdays(exclude), ZoneInfo(zone), timedelta(days=1 if shift == "next" else -1)
+    midnight = datetime(first.year, first.month, first.day)
+    expected = set()
+    for day in range(-5, 20):
+        for hour, minute in product((0, 1, 2, 3, 12, 23), (0, 20, 40)):
+            wall = midnight + timedelta(days=day, hours=hour, minutes=minute)
+            while calendar.stretch((wall - datetime(1970, 1, 1)) // timedelta(seconds=1)).covered:
+                wall += step
+            expected.add(first_showing(wall, local))
+
+    begin = datetime(first.year, first.month, first.day, tzinfo=UTC)
+    end = begin + timedelta(days=14)
+    found = [at for at in islice(fire_times(trigger, begin), 800) if at <= end]
+
+    assert found == sorted(at for at in expected if begin < at <= end)
+
+
+@pytest.mark.parametrize("unit", ["cron", "calendar interval"])
+def test_a_daily_time_that_was_left_out_and_shifted_is_that_of_the_next_day(unit: str) -> None:
+    at = {"hour": 2, "minute": 30, "timezone": "Europe/Berlin"}
+    daily = CronTrigger(**at) if unit == "cron" else CalendarIntervalTrigger(days=1, start_date="2026-01-01", **at)  # type: ignore[arg-type]
+    trigger = FilteredTrigger(daily, exclude="sat-sun", shift="next")
+
+    monday = [tick for tick in islice(ticks(trigger, datetime(2026, 3, 28, tzinfo=UTC)), 10) if tick.at.day == 30]
+
+    assert [tick.at.astimezone(ZoneInfo("Europe/Berlin")).strftime("%a %d %H:%M") for tick in monday] == [
+        "Mon 30 02:30"
+    ]
 
 
 def first_showing(wall: datetime, zone: ZoneInfo) -> datetime:

@@ -79,7 +79,7 @@ def test_an_interval_counts_elapsed_time_across_clock_changes() -> None:
     assert trigger.next_after(datetime(2026, 3, 29, tzinfo=UTC)) == datetime(2026, 3, 29, 11, 0, tzinfo=UTC)
 
 
-@pytest.mark.parametrize("every", [{"seconds": 0.001}, {"weeks": 52}, {"days": 999_999_999}])
+@pytest.mark.parametrize("every", [{"seconds": 0.001}, {"weeks": 52}, {"days": 2_932_000}])
 def test_the_end_of_all_years_is_no_fire_time(every: dict[str, float]) -> None:
     trigger = IntervalTrigger(**every, start_date=SIX)  # type: ignore[arg-type]
 
@@ -138,7 +138,7 @@ def test_its_json_and_repr_are_its_options() -> None:
             {"minutes": 1, "start_date": "2026-01-02Z", "end_date": "2026-01-01 00:00Z"},
             (
                 "start_date: expected a time such as '2026-12-24 18:00' or '2026-12-24T18:00+09:00', "
-                "got '2026-01-02Z': Invalid isoformat string: '2026-01-02Z'"
+                "got '2026-01-02Z': Invalid isoformat string"
             ),
         ),
         (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from itertools import islice
 from statistics import mean
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 
 from tickwork.errors import TriggerError
 from tickwork.triggers import (
+    AllOf,
     AnyOf,
     CronTrigger,
     DateTrigger,
@@ -76,6 +77,22 @@ def test_nothing_is_moved_into_what_is_left_out() -> None:
 
     for at in islice(fire_times(JitteredTrigger(nearly_ten, 3600, "refresh"), START), 100):
         assert (at.hour, at.minute) == (9, 59)
+
+
+@pytest.mark.parametrize("around", ["any", "any that leave out more", "all", "jittered", "any of jittered"])
+def test_nothing_is_moved_into_what_is_left_out_further_inside(around: str) -> None:
+    office = FilteredTrigger(CronTrigger("*/10 * * * *"), exclude="09:05-17:00")
+    inside: Trigger = {
+        "any": AnyOf([office]),
+        "any that leave out more": AnyOf([office, FilteredTrigger(CronTrigger("*/10 * * * *"), exclude="08:35-17:00")]),
+        "all": AllOf([office, CronTrigger("0 * * * *")]),
+        "jittered": JitteredTrigger(office, 60, "refresh"),
+        "any of jittered": AnyOf([JitteredTrigger(office, 60, "refresh")]),
+    }[around]
+
+    for seed in ("refresh", "report", "sync"):
+        for at in islice(fire_times(JitteredTrigger(inside, 3600, seed), START), 100):
+            assert not time(9, 5) <= at.time() < time(17)
 
 
 def test_a_job_s_id_is_its_seed_once() -> None:

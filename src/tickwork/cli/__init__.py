@@ -15,10 +15,27 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from tickwork import __version__
-from tickwork.cli.arguments import STATES, Parser, check_command, check_text, day, duration, seconds, state, whole
-from tickwork.cli.changing import cancel, pause, prune, remove, resume, run_now
+from tickwork.backfill import MAX_BACKFILL_INSTANCES
+from tickwork.cli.arguments import (
+    STATES,
+    Parser,
+    check_command,
+    check_text,
+    day,
+    duration,
+    entry,
+    json_list,
+    json_object,
+    name,
+    seconds,
+    state,
+    user_name,
+    whole,
+)
+from tickwork.cli.changing import backfill, cancel, cancel_backfill, pause, prune, remove, resume, retry, run_now
+from tickwork.cli.inside import show_log, show_state
 from tickwork.cli.previewing import show_next
-from tickwork.cli.reading import show_jobs, show_runs, show_schema, show_why
+from tickwork.cli.reading import show_backfills, show_health, show_jobs, show_nodes, show_runs, show_schema, show_why
 from tickwork.cli.running import run
 from tickwork.cli.serving import serve
 from tickwork.cli.tables import plain_text
@@ -30,7 +47,8 @@ MAX_ROWS = 10_000
 EXIT_CODES = """
 exit codes:
   0  done; for `run` and `serve`: stopped as asked, and every job ended in time
-  1  `run` was stopped, and jobs that still ran at the end of --timeout were cut short
+  1  `run` was stopped, and jobs that still ran at the end of --timeout were cut short;
+     or `health` found no living node that fires, or a job that is overdue
   2  it could not be done; the one line on stderr says why
 """
 
@@ -63,6 +81,7 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     target = ("target", "MODULE:SCHEDULER", "where the scheduler is, or a function that makes it: app.jobs:scheduler")
     store = ("store", "STORE", "sqlite:///jobs.db, or MODULE:SCHEDULER for the store of that scheduler")
     job = ("job", "JOB", "the job's id")
+    run_id = ("run", "RUN", "the run's id, as `tickwork runs --json` shows it")
 
     def command(
         name: str, do: Callable[[argparse.Namespace], int], *positionals: tuple[str, str, str]
@@ -88,6 +107,8 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     option("--unprotected", action="store_true", help="let everyone who can reach the port do everything")
 
     option = command("jobs", show_jobs, store)
+    option("--tag", action="append", default=[], metavar="TAG", help="with this tag; may be given several times")
+    option("--metadata", type=entry, action="append", default=[], metavar="KEY=VALUE", help="with this entry; likewise")
     option("--utc", action="store_true", help="times in UTC, not in the local zone")
     option("--json", action="store_true", help="for programs; times in UTC, durations in seconds")
 
@@ -98,8 +119,22 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     option("--utc", action="store_true", help="times in UTC, not in the local zone")
     option("--json", action="store_true", help="for programs; times in UTC, durations in seconds")
 
+    option = command("log", show_log, store, run_id)
+    option("--utc", action="store_true", help="times in UTC, not in the local zone")
+    option("--json", action="store_true", help="for programs; times in UTC")
+
+    command("state", show_state, store, job)
+
     option = command("why", show_why, store, job, ("time", "TIME", "such as '2026-12-24 18:00', or '18:00' for today"))
     option("--tz", default=None, metavar="ZONE", help="the zone of times, such as Asia/Seoul")
+    option("--json", action="store_true", help="for programs; times in UTC, durations in seconds")
+
+    option = command("nodes", show_nodes, store)
+    option("--alive", action="store_true", help="only those that are alive")
+    option("--utc", action="store_true", help="times in UTC, not in the local zone")
+    option("--json", action="store_true", help="for programs; times in UTC, durations in seconds")
+
+    option = command("health", show_health, store)
     option("--json", action="store_true", help="for programs; times in UTC, durations in seconds")
 
     option = command("next", show_next, ("when", "WHEN", "'0 3 * * 1-5', 'every 10m', JSON, or with --job a STORE"))
@@ -121,12 +156,41 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     option("--seed", default="", metavar="ID", help="the job's id, which decides its jitter")
     option("--json", action="store_true", help="for programs")
 
+    by = {"type": name, "default": user_name(), "metavar": "NAME", "help": "who asks for it; default %(default)s"}
     option = command("pause", pause, store, job)
     option("--reason", metavar="TEXT", help="kept with the job, for people")
-    command("resume", resume, store, job)
-    command("run-now", run_now, store, job)
-    option = command("cancel", cancel, store, ("run", "RUN", "the run's id, as `tickwork runs --json` shows it"))
+    option("--by", **by)
+    option = command("resume", resume, store, job)
+    option("--by", **by)
+    option = command("run-now", run_now, store, job)
+    option("--args", type=json_list, metavar="JSON", help="a list, in place of the job's arguments by position")
+    option("--kwargs", type=json_object, metavar="JSON", help="an object, in place of the job's arguments by name")
+    option("--expire-after", type=duration, metavar="LENGTH", help="how long it may wait to begin, such as 10m")
+    option("--by", **by)
+    option = command("cancel", cancel, store, run_id)
     option("--reason", metavar="TEXT", help="kept with the run, for people")
+    option("--by", **by)
+    option = command("retry", retry, store, run_id)
+    option("--even-if-succeeded", action="store_true", help="also one that succeeded")
+    option("--by", **by)
+    start, end = ("start", "START", "the first instant that counts"), ("end", "END", "the last instant that counts")
+    option = command("backfill", backfill, store, job, start, end)
+    instances = partial(whole, least=1, most=MAX_BACKFILL_INSTANCES)
+    option("--max-instances", type=instances, default=1, metavar="N", help="how many at once; default 1")
+    option("--everything", action="store_true", help="also the fire times that ran")
+    option("--newest-first", action="store_true", help="the latest fire time first")
+    option("--args", type=json_list, metavar="JSON", help="a list, in place of the job's arguments by position")
+    option("--kwargs", type=json_object, metavar="JSON", help="an object, in place of the job's arguments by name")
+    option("--tz", default=None, metavar="ZONE", help="the zone of times, such as Asia/Seoul")
+    option("--by", **by)
+    option = command("backfills", show_backfills, store)
+    option("--job", metavar="ID", help="of this job alone")
+    option("--limit", type=partial(whole, least=1, most=MAX_ROWS), default=20, metavar="N", help="default 20")
+    option("--utc", action="store_true", help="times in UTC, not in the local zone")
+    option("--json", action="store_true", help="for programs; times in UTC")
+    option = command("cancel-backfill", cancel_backfill, store, ("backfill", "BACKFILL", "its id"))
+    option("--reason", metavar="TEXT", help="kept with the backfill and its runs, for people")
+    option("--by", **by)
     command("remove", remove, store, job)
 
     option = command("prune", prune, store)

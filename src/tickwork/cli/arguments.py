@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 import argparse
+import getpass
 import json
 import os
 import re
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import date, timedelta
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
-from tickwork.checks import LONGEST
+from tickwork.checks import LONGEST, shown
 from tickwork.errors import TickworkError, did_you_mean
+from tickwork.job import MAX_ID_LENGTH
 from tickwork.run import RunState
 from tickwork.triggers import CronTrigger, IntervalTrigger, Trigger, trigger_from_json
+
+Json = TypeVar("Json")
 
 MAX_SECONDS = 86_400
 FIRST_DAY, LAST_DAY = date(1, 1, 3), date(9999, 12, 29)
 """With a day before and after them in every zone."""
 STATES = ", ".join(RunState)
 UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
-UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*([wdhms])")
+UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*(weeks?|days?|hours?|minutes?|seconds?|[wdhms])(?![a-z])")
 LENGTH = re.compile(rf"\s*(?:{UNIT.pattern}\s*)+")
-INTERVAL = re.compile(rf"every\s+((?:{UNIT.pattern}\s*)+)")
+INSTANT = r"\d[-\d]+ [:.\d]+ UTC"
+INTERVAL = re.compile(
+    rf"every\s+(?P<length>(?:{UNIT.pattern}\s*)+|week|day|hour|minute|second)"
+    rf"(?:\s*from (?P<start>{INSTANT}))?(?:\s*until (?P<end>{INSTANT}))?"
+)
 REWORDED = {
     "argument -": "-",
     "the following arguments are required:": "expected",
@@ -100,19 +108,63 @@ def state(written: str) -> RunState:
     )
 
 
+def name(written: str) -> str:
+    """The name of a person."""
+    if 0 < len(written) <= MAX_ID_LENGTH and written.isprintable():
+        return written
+    raise argparse.ArgumentTypeError(f"expected 1 to {MAX_ID_LENGTH} printable characters, got {written!r}")
+
+
+def user_name() -> str | None:
+    """The name by which the system knows who types. None: it knows none, or not one that can be written."""
+    with suppress(OSError, KeyError, ImportError, argparse.ArgumentTypeError):
+        return name(getpass.getuser().encode(errors="replace").decode())
+    return None
+
+
+def entry(written: str) -> tuple[str, str]:
+    """An entry of metadata, such as 'team=search'."""
+    key, separator, value = written.partition("=")
+    if key and separator and value:
+        return key, value
+    raise argparse.ArgumentTypeError(f"expected an entry such as team=search, got {written!r}")
+
+
+def json_list(written: str) -> list[Any]:
+    return _read_json(written, list, "a JSON list such as '[1, \"a\"]'")
+
+
+def json_object(written: str) -> dict[str, Any]:
+    return _read_json(written, dict, "a JSON object such as '{\"name\": 1}'")
+
+
+def _read_json(written: str, kind: type[Json], expected: str) -> Json:
+    with suppress(ValueError, RecursionError):
+        if isinstance(read := json.loads(written), kind):
+            return read
+    raise argparse.ArgumentTypeError(f"expected {expected}, got {shown(written)}")
+
+
 def read_trigger(written: str, timezone: str | None) -> Trigger:
-    """The trigger that someone typed: a cron, 'every 10m', or JSON. Raises UsageError, TriggerError."""
+    """The trigger that someone typed: a cron, 'every 10m', JSON, or one as `jobs` shows it.
+
+    Raises UsageError, TriggerError.
+    """
     if written.startswith("{"):
         return _from_json(written)
+    if written.startswith("cron "):
+        return CronTrigger.from_text(written)
     if not written.startswith("every"):
         return CronTrigger(written, timezone=timezone)
     if not (interval := INTERVAL.fullmatch(written)):
         raise UsageError(
             f"expected an interval such as 'every 10m' or 'every 1h 30m', got {written!r}: units are w, d, h, m, s"
         )
-    units = _read_units(interval[1])
+    length = interval["length"]
+    units = _read_units(length if length[0].isdigit() else f"1 {length}")
     assert units is not None
-    return IntervalTrigger(**units)
+    start, end = (None if text is None else text.replace(" UTC", "+00:00") for text in interval.group("start", "end"))
+    return IntervalTrigger(**units, start_date=start, end_date=end)
 
 
 def _from_json(written: str) -> Trigger:
@@ -130,5 +182,5 @@ def _read_units(written: str) -> dict[str, Any] | None:
         return None
     units: dict[str, Any] = dict.fromkeys(UNITS.values(), 0)
     for number, unit in UNIT.findall(written):
-        units[UNITS[unit]] += float(number)
+        units[UNITS[unit[0]]] += float(number)
     return units

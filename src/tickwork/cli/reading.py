@@ -1,4 +1,4 @@
-"""The commands that read: `jobs`, `runs` and `why`; they start nothing and make no file."""
+"""The commands that read: `jobs`, `runs`, `backfills`, `why`, `nodes` and `health`; they make no file."""
 
 from __future__ import annotations
 
@@ -9,10 +9,20 @@ from datetime import UTC, datetime
 from functools import partial
 
 from tickwork.cli.arguments import UsageError
-from tickwork.cli.records import answer_record, job_record, print_json, run_record
+from tickwork.cli.records import answer_record, backfill_record, job_record, node_record, print_json, run_record
 from tickwork.cli.tables import plain_text, print_table
 from tickwork.cli.targets import open_store
-from tickwork.cli.words import say_duration, say_ending, say_note, say_state, say_time, say_took
+from tickwork.cli.words import (
+    say_duration,
+    say_ending,
+    say_filled,
+    say_node_state,
+    say_nodes,
+    say_note,
+    say_state,
+    say_time,
+    say_took,
+)
 from tickwork.errors import JobNotFoundError
 from tickwork.job import Job
 from tickwork.run import Run
@@ -25,13 +35,17 @@ from tickwork.triggers.zones import find_zone
 def show_jobs(options: argparse.Namespace) -> int:
     """List the jobs of a store: the next to fire first."""
     with open_store(options.store) as scheduler:
-        jobs = scheduler.get_jobs()
+        jobs = scheduler.get_jobs(tags=options.tag, metadata=dict(options.metadata))
+        overdue_at = {one.job_uid: one.overdue_at for one in scheduler.get_overdue()}
     if options.json:
-        return print_json([job_record(job) for job in jobs])
+        return print_json([job_record(job, overdue_at.get(job.uid)) for job in jobs])
     zone = "UTC" if options.utc else None
     return print_table(
         ("JOB", "NEXT FIRE TIME", "STATE", "TRIGGER"),
-        [(job.id, say_time(job.next_run_time, zone), say_state(job), str(job.trigger)) for job in jobs],
+        [
+            (job.id, say_time(job.next_run_time, zone), say_state(job, overdue_at.get(job.uid)), str(job.trigger))
+            for job in jobs
+        ],
     )
 
 
@@ -65,8 +79,8 @@ def show_why(options: argparse.Namespace) -> int:
     job's trigger, or else in the local one. A time without a fraction of a second stands for all of that second.
     """
     with open_store(options.store) as scheduler:
-        zone = _zone_of(scheduler.get_job(options.job), options.tz)
-        at = _read_time(options.time, zone)
+        zone = zone_for(scheduler.get_job(options.job), options.tz)
+        at = read_time(options.time, "TIME", zone)
         answer = scheduler.why(options.job, at, say=say_instant if options.json else partial(say_time, zone=zone))
     if options.json:
         return print_json(answer_record(answer))
@@ -75,6 +89,63 @@ def show_why(options: argparse.Namespace) -> int:
         print()
         return _print_runs(answer.runs, zone)
     return 0
+
+
+def show_nodes(options: argparse.Namespace) -> int:
+    """List the nodes of a store, the last heard of first: which are alive, which stopped, and which died."""
+    with open_store(options.store) as scheduler:
+        nodes = scheduler.nodes(alive=options.alive)
+    if options.json:
+        return print_json([node_record(node) for node in nodes])
+    zone = "UTC" if options.utc else None
+    return print_table(
+        ("NODE", "STATE", "HOST", "PID", "VERSION", "STARTED", "LAST HEARD OF", "RUNS", "LATE"),
+        [
+            (
+                node.id, say_node_state(node), node.host, str(node.pid), node.version, say_time(node.started_at, zone),
+                say_time(node.seen_at, zone), str(node.runs), say_duration(node.lateness),
+            )
+            for node in nodes
+        ],
+    )  # fmt: skip
+
+
+def show_backfills(options: argparse.Namespace) -> int:
+    """List backfills, the newest first: what is run after all, and how far that has come."""
+    with open_store(options.store) as scheduler:
+        found = scheduler.get_backfills(options.job, limit=options.limit)
+    if options.json:
+        return print_json([backfill_record(one) for one in found])
+    zone = "UTC" if options.utc else None
+    return print_table(
+        ("BACKFILL", "JOB", "FROM", "TO", "STATE", "RUNS", "BY"),
+        [
+            (
+                one.id, one.job_id, say_time(one.start, zone), say_time(one.end, zone), say_filled(one, zone),
+                f"{one.born:,}", one.asked_by or "-",
+            )
+            for one in found
+        ],
+    )  # fmt: skip
+
+
+def show_health(options: argparse.Namespace) -> int:
+    """Say whether a store is looked after; exit code 1 if no living node fires, or a job is overdue.
+
+    A job is overdue that has not succeeded for longer than its `expect_every`.
+    """
+    with open_store(options.store) as scheduler:
+        nodes, overdue = scheduler.nodes(alive=True), scheduler.get_overdue()
+    firing = [node for node in nodes if not node.paused]
+    healthy = bool(firing) and not overdue
+    if options.json:
+        listed = [node_record(node) for node in nodes]
+        print_json({"healthy": healthy, "nodes": listed, "overdue": [one.job_id for one in overdue]})
+    else:
+        print(say_nodes(nodes))
+        for one in overdue:
+            print(plain_text(f"{one.job_id} is overdue: it was to succeed by {say_time(one.expect_by)}"))
+    return 0 if healthy else 1
 
 
 def find_job(scheduler: Scheduler, job_id: str) -> Job:
@@ -99,16 +170,17 @@ def _print_runs(runs: Sequence[Run], zone: str | None) -> int:
     )  # fmt: skip
 
 
-def _zone_of(job: Job | None, asked_for: str | None) -> str | None:
+def zone_for(job: Job | None, asked_for: str | None) -> str | None:
     """The zone to speak in. None: the local one."""
     if asked_for is not None:
         return find_zone(asked_for).key
     return None if job is None else zone_of(job.trigger)
 
 
-def _read_time(written: str, zone: str | None) -> datetime:
+def read_time(written: str, name: str, zone: str | None) -> datetime:
+    """The instant that someone typed as *name*."""
     dated = on_this_day(written, datetime.now(UTC), zone)
     if zone is None:
         with suppress(ValueError, OverflowError):
             return datetime.fromisoformat(dated.strip()).astimezone(UTC)
-    return read_instant(dated, "TIME", zone or "UTC")
+    return read_instant(dated, name, zone or "UTC")

@@ -6,9 +6,12 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
+from tickwork.backfill import Backfill
 from tickwork.job import Job
+from tickwork.node import Node
 from tickwork.policies import Retry
-from tickwork.run import Run
+from tickwork.run import Given, Run
+from tickwork.runlog import RunLog
 from tickwork.triggers.clock_changes import ClockChange
 from tickwork.triggers.ticks import Tick
 from tickwork.why import Answer
@@ -20,16 +23,21 @@ def print_json(records: object) -> int:
     return 0
 
 
-def job_record(job: Job) -> dict[str, Any]:
+def job_record(job: Job, overdue_at: datetime | None) -> dict[str, Any]:
     """A job with the words of the HTTP API: instants in ISO 8601, durations in seconds."""
     return {
         "id": job.id, "name": job.name, "func": job.func,
         "trigger": str(job.trigger), "trigger_kind": job.trigger.kind, "executor": job.executor,
         "next_fire_time": iso(job.next_fire_time), "last_fire_time": iso(job.last_fire_time),
-        "paused": job.paused, "paused_at": iso(job.paused_at), "pause_reason": job.pause_reason, "ended": job.ended,
+        "paused": job.paused, "paused_at": iso(job.paused_at), "pause_reason": job.pause_reason,
+        "paused_by": job.paused_by, "ended": job.ended,
+        "declared": job.declared, "retired_at": iso(job.retired_at),
         "coalesce": job.coalesce, "catch_up": job.catch_up, "misfire_grace_time": _in_seconds(job.misfire_grace_time),
         "max_instances": job.max_instances, "overlap": job.overlap, "max_waiting": job.max_waiting,
         "timeout": _in_seconds(job.timeout), "retry": _retry_record(job.retry), "pause_after": job.pause_after,
+        "expect_every": _in_seconds(job.expect_every), "overdue_at": iso(overdue_at),
+        "expire_after": _in_seconds(job.expire_after),
+        "tags": job.tags, "metadata": job.metadata,
         "keep": job.keep and {"age": _in_seconds(job.keep.age), "count": job.keep.count},
     }  # fmt: skip
 
@@ -43,8 +51,36 @@ def run_record(run: Run) -> dict[str, Any]:
         "node": run.node, "started_at": iso(run.started_at), "ended_at": iso(run.ended_at),
         "lateness": _in_seconds(run.lateness), "duration": _in_seconds(run.duration), "reason": run.reason,
         "progress": progress and {"done": progress.done, "total": progress.total, "message": progress.message},
-        "cancel_reason": run.cancel_reason, "error": run.error, "result": run.result,
+        "cancel_reason": run.cancel_reason, "asked_by": run.asked_by, "backfill": run.backfill,
+        "expires_at": iso(run.expires_at),
+        "given": _given_record(run.given),
+        "error": run.error, "result": run.result,
     }  # fmt: skip
+
+
+def node_record(node: Node) -> dict[str, Any]:
+    """A node with the words of the HTTP API."""
+    return {
+        "id": node.id, "state": node.state, "host": node.host, "pid": node.pid, "version": node.version,
+        "started_at": iso(node.started_at), "seen_since": iso(node.seen_since), "seen_at": iso(node.seen_at),
+        "lease_until": iso(node.lease_until), "stopped_at": iso(node.stopped_at), "paused": node.paused,
+        "runs": node.runs, "lateness": _in_seconds(node.lateness), "declaration": node.declaration,
+    }  # fmt: skip
+
+
+def backfill_record(backfill: Backfill) -> dict[str, Any]:
+    """A backfill with the words of the HTTP API."""
+    return {
+        "id": backfill.id, "job_id": backfill.job_id, "start": iso(backfill.start), "end": iso(backfill.end),
+        "cursor": iso(backfill.cursor), "asked_at": iso(backfill.asked_at), "asked_by": backfill.asked_by,
+        "max_instances": backfill.max_instances, "everything": backfill.everything,
+        "newest_first": backfill.newest_first, "given": _given_record(backfill.given), "born": backfill.born,
+        "passed_over": backfill.passed_over, "ended_at": iso(backfill.ended_at), "reason": backfill.reason,
+    }  # fmt: skip
+
+
+def _given_record(given: Given | None) -> dict[str, Any] | None:
+    return None if given is None else {"args": given.args, "kwargs": given.kwargs}
 
 
 def _retry_record(retry: Retry) -> dict[str, Any]:
@@ -78,6 +114,15 @@ def answer_record(answer: Answer) -> dict[str, Any]:
         "sentence": answer.sentence, "fire_time": iso(answer.fire_time), "manual": answer.manual,
         "before": iso(answer.before), "after": iso(answer.after), "runs": [run_record(run) for run in answer.runs],
     }  # fmt: skip
+
+
+def log_record(log: RunLog) -> dict[str, Any]:
+    """A log with the words of the HTTP API."""
+    beginning, end = (
+        [{"at": iso(line.at), "level": line.level, "logger": line.logger, "text": line.text} for line in lines]
+        for lines in (log.beginning, log.end)
+    )
+    return {"beginning": beginning, "end": end, "left_out": log.left_out, "left_out_length": log.left_out_length}
 
 
 def _escape(letter: str) -> str:

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from tickwork.asyncio import AsyncIOScheduler
 from tickwork.cli.targets import load_scheduler
+from tickwork.cli.watching import progress_shown
 from tickwork.scheduler import Scheduler
 
 LOG_FORMAT = "%(asctime)s %(levelname)-7s %(name)s  %(message)s"
@@ -29,6 +30,9 @@ def run(options: argparse.Namespace) -> int:
 
     SIGTERM or Ctrl-C ends it: nothing more is fired, what has not begun is handed over to the other
     processes, and running jobs get --timeout seconds to end. A second signal ends it at once.
+
+    The progress that runs tell is shown as bars in a terminal, if rich is installed (tickwork[cli]), and otherwise
+    as a line in the log now and then.
     """
     scheduler = load_scheduler(options.target)
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
@@ -56,7 +60,8 @@ async def _run_until_stopped(scheduler: Scheduler, patience: float) -> int:
     await _start(scheduler)
     Thread(target=tell_stopped, name="tickwork-run", daemon=True).start()  # no listener, whose turn may never come
     _on_first_signal(lambda name: loop.call_soon_threadsafe(stop, name))
-    await stopped.wait()
+    with progress_shown(scheduler):
+        await stopped.wait()
     if loop.time() >= deadline:
         log.warning("what still ran after %g s was cut short", patience)
         _leave_at_once(1)

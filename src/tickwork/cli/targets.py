@@ -24,8 +24,7 @@ def load_scheduler(target: str) -> Scheduler:
     if not (module_name and colon and name):
         hint = f": write sqlite:///{target}" if Path(target).is_file() else ", as in app.jobs:scheduler"
         raise UsageError(f"expected MODULE:SCHEDULER, got {target!r}{hint}")
-    if str(Path.cwd()) not in sys.path:
-        sys.path.insert(0, str(Path.cwd()))
+    import_from_here()
     try:
         found: Any = importlib.import_module(module_name)
         for part in name.split("."):
@@ -39,6 +38,12 @@ def load_scheduler(target: str) -> Scheduler:
     if not isinstance(found, Scheduler):
         raise UsageError(f"expected a scheduler at {target!r}, got {type(found).__name__}: name the scheduler itself")
     return found
+
+
+def import_from_here() -> None:
+    """Look for modules in the working directory first."""
+    if str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
 
 
 def _unloadable(target: str, error: Exception) -> UsageError:

@@ -3,25 +3,55 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from tickwork.backfill import Backfill
 from tickwork.job import Job
-from tickwork.run import Run, RunState
+from tickwork.node import Node, NodeState
+from tickwork.run import Progress, Run, RunState
 from tickwork.triggers.clock_changes import ClockChange
 from tickwork.triggers.ticks import Tick
 
 LAST_YEAR = 9999
 
 
-def say_state(job: Job) -> str:
+def say_state(job: Job, overdue_at: datetime | None = None) -> str:
+    overdue = "" if overdue_at is None else ", overdue"
+    if job.retired_at is not None:
+        return f"retired{overdue}"
     if job.paused:
-        return f"paused: {job.pause_reason}" if job.pause_reason else "paused"
-    return "ended" if job.ended else "scheduled"
+        by = f" by {job.paused_by}" if job.paused_by else ""
+        return (f"paused{by}: {job.pause_reason}" if job.pause_reason else f"paused{by}") + overdue
+    return ("ended" if job.ended else "scheduled") + overdue
+
+
+def say_node_state(node: Node) -> str:
+    return f"{node.state}, paused" if node.paused and node.state is NodeState.ALIVE else node.state
+
+
+def say_nodes(nodes: Sequence[Node]) -> str:
+    """How many are alive, as these are, and how many of them do not fire."""
+    paused = sum(node.paused for node in nodes)
+    match len(nodes):
+        case 0:
+            return "no node is alive: nothing fires"
+        case 1:
+            return "1 node is alive, paused" if paused else "1 node is alive"
+        case number:
+            return f"{number} nodes are alive, {paused} of them paused" if paused else f"{number} nodes are alive"
 
 
 def say_ending(run: Run) -> str:
     return run.state if run.attempt == 1 else f"{run.state}, attempt {run.attempt}"
+
+
+def say_filled(backfill: Backfill, zone: str | None) -> str:
+    """How far a backfill has come."""
+    if backfill.ended_at is not None:
+        return f"ended: {backfill.reason}" if backfill.reason else "done"
+    return "its last runs go on" if backfill.cursor is None else f"at {say_time(backfill.cursor, zone)}"
 
 
 def say_took(run: Run, now: datetime) -> str:
@@ -38,10 +68,13 @@ def say_note(run: Run, zone: str | None) -> str:
         return run.reason if run.through is None else f"until {say_time(run.through, zone)}: {run.reason}"
     if run.result is not None:
         return json.dumps(run.result, ensure_ascii=False)
-    if run.progress is not None:
-        total = "" if run.progress.total is None else f"/{run.progress.total:g}"
-        return f"{run.progress.done:g}{total} {run.progress.message}"
-    return ""
+    return "" if run.progress is None else say_progress(run.progress)
+
+
+def say_progress(progress: Progress) -> str:
+    """'40/100 pages'"""
+    total = "" if progress.total is None else f"/{progress.total:g}"
+    return f"{progress.done:g}{total} {progress.message}".rstrip()
 
 
 def say_time(instant: datetime | None, zone: str | None = None) -> str:

@@ -15,8 +15,19 @@ from contextlib import suppress
 from types import coroutine
 
 from tickwork.checks import check_whole
+from tickwork.executors.around import enter, invoke_surrounded, leave
 from tickwork.executors.base import Report
-from tickwork.executors.call import Call, begin, failure, given, invoke, is_async, success, wants_of
+from tickwork.executors.call import (
+    Call,
+    begin,
+    failure,
+    given,
+    is_async,
+    refusal,
+    success,
+    uses_state,
+    wants_of,
+)
 from tickwork.run import Lost, Outcome
 
 MAX_TASKS = 100_000
@@ -120,7 +131,10 @@ class AsyncIOExecutor:
         outcome: Outcome = Lost("its task was cancelled before it began")
         try:
             await _stand_by()
-            outcome = await (invoke_async(call) if is_async(call.func) else asyncio.to_thread(invoke, call))
+            if is_async(call.func):
+                outcome = await invoke_surrounded_async(call)
+            else:
+                outcome = await asyncio.to_thread(invoke_surrounded, call)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if call.started_at is not None:
@@ -137,20 +151,35 @@ def _stand_by() -> Generator[None]:
     yield
 
 
+async def invoke_surrounded_async(call: Call) -> Outcome:
+    """`invoke_async`, within what is put around it."""
+    if not call.surroundings.around or call.asked is not None:
+        return await invoke_async(call)
+    left = enter(call)
+    outcome: Outcome = Lost("its task was cancelled before it ended")
+    try:
+        outcome = await invoke_async(call)
+    finally:
+        leave(left, call, outcome)
+    return outcome
+
+
 async def invoke_async(call: Call) -> Outcome:
     """Make the call in this task; only a cancellation passes through."""
-    if call.asked is not None:
-        return Lost("it was asked to end before it began")
+    if (refused := refusal(call)) is not None:
+        return refused
     _, context = begin(call)
     try:
         wants = wants_of(call.func)
         args, kwargs = (call.args, call.kwargs) if wants.nothing else given(call, wants, context)
+        if uses_state(call):
+            await asyncio.to_thread(context.state.load)
         if wants.injector is None:
             result = call.func(*args, **kwargs)
-            return success(await result if inspect.isawaitable(result) else result)
+            return success(call, await result if inspect.isawaitable(result) else result)
         async with wants.injector.in_loop(context, call.surroundings) as values:
             result = call.func(*args, **kwargs, **values)
-            return success(await result if inspect.isawaitable(result) else result)
+            return success(call, await result if inspect.isawaitable(result) else result)
     except asyncio.CancelledError:
         raise
     except BaseException as error:  # noqa: BLE001  whatever the function does is an outcome

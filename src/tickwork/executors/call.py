@@ -5,10 +5,11 @@ from __future__ import annotations
 import inspect
 import logging
 import math
+import threading
 import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,12 +20,17 @@ from tickwork.arguments import Arguments
 from tickwork.checks import shown
 from tickwork.clock import Clock
 from tickwork.codec import copied, plain_result
-from tickwork.errors import InvalidJobError, RunCancelledError
+from tickwork.errors import InvalidJobError, RunCancelledError, SchedulerError
+from tickwork.executors.capture import LogBuffer, RunLogger, capture_logs
 from tickwork.executors.injection import Injector, Surroundings, find_injector
+from tickwork.executors.kept import Kept
+from tickwork.executors.records import Records
+from tickwork.executors.state import JobState
+from tickwork.executors.transaction import transaction
 from tickwork.job import Job
 from tickwork.policies import exception_names
 from tickwork.refs import Function
-from tickwork.run import DONE, Cancelled, Failed, Lost, Outcome, Progress, Run, Succeeded, TimedOut
+from tickwork.run import DONE, Cancelled, Failed, Lost, Missed, Outcome, Progress, Run, Succeeded, TimedOut
 from tickwork.signatures import name_of, signature
 
 MAX_ERROR_LENGTH = 16 * 1024
@@ -38,6 +44,9 @@ Item = TypeVar("Item")
 log = logging.getLogger("tickwork.run")
 
 _current: ContextVar[RunContext] = ContextVar("tickwork_run")
+_making = threading.RLock()
+_uses_state: set[Function] = set()
+"""The functions that were seen to use the state of their job; there are no more of them than functions of jobs."""
 
 
 def current_run() -> RunContext:
@@ -86,6 +95,49 @@ class RunContext:
         return self._call.run.attempt
 
     @property
+    def log(self) -> logging.LoggerAdapter[logging.Logger]:
+        """The logger of the function's module. What it logs is kept with the run, from INFO on (`log_level`), also
+        where the app shows no such lines; and so is what other loggers log inside of the run, as far as their levels
+        let it pass.
+        """
+        run, job = self._call.run, self._call.job
+        logger = logging.getLogger(job.func.partition(":")[0])
+        return RunLogger(logger, self._call.surroundings.log_level, {"job": job.id, "run": run.id})
+
+    @property
+    def state(self) -> JobState:
+        """What the job's runs hand on to each other: a dict of plain JSON, 64 KiB in all, that is written with the
+        success of this run, in the same commit. `run.state["cursor"] = page.next`
+
+        If another run, or somebody outside, has changed the same keys meanwhile, this one fails instead. The first
+        use reads it from the store; for coroutines that were seen to use it, that is done before they are called.
+        """
+        records = self._records()
+        _uses_state.add(self._call.func)
+        return kept_of(self._call).state_of(records, self._call.run)
+
+    def transaction(self) -> AbstractContextManager[Any]:
+        """A transaction in the store's own database, which commits what is written in it and the success of this run
+        together, or neither: `with run.transaction() as connection: connection.execute("insert ...")`
+
+        It is the driver's connection (`sqlite3`), for plain functions; it must not be committed, closed or kept. If
+        anything is raised all is rolled back, and the run fails as usual. At the end of the block the run has
+        succeeded, with what it logged and made of its state; what the function returns or raises after it counts no
+        more. The store writes nothing else meanwhile: do slow things before.
+
+        Raises StoreUnusableError for a store without transactions (memory), RunLostError if the run was taken over,
+        RunCancelledError if it was asked to end, StateConflictError, StoreUnavailableError, and SchedulerError in an
+        event loop.
+        """
+        return transaction(self._call, kept_of(self._call), self._records())
+
+    def _records(self) -> Records:
+        records = self._call.surroundings.records
+        if records is None:
+            raise SchedulerError("expected to be inside a run of a scheduler, got a call without a store")
+        return records
+
+    @property
     def cancelled(self) -> bool:
         """Whether this run was asked to end: someone cancelled it, or it has timed out.
 
@@ -129,6 +181,7 @@ class Call:
         "clock",
         "func",
         "job",
+        "kept",
         "kwargs",
         "progress",
         "progressed",
@@ -148,8 +201,9 @@ class Call:
         self.job = job
         self.run = run
         self.func = func
-        self.args = tuple(copied(value) for value in job.args) if job.args else ()
-        self.kwargs = {name: copied(value) for name, value in job.kwargs.items()} if job.kwargs else {}
+        args, kwargs = (job.args, job.kwargs) if run.given is None else run.given
+        self.args = tuple(copied(value) for value in args) if args else ()
+        self.kwargs = {name: copied(value) for name, value in kwargs.items()} if kwargs else {}
         self.clock = clock
         self.progressed = progressed
         self.surroundings = surroundings
@@ -159,6 +213,8 @@ class Call:
         """The latest that it told."""
         self.asked: TimedOut | Cancelled | None = None
         """Why it was asked to end. None: it was not."""
+        self.kept: Kept | None = None
+        """What is to be kept of it besides its outcome. None, as for most: nothing."""
 
     @property
     def deadline(self) -> datetime | None:
@@ -172,32 +228,59 @@ def begin(call: Call) -> tuple[Token[RunContext], RunContext]:
 
     A call does not know its context, which knows the call: a circle for each run would be the collector's main work.
     """
+    capture_logs(_log_of_this_run)
     context = RunContext(call)
     call.started_at = call.clock.now()
     return _current.set(context), context
 
 
+def _log_of_this_run(level: int) -> LogBuffer | None:
+    """Where a record of this level is kept that is made here and now."""
+    context = _current.get(None)
+    if context is None:
+        return None
+    call = context._call  # noqa: SLF001  it is this module's
+    least = call.surroundings.log_level
+    return kept_of(call).log_of(call.clock) if least is not None and level >= least else None
+
+
+def kept_of(call: Call) -> Kept:
+    """What is kept of the call, from the moment on that something is."""
+    if call.kept is None:
+        with _making:  # two of its threads may log their first lines at once
+            call.kept = call.kept or Kept()
+    return call.kept
+
+
 def invoke(call: Call) -> Outcome:
     """Make the call on this thread. Never raises: whatever the function does is an outcome."""
-    if call.asked is not None:
-        return Lost("it was asked to end before it began")
+    if (refused := refusal(call)) is not None:
+        return refused
     token, context = begin(call)
     try:
         wants = wants_of(call.func)
         args, kwargs = (call.args, call.kwargs) if wants.nothing else given(call, wants, context)
         if wants.injector is None:
-            return success(_completed(call.func(*args, **kwargs)))
+            return success(call, _completed(call.func(*args, **kwargs)))
         if is_async(call.func):
             within = wants.injector.in_loop(context, call.surroundings)
-            return success(_completed(_called_within(within, call.func, args, kwargs)))
+            return success(call, _completed(_called_within(within, call.func, args, kwargs)))
         with wants.injector.on_thread(context, call.surroundings) as values:
             result = call.func(*args, **kwargs, **values)
             refuse_if_too_late(call)
-            return success(result)
+            return success(call, result)
     except BaseException as error:  # noqa: BLE001  whatever the function does is an outcome
         return failure(call, error)
     finally:
         _current.reset(token)
+
+
+def refusal(call: Call) -> Outcome | None:
+    """Why a call must not begin any more. None: it may."""
+    if call.asked is not None:
+        return Lost("it was asked to end before it began")
+    expires_at = call.run.expires_at
+    return None if expires_at is None or call.clock.now() < expires_at else Missed.waiting(call.run)
 
 
 def refuse_if_too_late(call: Call) -> None:
@@ -213,13 +296,22 @@ def given(call: Call, wants: Wants, context: RunContext) -> tuple[Sequence[Any],
     arguments, args, kwargs = wants.arguments, call.args, call.kwargs
     if not arguments.as_kept:
         args, kwargs = arguments.give(args, kwargs)
+    elif call.run.given is not None:  # which no other run has
+        arguments.check(args, kwargs)
     elif not arguments.unchecked and arguments.fitting.get(call.job.uid) != call.job.revision:
         arguments.check_again(call.job)
     return args, kwargs if wants.context is None else {**kwargs, wants.context: context}
 
 
-def success(result: Any) -> Succeeded:
-    """The outcome of a call that returned."""
+def uses_state(call: Call) -> bool:
+    """Whether the function will ask for the state of its job, as far as is known: it has done so before."""
+    return call.func in _uses_state
+
+
+def success(call: Call, result: Any) -> Succeeded:
+    """The outcome of a call that returned. InvalidJobError if what it has made of its state cannot be kept."""
+    if call.kept is not None and call.kept.state is not None:
+        call.kept.change = call.kept.state.change()
     return DONE if result is None else Succeeded(plain_result(result))
 
 

@@ -7,18 +7,21 @@ process that runs jobs needs no set-up to run such a one.
 from __future__ import annotations
 
 import importlib
+import logging
 from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from inspect import Parameter
 from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 from tickwork.errors import InvalidJobError
+from tickwork.executors.records import Records
 from tickwork.refs import Function
 from tickwork.signatures import described, signature, split
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
+    from tickwork.executors.around import Around
     from tickwork.executors.call import RunContext
 
 INTEGRATIONS = {
@@ -31,15 +34,24 @@ INTEGRATIONS = {
 class Surroundings:
     """What the runs of one scheduler can reach in this process; whoever starts the scheduler says what there is."""
 
-    __slots__ = ("app", "event_loop", "state")
+    __slots__ = ("app", "around", "event_loop", "log_level", "records", "state")
 
-    def __init__(self, event_loop: Callable[[], AbstractEventLoop] | None = None) -> None:
+    def __init__(
+        self, event_loop: Callable[[], AbstractEventLoop] | None = None, *, log_level: int | None = logging.INFO,
+        records: Records | None = None,
+    ) -> None:  # fmt: skip
         self.app: Any = None
         """The application in whose lifespan the scheduler runs. None: there is none in this process."""
         self.state: Mapping[str, Any] | None = None
         """What that lifespan yields."""
         self.event_loop = event_loop
         """Gives the event loop in which the scheduler's coroutines run. None: each makes its own."""
+        self.log_level = log_level
+        """From which level on what a run logs is kept with it. None: nothing is."""
+        self.records = records
+        """What runs read and write of their own in the store. None: there is no store."""
+        self.around: tuple[Around, ...] = ()
+        """What is put around each call, the outermost first."""
 
 
 class Injector(Protocol):

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 from queue import SimpleQueue
 
 from tickwork.checks import check_whole
+from tickwork.executors.around import invoke_surrounded
 from tickwork.executors.base import Report
-from tickwork.executors.call import Call, invoke
+from tickwork.executors.call import Call
 
 MAX_THREADS = 1_000
 QUEUE_AHEAD = 0.02
@@ -89,7 +90,7 @@ class Worker:
         while wakes.get():
             while (call := _pop(calls)) is not None:
                 began = time.perf_counter()
-                outcome = invoke(call)
+                outcome = invoke_surrounded(call)
                 self.busy += time.perf_counter() - began
                 self.finished += 1
                 report(call, outcome)

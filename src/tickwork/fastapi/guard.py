@@ -9,13 +9,41 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Collection
 from ipaddress import ip_address
+from typing import Any
 from urllib.parse import urlsplit
 
-from fastapi import HTTPException, Request
+from fastapi import Depends, HTTPException, Request
+from fastapi.params import Depends as Dependency
 from starlette.types import Message, Receive
 
+from tickwork.checks import shown
+from tickwork.errors import did_you_mean
+
+MAX_NAME = 200
+"""Letters of a name that are kept."""
+KNOWN_PARAMETERS = "tickwork.known_parameters"
+"""Where a request has the names that its URL may ask for."""
 MAX_BODY = 16 * 1024
 """Bytes; the longest body that tickwork has a use for is a reason."""
+
+
+def name_of(caller: Dependency | None) -> Any:
+    """A dependency that gives the name of who calls, as *caller* tells it: the app's word, and never the request's.
+
+    What a name may not hold is replaced, so that a display name of any kind can be kept.
+    """
+
+    def name(told: Any = caller or Depends(_nobody)) -> str | None:
+        if told is not None and not isinstance(told, str):
+            raise TypeError(f"create_router: expected caller to return a name or None, got {type(told).__name__}")
+        printable = "".join(letter if letter.isprintable() else "?" for letter in (told or "").strip())
+        return printable[:MAX_NAME] or None
+
+    return Depends(name)
+
+
+def _nobody() -> None:
+    """Nothing says who calls."""
 
 
 async def refuse_simple_requests(request: Request) -> None:
@@ -23,16 +51,46 @@ async def refuse_simple_requests(request: Request) -> None:
 
     Browsers send forms and plain text to any site unasked. A request with a JSON body they send elsewhere
     only if that site agrees first (a CORS preflight), so the app's own CORS policy decides; DELETE likewise.
-    What the browser itself marks as coming from the same origin needs no JSON: no script can write that header.
+    What the browser itself marks as coming from the same origin needs no JSON, such as the page of the API's
+    description: no script can write these headers.
     """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    same_origin = request.headers.get("sec-fetch-site") == "same-origin"
-    if request.method == "POST" and content_type != "application/json" and not same_origin:
+    if request.method == "POST" and content_type != "application/json" and not _of_same_origin(request):
         raise HTTPException(
             415,
             f"expected a request with the header 'Content-Type: application/json', got {content_type or 'none'!r}: "
             "send it along, with or without a body; a form on another site cannot",
         )
+
+
+def _of_same_origin(request: Request) -> bool:
+    """Whether a browser says that a page of this very server sent it: by the newer header, which it sends over HTTPS
+    and to this machine, or by the older one. A page over HTTP does not count as one over HTTPS, which it could forge.
+    """
+    site = request.headers.get("sec-fetch-site")
+    if site is not None:
+        return site == "same-origin"
+    scheme, _, origin = request.headers.get("origin", "").lower().partition("://")
+    return (
+        bool(origin) and origin == request.headers.get("host", "").lower() and scheme in ("https", request.url.scheme)
+    )
+
+
+def refuse_unknown_parameters(request: Request) -> None:
+    """What is misspelt in a URL is refused, and not passed over as if it had not been asked for.
+
+    What the dependencies of the app declare is known; a route notes it where this looks.
+    """
+    known: Collection[str] | None = request.scope.get(KNOWN_PARAMETERS)
+    unknown = [] if known is None else [name for name in request.query_params if name not in known]
+    if unknown:
+        raise HTTPException(422, f"query: {unexpected(unknown[0], sorted(known or ()))}")
+
+
+def unexpected(name: str, known: Collection[str]) -> str:
+    """What is wrong with a *name* that is none of those *known*."""
+    near = did_you_mean(name, known)
+    return f"expected {', '.join(known) or 'nothing'}, got {shown(name)}{near if near.startswith(' (did') else ''}"
 
 
 def refuse_strangers(allowed_hosts: Collection[str]) -> Callable[[Request], Awaitable[None]]:

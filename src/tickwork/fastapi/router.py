@@ -8,21 +8,29 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.dependencies.models import Dependant
+from fastapi.dependencies.utils import get_flat_params
 from fastapi.exceptions import RequestValidationError
 from fastapi.params import Depends as Dependency
+from fastapi.params import Query as QueryInfo
 from fastapi.routing import APIRoute
-from pydantic import ValidationError
+from fastapi.security import APIKeyQuery
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from tickwork.clock import SystemClock
 from tickwork.errors import (
+    BackfillEndedError,
+    BackfillNotFoundError,
     ConflictError,
     FunctionReferenceError,
     InvalidJobError,
     JobExistsError,
     JobNotFoundError,
+    RetryRefusedError,
     RunClosedError,
     RunNotFoundError,
     SchedulerAlreadyRunningError,
@@ -32,13 +40,30 @@ from tickwork.errors import (
     TriggerError,
 )
 from tickwork.fastapi.dashboard import add_dashboard
-from tickwork.fastapi.guard import refuse_long_bodies, refuse_simple_requests, refuse_strangers
+from tickwork.fastapi.guard import (
+    KNOWN_PARAMETERS,
+    name_of,
+    refuse_long_bodies,
+    refuse_simple_requests,
+    refuse_strangers,
+    refuse_unknown_parameters,
+    unexpected,
+)
 from tickwork.fastapi.models import (
+    Again,
     AnswerView,
+    BackfillView,
     ErrorView,
     HealthView,
     JobView,
+    LiveView,
+    LogView,
+    NodeView,
+    Nothing,
+    Order,
     Overview,
+    Range,
+    ReadyView,
     Reason,
     RunSummary,
     RunView,
@@ -46,6 +71,8 @@ from tickwork.fastapi.models import (
 from tickwork.job import Job
 from tickwork.run import Run, RunState
 from tickwork.scheduler import Scheduler
+
+Body = TypeVar("Body", bound=BaseModel)
 
 MAX_PAGE = 1_000
 MAX_OFFSET = 1_000_000_000
@@ -56,7 +83,10 @@ STATUS: Sequence[tuple[type[TickworkError], int]] = (
     (JobNotFoundError, 404),
     (RunNotFoundError, 404),
     (JobExistsError, 409),
+    (BackfillNotFoundError, 404),
+    (BackfillEndedError, 409),
     (RunClosedError, 409),
+    (RetryRefusedError, 409),
     (ConflictError, 409),
     (SchedulerAlreadyRunningError, 409),
     (InvalidJobError, 422),
@@ -72,8 +102,12 @@ Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET)]
 States = Annotated[
     list[RunState], Query(alias="state", default_factory=list, description="One or several times; none means all.")
 ]
-
-
+Tags = Annotated[
+    list[str], Query(alias="tag", default_factory=list, description="One or several times: jobs that have all of them.")
+]
+Metadata = Annotated[
+    list[str], Query(default_factory=list, description="Such as team:search, one or several times: jobs that have all.")
+]
 Instant = Annotated[
     str | None,
     Query(description="Such as 2026-12-24T18:00Z. Without a zone it is in the scheduler's, or that of the job's cron."),
@@ -88,6 +122,7 @@ def create_router(
     scheduler: Scheduler,
     *,
     dependencies: Sequence[Dependency] | None = None,
+    caller: Dependency | None = None,
     unprotected: bool = False,
     read_only: bool = False,
     allowed_hosts: Collection[str] = (),
@@ -102,29 +137,58 @@ def create_router(
     - *dependencies* guard every route, the dashboard and its files too. Those that a browser satisfies by itself
       (a cookie, HTTP Basic) let people open the dashboard.
     - *read_only* leaves out the routes that change something, with or without dependencies. Who can reach it
-      reads the names of jobs and functions, results and tracebacks.
+      reads the names of jobs and functions, results, tracebacks and logs.
     - *unprotected* lets everyone who can reach the server do everything: for a development machine, or behind a
       proxy that asks who is there.
+
+    *caller*, such as `Depends(current_user_name)`, gives the name of who calls, or None: jobs and runs keep it, and
+    show who paused, cancelled or asked for what. No request can say so itself.
 
     Without dependencies, read-only or not, it answers only to local names (`localhost`, an IP address, a name
     without a dot) and to *allowed_hosts*, in any case of letters (`["*"]`: to every name), so that no page on the
     web can reach it through its visitor's browser.
 
     Routes, below *prefix*: `GET jobs`, `GET jobs/{id}`, `GET jobs/{id}/why?at=...`, `GET runs`, `GET runs/{id}`,
-    `GET health` (503 if this process does not fire), `GET overview`; `POST jobs/{id}/pause`, `resume` and `run`,
-    and `POST runs/{id}/cancel`, with a JSON content type; and `DELETE jobs/{id}`. An id may hold slashes, encoded or
-    not. Errors are `{"detail": ...}` with 403, 404, 409, 413, 415, 422 or 503, and what the dependencies answer, which
-    are asked before a body is read.
+    `GET runs/{id}/log`, `GET nodes`, `GET health` (503 if this process does not fire), `GET overview`,
+    `GET backfills`, `GET backfills/{id}`; `POST jobs/{id}/pause`, `resume`, `run` and `backfill`,
+    `POST runs/{id}/cancel` and `retry`, `POST backfills/{id}/cancel`, with a JSON content type; and
+    `DELETE jobs/{id}`. An id may hold slashes, encoded or not. Errors are `{"detail": ...}` with 403, 404, 409, 413,
+    415, 422 or 503, and what the dependencies answer, which are asked before a body is read.
+
+    `GET health/live` and `GET health/ready` are for orchestrators: nothing guards them, they tell yes (200) or no (503)
+    and no detail.
     """
     _check_protection(dependencies, unprotected=unprotected, read_only=read_only, allowed_hosts=allowed_hosts)
     guards = dependencies or [Depends(refuse_strangers(allowed_hosts))]
-    router = APIRouter(prefix=prefix, tags=["tickwork"], route_class=TickworkRoute, dependencies=guards)
-    add_reading_routes(router, scheduler)
-    add_overview(router, scheduler, read_only=read_only)
+    dependencies = [*guards, Depends(refuse_unknown_parameters)]
+    guarded = APIRouter(prefix=prefix, tags=["tickwork"], route_class=TickworkRoute, dependencies=dependencies)
+    add_reading_routes(guarded, scheduler)
+    add_overview(guarded, scheduler, read_only=read_only)
     if not read_only:
-        add_changing_routes(router, scheduler)
-    add_dashboard(router)
+        add_changing_routes(guarded, scheduler, name_of(caller))
+    add_dashboard(guarded)
+    router = APIRouter()
+    add_probes(router, scheduler, prefix)
+    router.include_router(guarded)
     return router
+
+
+def add_probes(router: APIRouter, scheduler: Scheduler, prefix: str) -> None:
+    """What an orchestrator asks, which has no credentials: so they tell no more than yes or no."""
+
+    @router.get(f"{prefix}/health/live", tags=["tickwork"], responses={503: {"model": LiveView}})
+    async def live(response: Response) -> LiveView:
+        """Whether this process is worth keeping: 503 if its scheduler's thread is stuck, which only a restart cures."""
+        view = LiveView(live=scheduler.health().live)
+        response.status_code = 200 if view.live else 503
+        return view
+
+    @router.get(f"{prefix}/health/ready", tags=["tickwork"], responses={503: {"model": ReadyView}})
+    async def ready(response: Response) -> ReadyView:
+        """Whether this process fires: 503 if it does not run, or its store cannot be used. It recovers by itself."""
+        view = ReadyView.of(scheduler.health())
+        response.status_code = 200 if view.ready else 503
+        return view
 
 
 def add_reading_routes(router: APIRouter, scheduler: Scheduler) -> None:
@@ -135,13 +199,15 @@ def add_reading_routes(router: APIRouter, scheduler: Scheduler) -> None:
         executor: str | None = None,
         paused: bool | None = None,
         ended: bool | None = None,
+        tags: Tags,
+        metadata: Metadata,
         limit: Limit = 100,
         offset: Offset = 0,
     ) -> list[JobView]:
         """Jobs: the next to fire first, then the paused and the ended ones."""
         found = [
             job
-            for job in scheduler.get_jobs()
+            for job in scheduler.get_jobs(tags=tags, metadata=_entries(metadata))
             if _mentions(job, search.casefold())
             and executor in (None, job.executor)
             and paused in (None, job.paused)
@@ -173,11 +239,31 @@ def add_reading_routes(router: APIRouter, scheduler: Scheduler) -> None:
         """One row of the ledger, with its result or its traceback."""
         return RunView.of(scheduler.get_run(run_id))
 
+    @router.get("/runs/{run_id}/log", responses=_errors(404))
+    def log(run_id: str) -> LogView:
+        """What this run has logged; of one that goes on, as it was a few seconds ago."""
+        return LogView.of(scheduler.get_log(run_id))
+
+    @router.get("/nodes")
+    def nodes(*, alive: Annotated[bool, Query(description="Only those that are alive.")] = False) -> list[NodeView]:
+        """The nodes on this store, the last heard of first: what runs, what stopped, and what died."""
+        return [NodeView.of(node) for node in scheduler.nodes(alive=alive)]
+
+    @router.get("/backfills")
+    def backfills(*, job_id: str | None = None, ended: bool | None = None, limit: Limit = 100) -> list[BackfillView]:
+        """Backfills, the newest first."""
+        return [BackfillView.of(one) for one in scheduler.get_backfills(job_id, ended=ended, limit=limit)]
+
+    @router.get("/backfills/{backfill_id}", responses=_errors(404))
+    def backfill(backfill_id: str) -> BackfillView:
+        """One backfill, and how far it has come."""
+        return BackfillView.of(scheduler.get_backfill(backfill_id))
+
     @router.get("/health", responses={503: {"model": HealthView, "description": "This process does not fire."}})
     async def health(response: Response) -> HealthView:
         """Whether the scheduler of the process that answers can fire: 200, or 503 and why not."""
         view = HealthView.of(scheduler.health())
-        response.status_code = 200 if view.healthy else 503
+        response.status_code = 200 if view.ready else 503
         return view
 
 
@@ -198,36 +284,73 @@ def add_overview(router: APIRouter, scheduler: Scheduler, *, read_only: bool) ->
             jobs=_job_views(scheduler, found[:OVERVIEW_JOBS]),
             jobs_total=len(found),
             runs=[RunSummary.of(run) for run in scheduler.get_runs(job_id, states=states, limit=limit)],
+            nodes=[NodeView.of(node) for node in scheduler.nodes(alive=True)],
         )
 
 
-def add_changing_routes(router: APIRouter, scheduler: Scheduler) -> None:
+def add_changing_routes(router: APIRouter, scheduler: Scheduler, caller: Any) -> None:
     guard = [Depends(refuse_simple_requests)]
-    errors = _errors(404, 409, 415)
-    body = {"requestBody": {"content": {"application/json": {"schema": Reason.model_json_schema()}}}}
+    errors, with_body = _errors(404, 409, 415), _errors(404, 409, 413, 415)
+    why, order = Depends(read_body(Reason)), Depends(read_body(Order))
+    again, past, nothing = Depends(read_body(Again)), Depends(read_body(Range)), Depends(read_body(Nothing))
 
-    @router.post("/jobs/{job_id:path}/pause", dependencies=guard, responses=errors | _errors(413), openapi_extra=body)
-    def pause(job_id: str, how: Annotated[Reason, Depends(read_reason)]) -> JobView:
+    @router.post("/jobs/{job_id:path}/pause", dependencies=guard, responses=with_body, openapi_extra=_schema(Reason))
+    def pause(job_id: str, how: Reason = why, by: str | None = caller) -> JobView:
         """Fire this job on no node until it is resumed; what runs goes on."""
-        return _job_view(scheduler, scheduler.pause_job(job_id, reason=how.reason))
+        return _job_view(scheduler, scheduler.pause_job(job_id, reason=how.reason, by=by))
 
-    @router.post("/jobs/{job_id:path}/resume", dependencies=guard, responses=errors)
-    def resume(job_id: str) -> JobView:
+    @router.post("/jobs/{job_id:path}/resume", dependencies=[*guard, nothing], responses=errors)
+    def resume(job_id: str, by: str | None = caller) -> JobView:
         """Fire this job again from now on; what fell into the pause is not made up."""
-        return _job_view(scheduler, scheduler.resume_job(job_id))
-
-    @router.post("/jobs/{job_id:path}/run", status_code=202, dependencies=guard, responses=errors)
-    def run_now(job_id: str) -> RunView:
-        """Run this job once outside its schedule, paused or not; the answer is the run, which waits for a node."""
-        return RunView.of(scheduler.run_job_now(job_id))
+        return _job_view(scheduler, scheduler.resume_job(job_id, by=by))
 
     @router.post(
-        "/runs/{run_id}/cancel", status_code=202, dependencies=guard, responses=errors | _errors(413, 422),
-        openapi_extra=body,
+        "/jobs/{job_id:path}/run",
+        status_code=202,
+        dependencies=guard,
+        responses=with_body,
+        openapi_extra=_schema(Order),
+    )
+    def run_now(job_id: str, how: Order = order, by: str | None = caller) -> RunView:
+        """Run this job once outside its schedule, paused or not; the answer is the run, which waits for a node."""
+        expire_after = {} if how.expire_after is None else {"expire_after": how.expire_after}
+        return RunView.of(scheduler.run_job_now(job_id, args=how.args, kwargs=how.kwargs, by=by, **expire_after))
+
+    @router.post(
+        "/runs/{run_id}/cancel", status_code=202, dependencies=guard, responses=with_body | _errors(422),
+        openapi_extra=_schema(Reason),
     )  # fmt: skip
-    def cancel(run_id: str, how: Annotated[Reason, Depends(read_reason)]) -> RunView:
+    def cancel(run_id: str, how: Reason = why, by: str | None = caller) -> RunView:
         """Cancel this run: one that waits is closed, one that goes on is asked to end, on whatever node."""
-        return RunView.of(scheduler.cancel_run(run_id, reason=how.reason or "cancelled over HTTP"))
+        return RunView.of(scheduler.cancel_run(run_id, reason=how.reason or "cancelled over HTTP", by=by))
+
+    @router.post(
+        "/runs/{run_id}/retry", status_code=202, dependencies=guard, responses=with_body | _errors(422),
+        openapi_extra=_schema(Again),
+    )  # fmt: skip
+    def retry(run_id: str, how: Again = again, by: str | None = caller) -> RunView:
+        """Try this closed run again, now: the answer is the next attempt at its fire time."""
+        return RunView.of(scheduler.retry_run(run_id, even_if_succeeded=how.even_if_succeeded, by=by))
+
+    @router.post(
+        "/jobs/{job_id:path}/backfill", status_code=202, dependencies=guard, responses=with_body | _errors(422),
+        openapi_extra=_schema(Range),
+    )  # fmt: skip
+    def backfill(job_id: str, how: Range = past, by: str | None = caller) -> BackfillView:
+        """Run the fire times of a range of the past after all, a few at a time: those that never ran."""
+        return BackfillView.of(scheduler.backfill_job(
+            job_id, how.start, how.end, max_instances=how.max_instances, everything=how.everything,
+            newest_first=how.newest_first, args=how.args, kwargs=how.kwargs, by=by,
+        ))  # fmt: skip
+
+    @router.post(
+        "/backfills/{backfill_id}/cancel", dependencies=guard, responses=with_body | _errors(422),
+        openapi_extra=_schema(Reason),
+    )  # fmt: skip
+    def cancel_backfill(backfill_id: str, how: Reason = why, by: str | None = caller) -> BackfillView:
+        """End this backfill: its waiting runs are closed, those that go on are asked to end."""
+        reason = how.reason or "cancelled over HTTP"
+        return BackfillView.of(scheduler.cancel_backfill(backfill_id, reason=reason, by=by))
 
     @router.delete(
         "/jobs/{job_id:path}", status_code=204, response_model=None, dependencies=guard, responses=_errors(404)
@@ -237,18 +360,35 @@ def add_changing_routes(router: APIRouter, scheduler: Scheduler) -> None:
         scheduler.remove_job(job_id)
 
 
-async def read_reason(request: Request) -> Reason:
-    """The body of the request. A dependency, as FastAPI reads what is declared as a body before it asks who is there.
+def read_body(model: type[Body]) -> Callable[[Request], Coroutine[Any, Any, Body]]:
+    """A dependency that reads the body of the request; none at all is an empty one.
 
-    Pydantic reads the JSON, and not `json`, which takes lone surrogates and recurses with what it is given.
+    FastAPI itself reads what is declared as a body before it asks who is there. Pydantic reads the JSON, and not
+    `json`, which takes lone surrogates and recurses with what it is given.
     """
-    body = await request.body()
-    if body.strip() in (b"", b"null"):
-        return Reason()
-    try:
-        return Reason.model_validate_json(body)
-    except ValidationError as error:
-        raise RequestValidationError([{**one, "loc": ("body", *one["loc"])} for one in error.errors()]) from None
+
+    async def read(request: Request) -> Body:
+        body = await request.body()
+        try:
+            return model() if body.strip() in (b"", b"null") else model.model_validate_json(body)
+        except ValidationError as error:
+            raise RequestValidationError([_told(one, model) for one in error.errors()]) from None
+
+    return read
+
+
+def _told(error: ErrorDetails, model: type[BaseModel]) -> dict[str, Any]:
+    """What is wrong with a body, and where."""
+    message = error["msg"]
+    if error["type"] == "extra_forbidden":
+        name = str(error["loc"][-1])
+        message = unexpected(name, model.model_fields)
+    return {**error, "loc": ("body", *error["loc"]), "msg": message}
+
+
+def _schema(model: type[BaseModel]) -> dict[str, Any]:
+    """A body as the API's description shows it."""
+    return {"requestBody": {"content": {"application/json": {"schema": model.model_json_schema()}}}}
 
 
 class TickworkRoute(APIRoute):
@@ -256,8 +396,10 @@ class TickworkRoute(APIRoute):
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
+        known = _query_names(self.dependant) if self.include_in_schema else None  # a page may be asked for with any
 
         async def answer(request: Request) -> Response:
+            request.scope[KNOWN_PARAMETERS] = known
             try:
                 return await handle(refuse_long_bodies(request))
             except RequestValidationError as error:
@@ -269,6 +411,18 @@ class TickworkRoute(APIRoute):
                 return _refusal(str(error), status)
 
         return answer
+
+
+def _query_names(dependant: Dependant) -> frozenset[str]:
+    """What a URL may ask for, by a route or what it depends on."""
+    declared = {field.alias for field in get_flat_params(dependant) if isinstance(field.field_info, QueryInfo)}
+    return frozenset(declared.union(*map(_key_names, dependant.dependencies)))
+
+
+def _key_names(dependant: Dependant) -> set[str]:
+    """The names of secrets that a dependency takes from the URL by itself."""
+    own = {dependant.call.model.name} if isinstance(dependant.call, APIKeyQuery) else set()
+    return own.union(*map(_key_names, dependant.dependencies))
 
 
 def _refusal(detail: object, status: int) -> Response:
@@ -308,6 +462,14 @@ def _with_plus(at: str) -> str:
     return at.replace(" ", "+") if "T" in at else at
 
 
+def _entries(metadata: Sequence[str]) -> dict[str, str]:
+    """Entries of metadata as a URL writes them."""
+    for entry in metadata:
+        if ":" not in entry:
+            raise InvalidJobError(f"metadata: expected an entry such as team:search, got {entry!r}")
+    return {key: value for key, _, value in (entry.partition(":") for entry in metadata)}
+
+
 def _mentions(job: Job, text: str) -> bool:
     return any(text in field.casefold() for field in (job.id, job.name, job.func))
 
@@ -324,7 +486,9 @@ def _job_view(scheduler: Scheduler, job: Job) -> JobView:
 
 def _job_views(scheduler: Scheduler, jobs: Sequence[Job]) -> list[JobView]:
     latest = _latest_runs(scheduler, jobs)
-    return [JobView.of(job, latest.get(job.uid)) for job in jobs]
+    watched = any(job.expect_every is not None for job in jobs)
+    overdue_at = {one.job_uid: one.overdue_at for one in scheduler.get_overdue()} if watched else {}
+    return [JobView.of(job, latest.get(job.uid), overdue_at.get(job.uid)) for job in jobs]
 
 
 def _latest_runs(scheduler: Scheduler, jobs: Sequence[Job]) -> dict[int, Run]:

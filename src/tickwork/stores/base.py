@@ -10,13 +10,19 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
+from tickwork.backfill import Answered, Backfill
 from tickwork.clock import Clock
+from tickwork.declaration import Declaration
+from tickwork.expectation import Expectation
 from tickwork.job import Job
-from tickwork.plan import Change, Hold, Settlement
+from tickwork.jobstate import StateChange, StoredState
+from tickwork.node import Node
+from tickwork.plan import Change, Filling, Hold, Settlement
 from tickwork.retention import Retention
 from tickwork.run import Run, RunState
+from tickwork.runlog import RunLog
 from tickwork.why import Evidence
 
 Decide: TypeAlias = Callable[[Sequence[Job], Mapping[int, Sequence[Run]], datetime], Sequence[Change]]
@@ -24,6 +30,16 @@ Decide: TypeAlias = Callable[[Sequence[Job], Mapping[int, Sequence[Run]], dateti
 
 A job without a change stays as it is: not yet.
 """
+
+
+MAX_NODES = 10_000
+"""How many stretches of nodes are remembered: however often they restart, a month of them is a short table."""
+Stretch: TypeAlias = Callable[[Backfill, Sequence[Run]], Sequence[datetime]]
+"""Given a backfill and its active runs: the fire times of which the ledger is to be asked."""
+Fill: TypeAlias = Callable[
+    [Backfill, Sequence[Run], Sequence[datetime], Mapping[datetime, Answered], datetime], Filling
+]
+"""Given the same, these fire times, what the ledger has of them, and the store's time: what becomes of the backfill."""
 
 
 class Claim(NamedTuple):
@@ -42,6 +58,28 @@ class Outlook(NamedTuple):
     """The end of a waiting run's delay."""
     lapse_at: datetime | None
     """The end of a lease."""
+    expire_at: datetime | None = None
+    """When a run that waits has waited for too long."""
+    expect_by: datetime | None = None
+    """When a job is overdue that does not succeed before."""
+
+
+class Census(NamedTuple):
+    """How many jobs and open runs a store has, and since when they wait."""
+
+    at: datetime
+    """When they were counted."""
+    jobs: int
+    paused: int
+    """How many of the jobs do not fire until they are resumed."""
+    pending: int
+    running: int
+    fire_at: datetime | None
+    """The earliest fire time of a job that is not paused: in the past if no node fires it."""
+    claim_at: datetime | None
+    """When the run that has waited for longest could have begun."""
+    expire_at: datetime | None = None
+    """The end of the time for which a waiting run may wait."""
 
 
 class Pruned(NamedTuple):
@@ -82,7 +120,10 @@ class Store(Protocol):
     # what the user owns
 
     def add(self, jobs: Sequence[Job]) -> None:
-        """Add all of them or none; JobExistsError names an id that is taken."""
+        """Add all of them or none; JobExistsError names an id that is taken.
+
+        Those with `expect_every` are expected to succeed, from now on (`plan.expect`).
+        """
         ...
 
     def get(self, job_id: str) -> Job:
@@ -93,36 +134,44 @@ class Store(Protocol):
         """Jobs in the order of their ids: all, or those of *ids*; from the first id above *after*, at most *limit*."""
         ...
 
-    def save(self, changes: Sequence[Change]) -> Sequence[Change]:
+    def save(self, changes: Sequence[Change], *, expected: Sequence[Expectation] = ()) -> Sequence[Change]:
         """Write those changes whose job is still at the version they were decided on; return these.
 
-        A definition (the fields of `DEFINITION`) is written if the revision was raised.
+        A definition (the fields of `DEFINITION`) is written if the revision was raised; without `expect_every` nothing
+        is expected of the job any more. What is *expected* from now on, of those that won, replaces what was, but for
+        the last success.
         """
         ...
 
     def remove(self, job_ids: Collection[str] | None = None) -> Sequence[Job]:
         """Remove the jobs, or all; return those that were there.
 
-        Their pending runs are closed as cancelled; running ones go on, and are settled as usual.
+        Their pending runs are closed as cancelled; running ones go on, and are settled as usual. Their backfills end.
         """
         ...
 
     # the walk of a fire time
 
     def fire(
-        self, decide: Decide, *, executor: str, until: datetime, limit: int, skip: Collection[int] = ()
-    ) -> Sequence[Change]:
-        """Read, decide, write, in one transaction: jobs of *executor* with a fire time not after *until*.
+        self, decide: Decide, *, executor: str, since: datetime | None = None, until: datetime, limit: int,
+        skip: Collection[int] = (),
+    ) -> Sequence[Change]:  # fmt: skip
+        """Read, decide, write, in one transaction: jobs of *executor* with a fire time from *since* through *until*.
 
         The earliest come first; jobs whose uid is in *skip* and paused ones are passed over. Returns what
         was written; a run whose (job, fire time, attempt) exists already is not born again.
         """
         ...
 
-    def claim(self, hold: Hold, *, executor: str, limit: int, skip: Collection[int] = ()) -> Sequence[Claim]:
-        """Pending runs that may start now, taken under *hold*: those that became available first.
+    def claim(
+        self, hold: Hold, *, executor: str, since: datetime | None = None, limit: int, skip: Collection[int] = ()
+    ) -> Sequence[Claim]:
+        """Pending runs that may start now, taken under *hold*: those that became available first, and last of all
+        those of backfills.
 
-        Runs beyond their job's `max_instances` stay; so do those of a paused job, unless manual.
+        With *since* none of backfills, and only those of jobs of which none became available before that. Runs beyond
+        their job's `max_instances` stay, among which those of backfills do not count; so do those of a paused job,
+        unless someone asked for them (`Run.by_hand`). What has expired stays, too.
         """
         ...
 
@@ -134,17 +183,59 @@ class Store(Protocol):
         """Running runs whose lease has ended."""
         ...
 
+    def expired(self, limit: int) -> Sequence[Run]:
+        """Pending runs that have waited for as long as they may: those that expired first."""
+        ...
+
     def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
         """Write those whose run is still at the version they were decided on; return these.
 
-        The next attempt is born with it, unless the job has been removed meanwhile.
+        The next attempt is born with it, unless the job has been removed meanwhile; the log is kept with it. With a
+        change of the job's state it is written only if `changed` allows that, too; of a job that was removed it goes.
+        """
+        ...
+
+    def keep_logs(self, logs: Sequence[tuple[Run, RunLog]]) -> None:
+        """Write what these runs have logged so far in place of what is there, if they are at this version still."""
+        ...
+
+    def save_state(self, change: StateChange, run: Run | None = None) -> StoredState | None:
+        """Change a job's state as `changed` does; with *run* only while that is running at its node still.
+
+        Returns the state as it is now. None: nothing was written. The state of a job that is not there is no one's.
+        """
+        ...
+
+    def lend(self) -> AbstractContextManager[Any]:
+        """A transaction on the driver's own connection, for a job: committed at the end, undone if anything is raised.
+
+        What this thread does with the store inside is part of it. What the driver raises inside is passed on as it is;
+        what fails before and after is a StoreError. A store that cannot undo (memory, Redis) raises StoreUnusableError.
         """
         ...
 
     def cancel(self, runs: Sequence[Run]) -> Sequence[Run]:
-        """Write runs as `plan.cancel` made them, if they are open still and at the version below; return these.
+        """Write runs as `plan.cancel` or `plan.expire` made them, if they are open still and at the version below.
 
-        The nodes that run them are woken.
+        Returns these. The nodes that run them are woken.
+        """
+        ...
+
+    def add_backfill(self, backfill: Backfill) -> None:
+        """Add it; JobNotFoundError if its job was removed."""
+        ...
+
+    def fill(self, stretch: Stretch, decide: Fill, *, limit: int) -> Sequence[Filling]:
+        """Read, decide, write, in one transaction: up to *limit* backfills that go on, the oldest first.
+
+        Those of paused jobs are passed over. Returns what was decided; what has not moved is not written.
+        """
+        ...
+
+    def end_backfill(self, backfill: Backfill, cancel: Callable[[Run], Run]) -> Sequence[Run] | None:
+        """Write a backfill as `plan.end_backfill` made it, and its active runs as *cancel* makes them; return these.
+
+        None, and nothing is written, if it is not at the version below any more.
         """
         ...
 
@@ -156,16 +247,73 @@ class Store(Protocol):
         """What comes due next, strictly after these instants."""
         ...
 
+    # what is expected
+
+    def fulfil(self, successes: Sequence[Expectation]) -> Sequence[Expectation]:
+        """Write that these jobs succeeded, and are expected to again (`plan.succeeded`).
+
+        Returns those that had been overdue, as they were. A time only moves forward; without one it stays without.
+        """
+        ...
+
+    def find_overdue(self, node: str, *, limit: int) -> Sequence[Expectation]:
+        """Mark jobs whose time has come as overdue, each for the first *node* that asks; return these, as they are."""
+        ...
+
+    def expectations(self, *, overdue: bool = False) -> Sequence[Expectation]:
+        """What is expected of jobs, in the order of their ids; or only of those that are overdue."""
+        ...
+
+    # the nodes
+
+    def beat(self, node: Node) -> None:
+        """Write that *node* was heard of: on from its last beat, or a new stretch (see `Node.seen_since`)."""
+        ...
+
+    def declare(self, declaration: Declaration) -> None:
+        """Write which jobs a version of the code declares; nodes name it as their `declaration`."""
+        ...
+
+    def undeclared(self, apps: Collection[str]) -> Sequence[Job]:
+        """Jobs of these applications (`Job.declared`), not ended and not retired, that no living node declares."""
+        ...
+
+    def nodes(self, *, alive: bool = False, limit: int = 1_000) -> Sequence[Node]:
+        """The nodes that are known, or the living ones: each as it was last heard of, the last heard of first."""
+        ...
+
     # what people read
+
+    def census(self) -> Census:
+        """How many there are of what is alive; it does not read what is closed."""
+        ...
 
     def run(self, run_id: str) -> Run:
         """The run, or RunNotFoundError."""
+        ...
+
+    def state(self, job_uid: int) -> StoredState:
+        """The state of a job; an empty one if nothing was written, or there is no such job."""
+        ...
+
+    def log(self, run_id: str) -> RunLog:
+        """What the run has logged, as far as it was written; or RunNotFoundError."""
         ...
 
     def runs(
         self, *, job_id: str | None = None, states: Collection[RunState] = (), limit: int = 100, offset: int = 0
     ) -> Sequence[Run]:
         """The ledger, newest rows first: of one job or all, in these states or all."""
+        ...
+
+    def backfill(self, backfill_id: str) -> Backfill:
+        """The backfill, or BackfillNotFoundError."""
+        ...
+
+    def backfills(
+        self, *, job_id: str | None = None, ended: bool | None = None, limit: int = 100
+    ) -> Sequence[Backfill]:
+        """Backfills, the newest first: of one job or all; those that have ended, those that have not, or both."""
         ...
 
     def evidence(self, job_id: str, instant: datetime) -> Evidence:
@@ -178,6 +326,7 @@ class Store(Protocol):
     def prune(self, keep: Retention, *, after: int, jobs: int, rows: int) -> Pruned:
         """Delete up to *rows* closed rows that are kept no longer, of the next *jobs* with a uid above *after*.
 
-        A job's own `keep` stands before *keep*. A disposable job that has ended is removed with its last row.
+        A job's own `keep` stands before *keep*. A disposable job that has ended is removed with its last row. Behind
+        the last job, nodes that were last heard of so long ago are forgotten, and the earliest beyond MAX_NODES.
         """
         ...

@@ -22,6 +22,7 @@ from collections.abc import Iterable, Mapping
 from inspect import signature
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from tickwork.checks import shown
 from tickwork.errors import TriggerError, did_you_mean
 from tickwork.triggers.base import Trigger, zone_of
 from tickwork.triggers.calendar_interval import CalendarIntervalTrigger
@@ -110,9 +111,12 @@ def trigger_from_json(value: Mapping[str, Any]) -> Trigger:
     """The trigger that its `to_json` wrote down."""
     kind = value.get("kind") if isinstance(value, Mapping) else None
     if not isinstance(kind, str) or kind not in TRIGGERS:
-        raise TriggerError(f"trigger: expected a kind in JSON, got {kind!r}{did_you_mean(str(kind), TRIGGERS)}")
+        raise TriggerError(f"trigger: expected a kind in JSON, got {shown(kind)}{did_you_mean(kind, TRIGGERS)}")
     _check_options(kind, value.keys() - {"kind"}, OWN_OPTIONS[kind])
-    return TRIGGERS[kind].from_json(value)
+    try:
+        return TRIGGERS[kind].from_json(value)
+    except KeyError as error:
+        raise TriggerError(f"{kind}: expected {error} in its JSON, got {shown(value)}") from None
 
 
 def __getattr__(name: str) -> Any:
@@ -126,9 +130,11 @@ def __getattr__(name: str) -> Any:
 
 def _made(word: str, options: Mapping[str, Any], timezone: str | None) -> Trigger:
     if word not in WORDS and len(word.split()) >= MIN_FIELDS:
-        raise TriggerError(f'trigger: expected a trigger or its word, got {word!r}: write "cron", crontab={word!r}')
+        raise TriggerError(
+            f'trigger: expected a trigger or its word, got {shown(word)}: write "cron", crontab={shown(word)}'
+        )
     if word not in WORDS:
-        raise TriggerError(f"trigger: expected a trigger or its word, got {word!r}{did_you_mean(word, WORDS)}")
+        raise TriggerError(f"trigger: expected a trigger or its word, got {shown(word)}{did_you_mean(word, WORDS)}")
     _check_options(word, options, OPTIONS[word])
     if "timezone" in OWN_OPTIONS[word]:
         options = {**options, "timezone": timezone}
@@ -137,16 +143,16 @@ def _made(word: str, options: Mapping[str, Any], timezone: str | None) -> Trigge
 
 def _finished(trigger: Trigger, options: Mapping[str, Any]) -> Trigger:
     if not callable(getattr(trigger, "next_after", None)):
-        raise TriggerError(f"trigger: expected a trigger or its word, got {trigger!r}{did_you_mean('', WORDS)}")
+        raise TriggerError(f"trigger: expected a trigger or its word, got {shown(trigger)}{did_you_mean('', WORDS)}")
     if options:
         names = ", ".join(sorted(options))
         raise TriggerError(
             f"trigger: expected {', '.join(EXTRAS)} or nothing beside a finished trigger, got {names}: "
-            f"put them into {trigger!r}"
+            f"put them into {shown(trigger)}"
         )
     return trigger
 
 
 def _check_options(kind: str, given: Iterable[str], known: Iterable[str]) -> None:
     for name in sorted(set(given) - set(known)):
-        raise TriggerError(f"{kind}: expected an option of this trigger, got {name!r}{did_you_mean(name, known)}")
+        raise TriggerError(f"{kind}: expected an option of this trigger, got {shown(name)}{did_you_mean(name, known)}")

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Protocol, Self
 
+from tickwork.checks import shown
 from tickwork.clock import EPOCH, MICROSECOND
 from tickwork.errors import TriggerError
 from tickwork.triggers.zones import FIRST_SECOND, LAST_SECOND
@@ -76,6 +77,27 @@ def is_open(trigger: Trigger) -> bool:
     return any(map(is_open, inside)) if inside else trigger.anchored(EPOCH) is not trigger
 
 
+def kept_until(trigger: Trigger, fire_time: datetime) -> datetime | None:
+    """The end of the stretch of time that calendars keep, in which this fire time lies. None: no calendar ends it.
+
+    A trigger that knows calendars, or is made of others, has a method `kept_until`.
+    """
+    tell = getattr(trigger, "kept_until", None)
+    end: datetime | None = None if tell is None else tell(fire_time)
+    return end
+
+
+def named_walls(trigger: Trigger, at: int, zone: str) -> tuple[int, ...]:
+    """The times on the wall of *zone* for which it fires at the second *at*, if it knows.
+
+    It is one; or right after a gap perhaps several, which the clock left out. A trigger that knows has a method
+    `named_walls`.
+    """
+    tell = getattr(trigger, "named_walls", None)
+    walls: tuple[int, ...] = () if tell is None or zone_of(trigger) != zone else tell(at)
+    return walls
+
+
 def first_from(trigger: Trigger, second: int) -> datetime | None:
     """The first fire time at or after a second, counted from 1970."""
     if second > LAST_SECOND:
@@ -86,7 +108,7 @@ def first_from(trigger: Trigger, second: int) -> datetime | None:
 def check_part(trigger: object, owner: str) -> None:
     """TriggerError unless *trigger* is one that another can be made of."""
     if isinstance(trigger, str) or not callable(getattr(trigger, "next_after", None)):
-        raise TriggerError(f"{owner}: expected a trigger, got {trigger!r}: make one, such as CronTrigger(hour=9)")
+        raise TriggerError(f"{owner}: expected a trigger, got {shown(trigger)}: make one, such as CronTrigger(hour=9)")
     if _depth(trigger) >= MAX_DEPTH:  # type: ignore[arg-type]  # it was just seen to be one
         raise TriggerError(f"{owner}: expected at most {MAX_DEPTH} triggers within each other, got more: combine fewer")
 

@@ -12,8 +12,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any, ClassVar, Literal, Self, TypeAlias
 
+from tickwork.checks import shown
 from tickwork.clock import EPOCH
 from tickwork.errors import TriggerError
+from tickwork.triggers.base import first_from
 from tickwork.triggers.instants import floor_second, naive_instant, read_bounds, say_bounds, write_bounds
 from tickwork.triggers.pattern import DAY_ZERO
 from tickwork.triggers.zones import DAY, Zone, find_zone
@@ -76,7 +78,7 @@ class CalendarIntervalTrigger:
         _check_units({"years": years, "months": months, "weeks": weeks, "days": days})
         _check_time({"hour": hour, "minute": minute, "second": second})
         if short_month not in ("skip", "last"):
-            raise TriggerError(f"short_month: expected 'skip' or 'last', got {short_month!r}")
+            raise TriggerError(f"short_month: expected 'skip' or 'last', got {shown(short_month)}")
         zone = find_zone("UTC" if timezone is None else timezone)
         start, end = read_bounds(start_date, end_date, zone.key)
         keep = object.__setattr__
@@ -91,10 +93,10 @@ class CalendarIntervalTrigger:
         keep(self, "end_date", end)
         keep(self, "_zone", zone)
         keep(self, "first_day", _day_shown(zone, start))
-        if start is not None and end is not None and self.next_after(start - timedelta(microseconds=1)) is None:
+        if start is not None and first_from(self, floor_second(start)) is None:
             raise TriggerError(
                 f"calendarinterval: expected a trigger that fires, got one that ends before it does, {str(self)!r}: "
-                "choose a later end_date"
+                "choose an earlier start_date, or a later end_date"
             )
 
     def next_after(self, instant: datetime) -> datetime | None:
@@ -102,12 +104,16 @@ class CalendarIntervalTrigger:
             raise naive_instant(instant)
         start, end = self.start_date or EPOCH, self.end_date
         at = floor_second(instant)
-        time = self.hour * 3600 + self.minute * 60 + self.second
         for day in self._days_from((at + self._zone.segment(at).offset) // DAY - 1):
-            fire_time = EPOCH + timedelta(0, self._zone.first_showing(day * DAY + time))
+            fire_time = EPOCH + timedelta(0, self._zone.first_showing(day * DAY + self._of_day))
             if fire_time > instant and fire_time >= start:
                 return fire_time if end is None or fire_time <= end else None
         return None
+
+    def named_walls(self, at: int) -> tuple[int, ...]:
+        """See `base.named_walls`."""
+        wall = at + self._zone.segment(at).offset
+        return (wall - wall % DAY + self._of_day,)
 
     def anchored(self, at: datetime, seed: str = "") -> Self:
         if self.start_date is not None:
@@ -141,6 +147,10 @@ class CalendarIntervalTrigger:
                     return
                 yield found - DAY_ZERO
             number += 1
+
+    @property
+    def _of_day(self) -> int:
+        return self.hour * 3600 + self.minute * 60 + self.second
 
     @property
     def units(self) -> tuple[tuple[int, str], ...]:
@@ -182,7 +192,7 @@ def _day_shown(zone: Zone, start: datetime | None) -> date:
 
 
 def _check_units(units: Mapping[str, object]) -> None:
-    given = ", ".join(f"{name}={number!r}" for name, number in units.items() if number != 0) or "nothing"
+    given = ", ".join(f"{name}={shown(number)}" for name, number in units.items() if number != 0) or "nothing"
     for number in units.values():
         if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= MAX_UNITS:
             raise TriggerError(f"calendarinterval: expected whole numbers from 0 to {MAX_UNITS}, got {given}")
@@ -193,4 +203,4 @@ def _check_units(units: Mapping[str, object]) -> None:
 def _check_time(time: Mapping[str, object]) -> None:
     for name, number in time.items():
         if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= LIMITS[name]:
-            raise TriggerError(f"calendarinterval: expected {name} from 0 to {LIMITS[name]}, got {number!r}")
+            raise TriggerError(f"calendarinterval: expected {name} from 0 to {LIMITS[name]}, got {shown(number)}")

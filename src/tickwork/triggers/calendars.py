@@ -1,7 +1,7 @@
 """Calendars: which days and hours of the wall clock something covers. Triggers leave them out, or keep to them.
 
     Dates("2026-12-25", "2027-01-01")                   "2026-12-25,2027-01-01"
-    Weekdays("sat-sun")                                 "sat-sun"
+    Weekdays("sat-sun")                                 "sat-sun"               (or "weekend", "weekdays")
     Hours("22:00", "06:00")                             "22:00-06:00"
     Period("2026-12-24 18:00", "2027-01-02 09:00")      "2026-12-24 18:00/2027-01-02 09:00"
     Holidays("KR")                                      "holidays KR"          (holidays.py)
@@ -23,14 +23,19 @@ from functools import reduce
 from operator import or_
 from typing import NamedTuple, Protocol, TypeAlias
 
+from tickwork.checks import shown
 from tickwork.errors import TriggerError, did_you_mean
 from tickwork.triggers.dialects import WEEKDAYS
+from tickwork.triggers.instants import said_of
 from tickwork.triggers.pattern import DAY_ZERO, NEVER
 from tickwork.triggers.zones import DAY
 
 WALL_ZERO = datetime(1970, 1, 1)  # noqa: DTZ001  (walls have no zone)
 FULL_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+GROUPS = {"weekend": "sat-sun", "weekends": "sat-sun", "weekdays": "mon-fri"}
 MAX_DATES = 10_000
+MAX_CALENDARS = 100
+"""Of one option. Each is asked about each fire time; dates count as one."""
 TIME = r"\d{1,2}:\d\d(?::\d\d)?"
 HOURS = re.compile(rf"({TIME})-({TIME})")
 DATE = re.compile(r"\d{4}-\d\d-\d\d")
@@ -218,13 +223,17 @@ def read_calendars(written: CalendarLike | Iterable[CalendarLike] | None, name: 
     """The calendars that an option of a trigger names: one, or a list; dates of a list are one calendar."""
     if written is None:
         return ()
-    listed = list(written) if isinstance(written, Iterable) and not isinstance(written, str) else [written]
+    listed: Iterable[object] = written if isinstance(written, Iterable) and not isinstance(written, str) else [written]
     dates: list[date] = []
     read: list[Calendar] = []
     for one in listed:
+        if len(read) == MAX_CALENDARS:
+            raise TriggerError(f"{name}: expected at most {MAX_CALENDARS} calendars, got more: join them in fewer")
         calendar = _read_one(one, name)
         if isinstance(calendar, Dates):
             dates.extend(calendar.dates)
+            if len(dates) > MAX_DATES:
+                raise TriggerError(f"{name}: expected at most {MAX_DATES} dates, got more: write a period")
         elif calendar not in read:
             read.append(calendar)
     return (Dates(*dates), *read) if dates else tuple(read)
@@ -248,9 +257,11 @@ def read_calendar(text: str) -> Calendar:
         return Hours(hours[1], hours[2])
     if said[:1].isdigit():
         return Dates(*(part.strip() for part in said.split(",")))
+    if said.lower() in GROUPS:
+        return Weekdays(GROUPS[said.lower()])
     if said[:3].lower() in WEEKDAYS:
         return Weekdays(*(part.strip() for part in said.split(",")))
-    raise TriggerError(f"calendar: expected {FORMS}, got {text!r}")
+    raise TriggerError(f"calendar: expected {FORMS}, got {shown(text)}")
 
 
 def _read_one(written: object, name: str) -> Calendar:
@@ -260,7 +271,7 @@ def _read_one(written: object, name: str) -> Calendar:
         return Dates(written)
     if callable(getattr(written, "stretch", None)):
         return written  # type: ignore[return-value]  # it has what a calendar has
-    raise TriggerError(f"{name}: expected a calendar, its text or a date, got {written!r}: write {FORMS}")
+    raise TriggerError(f"{name}: expected a calendar, its text or a date, got {shown(written)}: write {FORMS}")
 
 
 def _read_date(written: object, name: str) -> date:
@@ -270,15 +281,18 @@ def _read_date(written: object, name: str) -> date:
         try:
             return date.fromisoformat(written)
         except ValueError as error:
-            raise TriggerError(f"{name}: expected a date such as '2026-12-25', got {written!r}: {error}") from None
-    raise TriggerError(f"{name}: expected a date such as '2026-12-25', got {written!r}")
+            raise TriggerError(f"{name}: expected a date such as '2026-12-25', got {shown(written)}: {error}") from None
+    raise TriggerError(f"{name}: expected a date such as '2026-12-25', got {shown(written)}")
 
 
 def _read_weekdays(span: str) -> int:
     first, dash, last = span.strip().partition("-")
+    first, last = (name[:3] if name.title() in FULL_NAMES else name for name in (first, last))
     for name in (first, last) if dash else (first,):
         if name not in WEEKDAYS:
-            raise TriggerError(f"weekdays: expected days such as 'sat-sun', got {span!r}{did_you_mean(name, WEEKDAYS)}")
+            raise TriggerError(
+                f"weekdays: expected days such as 'sat-sun', got {shown(span)}{did_you_mean(name, WEEKDAYS)}"
+            )
     low, high = WEEKDAYS.index(first), WEEKDAYS.index(last or first)
     return sum(1 << (low + day) % 7 for day in range((high - low) % 7 + 1))
 
@@ -290,7 +304,7 @@ def _read_time(written: time_of_day | str) -> int:
         hour, minute, second = (*map(int, written.split(":")), 0)[:3]
         if (hour < 24 and minute < 60 and second < 60) or (hour, minute, second) == (24, 0, 0):
             return hour * 3600 + minute * 60 + second
-    raise TriggerError(f"hours: expected a time of the day such as '22:00', got {written!r}")
+    raise TriggerError(f"hours: expected a time of the day such as '22:00', got {shown(written)}")
 
 
 def _read_wall(written: object, name: str, length_of_date: int) -> int:
@@ -299,25 +313,25 @@ def _read_wall(written: object, name: str, length_of_date: int) -> int:
         written = _read_date(written, name)
     if isinstance(written, date) and not isinstance(written, datetime):
         return (written.toordinal() - DAY_ZERO) * DAY + length_of_date
-    shown = written
+    wall = written
     if isinstance(written, str):
         try:
-            shown = datetime.fromisoformat(written)
+            wall = datetime.fromisoformat(written)
         except ValueError as error:
             raise TriggerError(
-                f"{name}: expected a time such as '2026-12-24 18:00', got {written!r}: {error}"
+                f"{name}: expected a time such as '2026-12-24 18:00', got {shown(written)}: {said_of(error)}"
             ) from None
-    if isinstance(shown, datetime) and shown.tzinfo is None and not shown.microsecond:
-        return (shown - WALL_ZERO) // timedelta(seconds=1)
+    if isinstance(wall, datetime) and wall.tzinfo is None and not wall.microsecond:
+        return (wall - WALL_ZERO) // timedelta(seconds=1)
     raise TriggerError(
-        f"{name}: expected a time such as '2026-12-24 18:00', got {written!r}: "
+        f"{name}: expected a time such as '2026-12-24 18:00', got {shown(written)}: "
         "give it without a zone, as the clock of the trigger's zone shows it"
     )
 
 
 def _as_text(written: object, name: str) -> str:
     if not isinstance(written, str):
-        raise TriggerError(f"{name}: expected text, got {written!r}")
+        raise TriggerError(f"{name}: expected text, got {shown(written)}")
     return written
 
 

@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from tickwork.checks import shown
 from tickwork.errors import TriggerError, did_you_mean
 
 DEBIAN_RULE = "debian"
@@ -47,5 +48,5 @@ RULES: Mapping[str, ClockRule | None] = {
 def find_rule(name: str, *, fixed: bool) -> ClockRule:
     """The rule of that name, for a cron of fixed times or for one with wildcards; or a TriggerError."""
     if not isinstance(name, str) or name not in RULES:
-        raise TriggerError(f"clock_changes: expected the name of a rule, got {name!r}{did_you_mean(str(name), RULES)}")
+        raise TriggerError(f"clock_changes: expected the name of a rule, got {shown(name)}{did_you_mean(name, RULES)}")
     return RULES[name] or (FIXED_TIMES if fixed else AS_THE_CLOCK_RUNS)

@@ -14,9 +14,10 @@ from math import gcd
 from operator import attrgetter
 from typing import Any, ClassVar, Self
 
-from tickwork.clock import BEGINNING, END, MICROSECOND, from_micros, to_micros
+from tickwork.checks import shown
+from tickwork.clock import BEGINNING, END, EPOCH, MICROSECOND, from_micros, to_micros
 from tickwork.errors import TriggerError
-from tickwork.triggers.base import Trigger, check_part, is_open
+from tickwork.triggers.base import Trigger, check_part, is_open, kept_until, named_walls, zone_of
 from tickwork.triggers.instants import naive_instant
 from tickwork.triggers.interval import IntervalTrigger
 from tickwork.triggers.ticks import Tick, not_kept, ticks
@@ -57,6 +58,24 @@ class AnyOf:
     def anchored(self, at: datetime, seed: str = "") -> Self:
         anchored = tuple(trigger.anchored(at, seed) for trigger in self.triggers)
         return self if all(map(_is, anchored, self.triggers)) else type(self)(anchored)
+
+    def named_walls(self, at: int) -> tuple[int, ...]:
+        """See `base.named_walls`."""
+        zone = zone_of(self)
+        fire_time = EPOCH + timedelta(seconds=at)
+        walls = {
+            wall for trigger in self._firing_at(fire_time) for wall in (named_walls(trigger, at, zone) if zone else ())
+        }
+        return tuple(sorted(walls))
+
+    def kept_until(self, fire_time: datetime) -> datetime | None:
+        """See `base.kept_until`."""
+        ends = [kept_until(trigger, fire_time) for trigger in self._firing_at(fire_time)]
+        known = [end for end in ends if end is not None]
+        return max(known) if ends and len(known) == len(ends) else None
+
+    def _firing_at(self, fire_time: datetime) -> list[Trigger]:
+        return [trigger for trigger in self.triggers if trigger.next_after(fire_time - MICROSECOND) == fire_time]
 
     def ticks(self, after: datetime) -> Iterator[Tick]:
         """See `ticks.ticks`."""
@@ -110,7 +129,7 @@ class AllOf:
         if self.next_after(BEGINNING) is None:
             raise TriggerError(
                 f"all-of: expected triggers that fire at the same instant, got none in {MAX_STEPS} steps or 100 years, "
-                f"{str(self)!r}: give an interval a start_date that the others meet; "
+                f"{shown(str(self), most=200)}: give an interval a start_date that the others meet; "
                 "to keep to days or hours, use only= or exclude="
             )
 
@@ -137,6 +156,11 @@ class AllOf:
             agreeing = agreeing + 1 if fire_time == candidate else 1
             candidate = fire_time
         return None
+
+    def kept_until(self, fire_time: datetime) -> datetime | None:
+        """See `base.kept_until`."""
+        ends = [kept_until(trigger, fire_time) for trigger in self.triggers]
+        return min((end for end in ends if end is not None), default=None)
 
     def anchored(self, at: datetime, seed: str = "") -> Self:
         anchored = tuple(trigger.anchored(at, seed) for trigger in self.triggers)
@@ -196,7 +220,7 @@ def _meet(one: IntervalTrigger, other: IntervalTrigger) -> IntervalTrigger:
 
 def _read_triggers(triggers: object, kind: str) -> tuple[Trigger, ...]:
     if not isinstance(triggers, Iterable) or isinstance(triggers, str):
-        raise TriggerError(f"{kind}: expected a list of triggers, got {triggers!r}")
+        raise TriggerError(f"{kind}: expected a list of triggers, got {shown(triggers)}")
     read = tuple(triggers)
     if not 0 < len(read) <= MAX_TRIGGERS:
         raise TriggerError(f"{kind}: expected 1 to {MAX_TRIGGERS} triggers, got {len(read)}")
@@ -208,7 +232,10 @@ def _read_triggers(triggers: object, kind: str) -> tuple[Trigger, ...]:
 def _read_members(value: Mapping[str, Any]) -> list[Trigger]:
     from tickwork.triggers import trigger_from_json  # noqa: PLC0415  (it knows all kinds, and this is one)
 
-    return [trigger_from_json(written) for written in value["triggers"]]
+    members = value["triggers"]
+    if not isinstance(members, list):
+        raise TriggerError(f"{value['kind']}: expected a list of triggers in its JSON, got {shown(members)}")
+    return [trigger_from_json(written) for written in members]
 
 
 def _write(combination: AnyOf | AllOf) -> dict[str, Any]:

@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta, tzinfo
 from typing import Any, ClassVar, Literal, Self
 
+from tickwork.checks import shown
 from tickwork.clock import EPOCH
 from tickwork.errors import TriggerError
 from tickwork.triggers.clock_rule import DEBIAN_RULE, ClockRule, find_rule
 from tickwork.triggers.dialects import NAMED_FIELDS
 from tickwork.triggers.fields import CronFields, read_crontab, read_named_fields
+from tickwork.triggers.hashed import check_seed
 from tickwork.triggers.instants import (
     MIDNIGHTS,
     MINUTES,
@@ -110,10 +112,9 @@ class CronTrigger:
         start = end = None
         if start_date is not None or end_date is not None:
             start, end = read_bounds(start_date, end_date, zone.key)
-        if seed is not None and not isinstance(seed, str):
-            raise TriggerError(f"seed: expected a string such as a job's id, got {seed!r}")
+        check_seed(seed)
         if not (dialect is None or isinstance(dialect, str)) or not (seconds is None or isinstance(seconds, str)):
-            raise TriggerError(f"dialect, seconds: expected words or None, got {dialect!r}, {seconds!r}")
+            raise TriggerError(f"dialect, seconds: expected words or None, got {shown(dialect)}, {shown(seconds)}")
         given = (year, month, day, week, day_of_week, hour, minute, second)
         if isinstance(crontab, str) and given == NO_FIELDS:
             fields = read_crontab(crontab, dialect, seconds, seed)
@@ -140,7 +141,7 @@ class CronTrigger:
         sure = start is None and end is None and fields.pattern.surely_comes()
         if not sure and self._fire_from(self._first) is None:
             raise TriggerError(
-                f"cron: expected a cron that fires, got one that never does, {str(self)!r}: "
+                f"cron: expected a cron that fires, got one that never does, {shown(str(self), most=200)}: "
                 "choose days that exist, times that no clock change leaves out, and a later end_date"
             )
 
@@ -157,7 +158,7 @@ class CronTrigger:
             raise TriggerError(f"cron: expected a text of at most {LONGEST_TEXT} characters, got {len(text)}")
         match = TEXT.fullmatch(text)
         if match is None:
-            raise TriggerError(f"cron: expected a text such as 'cron 0 3 * * mon-fri, Asia/Seoul', got {text!r}")
+            raise TriggerError(f"cron: expected a text such as 'cron 0 3 * * mon-fri, Asia/Seoul', got {shown(text)}")
         options: dict[str, Any] = {name: match[name] for name in ("timezone", "clock_changes") if match[name]}
         for name in ("start_date", "end_date"):
             if match[name] is not None:
@@ -226,6 +227,19 @@ class CronTrigger:
         object.__setattr__(self, "_dead_from", at)
         return None
 
+    def named_walls(self, at: int) -> tuple[int, ...]:
+        """See `base.named_walls`."""
+        begin, _, offset, reached, _ = self._zone.segment(at)
+        if at != begin or not self._rule.after_gap:
+            return (at + offset,)
+        walls = []
+        wall = reached
+        while wall <= at + offset:
+            day, second = self._first_match(0, wall)
+            wall = day * DAY + second + 1
+            walls.append(wall - 1)
+        return tuple(walls[:-1])
+
     def anchored(self, at: datetime, seed: str = "") -> Self:
         if not seed or not self.fields.hashed or self.fields.seed is not None:
             return self
@@ -264,13 +278,13 @@ def _check_choice(crontab: object, named: Mapping[str, Any], of_strings: Mapping
         raise TriggerError('cron: expected a crontab or a field, got neither: write "0 3 * * *", or hour=3')
     if crontab is not None and named:
         raise TriggerError(
-            f"cron: expected a crontab or named fields, got both: leave out {crontab!r}, or {', '.join(named)}"
+            f"cron: expected a crontab or named fields, got both: leave out {shown(crontab)}, or {', '.join(named)}"
         )
     if crontab is not None:
-        raise TriggerError(f"cron: expected a crontab such as '0 3 * * *', got {crontab!r}")
+        raise TriggerError(f"cron: expected a crontab such as '0 3 * * *', got {shown(crontab)}")
     for name, value in of_strings.items():
         if value is not None:
-            raise TriggerError(f"{name}: expected it beside a cron string only, got {value!r}: leave it out")
+            raise TriggerError(f"{name}: expected it beside a cron string only, got {shown(value)}: leave it out")
 
 
 def _seconds(length: timedelta) -> int:

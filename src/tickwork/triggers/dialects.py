@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Literal, NamedTuple, TypeAlias
 
+from tickwork.checks import shown
 from tickwork.errors import TriggerError, did_you_mean
 from tickwork.triggers.days import EVERY_YEAR, ones
 
@@ -122,14 +123,14 @@ def find_dialect(name: str | None, seconds: str | None) -> Dialect:
     """The dialect of that name (Debian's without one), with seconds at that end, or a TriggerError."""
     dialect = DEBIAN if name is None else DIALECTS.get(name)
     if dialect is None:
-        raise TriggerError(f"dialect: expected the name of one, got {name!r}{did_you_mean(str(name), DIALECTS)}")
+        raise TriggerError(f"dialect: expected the name of one, got {shown(name)}{did_you_mean(name, DIALECTS)}")
     if seconds is None:
         return dialect
     if seconds not in SECONDS:
-        raise TriggerError(f"seconds: expected 'first' or 'last', got {seconds!r}")
+        raise TriggerError(f"seconds: expected 'first' or 'last', got {shown(seconds)}")
     if SECOND in dialect.fields:
         raise TriggerError(
-            f"seconds: expected none for {dialect.name}, which has its own, got {seconds!r}: leave it out"
+            f"seconds: expected none for {dialect.name}, which has its own, got {shown(seconds)}: leave it out"
         )
     fields = (SECOND, *dialect.fields) if seconds == "first" else (*dialect.fields, SECOND)
     return dialect._replace(fields=fields)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from tickwork.checks import shown
 from tickwork.errors import TriggerError, did_you_mean
 from tickwork.triggers import english, korean
 from tickwork.triggers.base import Trigger
@@ -45,7 +46,7 @@ def explain(trigger: Trigger, language: str = "en") -> str:
     A cron that no plain sentence says rightly, and a trigger of your own, are shown as they are written.
     """
     if language not in LANGUAGES:
-        raise TriggerError(f"language: expected 'en' or 'ko', got {language!r}{did_you_mean(str(language), LANGUAGES)}")
+        raise TriggerError(f"language: expected 'en' or 'ko', got {shown(language)}{did_you_mean(language, LANGUAGES)}")
     return _explain(trigger, LANGUAGES[language])
 
 

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
+from tickwork.checks import shown
 from tickwork.errors import TriggerError, did_you_mean
 from tickwork.triggers.days import EVERY_DAY, Calendar
 from tickwork.triggers.dialects import (
@@ -101,12 +102,15 @@ def _read_nickname(
 
 def read_named_fields(given: Mapping[str, int | str], seed: str | None) -> CronFields:
     """The named fields. What is above the least one given is `*`, what is below is at its minimum."""
-    expression = ", ".join(f"{name}={value}" for name, value in given.items())
+    texts = tuple((name, value if isinstance(value, str) else shown(value)) for name, value in given.items())
+    expression = ", ".join(f"{name}={text}" for name, text in texts)
     _check_length(expression)
     for name, value in given.items():
         if isinstance(value, bool) or not isinstance(value, int | str):
-            raise TriggerError(f"cron field {name!r}: expected an integer or a string, got {value!r} (in {expression})")
-    return _read_named(tuple((name, str(value)) for name, value in given.items()), expression, seed)
+            raise TriggerError(
+                f"cron field {name!r}: expected an integer or a string, got {shown(value)} (in {expression})"
+            )
+    return _read_named(texts, expression, seed)
 
 
 @lru_cache(maxsize=MAX_PARSED)

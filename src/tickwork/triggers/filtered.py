@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any, ClassVar, Self
 
+from tickwork.checks import shown
 from tickwork.clock import BEGINNING, END, EPOCH, MICROSECOND
 from tickwork.errors import TriggerError
-from tickwork.triggers.base import Trigger, check_part, first_from, is_open, zone_of
+from tickwork.triggers.base import Trigger, check_part, first_from, is_open, kept_until, zone_of
 from tickwork.triggers.calendars import CalendarLike, read_calendars
 from tickwork.triggers.instants import floor_second
 from tickwork.triggers.pattern import NEVER
@@ -68,7 +69,7 @@ class FilteredTrigger:
         timezone: str | tzinfo | None = None,
     ) -> None:
         check_part(trigger, "filtered")
-        zone = find_zone(timezone or zone_of(trigger) or "UTC")
+        zone = find_zone(zone_of(trigger) or "UTC" if timezone is None else timezone)
         rules = Rules(
             read_calendars(exclude, "exclude"), read_calendars(only, "only"), read_calendars(include, "include")
         )
@@ -93,8 +94,8 @@ class FilteredTrigger:
         keep(self, "_kept", (0, 0))
         if not is_open(trigger) and all(self.next_after(since) is None for since in SINCE):
             raise TriggerError(
-                f"filtered: expected a trigger that fires, got one whose every fire time is left out, {str(self)!r}: "
-                "choose fewer calendars, or other times"
+                f"filtered: expected a trigger that fires, got one whose every fire time is left out, "
+                f"{shown(str(self), most=200)}: choose fewer calendars, or other times"
             )
 
     @property
@@ -129,10 +130,12 @@ class FilteredTrigger:
         """Why a fire time at *instant* would be left out; None if it would be kept."""
         return self._judge(floor_second(instant))[0]
 
-    def kept_until(self, instant: datetime) -> datetime | None:
-        """The end of the stretch that is kept, in which *instant* lies; None if it has none."""
-        _, until = self._judge(floor_second(instant))
-        return None if until > LAST_SECOND else EPOCH + timedelta(seconds=until)
+    def kept_until(self, fire_time: datetime) -> datetime | None:
+        """See `base.kept_until`."""
+        _, until = self._judge(floor_second(fire_time))
+        own = None if until > LAST_SECOND else EPOCH + timedelta(seconds=until)
+        inside = None if self._shifting else kept_until(self.trigger, fire_time)  # its days are not those of the inside
+        return min((end for end in (own, inside) if end is not None), default=None)
 
     def anchored(self, at: datetime, seed: str = "") -> Self:
         anchored = self.trigger.anchored(at, seed)

@@ -8,8 +8,19 @@ from __future__ import annotations
 
 from hashlib import blake2b
 
+from tickwork.checks import shown
+from tickwork.errors import TriggerError
+
 
 def choose(count: int, *, field: str, seed: str) -> int:
     """A number from 0 until before *count*; each is equally likely over many seeds."""
-    digest = blake2b(f"{field} {seed}".encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    digest = blake2b(f"{field} {seed}".encode(), digest_size=8).digest()
     return int.from_bytes(digest, "big") % count
+
+
+def check_seed(seed: object) -> None:
+    """TriggerError unless *seed* is text that a store can write, or None."""
+    if seed is None:
+        return
+    if not isinstance(seed, str) or any("\ud800" <= letter <= "\udfff" for letter in seed):  # halves of letters
+        raise TriggerError(f"seed: expected text such as a job's id, got {shown(seed)}")

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import lru_cache
 
+from tickwork.checks import shown
 from tickwork.errors import TriggerError, did_you_mean
 from tickwork.triggers.calendars import FULL_NAMES, Stretch
 from tickwork.triggers.pattern import DAY_ZERO, NEVER
@@ -141,12 +142,12 @@ def _check_region(region: object, subdivision: object) -> None:
     if not isinstance(region, str) or region not in regions:
         hint = did_you_mean(str(region).upper(), regions)
         raise TriggerError(
-            f"holidays: expected a country or an exchange such as 'KR', 'DE' or 'XNYS', got {region!r}{hint}"
+            f"holidays: expected a country or an exchange such as 'KR', 'DE' or 'XNYS', got {shown(region)}{hint}"
         )
     if subdivision is not None and subdivision not in regions[region]:
         parts = regions[region]
         known = did_you_mean(str(subdivision), parts) if parts else " (it has none)"
-        raise TriggerError(f"holidays: expected a part of {region!r}, got {subdivision!r}{known}")
+        raise TriggerError(f"holidays: expected a part of {shown(region)}, got {shown(subdivision)}{known}")
 
 
 def _is_country(region: str) -> bool:

@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, timedelta, tzinfo
 from datetime import time as time_of_day
 from zoneinfo import ZoneInfo
 
+from tickwork.checks import shown
 from tickwork.clock import EPOCH
 from tickwork.errors import TriggerError
 from tickwork.triggers.zones import DAY, Zone, find_zone
@@ -35,7 +36,7 @@ def read_instant(written: datetime | date | str, name: str, timezone: str | tzin
             return _first_showing(find_zone(timezone), time.replace(tzinfo=None))
     except OverflowError:
         raise TriggerError(
-            f"{name}: expected a time between the years 1 and 9999 in UTC, got {written!r}: choose a nearer one"
+            f"{name}: expected a time between the years 1 and 9999 in UTC, got {shown(written)}: choose a nearer one"
         ) from None
     said = time.isoformat(sep=" ")
     raise TriggerError(
@@ -111,6 +112,11 @@ def floor_second(instant: datetime) -> int:
     return since.days * DAY + since.seconds
 
 
+def said_of(error: ValueError) -> str:
+    """What Python says of a text that is no time, without the text, which may be long."""
+    return str(error).partition(": '")[0]
+
+
 def naive_instant(instant: datetime) -> TriggerError:
     """The error for a naive time where only an instant will do."""
     said = instant.isoformat(sep=" ")
@@ -128,11 +134,12 @@ def _as_datetime(written: datetime | date | str, name: str) -> datetime:
         try:
             return datetime.fromisoformat(written.strip())
         except ValueError as error:
-            reason = str(error)
+            reason = said_of(error)
         raise TriggerError(
-            f"{name}: expected a time such as '2026-12-24 18:00' or '2026-12-24T18:00+09:00', got {written!r}: {reason}"
+            f"{name}: expected a time such as '2026-12-24 18:00' or '2026-12-24T18:00+09:00', "
+            f"got {shown(written)}: {reason}"
         )
-    raise TriggerError(f"{name}: expected a datetime or an ISO 8601 string, got {written!r}")
+    raise TriggerError(f"{name}: expected a datetime or an ISO 8601 string, got {shown(written)}")
 
 
 def _first_showing(zone: Zone, wall: datetime) -> datetime:

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any, ClassVar, Self
 
-from tickwork.clock import EPOCH
+from tickwork.checks import shown
+from tickwork.clock import END, EPOCH
 from tickwork.errors import TriggerError
 from tickwork.triggers.instants import naive_instant, read_bounds, say_bounds, write_bounds
 
 SHORTEST = timedelta(milliseconds=1)
+LONGEST = END - EPOCH
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -106,6 +108,8 @@ def _read_every(**units: float) -> timedelta:
         every = timedelta(**units)
     except (ValueError, OverflowError):
         raise TriggerError(f"interval: expected a finite length of time, got {_given(units)}") from None
+    if every > LONGEST:
+        raise TriggerError(f"interval: expected at most {LONGEST.days} days, got {_given(units)}: it would fire once")
     if every < SHORTEST:
         raise TriggerError(
             f"interval: expected one millisecond or more, got {_given(units)}: "
@@ -115,7 +119,7 @@ def _read_every(**units: float) -> timedelta:
 
 
 def _given(units: Mapping[str, float]) -> str:
-    return ", ".join(f"{name}={number!r}" for name, number in units.items() if number != 0) or "nothing"
+    return ", ".join(f"{name}={shown(number)}" for name, number in units.items() if number != 0) or "nothing"
 
 
 def _units(every: timedelta) -> dict[str, Any]:

@@ -12,15 +12,19 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, ClassVar, Self
 
+from tickwork.checks import shown
 from tickwork.clock import BEGINNING, END, EPOCH, MICROSECOND
 from tickwork.errors import TriggerError
-from tickwork.triggers.base import Trigger, check_part, innermost, parts
+from tickwork.triggers.base import Trigger, check_part, innermost, kept_until, parts
 from tickwork.triggers.date import DateTrigger
 from tickwork.triggers.filtered import FilteredTrigger
+from tickwork.triggers.hashed import check_seed
 from tickwork.triggers.instants import naive_instant, read_instant
 from tickwork.triggers.ticks import Tick, latest_fire_time, named_within, not_kept, ticks
 
 LONGEST = timedelta(days=366)
+MAX_JITTERS = 2
+"""How many may lie in each other: each asks the one inside a dozen times."""
 BITS = 64
 
 
@@ -44,7 +48,7 @@ class JitteredTrigger:
     after: datetime | None
     _key: int = field(compare=False)
     _end: datetime = field(compare=False)
-    _filter: FilteredTrigger | None = field(compare=False)
+    _filtered: bool = field(compare=False)
 
     def __init__(
         self,
@@ -54,8 +58,9 @@ class JitteredTrigger:
         after: datetime | str | None = None,
     ) -> None:
         check_part(trigger, "jittered")
-        if seed is not None and not isinstance(seed, str):
-            raise TriggerError(f"seed: expected text such as a job's id, got {seed!r}")
+        check_seed(seed)
+        if _jitters(trigger) >= MAX_JITTERS:
+            raise TriggerError(f"jitter: expected at most {MAX_JITTERS} within each other, got more: add them up")
         self._set(trigger, _read_jitter(jitter), seed, None if after is None else read_instant(after, "after", None))
 
     @classmethod
@@ -72,11 +77,11 @@ class JitteredTrigger:
         keep(self, "seed", seed)
         keep(self, "after", after)
         keep(self, "_end", _end_of(trigger) or END)
-        keep(self, "_filter", trigger if isinstance(trigger, FilteredTrigger) else None)
+        keep(self, "_filtered", _is_filtered(trigger))
         keep(
             self,
             "_key",
-            int.from_bytes(blake2b((seed or "").encode(errors="surrogatepass"), digest_size=BITS // 8).digest()),
+            int.from_bytes(blake2b((seed or "").encode(), digest_size=BITS // 8).digest()),
         )
 
     @property
@@ -142,6 +147,10 @@ class JitteredTrigger:
         share = self._share(moved.at, self.trigger.next_after(moved.at))
         return None if moved.at + share < until else moved._replace(at=moved.at + share, jitter=share)
 
+    def kept_until(self, fire_time: datetime) -> datetime | None:
+        """See `base.kept_until`."""
+        return kept_until(self.trigger, fire_time) if self._filtered else None
+
     def _before(self, instant: datetime) -> datetime:
         """The last fire time before the instant may come later than it; what comes before this cannot."""
         try:
@@ -171,8 +180,8 @@ class JitteredTrigger:
     def _share(self, named: datetime, following: datetime | None) -> timedelta:
         """What is added to the fire time *named*: a share of the jitter, or of the time there is if that is less."""
         end = self._end if following is None else following
-        if self._filter is not None:
-            end = min(end, self._filter.kept_until(named) or end)
+        if self._filtered:
+            end = min(end, kept_until(self.trigger, named) or end)
         room = min(self.jitter, end - named)
         since = named - EPOCH
         micros = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
@@ -197,6 +206,16 @@ def _end_of(trigger: Trigger) -> datetime | None:
     return max(known) if ends and len(known) == len(ends) else None
 
 
+def _is_filtered(trigger: Trigger) -> bool:
+    """Whether calendars leave anything out of it, or of what it is made of."""
+    return isinstance(trigger, FilteredTrigger) or any(map(_is_filtered, parts(trigger)))
+
+
+def _jitters(trigger: Trigger) -> int:
+    """How many jitters lie in each other there."""
+    return isinstance(trigger, JitteredTrigger) + max(map(_jitters, parts(trigger)), default=0)
+
+
 def _mixed(number: int) -> int:
     """The last step of SplitMix64: each bit of the answer depends on each bit of *number*."""
     number = (number ^ number >> 30) * 0xBF58476D1CE4E5B9 & ALL_BITS
@@ -210,6 +229,6 @@ def _read_jitter(jitter: object) -> timedelta:
     if isinstance(jitter, timedelta) and MICROSECOND <= jitter <= LONGEST:
         return jitter
     raise TriggerError(
-        f"jitter: expected seconds or a timedelta, above zero and at most {LONGEST.days} days, got {jitter!r}: "
+        f"jitter: expected seconds or a timedelta, above zero and at most {LONGEST.days} days, got {shown(jitter)}: "
         "write jitter=30, or leave it out"
     )

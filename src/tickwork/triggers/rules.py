@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Literal, NamedTuple, TypeAlias
 
+from tickwork.checks import shown
 from tickwork.errors import TriggerError
 from tickwork.triggers.calendars import Calendar
 from tickwork.triggers.pattern import NEVER
@@ -62,7 +63,7 @@ def check_rules(rules: Rules, shift: object) -> None:
     if shift is None:
         return
     if shift not in ("next", "previous"):
-        raise TriggerError(f"shift: expected 'next' or 'previous', got {shift!r}")
+        raise TriggerError(f"shift: expected 'next' or 'previous', got {shown(shift)}")
     days = rules.of_days()
     if not days.exclude and not days.only:
         raise TriggerError(

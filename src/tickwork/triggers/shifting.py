@@ -1,20 +1,20 @@
 """Shifting: the fire times of days that are left out, moved to the next or previous day that is kept.
 
 The rule: a day that is kept fires at its own times and at those of the days beside it that are left out,
-at the same time on the wall: what the clock leaves out is right after the gap, what it repeats the first time.
+at the same time on the wall: what the clock leaves out there is right after the gap, what it repeats the first time.
 So the least fire time after an instant is looked for on one target day after the other, and on the few
 days that move to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import islice
 from typing import NamedTuple
 
 from tickwork.clock import EPOCH
-from tickwork.triggers.base import Trigger, first_from
+from tickwork.triggers.base import Trigger, first_from, named_walls
 from tickwork.triggers.instants import floor_second
 from tickwork.triggers.pattern import NEVER
 from tickwork.triggers.rules import Rules, Shift
@@ -26,8 +26,8 @@ MAX_SHIFT = 31
 """How many days a fire time is shifted at most."""
 MAX_TARGETS = 5_000
 """How many days one search looks at, and how many stretches that are left out it passes."""
-LONGEST_SEARCH = 100 * 366
-"""How many days ahead one search looks."""
+LONGEST_SEARCH = 41 * 366
+"""How many days ahead one search looks; a 29 February that is a Monday may be forty years away."""
 MAX_KNOWN = 1_000
 """How many days are remembered as kept or left out."""
 MAX_IN_A_GAP = 1_000
@@ -79,9 +79,8 @@ class Shifting:
         reason = self._why_left_out(named)
         if target is None or target == day or reason is not None:
             return Tick(named, reason)
-        wall = self._wall(floor_second(named))
-        moved = EPOCH + timedelta(0, self._zone.first_showing(target * DAY + wall % DAY), named.microsecond)
-        return Tick(moved, shifted_from=named, why=self._days.judge(wall)[0])
+        moved = self._moved(named, (target - day) * DAY)[0]
+        return Tick(moved, shifted_from=named, why=self._days.judge(day * DAY)[0])
 
     def _first_after(self, instant: datetime) -> Found | None:
         day = self._day(floor_second(instant))
@@ -125,23 +124,31 @@ class Shifting:
             if begin >= end:
                 return None
             named = first_from(self._trigger, begin)
-            while named is not None and self._moved(named, offset, moved) <= instant:
+            while named is not None and self._moved(named, moved)[-1] <= instant:
                 named = self._trigger.next_after(named)
             if named is None or floor_second(named) >= end:
                 return None
-            at = self._moved(named, offset, moved)
-            reason, until = self._hours.judge(self._wall(floor_second(at)))
-            if reason is None:
-                return Found(at, named)
+            until = NEVER
+            for at in self._moved(named, moved):
+                reason, until = self._hours.judge(self._wall(floor_second(at)))
+                if reason is None and at > instant:
+                    return Found(at, named)
             begin = max(floor_second(named) + 1, until - offset - moved)
         return None
 
-    def _moved(self, named: datetime, offset: int, moved: int) -> datetime:
-        """The fire time *named* so many seconds of the wall later; unmoved it stays in its pass of a repeated hour."""
+    def _moved(self, named: datetime, moved: int) -> Sequence[datetime]:
+        """The fire time *named* so many seconds of the wall later; unmoved it stays in its pass of a repeated hour.
+
+        What fires right after a gap is moved from where the clock left it out: these may be several.
+        """
         if moved == 0:
-            return named
-        second = self._zone.first_showing(floor_second(named) + offset + moved)
-        return EPOCH + timedelta(0, second, named.microsecond)
+            return (named,)
+        at = floor_second(named)
+        wall = self._wall(at)
+        walls = [one for one in named_walls(self._trigger, at, self._zone.key) if wall - wall % DAY <= one <= wall]
+        return [
+            EPOCH + timedelta(0, self._zone.first_showing(one + moved), named.microsecond) for one in walls or [wall]
+        ]
 
     def _sources(self, target: int) -> Iterator[int]:
         """The days whose fire times belong to *target*: itself, and those beside it that are left out."""
@@ -234,9 +241,9 @@ class Shifting:
                 yield tick._replace(excluded=reason)
 
     def _why_left_out(self, fire_time: datetime) -> str | None:
-        wall = self._wall(floor_second(fire_time))
+        day = self._day(floor_second(fire_time))
         target = self._target(fire_time)
         if target is None:
-            return f"{self._days.judge(wall)[0]}, and no day to shift to within {MAX_SHIFT} days"
-        at = self._zone.first_showing(target * DAY + wall % DAY)
-        return self._hours.judge(self._wall(at))[0]
+            return f"{self._days.judge(day * DAY)[0]}, and no day to shift to within {MAX_SHIFT} days"
+        moved = self._moved(fire_time, (target - day) * DAY)[0]
+        return self._hours.judge(self._wall(floor_second(moved)))[0]

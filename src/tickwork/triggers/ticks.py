@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
+from tickwork.checks import shown
 from tickwork.clock import MICROSECOND
 from tickwork.errors import TriggerError
 from tickwork.triggers.base import Trigger
@@ -76,7 +77,7 @@ def latest_fire_time(trigger: Trigger, first: datetime, until: datetime) -> tupl
         if following is None or following > until:
             return latest, following
         if following <= latest:
-            raise TriggerError(f"expected a fire time after {latest}, got {following} from {trigger!r}")
+            raise TriggerError(f"expected a fire time after {latest}, got {following} from {shown(trigger)}")
         latest = following
         middle = latest + (bound - latest) / 2
         probe = trigger.next_after(middle) if middle > latest else None

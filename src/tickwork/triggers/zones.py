@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo, available_timezones
 
+from tickwork.checks import shown
 from tickwork.clock import EPOCH
 from tickwork.errors import TriggerError, did_you_mean
 
@@ -128,7 +129,8 @@ def find_zone(timezone: str | tzinfo) -> Zone:
     key = timezone.key if isinstance(timezone, ZoneInfo) else timezone
     if not isinstance(key, str):
         raise TriggerError(
-            f"timezone: expected an IANA name such as 'Asia/Seoul' or a named ZoneInfo, got {timezone!r}: pass its name"
+            f"timezone: expected an IANA name such as 'Asia/Seoul' or a named ZoneInfo, got {shown(timezone)}: "
+            "pass its name"
         )
     return _zone(key)
 
@@ -139,7 +141,7 @@ def _zone(key: str) -> Zone:
         ZoneInfo(key)
     except (LookupError, ValueError, OSError):
         hint = did_you_mean(key, available_timezones())
-        raise TriggerError(f"timezone: expected an IANA name such as 'Asia/Seoul', got {key!r}{hint}") from None
+        raise TriggerError(f"timezone: expected an IANA name such as 'Asia/Seoul', got {shown(key)}{hint}") from None
     return Zone(key)
 
 

@@ -14,14 +14,22 @@ LOOK_UPS = (
     "SELECT_JOB", "SELECT_JOBS", "SELECT_JOBS_BY_UID", "LOCK_JOB", "KEEP_JOBS", "SELECT_DUE", "SELECT_ACTIVE", "ADVANCE_JOBS",
     "KNOWN_RUNS", "SELECT_CLAIMABLE_JOBS", "SELECT_PENDING", "CLAIM_RUNS", "RENEW_RUNS", "SELECT_LOST", "CANCEL_RUNNING",
     "CANCEL_WAITING", "SELECT_CANCELLING", "SETTLE_SUCCEEDED_RUNS", "SETTLE_RUNS", "RELEASE_RUNS", "OUTLOOK", "GLANCE",
-    "SELECT_RUN", "SELECT_BEFORE", "SELECT_AFTER", "SELECT_MANUAL", "SELECT_RUNNING", "SELECT_PRUNED_THROUGH", "NEXT_LEDGER",
+    "SELECT_RUN", "SELECT_BEFORE", "SELECT_AFTER", "SELECT_ASKED_FOR", "SELECT_RUNNING", "SELECT_PRUNED_THROUGH", "NEXT_LEDGER",
     "SELECT_NTH_NEWEST", "SELECT_EXPIRED", "DELETE_RUNS", "SELECT_RUNS_OF_JOBS", "SELECT_UNSUCCESSFUL_RUNS",
+    "SELECT_PENDING_BACKFILLED", "SELECT_EXPIRED_WAITING", "WRITE_LOGS", "SELECT_LOG", "LOCK_STATE", "HOLD_RUN", "HOLD_RUN_AT",
+    "SELECT_ANSWERED", "UPDATE_BACKFILL", "LOCK_BACKFILLING", "LOCK_EXPECTATIONS", "FULFIL_EXPECTATIONS", "MARK_OVERDUE",
+    "SELECT_LIVING_NODES", "DELETE_DISPOSABLE_JOB",
 )  # fmt: skip
 SMALL = {
     "tickwork_open_runs_pending",
     "tickwork_open_runs_leases",
     "tickwork_open_runs_cancelling",
+    "tickwork_open_runs_backfilled",
+    "tickwork_open_runs_expiring",
     "tickwork_jobs_due",
+    "tickwork_backfills_open",
+    "tickwork_expectations_next",
+    "tickwork_expectations_overdue",
 }
 """Indexes of nothing but what is asked for: their first entry is an answer."""
 SORTED_WHOLE = {"SELECT_UNSUCCESSFUL_RUNS": {"tickwork_open_runs"}}

@@ -8,8 +8,10 @@ const LONGEST_WAIT = 30_000;
 const TIMEOUT = 10_000;
 const TICK = 250;
 const OVERDUE = 5;
+const MAX_NODES = 8;
 const NOTICE = 6_000;
 
+const ORIGINS = { manual: "run by hand", backfill: "run after all" };
 const STATES = {
   all: [],
   active: ["pending", "running"],
@@ -82,15 +84,16 @@ function show(overview) {
   shown = overview;
   document.body.classList.remove("stale");
   document.body.classList.toggle("read-only", overview.read_only);
-  showHealth(overview.health);
+  showHealth(overview.health, overview.jobs.filter((job) => job.overdue_at));
   showJobs(overview);
   showRuns(overview.runs);
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   const mode = overview.read_only ? " This page is read-only." : "";
-  put(element("colophon"), `Jobs and runs are kept in ${overview.health.store}. Times are those of ${zone}.${mode}`);
+  const kept = `Jobs and runs are kept in ${overview.health.store}.`;
+  put(element("colophon"), `${kept} ${sayNodes(overview.nodes)} Times are those of ${zone}.${mode}`);
 }
 
-function showHealth({ running, paused, outage }) {
+function showHealth({ running, paused, outage }, overdue) {
   if (outage) {
     setHealth("bad", "store out of reach");
     setBanner("bad", "The store cannot be used, and nothing fires until it can.", outage);
@@ -100,10 +103,20 @@ function showHealth({ running, paused, outage }) {
   } else if (paused) {
     setHealth("odd", "paused");
     setBanner("odd", "The scheduler of the process that answered is paused.", "Other processes may fire its jobs.");
+  } else if (overdue.length > 0) {
+    setHealth("odd", overdue.length === 1 ? "1 job overdue" : `${overdue.length} jobs overdue`);
+    setBanner("odd", "Not every job has succeeded when it was to:", overdue.map((job) => job.id).join(", "));
   } else {
     setHealth("good", "running");
     setBanner(null);
   }
+}
+
+function sayNodes(nodes) {
+  if (nodes.length === 0) return "No node is alive.";
+  const places = nodes.slice(0, MAX_NODES).map(({ host, pid, runs }) => `${host} (${pid}, ${runs} runs)`);
+  const others = nodes.length > MAX_NODES ? ` and ${nodes.length - MAX_NODES} more` : "";
+  return `${nodes.length} ${nodes.length === 1 ? "node is" : "nodes are"} alive: ${places.join(", ")}${others}.`;
 }
 
 function showTrouble(error) {
@@ -192,7 +205,8 @@ function tickJob(row) {
   mark(row, "overdue", overdue);
   if (job.paused) {
     put(next, "paused");
-    put(detail, `since ${clockTime(job.paused_at, false)}${job.pause_reason ? `: ${job.pause_reason}` : ""}`);
+    const by = job.paused_by ? ` by ${job.paused_by}` : "";
+    put(detail, `since ${clockTime(job.paused_at, false)}${by}${job.pause_reason ? `: ${job.pause_reason}` : ""}`);
   } else if (job.ended) {
     put(next, "ended");
     put(detail, job.last_fire_time ? `last fire time ${clockTime(job.last_fire_time, false)}` : "");
@@ -238,7 +252,8 @@ function updateRun(row, run) {
   const { state, job, kind, lateness, duration, node, reason, progress, traceback } = row.fields;
   showState(state, run.state);
   put(job, run.job_id);
-  const traits = [run.origin === "manual" && "run by hand", run.attempt > 1 && `attempt ${run.attempt}`];
+  const asked = run.asked_by && `for ${run.asked_by}`;
+  const traits = [ORIGINS[run.origin], asked, run.attempt > 1 && `attempt ${run.attempt}`];
   put(kind, traits.filter(Boolean).join(" · "));
   const time = row.fields["fire-time"];
   put(time, run.through ? `${clockTime(run.fire_time)} – ${clockTime(run.through)}` : clockTime(run.fire_time));

@@ -13,16 +13,25 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
+from zlib import crc32
 
+from psycopg import Connection
+
+from tickwork.backfill import Answered, Backfill
 from tickwork.clock import MICROSECOND, Clock, from_micros, to_micros
-from tickwork.codec import read_instant, read_retention, write_definition, write_instant
-from tickwork.errors import JobNotFoundError, RunNotFoundError
+from tickwork.codec import read_definition, read_instant, read_log, read_state, write_instant, write_state
+from tickwork.declaration import Declaration
+from tickwork.errors import BackfillNotFoundError, JobNotFoundError, RunNotFoundError
+from tickwork.expectation import Expectation
 from tickwork.job import Job
-from tickwork.plan import Change, Hold, Settlement
+from tickwork.jobstate import NO_STATE, StateChange, StoredState, changed
+from tickwork.node import Node
+from tickwork.plan import Change, Filling, Hold, Settlement, expect
 from tickwork.retention import Retention
-from tickwork.run import Run, RunKey, RunState
-from tickwork.stores.base import Claim, Decide, Outlook, Pruned
+from tickwork.run import Origin, Run, RunKey, RunState
+from tickwork.runlog import NO_LOG, RunLog
+from tickwork.stores.base import MAX_NODES, Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
 from tickwork.stores.postgresql import statements as sql
 from tickwork.stores.postgresql.address import Address
 from tickwork.stores.postgresql.doorbell import Doorbell, channel_of, may_be_due_soon
@@ -35,26 +44,36 @@ from tickwork.stores.postgresql.rows import (
     cancelled_waiting,
     definitions,
     ends_plainly,
+    expectation_arrays,
+    inserted_backfill,
     integers,
     is_held_plainly,
     job_arrays,
     plain_texts,
+    read_backfill,
+    read_expectation,
     read_job,
+    read_node,
     read_run,
     read_versions,
     renewed_runs,
     run_arrays,
+    run_key,
     run_keys,
     settled_runs,
     succeeded_runs,
     text,
     texts,
+    updated_backfill,
+    updated_definition,
     updated_job,
+    written_logs,
+    written_node,
 )
 from tickwork.stores.postgresql.schema import upgrade
 from tickwork.stores.postgresql.server import Glance, Server, Session
 from tickwork.stores.postgresql.server_clock import ServerClock
-from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Evidence, Silence, end_of, of_its_time, rows_at
+from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Absence, Evidence, Silence, end_of, of_its_time, rows_at
 
 __all__ = ["PostgreSQLStore", "add_jobs", "add_jobs_async"]
 
@@ -63,8 +82,8 @@ REMOVED_JOBS = 100
 """Of how many removed jobs that had the same id the runs are shown."""
 SILENCE_SCAN = 10_000
 """How far back in the ledger a sign of a node is looked for before a fire time that did not run."""
-MAX_MANUAL_RUNS = 100
-"""How many runs that someone asked for within one second are told of."""
+MAX_ASKED_FOR = 100
+"""How many runs that someone asked for, of one second, are told of."""
 NEVER = -(2**63)
 """Before all instants."""
 OPEN = frozenset({RunState.PENDING, RunState.RUNNING})
@@ -129,9 +148,12 @@ class PostgreSQLStore:
     # what the user owns
 
     def add(self, jobs: Sequence[Job]) -> None:
+        now = self.clock.now()
+        expected = [one for job in jobs if (one := expect(job, now)) is not None]
         with self._writing(in_parts=True) as session:
             _insert(session, jobs)
-            if any(may_be_due_soon(job, self.clock.now()) for job in jobs):
+            _write_expectations(session, expected)
+            if any(may_be_due_soon(job, now) for job in jobs):
                 self._ring_others(session)
         self._keep(jobs)
 
@@ -151,9 +173,11 @@ class PostgreSQLStore:
                 rows = session.select(sql.SELECT_JOBS, texts(ids), text(after), limit)
         return [read_job(row) for row in rows]
 
-    def save(self, changes: Sequence[Change]) -> Sequence[Change]:
+    def save(self, changes: Sequence[Change], *, expected: Sequence[Expectation] = ()) -> Sequence[Change]:
         with self._writing() as session:
             won = [change for change in changes if _save(session, change)]
+            uids = {change.job.uid for change in won} if expected else ()
+            _write_expectations(session, [one for one in expected if one.job_uid in uids])
             if won:
                 self._ring_others(session)
         return won
@@ -169,6 +193,7 @@ class PostgreSQLStore:
             if jobs:
                 session.execute(sql.DELETE_JOBS, uids)
                 session.execute(sql.CANCEL_PENDING, uids, now)
+                session.execute(sql.END_BACKFILLS, uids, now)
                 noted = integers(job.uid for job in jobs), texts(job.id for job in jobs)
                 session.execute(sql.NOTE_REMOVAL, *noted, now)
         return jobs
@@ -176,15 +201,16 @@ class PostgreSQLStore:
     # the walk of a fire time
 
     def fire(
-        self, decide: Decide, *, executor: str, until: datetime, limit: int, skip: Collection[int] = ()
-    ) -> Sequence[Change]:
-        end = to_micros(until)
+        self, decide: Decide, *, executor: str, since: datetime | None = None, until: datetime, limit: int,
+        skip: Collection[int] = (),
+    ) -> Sequence[Change]:  # fmt: skip
+        begin, end = NEVER if since is None else to_micros(since), to_micros(until)
         glance = self._glance()
         if glance is not None and executor in glance.fire_at and not _has_come(glance.fire_at[executor], end):
             return []
         with self._turn, self._writing() as session:
             now = self.clock.now()
-            due = session.select(sql.SELECT_DUE, executor, end, integers(skip), limit)
+            due = session.select(sql.SELECT_DUE, executor, begin, end, integers(skip), limit)
             if not due:
                 return []
             active = _active_runs(session, [row[0] for row in due])
@@ -195,21 +221,29 @@ class PostgreSQLStore:
                 self._look_again_later(glance, executor)
         return written
 
-    def claim(self, hold: Hold, *, executor: str, limit: int, skip: Collection[int] = ()) -> Sequence[Claim]:
-        now = to_micros(self.clock.now())
+    def claim(
+        self, hold: Hold, *, executor: str, since: datetime | None = None, limit: int, skip: Collection[int] = ()
+    ) -> Sequence[Claim]:
+        span = now, _ = to_micros(self.clock.now()), NEVER if since is None else to_micros(since)
+        skipped = integers(skip)
         glance = self._glance()
         if glance is not None and not _has_come(glance.claim_at, now):
             return []
         with self._turn, self._writing() as session:
-            locked = session.select(sql.SELECT_CLAIMABLE_JOBS, now, executor, integers(skip), limit)
-            if not locked:
-                return []
+            locked = session.select(sql.SELECT_CLAIMABLE_JOBS, *span, executor, skipped, limit)
             uids = integers(uid for (uid,) in locked)
+            taken_now = _startable(session.select(sql.SELECT_PENDING, *span, uids), limit) if locked else []
+            if since is None and len(taken_now) < limit:
+                left = limit - len(taken_now)
+                rows = session.select(sql.SELECT_PENDING_BACKFILLED, now, executor, skipped, left)
+                taken_now += map(read_run, rows)
+            if not taken_now:
+                return []
             held = [
                 run._replace(
                     version=run.version + 1, state=RunState.RUNNING, node=hold.node, lease_until=hold.lease_until
                 )
-                for run in _startable(session.select(sql.SELECT_PENDING, uids, now), limit)
+                for run in taken_now
             ]
             jobs = {job.uid: job for job in self._read_definitions(session, {run.job_uid for run in held})}
             keys = *run_keys(held), read_versions(held)
@@ -232,8 +266,19 @@ class PostgreSQLStore:
             rows = session.select(sql.SELECT_LOST, now, limit)
         return [read_run(row) for row in rows]
 
+    def expired(self, limit: int) -> Sequence[Run]:
+        now, glance = to_micros(self.clock.now()), self._glance()
+        if glance is not None and not _has_come(glance.expire_at, now):
+            return []
+        with self._reading() as session:
+            rows = session.select(sql.SELECT_EXPIRED_WAITING, now, limit)
+        return [read_run(row) for row in rows]
+
     def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
-        if all(one.attempt is None and ends_plainly(one.run) for one in settlements):
+        if all(
+            one.attempt is None and one.log is None and one.state is None and ends_plainly(one.run)
+            for one in settlements
+        ):
             rows = succeeded_runs([one.run for one in settlements])
             with self._writing() as session:
                 return _won(settlements, session.select_one(sql.SETTLE_SUCCEEDED_RUNS, *rows))
@@ -250,6 +295,44 @@ class PostgreSQLStore:
                 self._ring_others(session)
         return won
 
+    def keep_logs(self, logs: Sequence[tuple[Run, RunLog]]) -> None:
+        with self._writing() as session:
+            _keep_logs(session, logs)
+
+    def save_state(self, change: StateChange, run: Run | None = None) -> StoredState | None:
+        with self._writing() as session:
+            if run is not None and session.select_one(sql.HOLD_RUN, *run_key(run), run.node) is None:
+                return None
+            return _write_state(session, change)
+
+    def lend(self) -> AbstractContextManager[Connection]:
+        self._check_process()
+        return self._server.lend()
+
+    def add_backfill(self, backfill: Backfill) -> None:
+        with self._writing() as session:
+            if session.execute(sql.INSERT_BACKFILL, *inserted_backfill(backfill)) == 0:
+                raise JobNotFoundError(backfill.job_id)
+            self._ring_others(session)
+
+    def fill(self, stretch: Stretch, decide: Fill, *, limit: int) -> Sequence[Filling]:
+        glance = self._glance()
+        if glance is not None and not glance.backfilling:
+            return []
+        with self._writing() as session:
+            rows = session.select(sql.SELECT_OPEN_BACKFILLS, limit)
+            return [_fill(session, read_backfill(row), stretch, decide, self.clock.now()) for row in rows]
+
+    def end_backfill(self, backfill: Backfill, cancel: Callable[[Run], Run]) -> Sequence[Run] | None:
+        with self._writing() as session:
+            session.select(sql.LOCK_OUT, backfill.job_uid)
+            if session.execute(sql.UPDATE_BACKFILL, *updated_backfill(backfill)) == 0:
+                return None
+            runs = [read_run(row) for row in session.select(sql.LOCK_BACKFILLING, backfill.job_uid, backfill.id)]
+            cancelled = _cancel(session, [cancel(run) for run in runs])
+            self._ring_others(session)
+        return cancelled
+
     def cancelling(self, node: str) -> Sequence[Run]:
         glance = self._glance()
         if glance is not None and node not in glance.cancelling:
@@ -263,19 +346,99 @@ class PostgreSQLStore:
         glance, self._server.of_this_thread.glance = self._server.of_this_thread.glance, None
         if glance is not None and glance.fire_at.keys() >= {*executors} and _is_later(glance, executors, now, ahead):
             fire_at = min((at for one in executors if (at := glance.fire_at[one]) is not None), default=None)
-            return Outlook(read_instant(fire_at), read_instant(glance.claim_at), read_instant(glance.lapse_at))
+            ats = fire_at, glance.claim_at, glance.lapse_at, glance.expire_at, glance.expect_by
+            return Outlook(*map(read_instant, ats))
         with self._reading() as session:
-            fire_at, claim_at, lapse_at, _ = self._server.learn_from(session, sql.OUTLOOK, texts(executors), ahead, now)
-        return Outlook(read_instant(fire_at), read_instant(claim_at), read_instant(lapse_at))
+            *found, _ = self._server.learn_from(session, sql.OUTLOOK, texts(executors), ahead, now)
+        return Outlook(*map(read_instant, found))
+
+    # what is expected
+
+    def fulfil(self, successes: Sequence[Expectation]) -> Sequence[Expectation]:
+        uids, by = expectation_arrays(successes)
+        with self._writing() as session:
+            known = [read_expectation(row) for row in session.select(sql.LOCK_EXPECTATIONS, uids)]
+            at = integers(write_instant(one.succeeded_at) for one in successes)
+            session.execute(sql.FULFIL_EXPECTATIONS, uids, by, at)
+        return sorted((one for one in known if one.overdue_at is not None), key=lambda one: one.job_id)
+
+    def find_overdue(self, node: str, *, limit: int) -> Sequence[Expectation]:
+        now, glance = to_micros(self.clock.now()), self._glance()
+        if glance is not None and not _has_come(glance.expect_by, now):
+            return []
+        with self._writing() as session:
+            return [read_expectation(row) for row in session.select(sql.MARK_OVERDUE, now, text(node), limit)]
+
+    def expectations(self, *, overdue: bool = False) -> Sequence[Expectation]:
+        with self._reading() as session:
+            rows = session.select(sql.SELECT_OVERDUE if overdue else sql.SELECT_EXPECTATIONS)
+        return [read_expectation(row) for row in rows]
+
+    # the nodes
+
+    def beat(self, node: Node) -> None:
+        with self._writing() as session:
+            session.select(sql.TAKE_TURN, self._turn_of_nodes)
+            session.execute(sql.WRITE_BEAT, *written_node(node))
+
+    def declare(self, declaration: Declaration) -> None:
+        with self._writing() as session:
+            session.select(sql.TAKE_TURN, self._turn_of_nodes)
+            session.execute(sql.INSERT_DECLARATION, declaration.name, texts(sorted(declaration.ids)))
+
+    def undeclared(self, apps: Collection[str]) -> Sequence[Job]:
+        now = to_micros(self.clock.now())
+        with self._reading() as session:
+            return [read_job(row) for row in session.select(sql.SELECT_UNDECLARED, texts(apps), now)]
+
+    def nodes(self, *, alive: bool = False, limit: int = 1_000) -> Sequence[Node]:
+        now = self.clock.now()
+        with self._reading() as session:
+            if alive:
+                rows = session.select(sql.SELECT_LIVING_NODES, to_micros(now), limit)
+            else:
+                rows = session.select(sql.SELECT_NODES, limit)
+        return [read_node(row).read_at(now) for row in rows]
 
     # what people read
 
-    def run(self, run_id: str) -> Run:
-        key = RunKey.parse(run_id)
+    def census(self) -> Census:
         with self._reading() as session:
-            row = session.select_one(
-                sql.SELECT_RUN, key.job_uid, to_micros(key.fire_time), key.origin.value, key.attempt
-            )
+            ((jobs, paused, fire_at),) = session.select(sql.CENSUS_OF_JOBS)
+            ((pending, running, claim_at),) = session.select(sql.CENSUS_OF_RUNS)
+        now = self.clock.now()
+        return Census(now, jobs, paused, pending, running, read_instant(fire_at), read_instant(claim_at))
+
+    def state(self, job_uid: int) -> StoredState:
+        with self._reading() as session:
+            row = session.select_one(sql.SELECT_STATE, job_uid)
+        return NO_STATE if row is None else read_state(*row)
+
+    def log(self, run_id: str) -> RunLog:
+        key = run_key(RunKey.parse(run_id))
+        with self._reading() as session:
+            row = session.select_one(sql.SELECT_LOG, *key)
+        if row is None:
+            raise RunNotFoundError(run_id)
+        return NO_LOG if row[0] is None else read_log(row[0])
+
+    def backfill(self, backfill_id: str) -> Backfill:
+        with self._reading() as session:
+            row = session.select_one(sql.SELECT_BACKFILL, text(backfill_id))
+        if row is None:
+            raise BackfillNotFoundError(backfill_id)
+        return read_backfill(row)
+
+    def backfills(
+        self, *, job_id: str | None = None, ended: bool | None = None, limit: int = 100
+    ) -> Sequence[Backfill]:
+        with self._reading() as session:
+            return [read_backfill(row) for row in session.select(sql.SELECT_BACKFILLS, text(job_id), ended, limit)]
+
+    def run(self, run_id: str) -> Run:
+        key = run_key(RunKey.parse(run_id))
+        with self._reading() as session:
+            row = session.select_one(sql.SELECT_RUN, *key)
         if row is None:
             raise RunNotFoundError(run_id)
         return read_run(row)
@@ -312,10 +475,11 @@ class PostgreSQLStore:
                 job = read_job(row)
                 known[job.uid] = Evidence(job_id, job)
             found = [_evidence(session, evidence, uid, instant) for uid, evidence in known.items()]
+            absence = _absence(session, instant, self.clock.now()) if found else None
             ids = () if found else session.select(sql.SOME_IDS)
         if not found:
             raise JobNotFoundError(job_id, [id for (id,) in ids])
-        return of_its_time(found, instant)
+        return of_its_time(found, instant)._replace(absence=absence)
 
     def prune(self, keep: Retention, *, after: int, jobs: int, rows: int) -> Pruned:
         now = self.clock.now()
@@ -328,10 +492,15 @@ class PostgreSQLStore:
                     deleted += _prune(session, limit, rows - deleted)
                     if deleted == rows:
                         return Pruned(deleted, limit.uid - 1)  # there may be more of this job
-        cutoff = keep.cutoff(now)
-        if last is None and cutoff is not None:
+        if last is None:
+            cutoff = keep.cutoff(now)
+            before = NEVER if cutoff is None else to_micros(cutoff)
             with self._writing() as session:
-                session.execute(sql.FORGET_REMOVED, to_micros(cutoff), rows)
+                session.select(sql.TAKE_TURN, self._turn_of_nodes)
+                session.execute(sql.FORGET_REMOVED, before, rows)
+                session.execute(sql.FORGET_NODES, to_micros(now), before, MAX_NODES - 1, rows)
+                session.execute(sql.FORGET_DECLARATIONS)
+                session.execute(sql.FORGET_BACKFILLS, before, rows)
         return Pruned(deleted, last)
 
     # a glance, which answers most questions of a round in which nothing has happened
@@ -344,8 +513,8 @@ class PostgreSQLStore:
         if together.glance is None:
             names = self._executors
             with self._reading() as session:
-                fire_at, claim_at, lapse_at, cancelling, _ = self._server.learn_from(session, sql.GLANCE, texts(names))
-            together.glance = Glance(dict(zip(names, fire_at, strict=True)), claim_at, lapse_at, cancelling)
+                fire_at, *others, _ = self._server.learn_from(session, sql.GLANCE, texts(names))
+            together.glance = Glance(dict(zip(names, fire_at, strict=True)), *others)
         return together.glance
 
     def _look_again_later(self, glance: Glance, executor: str) -> None:
@@ -407,6 +576,12 @@ class PostgreSQLStore:
         assert self._server.schema is not None
         return channel_of(self._server.schema)
 
+    @property
+    def _turn_of_nodes(self) -> int:
+        """The number of the lock under which nodes are written, in this schema."""
+        assert self._server.schema is not None
+        return crc32(f"nodes of {self._server.schema}".encode())
+
     def _ring_others(self, session: Session) -> None:
         """Wake every other node that listens, when this transaction is committed."""
         session.execute(sql.RING, self._channel, self._name)
@@ -428,7 +603,7 @@ def _is_later(glance: Glance, executors: Collection[str], after: int, fire_after
     """Whether all that a glance saw lies strictly after these instants, so that nothing lies hidden behind it."""
     fires = [glance.fire_at[executor] for executor in executors]
     return not any(_has_come(at, fire_after) for at in fires) and not (
-        _has_come(glance.claim_at, after) or _has_come(glance.lapse_at, after)
+        any(_has_come(at, after) for at in (glance.claim_at, glance.lapse_at, glance.expire_at, glance.expect_by))
     )
 
 
@@ -451,8 +626,15 @@ def _save(session: Session, change: Change) -> bool:
     _give_birth_to(session, change.runs)
     _cancel(session, change.cancelled)
     if before != (job.revision,):  # otherwise it stays as it was written, perhaps by a newer version
-        session.execute(sql.UPDATE_DEFINITION, job.uid, write_definition(job))
+        session.execute(sql.UPDATE_DEFINITION, *updated_definition(job))
+        if job.expect_every is None:
+            session.execute(sql.DELETE_EXPECTATION, job.uid)
     return True
+
+
+def _write_expectations(session: Session, expected: Sequence[Expectation]) -> None:
+    if expected:
+        session.execute(sql.WRITE_EXPECTATIONS, *expectation_arrays(expected))
 
 
 def _advance(session: Session, changes: Sequence[Change]) -> list[Change]:
@@ -521,6 +703,8 @@ def _settle(session: Session, settlements: Sequence[Settlement], now: int) -> tu
     uids = {*followed, *(one.run.job_uid for one in released)}
     # Under a lock that keeps them from being removed meanwhile: what waits for a job that is gone would wait for ever.
     kept = {uid for (uid,) in session.select(sql.KEEP_JOBS, integers(uids))} if uids else set()
+    refused = {id(one) for one in first.values() if not _may_settle(session, one)}
+    ended, released = ([one for one in some if id(one) not in refused] for some in (ended, released))
     won: list[Settlement] = []
     for statement, some in ((sql.SETTLE_RUNS, ended), (sql.RELEASE_RUNS, released)):
         if some:
@@ -528,10 +712,55 @@ def _settle(session: Session, settlements: Sequence[Settlement], now: int) -> tu
     attempts = [one.attempt for one in won if one.attempt is not None and one.attempt.job_uid in kept]
     known = _known(session, run_keys(attempts))
     _give_birth_to(session, [run for place, run in enumerate(attempts) if place not in known])
+    _keep_logs(session, [(one.run, one.log) for one in won if one.log is not None])
     if orphans := uids - kept:
         session.execute(sql.CANCEL_PENDING, integers(orphans), now)
     written = {id(one) for one in won}
     return [one for one in settlements if id(one) in written], bool(released)
+
+
+def _may_settle(session: Session, settlement: Settlement) -> bool:
+    """Whether the job's state allows this ending; what becomes of the state is written."""
+    run, change = settlement.run, settlement.state
+    if change is None:
+        return True
+    if session.select_one(sql.HOLD_RUN_AT, *run_key(run), run.version - 1) is None:
+        return False
+    if _write_state(session, change) is not None:
+        return True
+    return session.select_one(sql.SELECT_STATE, change.job_uid) is None  # its job was removed
+
+
+def _write_state(session: Session, change: StateChange) -> StoredState | None:
+    """The state as it is now; None if nothing was written."""
+    session.execute(sql.ENSURE_STATE, change.job_uid)
+    row = session.select_one(sql.LOCK_STATE, change.job_uid)
+    state = None if row is None else changed(read_state(*row), change)
+    if state is not None:
+        session.execute(sql.WRITE_STATE, change.job_uid, state.version, write_state(state))
+    return state
+
+
+def _keep_logs(session: Session, logs: Sequence[tuple[Run, RunLog]]) -> None:
+    if logs:
+        session.execute(sql.WRITE_LOGS, *written_logs(logs))
+
+
+def _fill(session: Session, backfill: Backfill, stretch: Stretch, decide: Fill, now: datetime) -> Filling:
+    runs = _active_runs(session, [backfill.job_uid]).get(backfill.job_uid, ())
+    active = [run for run in runs if run.backfill == backfill.id]
+    fire_times = stretch(backfill, active)
+    asked = backfill.job_uid, integers(map(to_micros, fire_times))
+    answered = {
+        from_micros(at): Answered(ran, waits, attempts)
+        for at, ran, waits, attempts in (session.select(sql.SELECT_ANSWERED, *asked) if fire_times else ())
+    }
+    filling = decide(backfill, active, fire_times, answered, now)
+    if filling.moved:
+        session.execute(sql.UPDATE_BACKFILL, *updated_backfill(filling.backfill))
+        known = _known(session, run_keys(filling.runs))
+        _give_birth_to(session, [run for place, run in enumerate(filling.runs) if place not in known])
+    return filling
 
 
 def _cancel(session: Session, runs: Sequence[Run]) -> list[Run]:
@@ -576,12 +805,13 @@ def _evidence(session: Session, known: Evidence, uid: int, instant: datetime) ->
     noted.
     """
     at, end = to_micros(instant), to_micros(end_of(instant))
-    before, after, manual = (
+    before, after, manual, backfilled = (
         [read_run(row) for row in session.select(statement, *parameters)]
         for statement, parameters in (
             (sql.SELECT_BEFORE, (uid, at)),
             (sql.SELECT_AFTER, (uid, at)),
-            (sql.SELECT_MANUAL, (uid, at, end, MAX_MANUAL_RUNS)),
+            (sql.SELECT_ASKED_FOR, (uid, Origin.MANUAL.value, at, end, MAX_ASKED_FOR)),
+            (sql.SELECT_ASKED_FOR, (uid, Origin.BACKFILL.value, at, end, MAX_ASKED_FOR)),
         )
     )
     found = rows_at(before, after, instant)
@@ -591,17 +821,27 @@ def _evidence(session: Session, known: Evidence, uid: int, instant: datetime) ->
         running = tuple(read_run(row) for row in session.select(sql.SELECT_RUNNING, uid, known.job.max_instances))
     noted = session.select_one(sql.SELECT_PRUNED_THROUGH, uid)
     return known._replace(
-        before=before, after=after, manual=manual, running=running, silence=silence,
+        before=before, after=after, manual=manual, backfilled=backfilled, running=running, silence=silence,
         pruned_through=None if noted is None else read_instant(noted[0]),
     )  # fmt: skip
 
 
 def _silence(session: Session, run: Run) -> Silence | None:
-    key = run.job_uid, to_micros(run.fire_time), run.origin.value, run.attempt
-    found = session.select_one(sql.SELECT_SILENCE, *key, SILENCE_SCAN)
+    found = session.select_one(sql.SELECT_SILENCE, *run_key(run), SILENCE_SCAN)
     if found is None or found[1] is None:
         return None
     return Silence(read_instant(found[0]), from_micros(found[1]))
+
+
+def _absence(session: Session, instant: datetime, now: datetime) -> Absence | None:
+    at = to_micros(instant)
+    if instant > now or session.select_one(sql.ANY_NODE_ALIVE, at, to_micros(now)) is not None:
+        return None
+    last = session.select_one(sql.SELECT_NODE_BEFORE, at)
+    following = session.select_one(sql.SELECT_NODE_AFTER, at)
+    if last is None:
+        return None
+    return Absence(read_node(last).read_at(now), None if following is None else read_node(following).read_at(now))
 
 
 class Expiring(NamedTuple):
@@ -622,8 +862,7 @@ def _expiring(
         if uid is None:
             return expiring, None
         after = uid
-        own = session.select_one(sql.SELECT_KEEP, uid)
-        limit = _limit(session, uid, (None if own is None else read_retention(own[0])) or keep, now)
+        limit = _limit(session, uid, _definition(session, uid).get("keep") or keep, now)
         if session.select_one(sql.SELECT_EXPIRED, *limit, 1) is not None:
             expiring.append(limit)
     return expiring, after
@@ -635,6 +874,12 @@ def _limit(session: Session, uid: int, keep: Retention, now: datetime) -> Expiri
     return Expiring(uid, NEVER if newest is None else newest[0], NEVER if aged is None else aged)
 
 
+def _definition(session: Session, uid: int) -> dict[str, Any]:
+    """What a job's definition says; nothing, if it was removed."""
+    row = session.select_one(sql.SELECT_DEFINITION, uid)
+    return {} if row is None else read_definition(row[0])
+
+
 def _prune(session: Session, limit: Expiring, rows: int) -> int:
     """Delete the oldest expired rows of a job and note up to where; a disposable job goes with its last one."""
     expired = session.select(sql.SELECT_EXPIRED, *limit, rows)
@@ -643,6 +888,7 @@ def _prune(session: Session, limit: Expiring, rows: int) -> int:
         return 0
     _, job_id, _ = expired[0]
     session.execute(sql.NOTE_PRUNING, limit.uid, job_id, max(through for _, _, through in expired))
-    if session.execute(sql.DELETE_DISPOSABLE_JOB, limit.uid):
+    disposable = _definition(session, limit.uid).get("disposable", False)
+    if disposable and session.execute(sql.DELETE_DISPOSABLE_JOB, limit.uid):
         session.execute(sql.DELETE_LEDGER, limit.uid)
     return deleted

@@ -16,9 +16,10 @@ from psycopg import AsyncConnection, AsyncRawCursor, Connection, RawCursor
 
 from tickwork.errors import ConflictError, JobExistsError
 from tickwork.job import Job
+from tickwork.plan import expect
 from tickwork.stores.postgresql import statements as sql
 from tickwork.stores.postgresql.doorbell import channel_of, may_be_due_soon
-from tickwork.stores.postgresql.rows import definitions, integers, job_arrays, texts
+from tickwork.stores.postgresql.rows import definitions, expectation_arrays, integers, job_arrays, texts
 from tickwork.stores.postgresql.server import quoted
 
 TABLE = re.compile(r"\btickwork_\w+")
@@ -42,6 +43,7 @@ def add_jobs(connection: Connection[Any], jobs: Iterable[Job], *, schema: str | 
             for statement, rows in _additions(new, schema):
                 if cursor.execute(statement, rows).rowcount < len(new):
                     raise _taken(cursor.execute(*_question(new, schema)).fetchall(), new)
+            cursor.execute(*_expectations(new, schema))
         if any(may_be_due_soon(job, datetime.now(UTC)) for job in new):
             cursor.execute(sql.RING.encode(), (channel_of(schema or found), NOBODY))
     return new
@@ -58,6 +60,7 @@ async def add_jobs_async(
             for statement, rows in _additions(new, schema):
                 if (await cursor.execute(statement, rows)).rowcount < len(new):
                     raise _taken(await (await cursor.execute(*_question(new, schema))).fetchall(), new)
+            await cursor.execute(*_expectations(new, schema))
         if any(may_be_due_soon(job, datetime.now(UTC)) for job in new):
             await cursor.execute(sql.RING.encode(), (channel_of(schema or found), NOBODY))
     return new
@@ -79,6 +82,13 @@ def _additions(jobs: Sequence[Job], schema: str | None) -> list[tuple[bytes, Seq
         (_in_schema(sql.INSERT_JOBS, schema), job_arrays(jobs)),
         (_in_schema(sql.INSERT_DEFINITIONS, schema), definitions(jobs)),
     ]
+
+
+def _expectations(jobs: Sequence[Job], schema: str | None) -> tuple[bytes, Sequence[str]]:
+    """What notes by when those with `expect_every` are to succeed."""
+    now = datetime.now(UTC)
+    expected = [one for job in jobs if (one := expect(job, now)) is not None]
+    return _in_schema(sql.WRITE_EXPECTATIONS, schema), expectation_arrays(expected)
 
 
 def _question(jobs: Sequence[Job], schema: str | None) -> tuple[bytes, Sequence[str]]:

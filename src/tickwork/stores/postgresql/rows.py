@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from typing import Any, TypeAlias
 
-from tickwork.clock import from_micros, to_micros
+from tickwork.backfill import Backfill
+from tickwork.clock import MICROSECOND, from_micros, to_micros
 from tickwork.codec import (
     read_definition,
+    read_given,
     read_instant,
     read_json,
     read_progress,
+    read_trigger,
     write_definition,
+    write_given,
     write_instant,
     write_json,
+    write_log,
     write_progress,
 )
+from tickwork.expectation import Expectation
 from tickwork.job import Job
-from tickwork.run import Origin, Run, RunState
+from tickwork.node import Node
+from tickwork.run import Origin, Run, RunKey, RunState
+from tickwork.runlog import RunLog
 
 Row: TypeAlias = Sequence[Any]
 Arrays: TypeAlias = Sequence[str]
@@ -34,18 +43,31 @@ def job_arrays(jobs: Sequence[Job]) -> Arrays:
         integers(write_instant(job.next_fire_time) for job in jobs),
         integers(write_instant(job.last_fire_time) for job in jobs),
         integers(write_instant(job.paused_at) for job in jobs), texts(job.pause_reason for job in jobs),
+        texts(job.paused_by for job in jobs),
     )  # fmt: skip
 
 
 def definitions(jobs: Sequence[Job]) -> Arrays:
-    return integers(job.uid for job in jobs), texts(write_definition(job) for job in jobs)
+    return (
+        integers(job.uid for job in jobs), texts(write_definition(job) for job in jobs),
+        texts(_app(job) for job in jobs),
+    )  # fmt: skip
+
+
+def updated_definition(job: Job) -> Row:
+    return job.uid, write_definition(job), text(_app(job))
+
+
+def _app(job: Job) -> str | None:
+    """The application by which a job is to be declared; a retired one is not."""
+    return job.declared if job.retired_at is None else None
 
 
 def updated_job(job: Job) -> Row:
     return (
         job.uid, job.version, job.revision, text(job.executor), job.max_instances, to_micros(job.anchored_at),
         write_instant(job.next_fire_time), write_instant(job.last_fire_time), write_instant(job.paused_at),
-        text(job.pause_reason),
+        text(job.pause_reason), text(job.paused_by),
     )  # fmt: skip
 
 
@@ -59,11 +81,15 @@ def advanced_jobs(jobs: Sequence[Job]) -> Arrays:
 
 
 def read_job(row: Row) -> Job:
-    uid, id, version, revision, anchored_at, next_fire_time, last_fire_time, paused_at, pause_reason, definition = row
+    (
+        uid, id, version, revision, anchored_at, next_fire_time, last_fire_time, paused_at, pause_reason,
+        paused_by, definition,
+    ) = row  # fmt: skip
     return Job(
         uid=uid, id=id, version=version, revision=revision, anchored_at=from_micros(anchored_at),
         next_fire_time=read_instant(next_fire_time), last_fire_time=read_instant(last_fire_time),
-        paused_at=read_instant(paused_at), pause_reason=read_text(pause_reason), **read_definition(definition),
+        paused_at=read_instant(paused_at), pause_reason=read_text(pause_reason), paused_by=read_text(paused_by),
+        **read_definition(definition),
     )  # fmt: skip
 
 
@@ -72,6 +98,8 @@ def is_held_plainly(run: Run) -> bool:
     return (
         run.state is RUNNING and run.available_at is run.fire_time and run.attempt == 1 and run.version == 1
         and run.origin is SCHEDULE and run.started_at is None and run.through is None and run.cancel_reason is None
+        and run.asked_by is None and run.given is None and run.backfill is None and run.expires_at is None
+        and run.counted_from == 1
     )  # fmt: skip
 
 
@@ -88,6 +116,9 @@ def run_arrays(runs: Sequence[Run]) -> Arrays:
         integers(write_instant(run.ended_at) for run in runs), texts(run.reason for run in runs),
         texts(run.error for run in runs), texts(write_json(run.result) for run in runs),
         texts(write_progress(run.progress) for run in runs), texts(run.cancel_reason for run in runs),
+        texts(run.asked_by for run in runs), texts(write_given(run.given) for run in runs),
+        integers(run.counted_from for run in runs), texts(run.backfill for run in runs),
+        integers(write_instant(run.expires_at) for run in runs),
     )  # fmt: skip
 
 
@@ -137,7 +168,7 @@ def cancelled_running(runs: Sequence[Run]) -> Arrays:
 def cancelled_waiting(runs: Sequence[Run]) -> Arrays:
     return (
         *cancelled_running(runs), integers(write_instant(run.ended_at) for run in runs),
-        texts(run.reason for run in runs),
+        texts(run.reason for run in runs), texts(run.state._value_ for run in runs),
     )  # fmt: skip
 
 
@@ -151,13 +182,88 @@ def renewed_runs(runs: Sequence[Run]) -> Arrays:
 def read_run(row: Row) -> Run:
     (
         job_id, job_uid, fire_time, available_at, through, attempt, origin, state, version, node, lease_until,
-        started_at, ended_at, reason, error, result, progress, cancel_reason,
+        started_at, ended_at, reason, error, result, progress, cancel_reason, asked_by, given,
+        counted_from, backfill, expires_at,
     ) = row  # fmt: skip
     return Run(
         job_id, job_uid, from_micros(fire_time), from_micros(available_at), read_instant(through), attempt,
         Origin(origin), RunState(state), version, node, read_instant(lease_until), read_instant(started_at),
         read_instant(ended_at), read_text(reason), read_text(error), read_json(result), read_progress(progress),
-        read_text(cancel_reason),
+        read_text(cancel_reason), read_text(asked_by), read_given(given), counted_from, read_text(backfill),
+        read_instant(expires_at),
+    )  # fmt: skip
+
+
+def run_key(run: Run | RunKey) -> Row:
+    return run.job_uid, to_micros(run.fire_time), run.origin._value_, run.attempt
+
+
+def written_logs(logs: Sequence[tuple[Run, RunLog]]) -> Arrays:
+    """With the versions that the runs have now."""
+    runs = [run for run, _ in logs]
+    return *run_keys(runs), integers(run.version for run in runs), texts(write_log(log) for _, log in logs)
+
+
+def inserted_backfill(backfill: Backfill) -> Row:
+    return (
+        backfill.id, backfill.job_uid, text(backfill.job_id), write_json(backfill.trigger.to_json()),
+        to_micros(backfill.start), to_micros(backfill.end), write_instant(backfill.cursor),
+        to_micros(backfill.asked_at), backfill.max_instances, backfill.everything, backfill.newest_first,
+        write_given(backfill.given), text(backfill.asked_by), backfill.born, backfill.passed_over, backfill.version,
+        write_instant(backfill.ended_at), text(backfill.reason),
+    )  # fmt: skip
+
+
+def updated_backfill(backfill: Backfill) -> Row:
+    """With the version that was read."""
+    return (
+        backfill.id, backfill.version - 1, write_instant(backfill.cursor), backfill.born, backfill.passed_over,
+        write_instant(backfill.ended_at), text(backfill.reason),
+    )  # fmt: skip
+
+
+def read_backfill(row: Row) -> Backfill:
+    (
+        id, job_uid, job_id, trigger, start, end, cursor, asked_at, max_instances, everything, newest_first, given,
+        asked_by, born, passed_over, version, ended_at, reason,
+    ) = row  # fmt: skip
+    return Backfill(
+        id, job_id, job_uid, read_trigger(read_json(trigger)), from_micros(start), from_micros(end),
+        read_instant(cursor), from_micros(asked_at), max_instances, everything, newest_first, read_given(given),
+        read_text(asked_by), born, passed_over, version, read_instant(ended_at), read_text(reason),
+    )  # fmt: skip
+
+
+def expectation_arrays(expected: Sequence[Expectation]) -> Arrays:
+    return integers(one.job_uid for one in expected), integers(write_instant(one.expect_by) for one in expected)
+
+
+def read_expectation(row: Row) -> Expectation:
+    job_id, job_uid, expect_by, succeeded_at, overdue_at, told_by = row
+    return Expectation(
+        job_id, job_uid, read_instant(expect_by), read_instant(succeeded_at), read_instant(overdue_at),
+        read_text(told_by),
+    )  # fmt: skip
+
+
+def written_node(node: Node) -> Row:
+    return (
+        text(node.id), text(node.host), node.pid, text(node.version), to_micros(node.started_at),
+        to_micros(node.seen_since), to_micros(node.seen_at), to_micros(node.lease_until),
+        write_instant(node.stopped_at), node.paused, node.runs,
+        None if node.lateness is None else node.lateness // MICROSECOND, text(node.declaration),
+    )  # fmt: skip
+
+
+def read_node(row: Row) -> Node:
+    (
+        id, host, pid, version, started_at, seen_since, seen_at, lease_until, stopped_at, paused, runs, lateness,
+        declaration,
+    ) = row  # fmt: skip
+    return Node(
+        read_text(id) or "", read_text(host) or "", pid, read_text(version) or "", from_micros(started_at),
+        from_micros(seen_since), from_micros(seen_at), from_micros(lease_until), read_instant(stopped_at), paused,
+        runs, None if lateness is None else timedelta(microseconds=lateness), read_text(declaration) or "",
     )  # fmt: skip
 
 

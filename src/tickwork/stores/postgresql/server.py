@@ -11,19 +11,23 @@ import threading
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import psycopg
 from psycopg import RawCursor
 from psycopg.pq import TransactionStatus
 
-from tickwork.errors import StoreError, StoreUnavailableError, StoreUnusableError
+from tickwork.errors import SchedulerError, StoreError, StoreUnavailableError, StoreUnusableError
 from tickwork.stores.postgresql import statements as sql
 from tickwork.stores.postgresql.address import Address
+from tickwork.stores.postgresql.lent import LentConnection, refused
 from tickwork.stores.postgresql.server_clock import ServerClock, read_own
 
 Row: TypeAlias = tuple[Any, ...]
+AnyConnection = TypeVar("AnyConnection", bound="psycopg.Connection[Any]")
 
+MARK = "tickwork.lent"
+"""A setting that ends with the transaction it was made in: so whoever misses it knows that it has ended."""
 MAX_SESSIONS = 5
 """How many connections one store has at most, besides that of its doorbell."""
 PATIENCE = 10.0
@@ -53,6 +57,10 @@ class Glance(NamedTuple):
     lapse_at: int | None
     cancelling: Collection[str]
     """The nodes that have to end a run."""
+    expire_at: int | None
+    expect_by: int | None
+    backfilling: bool
+    """Whether a backfill goes on."""
 
 
 @dataclass(slots=True)
@@ -63,6 +71,8 @@ class Together:
     begun: bool = False
     glance: Glance | None = None
     """What was seen since the last write."""
+    lent: bool = False
+    """Whether it is a job's, which has the connection and may have ended the transaction."""
 
 
 class OfThisThread(threading.local):
@@ -195,8 +205,43 @@ class Server:
         together.session = together.session or self._borrow()
         return together.session
 
+    @contextmanager
+    def lend(self) -> Iterator[psycopg.Connection]:
+        """A transaction for a stranger, on a connection of its own: committed at the end, or undone.
+
+        All that this thread writes and reads inside is part of it. Raises StoreError for what fails before and after;
+        what fails inside is passed on.
+        """
+        if self.of_this_thread.together is not None:
+            raise SchedulerError("run.transaction(): expected one at a time, got one inside of another")
+        connection = self._connect(LentConnection)
+        try:
+            with self._faults_told():
+                connection.prepare_threshold = None if self.pooled else 5
+                session = Session(connection, self._begin_lent(), self._closed)
+                session.begin()
+            self.of_this_thread.together = together = Together(session, begun=True, lent=True)
+            connection.lend()
+            yield connection
+            with self._faults_told():
+                self._commit(self._begun(together))
+        finally:
+            self.of_this_thread.together = None
+            connection.take_back()
+            connection.close()  # which undoes what was not committed
+
+    def _begin_lent(self) -> str:
+        """With the server's own settings, since the statements are the user's; and the user's tables behind ours."""
+        assert self.schema is not None
+        path = (
+            f"set_config('search_path', {literal(quoted(self.schema))} || ', ' || current_setting('search_path'), true)"
+        )
+        return f"begin isolation level read committed read write; set local {MARK} = 'on'; select {path}"
+
     def _begun(self, together: Together) -> Session:
         session = self._session_of(together)
+        if together.lent and session.select_one(sql.IS_LENT, MARK) != ("on",):
+            raise refused("the end of its transaction: what was written before it may be committed")
         if not together.begun:
             session.begin()
             together.begun = True
@@ -212,8 +257,11 @@ class Server:
 
     def connect(self) -> psycopg.Connection:
         """A new connection, for whoever will close it. Raises StoreUnavailableError, StoreUnusableError."""
+        return self._connect(psycopg.Connection)
+
+    def _connect(self, kind: type[AnyConnection]) -> AnyConnection:
         with self._faults_told():
-            return psycopg.connect(**self.address.parameters, autocommit=True)  # type: ignore[arg-type]
+            return kind.connect(**self.address.parameters, autocommit=True)  # type: ignore[arg-type]
 
     def close(self) -> None:
         """Close what lies idle; what is in use is closed by the thread that gives it back."""

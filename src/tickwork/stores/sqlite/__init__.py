@@ -17,9 +17,12 @@ from itertools import compress
 from pathlib import Path
 from typing import NamedTuple
 
-from tickwork.clock import MICROSECOND, Clock, SystemClock, from_micros, to_micros
-from tickwork.codec import read_instant, read_retention, write_instant
+from tickwork.backfill import Answered, Backfill
+from tickwork.clock import BEGINNING, MICROSECOND, Clock, SystemClock, from_micros, to_micros
+from tickwork.codec import read_instant, read_log, read_retention, read_state, write_instant, write_state
+from tickwork.declaration import Declaration
 from tickwork.errors import (
+    BackfillNotFoundError,
     ConflictError,
     JobExistsError,
     JobNotFoundError,
@@ -27,11 +30,15 @@ from tickwork.errors import (
     StoreUnavailableError,
     StoreUnusableError,
 )
+from tickwork.expectation import Expectation
 from tickwork.job import Job
-from tickwork.plan import Change, Hold, Settlement
+from tickwork.jobstate import NO_STATE, StateChange, StoredState, changed
+from tickwork.node import Node
+from tickwork.plan import Change, Filling, Hold, Settlement, expect
 from tickwork.retention import Retention
-from tickwork.run import Run, RunKey, RunState
-from tickwork.stores.base import Claim, Decide, Outlook, Pruned
+from tickwork.run import Origin, Run, RunKey, RunState
+from tickwork.runlog import NO_LOG, RunLog
+from tickwork.stores.base import MAX_NODES, Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
 from tickwork.stores.sqlite import statements as sql
 from tickwork.stores.sqlite.doorbell import Doorbell
 from tickwork.stores.sqlite.file import DatabaseFile
@@ -44,24 +51,31 @@ from tickwork.stores.sqlite.rows import (
     claimed_run,
     definition,
     ending,
+    inserted_backfill,
     inserted_job,
     inserted_run,
+    read_backfill,
+    read_expectation,
     read_job,
+    read_node,
     read_run,
     renewed_run,
     run_key,
+    updated_backfill,
     updated_job,
+    written_log,
+    written_node,
 )
 from tickwork.stores.sqlite.schema import upgrade
-from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Evidence, Silence, end_of, of_its_time, rows_at
+from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Absence, Evidence, Silence, end_of, of_its_time, rows_at
 
 MAX_CACHED_DEFINITIONS = 20_000
 REMOVED_JOBS_SCAN = 10_000
 """How far back in the ledger the runs of a job are looked for that exists no more."""
 SILENCE_SCAN = 10_000
 """How far back in the ledger a sign of a node is looked for before a fire time that did not run."""
-MAX_MANUAL_RUNS = 100
-"""How many runs that someone asked for within one second are told of."""
+MAX_ASKED_FOR = 100
+"""How many runs that someone asked for, of one second, are told of."""
 NEVER = -(2**63)
 """Before all instants."""
 
@@ -124,10 +138,13 @@ class SQLiteStore:
     def add(self, jobs: Sequence[Job]) -> None:
         rows = [inserted_job(job) for job in jobs]
         definitions = [definition(job) for job in jobs]
+        now = self.clock.now()
+        expected = [one for job in jobs if (one := expect(job, now)) is not None]
         with self._writing() as connection:
             try:
                 connection.executemany(sql.INSERT_JOB, rows)
                 connection.executemany(sql.INSERT_DEFINITION, definitions)
+                _write_expectations(connection, expected)
             except sqlite3.IntegrityError:
                 raise self._taken(connection, jobs) from None
         self._keep(jobs)
@@ -146,9 +163,11 @@ class SQLiteStore:
             rows = _select_jobs(connection, ids, after, -1 if limit is None else limit)
         return [read_job(row) for row in rows]
 
-    def save(self, changes: Sequence[Change]) -> Sequence[Change]:
+    def save(self, changes: Sequence[Change], *, expected: Sequence[Expectation] = ()) -> Sequence[Change]:
         with self._writing() as connection:
             won = [change for change in changes if _save(connection, change)]
+            uids = {change.job.uid for change in won} if expected else ()
+            _write_expectations(connection, [one for one in expected if one.job_uid in uids])
         if won:
             self._doorbell.ring_others()
         return won
@@ -159,41 +178,49 @@ class SQLiteStore:
             jobs = [read_job(row) for row in _select_jobs(connection, job_ids, "", -1)]
             connection.executemany(sql.DELETE_JOB, [(job.uid,) for job in jobs])
             connection.executemany(sql.CANCEL_PENDING, [(now, job.uid) for job in jobs])
+            connection.executemany(sql.END_BACKFILLS, [(now, job.uid) for job in jobs])
             connection.executemany(sql.NOTE_REMOVAL, [(job.uid, job.id, now) for job in jobs])
         return jobs
 
     # the walk of a fire time
 
     def fire(
-        self, decide: Decide, *, executor: str, until: datetime, limit: int, skip: Collection[int] = ()
-    ) -> Sequence[Change]:
-        end = to_micros(until)
+        self, decide: Decide, *, executor: str, since: datetime | None = None, until: datetime, limit: int,
+        skip: Collection[int] = (),
+    ) -> Sequence[Change]:  # fmt: skip
+        span = to_micros(since or BEGINNING), to_micros(until)
         with self._reading() as connection:
-            if connection.execute(sql.ANY_DUE, (executor, end)).fetchone() is None:
+            if connection.execute(sql.ANY_DUE, (executor, *span)).fetchone() is None:
                 return []
         with self._writing() as connection:
             now = self.clock.now()
-            due = connection.execute(sql.SELECT_DUE, (executor, end, _listed(skip), limit)).fetchall()
+            due = connection.execute(sql.SELECT_DUE, (executor, *span, _listed(skip), limit)).fetchall()
             active = _active_runs(connection, [row[0] for row in due])
             written = _advance(connection, decide(self._due_jobs(connection, due), active, now))
         if any(change.cancelled or any(run.state is RunState.PENDING for run in change.runs) for change in written):
             self._doorbell.ring_others()
         return written
 
-    def claim(self, hold: Hold, *, executor: str, limit: int, skip: Collection[int] = ()) -> Sequence[Claim]:
-        now = to_micros(self.clock.now())
+    def claim(
+        self, hold: Hold, *, executor: str, since: datetime | None = None, limit: int, skip: Collection[int] = ()
+    ) -> Sequence[Claim]:
+        span = to_micros(since or BEGINNING), to_micros(self.clock.now())
         with self._reading() as connection:
-            if connection.execute(sql.ANY_PENDING, (now,)).fetchone() is None:
+            if connection.execute(sql.ANY_PENDING, span).fetchone() is None:
                 return []
         with self._writing() as connection:
-            pending = connection.execute(sql.SELECT_PENDING, (now, executor, _listed(skip)))
+            skipped = _listed(skip)
+            taken = _startable(connection.execute(sql.SELECT_PENDING, (*span, executor, skipped)), limit)
+            if len(taken) < limit and since is None:
+                left = (span[1], executor, skipped, limit - len(taken))
+                taken += map(read_run, connection.execute(sql.SELECT_PENDING_BACKFILLED, left).fetchall())
             held = [
                 run._replace(
                     version=run.version + 1, state=RunState.RUNNING, node=hold.node, lease_until=hold.lease_until
                 )
-                for run in _startable(pending, limit)
+                for run in taken
             ]
-            jobs = {job.uid: job for job in self._read_definitions(connection, {run.job_uid for run in held})}
+            jobs = self._jobs_of(connection, {run.job_uid for run in held})
             won = compress(held, _change_rows(connection, [(sql.CLAIM_RUN, claimed_run(run)) for run in held]))
             return [Claim(jobs[run.job_uid], run) for run in won]
 
@@ -208,12 +235,21 @@ class SQLiteStore:
             rows = connection.execute(sql.SELECT_LOST, (to_micros(self.clock.now()), limit)).fetchall()
         return [read_run(row) for row in rows]
 
+    def expired(self, limit: int) -> Sequence[Run]:
+        with self._reading() as connection:
+            rows = connection.execute(sql.SELECT_EXPIRED_WAITING, (to_micros(self.clock.now()), limit)).fetchall()
+        return [read_run(row) for row in rows]
+
     def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
-        endings = [ending(one.run) for one in settlements]
+        plain = [one for one in settlements if one.state is None]
+        endings = [ending(one.run) for one in plain]
         with self._writing() as connection:
-            won = [*compress(settlements, _change_rows(connection, endings))]
+            won = [*compress(plain, _change_rows(connection, endings))]
+            if len(plain) < len(settlements):
+                won += [one for one in settlements if one.state is not None and _settle_with_state(connection, one)]
             attempts = [one.attempt for one in won if one.attempt is not None]
             connection.executemany(sql.INSERT_ATTEMPT, [(*inserted_run(run), run.job_uid) for run in attempts])
+            _keep_logs(connection, [(one.run, one.log) for one in won if one.log is not None])
             released = [one.run for one in won if one.run.state is RunState.PENDING]
             now = to_micros(self.clock.now())
             connection.executemany(sql.CANCEL_ORPHAN, [(now, run.job_uid) for run in released])
@@ -221,12 +257,50 @@ class SQLiteStore:
             self._doorbell.ring_others()
         return won
 
+    def keep_logs(self, logs: Sequence[tuple[Run, RunLog]]) -> None:
+        with self._writing() as connection:
+            _keep_logs(connection, logs)
+
+    def save_state(self, change: StateChange, run: Run | None = None) -> StoredState | None:
+        with self._writing() as connection:
+            if run is not None and connection.execute(sql.IS_HELD, (*run_key(run), run.node)).fetchone() is None:
+                return None
+            return _write_state(connection, change)
+
+    def lend(self) -> AbstractContextManager[sqlite3.Connection]:
+        self._check_process()
+        return self._file.lend()
+
     def cancel(self, runs: Sequence[Run]) -> Sequence[Run]:
         with self._writing() as connection:
             won = [*compress(runs, _change_rows(connection, [(sql.CANCEL_RUN, cancelled_run(run)) for run in runs]))]
         if won:
             self._doorbell.ring_others()
         return won
+
+    def add_backfill(self, backfill: Backfill) -> None:
+        with self._writing() as connection:
+            row = (*inserted_backfill(backfill), backfill.job_uid)
+            if connection.execute(sql.INSERT_BACKFILL, row).rowcount == 0:
+                raise JobNotFoundError(backfill.job_id)
+        self._doorbell.ring_others()
+
+    def fill(self, stretch: Stretch, decide: Fill, *, limit: int) -> Sequence[Filling]:
+        with self._reading() as connection:
+            if connection.execute(sql.ANY_OPEN_BACKFILL).fetchone() is None:
+                return []
+        with self._writing() as connection:
+            rows = connection.execute(sql.SELECT_OPEN_BACKFILLS, (limit,)).fetchall()
+            return [_fill(connection, read_backfill(row), stretch, decide, self.clock.now()) for row in rows]
+
+    def end_backfill(self, backfill: Backfill, cancel: Callable[[Run], Run]) -> Sequence[Run] | None:
+        with self._writing() as connection:
+            if connection.execute(sql.UPDATE_BACKFILL, updated_backfill(backfill)).rowcount == 0:
+                return None
+            cancelled = [cancel(run) for run in _backfilling_runs(connection, backfill)]
+            connection.executemany(sql.CANCEL_RUN, [cancelled_run(run) for run in cancelled])
+        self._doorbell.ring_others()
+        return cancelled
 
     def cancelling(self, node: str) -> Sequence[Run]:
         with self._reading() as connection:
@@ -238,20 +312,91 @@ class SQLiteStore:
             fires = [connection.execute(sql.NEXT_FIRE, (executor, ahead)).fetchone()[0] for executor in executors]
             claim_at = connection.execute(sql.NEXT_CLAIM, (now,)).fetchone()[0]
             lapse_at = connection.execute(sql.NEXT_LAPSE, (now,)).fetchone()[0]
+            expire_at = connection.execute(sql.NEXT_EXPIRY, (now,)).fetchone()[0]
+            expect_by = connection.execute(sql.NEXT_OVERDUE, (now,)).fetchone()[0]
         fire_at = min((at for at in fires if at is not None), default=None)
-        return Outlook(read_instant(fire_at), read_instant(claim_at), read_instant(lapse_at))
+        return Outlook(*map(read_instant, (fire_at, claim_at, lapse_at, expire_at, expect_by)))
+
+    # what is expected
+
+    def fulfil(self, successes: Sequence[Expectation]) -> Sequence[Expectation]:
+        uids = _listed([one.job_uid for one in successes])
+        with self._writing() as connection:
+            overdue = connection.execute(sql.SELECT_OVERDUE_AMONG, (uids,)).fetchall()
+            connection.executemany(sql.FULFIL_EXPECTATION, [
+                (write_instant(one.expect_by), write_instant(one.succeeded_at), one.job_uid) for one in successes
+            ])  # fmt: skip
+        return [read_expectation(row) for row in overdue]
+
+    def find_overdue(self, node: str, *, limit: int) -> Sequence[Expectation]:
+        now = self.clock.now()
+        falling = (to_micros(now), limit)
+        with self._reading() as connection:
+            if connection.execute(sql.SELECT_FALLING_OVERDUE, (falling[0], 1)).fetchone() is None:
+                return []
+        with self._writing() as connection:
+            rows = connection.execute(sql.SELECT_FALLING_OVERDUE, falling).fetchall()
+            found = [read_expectation(row)._replace(overdue_at=now, told_by=node) for row in rows]
+            connection.executemany(sql.MARK_OVERDUE, [(to_micros(now), node, one.job_uid) for one in found])
+        return found
+
+    def expectations(self, *, overdue: bool = False) -> Sequence[Expectation]:
+        with self._reading() as connection:
+            rows = connection.execute(sql.SELECT_OVERDUE if overdue else sql.SELECT_EXPECTATIONS).fetchall()
+        return [read_expectation(row) for row in rows]
+
+    # the nodes
+
+    def beat(self, node: Node) -> None:
+        with self._writing() as connection:
+            connection.execute(sql.WRITE_BEAT, written_node(node))
+
+    def declare(self, declaration: Declaration) -> None:
+        with self._writing() as connection:
+            connection.execute(sql.INSERT_DECLARATION, (declaration.name, _listed(sorted(declaration.ids))))
+
+    def undeclared(self, apps: Collection[str]) -> Sequence[Job]:
+        now = to_micros(self.clock.now())
+        with self._reading() as connection:
+            return [read_job(row) for row in connection.execute(sql.SELECT_UNDECLARED, (_listed(apps), now)).fetchall()]
+
+    def nodes(self, *, alive: bool = False, limit: int = 1_000) -> Sequence[Node]:
+        now = self.clock.now()
+        with self._reading() as connection:
+            if alive:
+                rows = connection.execute(sql.SELECT_LIVING_NODES, (to_micros(now), limit)).fetchall()
+            else:
+                rows = connection.execute(sql.SELECT_NODES, (limit,)).fetchall()
+        return [read_node(row).read_at(now) for row in rows]
 
     # what people read
 
-    def run(self, run_id: str) -> Run:
-        key = RunKey.parse(run_id)
+    def census(self) -> Census:
         with self._reading() as connection:
-            row = connection.execute(
-                sql.SELECT_RUN, (key.job_uid, to_micros(key.fire_time), key.origin.value, key.attempt)
-            ).fetchone()
+            jobs, paused, fire_at = connection.execute(sql.CENSUS_OF_JOBS).fetchone()
+            pending, running, claim_at = connection.execute(sql.CENSUS_OF_RUNS).fetchone()
+        now = self.clock.now()
+        return Census(now, jobs, paused, pending, running, read_instant(fire_at), read_instant(claim_at))
+
+    def run(self, run_id: str) -> Run:
+        key = run_key(RunKey.parse(run_id))
+        with self._reading() as connection:
+            row = connection.execute(sql.SELECT_RUN, key).fetchone()
         if row is None:
             raise RunNotFoundError(run_id)
         return read_run(row)
+
+    def state(self, job_uid: int) -> StoredState:
+        with self._reading() as connection:
+            return _read_state(connection, job_uid)
+
+    def log(self, run_id: str) -> RunLog:
+        key = run_key(RunKey.parse(run_id))
+        with self._reading() as connection:
+            row = connection.execute(sql.SELECT_LOG, key).fetchone()
+        if row is None:
+            raise RunNotFoundError(run_id)
+        return NO_LOG if row[0] is None else read_log(row[0])
 
     def runs(
         self, *, job_id: str | None = None, states: Collection[RunState] = (), limit: int = 100, offset: int = 0
@@ -270,6 +415,19 @@ class SQLiteStore:
                 )
             return [read_run(row) for row in found.fetchall()]
 
+    def backfill(self, backfill_id: str) -> Backfill:
+        with self._reading() as connection:
+            row = connection.execute(sql.SELECT_BACKFILL, (backfill_id,)).fetchone()
+        if row is None:
+            raise BackfillNotFoundError(backfill_id)
+        return read_backfill(row)
+
+    def backfills(
+        self, *, job_id: str | None = None, ended: bool | None = None, limit: int = 100
+    ) -> Sequence[Backfill]:
+        with self._reading() as connection:
+            return [read_backfill(row) for row in connection.execute(sql.SELECT_BACKFILLS, (job_id, ended, limit))]
+
     def evidence(self, job_id: str, instant: datetime) -> Evidence:
         since = to_micros(instant) - SECOND // MICROSECOND
         with self._reading() as connection:
@@ -282,10 +440,11 @@ class SQLiteStore:
                 job = read_job(row)
                 known[job.uid] = Evidence(job_id, job)
             found = [_evidence(connection, evidence, uid, instant) for uid, evidence in known.items()]
+            absence = _absence(connection, instant, self.clock.now()) if found else None
             ids = () if found else connection.execute(sql.SOME_IDS).fetchall()
         if not found:
             raise JobNotFoundError(job_id, [id for (id,) in ids])
-        return of_its_time(found, instant)
+        return of_its_time(found, instant)._replace(absence=absence)
 
     def prune(self, keep: Retention, *, after: int, jobs: int, rows: int) -> Pruned:
         now = self.clock.now()
@@ -298,10 +457,14 @@ class SQLiteStore:
                     deleted += _prune(connection, limit, rows - deleted)
                     if deleted == rows:
                         return Pruned(deleted, limit.uid - 1)  # there may be more of this job
-        cutoff = keep.cutoff(now)
-        if last is None and cutoff is not None:
+        if last is None:
+            cutoff = keep.cutoff(now)
+            before = NEVER if cutoff is None else to_micros(cutoff)
             with self._writing() as connection:
-                connection.execute(sql.FORGET_REMOVED, (to_micros(cutoff), rows))
+                connection.execute(sql.FORGET_REMOVED, (before, rows))
+                connection.execute(sql.FORGET_NODES, (to_micros(now), before, MAX_NODES - 1, rows))
+                connection.execute(sql.FORGET_DECLARATIONS)
+                connection.execute(sql.FORGET_BACKFILLS, (before, rows))
         return Pruned(deleted, last)
 
     # jobs, read with as little work as the walk allows
@@ -313,9 +476,16 @@ class SQLiteStore:
         if unknown:
             known = {**known, **{job.uid: job for job in self._read_definitions(connection, unknown)}}
         return [
-            known[uid].standing_at(version, from_micros(next_fire_time), read_instant(last_fire_time))
+            known[uid].standing_at(version, read_instant(next_fire_time), read_instant(last_fire_time))
             for uid, version, _, next_fire_time, last_fire_time in due
         ]
+
+    def _jobs_of(self, connection: sqlite3.Connection, uids: Collection[int]) -> dict[int, Job]:
+        """These jobs as they are now, by uid."""
+        standing = connection.execute(sql.SELECT_STANDING, (_listed(uids),)).fetchall()
+        jobs = {job.uid: job for job in self._due_jobs(connection, standing)}
+        paused = uids - jobs.keys()
+        return jobs | {job.uid: job for job in self._read_definitions(connection, paused)} if paused else jobs
 
     def _read_definitions(self, connection: sqlite3.Connection, uids: Collection[int]) -> list[Job]:
         jobs = [read_job(row) for row in connection.execute(sql.SELECT_JOBS_BY_UID, (_listed(uids),)).fetchall()]
@@ -385,10 +555,17 @@ def _save(connection: sqlite3.Connection, change: Change) -> bool:
         if before != (job.revision,):  # otherwise it stays as it was written, perhaps by a newer version
             uid, text = definition(job)
             connection.execute(sql.UPDATE_DEFINITION, (text, uid))
+            if job.expect_every is None:
+                connection.execute(sql.DELETE_EXPECTATION, (uid,))
     else:
         connection.execute("rollback to change")
     connection.execute("release change")
     return saved
+
+
+def _write_expectations(connection: sqlite3.Connection, expected: Sequence[Expectation]) -> None:
+    rows = [(one.job_uid, write_instant(one.expect_by)) for one in expected]
+    connection.executemany(sql.WRITE_EXPECTATION, rows)
 
 
 def _advance(connection: sqlite3.Connection, changes: Sequence[Change]) -> list[Change]:
@@ -423,12 +600,65 @@ def _change_rows(connection: sqlite3.Connection, changes: Sequence[tuple[str, Ro
     return won
 
 
+def _settle_with_state(connection: sqlite3.Connection, settlement: Settlement) -> bool:
+    """Write an ending and what becomes of the job's state, or neither; whether it was."""
+    assert settlement.state is not None
+    connection.execute("savepoint settlement")
+    settled = connection.execute(*ending(settlement.run)).rowcount == 1 and (
+        _write_state(connection, settlement.state) is not None
+        or connection.execute(sql.SELECT_REVISION, (settlement.run.job_uid,)).fetchone() is None  # and it has none
+    )
+    if not settled:
+        connection.execute("rollback to settlement")
+    connection.execute("release settlement")
+    return settled
+
+
+def _read_state(connection: sqlite3.Connection, job_uid: int) -> StoredState:
+    row = connection.execute(sql.SELECT_STATE, (job_uid,)).fetchone()
+    return NO_STATE if row is None else read_state(*row)
+
+
+def _write_state(connection: sqlite3.Connection, change: StateChange) -> StoredState | None:
+    """The state as it is now; None if nothing was written."""
+    state = changed(_read_state(connection, change.job_uid), change)
+    if state is None:
+        return None
+    written = connection.execute(sql.WRITE_STATE, (change.job_uid, state.version, write_state(state))).rowcount
+    return state if written else None
+
+
+def _keep_logs(connection: sqlite3.Connection, logs: Collection[tuple[Run, RunLog]]) -> None:
+    connection.executemany(sql.WRITE_LOG, [written_log(run, log) for run, log in logs])
+
+
 def _active_runs(connection: sqlite3.Connection, uids: Collection[int]) -> Mapping[int, Sequence[Run]]:
     active: dict[int, list[Run]] = {}
     for row in connection.execute(sql.SELECT_ACTIVE, (_listed(uids),)):
         run = read_run(row)
         active.setdefault(run.job_uid, []).append(run)
     return active
+
+
+def _fill(connection: sqlite3.Connection, backfill: Backfill, stretch: Stretch, decide: Fill, now: datetime) -> Filling:
+    active = _backfilling_runs(connection, backfill)
+    fire_times = stretch(backfill, active)
+    asked = (backfill.job_uid, _listed([*map(to_micros, fire_times)]))
+    answered = {
+        from_micros(at): Answered(bool(ran), bool(waits), attempts)
+        for at, ran, waits, attempts in (connection.execute(sql.SELECT_ANSWERED, asked) if fire_times else ())
+    }
+    filling = decide(backfill, active, fire_times, answered, now)
+    if filling.moved:
+        connection.execute(sql.UPDATE_BACKFILL, updated_backfill(filling.backfill))
+        connection.executemany(sql.INSERT_RUN, [inserted_run(run) for run in filling.runs])
+    return filling
+
+
+def _backfilling_runs(connection: sqlite3.Connection, backfill: Backfill) -> Sequence[Run]:
+    """The active runs of a backfill."""
+    runs = _active_runs(connection, [backfill.job_uid]).get(backfill.job_uid, ())
+    return [run for run in runs if run.backfill == backfill.id]
 
 
 def _startable(pending: Iterator[Row], limit: int) -> list[Run]:
@@ -438,10 +668,10 @@ def _startable(pending: Iterator[Row], limit: int) -> list[Run]:
     for *row, max_instances, already_running in pending:
         if len(runs) == limit:
             break
-        run = read_run(row)
-        if running.setdefault(run.job_uid, already_running) < max_instances:
-            running[run.job_uid] += 1
-            runs.append(run)
+        uid = row[1]
+        if running.setdefault(uid, already_running) < max_instances:
+            running[uid] += 1
+            runs.append(read_run(row))
     return runs
 
 
@@ -452,12 +682,13 @@ def _evidence(connection: sqlite3.Connection, known: Evidence, uid: int, instant
     noted.
     """
     at, end = to_micros(instant), to_micros(end_of(instant))
-    before, after, manual = (
+    before, after, manual, backfilled = (
         [read_run(row) for row in connection.execute(statement, parameters)]
         for statement, parameters in (
             (sql.SELECT_BEFORE, (uid, at)),
             (sql.SELECT_AFTER, (uid, at)),
-            (sql.SELECT_MANUAL, (uid, at, end, MAX_MANUAL_RUNS)),
+            (sql.SELECT_ASKED_FOR, (uid, Origin.MANUAL.value, at, end, MAX_ASKED_FOR)),
+            (sql.SELECT_ASKED_FOR, (uid, Origin.BACKFILL.value, at, end, MAX_ASKED_FOR)),
         )
     )
     found = rows_at(before, after, instant)
@@ -468,7 +699,7 @@ def _evidence(connection: sqlite3.Connection, known: Evidence, uid: int, instant
         running = tuple(read_run(row) for row in rows)
     noted = connection.execute(sql.SELECT_PRUNED_THROUGH, (uid,)).fetchone()
     return known._replace(
-        before=before, after=after, manual=manual, running=running, silence=silence,
+        before=before, after=after, manual=manual, backfilled=backfilled, running=running, silence=silence,
         pruned_through=None if noted is None else read_instant(noted[0]),
     )  # fmt: skip
 
@@ -481,6 +712,17 @@ def _silence(connection: sqlite3.Connection, run: Run) -> Silence | None:
         sql.SELECT_SILENCE, (numbered[0], SILENCE_SCAN, to_micros(run.fire_time))
     ).fetchone()
     return None if until is None else Silence(read_instant(since), from_micros(until))
+
+
+def _absence(connection: sqlite3.Connection, instant: datetime, now: datetime) -> Absence | None:
+    at = to_micros(instant)
+    if instant > now or connection.execute(sql.ANY_NODE_ALIVE, (at, to_micros(now))).fetchone():
+        return None
+    last = connection.execute(sql.SELECT_NODE_BEFORE, (at,)).fetchone()
+    following = connection.execute(sql.SELECT_NODE_AFTER, (at,)).fetchone()
+    if last is None:
+        return None
+    return Absence(read_node(last).read_at(now), following and read_node(following).read_at(now))
 
 
 class Expiring(NamedTuple):

@@ -13,9 +13,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 from weakref import WeakSet
 
-from tickwork.errors import StoreUnavailableError, StoreUnusableError
+from tickwork.errors import SchedulerError, StoreUnavailableError, StoreUnusableError
+from tickwork.stores.sqlite.lent import LentConnection
 from tickwork.stores.sqlite.turn import PATIENCE, Turn
 
 CACHE_KIB = 32 * 1024
@@ -23,6 +25,8 @@ CACHE_KIB = 32 * 1024
 CHECKPOINT_PAGES = 4_000
 """How large the write-ahead log grows before it is folded into the file: 16 MiB, since a ledger writes the
 same pages again and again."""
+
+AnyConnection = TypeVar("AnyConnection", bound=sqlite3.Connection)
 
 
 @dataclass(slots=True)
@@ -88,8 +92,59 @@ class DatabaseFile:
                 self._of_this_thread.together = None
 
     @contextmanager
+    def lend(self) -> Iterator[sqlite3.Connection]:
+        """A transaction for a stranger, on a connection of its own: committed at the end, or undone.
+
+        All that this thread writes and reads inside is part of it. Raises StoreUnavailableError for what fails before
+        and after; what fails inside is passed on.
+        """
+        if self._of_this_thread.together is not None:
+            raise SchedulerError("run.transaction(): expected one at a time, got one inside of another")
+        with self._turn_taken():
+            with self._named_faults():
+                connection = self._connect(LentConnection)
+            try:
+                with self._named_faults():
+                    self._check_identity()
+                    connection.execute("begin immediate")
+                self._of_this_thread.together = Together(ExitStack(), connection)
+                connection.lend()
+                yield connection
+                connection.take_back()
+                with self._named_faults():
+                    connection.execute("commit")
+            finally:
+                self._of_this_thread.together = None
+                connection.take_back()
+                connection.close()  # which undoes what was not committed
+
+    @contextmanager
+    def _turn_taken(self) -> Iterator[None]:
+        """Alone in this process, and with this process's turn."""
+        if not self._write_lock.acquire(timeout=2 * PATIENCE):
+            raise self._unavailable(f"no turn within {2 * PATIENCE} s")
+        try:
+            with self._named_faults():
+                self._turn.take()
+            try:
+                yield
+            finally:
+                self._turn.give_back()
+        finally:
+            self._write_lock.release()
+
+    @contextmanager
+    def _named_faults(self) -> Iterator[None]:
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise self._unavailable(f"{type(error).__name__}: {error}") from error
+
+    @contextmanager
     def _part(self, connection: sqlite3.Connection) -> Iterator[sqlite3.Connection]:
         """A stretch of a transaction that can be undone alone."""
+        if not connection.in_transaction:  # SQLite has undone it by itself, and what follows would be committed alone
+            raise self._unavailable("a transaction that was rolled back")
         try:
             connection.execute("savepoint part")
             try:
@@ -104,12 +159,9 @@ class DatabaseFile:
 
     @contextmanager
     def _transaction(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
-        if not self._write_lock.acquire(timeout=2 * PATIENCE):
-            raise self._unavailable(f"no turn within {2 * PATIENCE} s")
-        try:
-            self._turn.take()
+        with self._turn_taken():
             try:
-                self._writer = self._writer or self._connect(create=create)
+                self._writer = self._writer or self._connect(sqlite3.Connection, create=create)
                 self._check_identity()
                 self._writer.execute("begin immediate")
                 try:
@@ -118,16 +170,12 @@ class DatabaseFile:
                     self._writer.execute("rollback")
                     raise
                 self._writer.execute("commit")
-            finally:
-                self._turn.give_back()
-        except StoreUnavailableError:  # in a part of it
-            self._close_writer()
-            raise
-        except (sqlite3.Error, OSError) as error:
-            self._close_writer()
-            raise self._unavailable(f"{type(error).__name__}: {error}") from error
-        finally:
-            self._write_lock.release()
+            except StoreUnavailableError:  # in a part of it
+                self._close_writer()
+                raise
+            except (sqlite3.Error, OSError) as error:
+                self._close_writer()
+                raise self._unavailable(f"{type(error).__name__}: {error}") from error
 
     @contextmanager
     def reading(self) -> Iterator[sqlite3.Connection]:
@@ -144,7 +192,7 @@ class DatabaseFile:
             raise self._unavailable(f"no turn to read within {2 * PATIENCE} s")
         try:
             try:
-                self._reader = self._reader or self._connect()
+                self._reader = self._reader or self._connect(sqlite3.Connection)
                 self._check_identity()
                 yield self._reader
             except (sqlite3.Error, OSError) as error:
@@ -160,10 +208,11 @@ class DatabaseFile:
             self._turn.close()
             self._identity = None
 
-    def _connect(self, *, create: bool = False) -> sqlite3.Connection:
+    def _connect(self, factory: type[AnyConnection], *, create: bool = False) -> AnyConnection:
         connection = sqlite3.connect(
             f"{self.path.as_uri()}?mode={'rwc' if create else 'rw'}",
             uri=True, isolation_level=None, timeout=PATIENCE, check_same_thread=False, cached_statements=200,
+            factory=factory,
         )  # fmt: skip
         try:
             (mode,) = connection.execute("pragma journal_mode = wal").fetchone()

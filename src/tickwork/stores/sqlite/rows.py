@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, TypeAlias
 
-from tickwork.clock import from_micros, to_micros
+from tickwork.backfill import Backfill
+from tickwork.clock import MICROSECOND, from_micros, to_micros
 from tickwork.codec import (
     read_definition,
+    read_given,
     read_instant,
     read_json,
     read_progress,
+    read_trigger,
     write_definition,
+    write_given,
     write_instant,
     write_json,
+    write_log,
     write_progress,
 )
+from tickwork.expectation import Expectation
 from tickwork.job import Job
-from tickwork.run import Origin, Run, RunState
+from tickwork.node import Node
+from tickwork.run import Origin, Run, RunKey, RunState
+from tickwork.runlog import RunLog
 from tickwork.stores.sqlite import statements as sql
 
 Row: TypeAlias = Sequence[Any]
@@ -31,7 +40,7 @@ def inserted_job(job: Job) -> Row:
     return (
         job.uid, job.id, job.version, job.revision, job.executor, job.max_instances,
         to_micros(job.anchored_at), write_instant(job.next_fire_time), write_instant(job.last_fire_time),
-        write_instant(job.paused_at), job.pause_reason,
+        write_instant(job.paused_at), job.pause_reason, job.paused_by,
     )  # fmt: skip
 
 
@@ -44,7 +53,7 @@ def updated_job(job: Job) -> Row:
     return (
         job.version, job.revision, job.executor, job.max_instances, to_micros(job.anchored_at),
         write_instant(job.next_fire_time), write_instant(job.last_fire_time), write_instant(job.paused_at),
-        job.pause_reason, job.uid, job.version - 1,
+        job.pause_reason, job.paused_by, job.uid, job.version - 1,
     )  # fmt: skip
 
 
@@ -53,17 +62,21 @@ def advanced_job(job: Job) -> Row:
 
 
 def read_job(row: Row) -> Job:
-    uid, id, version, revision, anchored_at, next_fire_time, last_fire_time, paused_at, pause_reason, definition = row
+    (
+        uid, id, version, revision, anchored_at, next_fire_time, last_fire_time, paused_at, pause_reason,
+        paused_by, definition,
+    ) = row  # fmt: skip
     return Job(
         uid=uid, id=id, version=version, revision=revision, anchored_at=from_micros(anchored_at),
         next_fire_time=read_instant(next_fire_time), last_fire_time=read_instant(last_fire_time),
-        paused_at=read_instant(paused_at), pause_reason=pause_reason, **read_definition(definition),
+        paused_at=read_instant(paused_at), pause_reason=pause_reason, paused_by=paused_by,
+        **read_definition(definition),
     )  # fmt: skip
 
 
 def birth(run: Run) -> Change:
     """The statement that writes down a run that was just born, and its row."""
-    if run.state is RUNNING and run.available_at is run.fire_time:
+    if run.state is RUNNING and run.available_at is run.fire_time and run.expires_at is None:
         assert run.lease_until is not None
         lease_until = to_micros(run.lease_until)
         return sql.INSERT_HELD_RUN, (run.job_id, run.job_uid, to_micros(run.fire_time), run.node, lease_until)
@@ -73,7 +86,8 @@ def birth(run: Run) -> Change:
 def inserted_run(run: Run) -> Row:
     (
         job_id, job_uid, fire_time, available_at, through, attempt, origin, state, version, node, lease_until,
-        started_at, ended_at, reason, error, result, progress, cancel_reason,
+        started_at, ended_at, reason, error, result, progress, cancel_reason, asked_by, given,
+        counted_from, backfill, expires_at,
     ) = run  # fmt: skip
     instant = to_micros(fire_time)
     return (
@@ -82,7 +96,8 @@ def inserted_run(run: Run) -> Row:
         None if lease_until is None else to_micros(lease_until), None if started_at is None else to_micros(started_at),
         None if ended_at is None else to_micros(ended_at), reason, error,
         None if result is None else write_json(result), None if progress is None else write_progress(progress),
-        cancel_reason,
+        cancel_reason, asked_by, write_given(given), counted_from, backfill,
+        None if expires_at is None else to_micros(expires_at),
     )  # fmt: skip
 
 
@@ -116,7 +131,7 @@ def ending(run: Run) -> Change:
 def settled_run(run: Run) -> Row:
     (
         _, job_uid, fire_time, _, _, attempt, origin, state, version, node, lease_until,
-        started_at, ended_at, reason, error, result, progress, _,
+        started_at, ended_at, reason, error, result, progress, *_,
     ) = run  # fmt: skip
     return (
         state._value_, version, node, None if lease_until is None else to_micros(lease_until),
@@ -127,18 +142,80 @@ def settled_run(run: Run) -> Row:
     )  # fmt: skip
 
 
-def run_key(run: Run) -> Row:
+def written_log(run: Run, log: RunLog) -> Row:
+    """Ends with the version that the run has now."""
+    return write_log(log), *run_key(run), run.version
+
+
+def run_key(run: Run | RunKey) -> Row:
     return run.job_uid, to_micros(run.fire_time), run.origin._value_, run.attempt
 
 
 def read_run(row: Row) -> Run:
     (
         job_id, job_uid, fire_time, available_at, through, attempt, origin, state, version, node, lease_until,
-        started_at, ended_at, reason, error, result, progress, cancel_reason,
+        started_at, ended_at, reason, error, result, progress, cancel_reason, asked_by, given,
+        counted_from, backfill, expires_at,
     ) = row  # fmt: skip
     return Run(
         job_id, job_uid, from_micros(fire_time), from_micros(available_at), read_instant(through), attempt,
         Origin(origin), RunState(state), version, node, read_instant(lease_until), read_instant(started_at),
         read_instant(ended_at), reason, error, read_json(result), read_progress(progress),
-        cancel_reason,
+        cancel_reason, asked_by, read_given(given), counted_from, backfill, read_instant(expires_at),
+    )  # fmt: skip
+
+
+def inserted_backfill(backfill: Backfill) -> Row:
+    return (
+        backfill.id, backfill.job_uid, backfill.job_id, write_json(backfill.trigger.to_json()),
+        to_micros(backfill.start), to_micros(backfill.end), write_instant(backfill.cursor),
+        to_micros(backfill.asked_at), backfill.max_instances, backfill.everything, backfill.newest_first,
+        write_given(backfill.given), backfill.asked_by, backfill.born, backfill.passed_over, backfill.version,
+        write_instant(backfill.ended_at), backfill.reason,
+    )  # fmt: skip
+
+
+def updated_backfill(backfill: Backfill) -> Row:
+    return (
+        write_instant(backfill.cursor), backfill.born, backfill.passed_over, backfill.version,
+        write_instant(backfill.ended_at), backfill.reason, backfill.id, backfill.version - 1,
+    )  # fmt: skip
+
+
+def read_backfill(row: Row) -> Backfill:
+    (
+        id, job_uid, job_id, trigger, start, end, cursor, asked_at, max_instances, everything, newest_first, given,
+        asked_by, born, passed_over, version, ended_at, reason,
+    ) = row  # fmt: skip
+    return Backfill(
+        id, job_id, job_uid, read_trigger(read_json(trigger)), from_micros(start), from_micros(end),
+        read_instant(cursor), from_micros(asked_at), max_instances, bool(everything), bool(newest_first),
+        read_given(given), asked_by, born, passed_over, version, read_instant(ended_at), reason,
+    )  # fmt: skip
+
+
+def read_expectation(row: Row) -> Expectation:
+    job_id, job_uid, expect_by, succeeded_at, overdue_at, told_by = row
+    return Expectation(
+        job_id, job_uid, read_instant(expect_by), read_instant(succeeded_at), read_instant(overdue_at), told_by
+    )
+
+
+def written_node(node: Node) -> Row:
+    return (
+        node.id, node.host, node.pid, node.version, to_micros(node.started_at), to_micros(node.seen_since),
+        to_micros(node.seen_at), to_micros(node.lease_until), write_instant(node.stopped_at), node.paused, node.runs,
+        None if node.lateness is None else node.lateness // MICROSECOND, node.declaration,
+    )  # fmt: skip
+
+
+def read_node(row: Row) -> Node:
+    (
+        id, host, pid, version, started_at, seen_since, seen_at, lease_until, stopped_at, paused, runs, lateness,
+        declaration,
+    ) = row  # fmt: skip
+    return Node(
+        id, host, pid, version, from_micros(started_at), from_micros(seen_since), from_micros(seen_at),
+        from_micros(lease_until), read_instant(stopped_at), bool(paused), runs,
+        None if lateness is None else timedelta(microseconds=lateness), declaration,
     )  # fmt: skip

@@ -9,7 +9,14 @@ from pathlib import Path
 from tickwork.errors import StoreSchemaError
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("schema.sql", "schema_2.sql", "schema_3.sql")
+SCRIPTS = (
+    "schema.sql",
+    "schema_2.sql",
+    "schema_3.sql",
+    "schema_4_inside.sql",
+    "schema_5_nodes.sql",
+    "schema_6_control.sql",
+)
 """What leads from each version to the next: the first script makes version 1 from nothing."""
 
 META = "create table if not exists tickwork_schema (version integer not null)"

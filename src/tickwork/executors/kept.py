@@ -1,0 +1,45 @@
+"""What is kept of a call besides its outcome."""
+
+from __future__ import annotations
+
+import threading
+
+from tickwork.clock import Clock
+from tickwork.executors.capture import LogBuffer
+from tickwork.executors.records import Records
+from tickwork.executors.state import JobState
+from tickwork.jobstate import StateChange
+from tickwork.run import Run
+from tickwork.runlog import RunLog
+
+
+class Kept:
+    """What a function did inside of its run that is to be kept with it; made when it first does so."""
+
+    __slots__ = ("_lock", "change", "log", "settled", "state")
+
+    def __init__(self) -> None:
+        self._lock = threading.RLock()
+        self.log: LogBuffer | None = None
+        """None: it has logged nothing."""
+        self.state: JobState | None = None
+        """None: it has not asked for it."""
+        self.change: StateChange | None = None
+        """What it has made of the state when it returned. None: it changed nothing."""
+        self.settled: Run | None = None
+        """The run as its own transaction has settled it. None: it has not."""
+
+    def state_of(self, records: Records, run: Run) -> JobState:
+        if self.state is None:
+            with self._lock:
+                self.state = self.state or JobState(records, run.job_uid, run)
+        return self.state
+
+    def log_so_far(self) -> RunLog | None:
+        return None if self.log is None else self.log.so_far()
+
+    def log_of(self, clock: Clock) -> LogBuffer:
+        if self.log is None:
+            with self._lock:
+                self.log = self.log or LogBuffer(clock)
+        return self.log

@@ -1,0 +1,73 @@
+"""A node: a started scheduler, as the other nodes and people see it."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+
+
+class NodeState(StrEnum):
+    ALIVE = "alive"
+    """It was heard of within its lease."""
+    STOPPED = "stopped"
+    """It said that it stops."""
+    DEAD = "dead"
+    """It was not heard of for longer than its lease: it was killed, stands still, or is cut off."""
+
+
+class Node(NamedTuple):
+    """A node over one stretch in which it was heard of without a break; one that comes back begins another."""
+
+    id: str
+    """Its name in the ledger, random and new at each start."""
+    host: str
+    """For people, as `pid` is: neither tells nodes apart."""
+    pid: int
+    version: str
+    """Of tickwork."""
+    started_at: datetime
+    seen_since: datetime
+    """Since when it was heard of without a break longer than its lease: its start, or when it came back."""
+    seen_at: datetime
+    """When it was last heard of."""
+    lease_until: datetime
+    """How long it is believed to be alive."""
+    stopped_at: datetime | None = None
+    """When it stopped. None: it has not said so."""
+    paused: bool = False
+    runs: int = 0
+    """How many runs it had when it was last heard of, begun or held for their time."""
+    lateness: timedelta | None = None
+    """The longest that a run of the last minute or two waited for its start on it. None: it began none."""
+    declaration: str = ""
+    """What its code declares, as a short hash: nodes that show the same declare the same jobs. Empty: none."""
+    state: NodeState = NodeState.ALIVE
+    """What it was taken for when it was read, by the store's clock."""
+
+    def beat(self, now: datetime, lease: timedelta, *, paused: bool, runs: int, lateness: timedelta | None) -> Node:
+        """This node as it is heard of *now*."""
+        return self._replace(
+            seen_since=self.seen_since if now <= self.lease_until else now, seen_at=now, lease_until=now + lease,
+            paused=paused, runs=runs, lateness=lateness,
+        )  # fmt: skip
+
+    def stopped(self, now: datetime) -> Node:
+        """This node as it says its last word."""
+        return self._replace(seen_at=now, lease_until=now, stopped_at=now, runs=0)
+
+    def read_at(self, now: datetime) -> Node:
+        """This node as it is to be taken *now*."""
+        if self.stopped_at is not None:
+            return self._replace(state=NodeState.STOPPED)
+        return self._replace(state=NodeState.ALIVE if self.lease_until > now else NodeState.DEAD)
+
+
+def new_node(
+    id: str, now: datetime, lease: timedelta, *, host: str = "", pid: int = 0, version: str = "", declaration: str = "",
+) -> Node:  # fmt: skip
+    """A node that starts *now*."""
+    return Node(
+        id=id, host=host, pid=pid, version=version, started_at=now, seen_since=now, seen_at=now,
+        lease_until=now + lease, declaration=declaration,
+    )  # fmt: skip

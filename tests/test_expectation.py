@@ -1,0 +1,312 @@
+"""`expect_every`: a job that does not succeed for too long is told of once, whatever keeps it, on every store."""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.nodes import FlakyStore, Node, advance
+from tests.samples import EVERY_MINUTE, HOUR, MINUTE, NOW, SECOND, make_job, make_run
+
+from tickwork import InvalidJobError, plan
+from tickwork.events import JobOverdue, JobRecovered
+from tickwork.expectation import Expectation
+from tickwork.job import Job
+from tickwork.run import Failed, RunState
+from tickwork.scheduler import BackgroundScheduler
+from tickwork.stores.base import Store
+from tickwork.stores.memory import MemoryStore
+from tickwork.stores.sqlite import SQLiteStore
+from tickwork.testing import ManualScheduler, VirtualClock
+from tickwork.triggers import DateTrigger, IntervalTrigger
+
+EVERY = 5 * MINUTE
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    return VirtualClock(NOW)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+def open_store(request: pytest.FixtureRequest, clock: VirtualClock, tmp_path: Path) -> Iterator[Callable[[], Store]]:
+    opened: list[Store] = []
+
+    def open_store() -> Store:
+        store: Store = (
+            SQLiteStore(tmp_path / "jobs.db", clock=clock) if request.param == "sqlite"
+            else opened[0] if opened else MemoryStore(clock=clock)
+        )  # fmt: skip
+        store.open()
+        opened.append(store)
+        return store
+
+    yield open_store
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def store(open_store: Callable[[], Store]) -> Store:
+    return open_store()
+
+
+def watched(id: str = "job", **fields: Any) -> Job:
+    return make_job(id, **({"expect_every": EVERY} | fields))
+
+
+def told(*nodes: Node) -> list[tuple[str, timedelta]]:
+    """Which jobs were told to be overdue, and when they were to have succeeded, after NOW."""
+    return [(one.job.id, one.expected_by - NOW) for node in nodes for one in node.record.of(JobOverdue)]
+
+
+# what keeps a job from succeeding
+
+
+def test_a_job_that_runs_but_fails_is_told_of_once_and_when_it_succeeds_again(
+    store: Store, clock: VirtualClock
+) -> None:
+    store.add([watched()])
+    node = Node(store)
+
+    def end_all(outcome: Failed | None) -> None:
+        while node.executor.running:
+            node.executor.end(outcome)
+
+    for minute in range(20):
+        advance(clock, MINUTE, node)
+        end_all(Failed("no") if 2 <= minute < 15 else None)
+    advance(clock, SECOND, node)
+
+    assert told(node) == [("job", 7 * MINUTE)]
+    (recovered,) = node.record.of(JobRecovered)
+    assert (recovered.job.id, recovered.succeeded_at) == ("job", NOW + 16 * MINUTE)
+    assert timedelta(0) <= recovered.overdue_at - (NOW + 7 * MINUTE) < SECOND
+    assert node.record.of(JobOverdue)[0].succeeded_at == NOW + 2 * MINUTE
+    assert store.expectations(overdue=True) == []
+
+
+def test_what_is_found_in_the_round_of_a_beat_is_counted_once(store: Store, clock: VirtualClock) -> None:
+    store.add([watched(trigger=DateTrigger(NOW), next_fire_time=None)])
+    node = Node(store)
+    node.tick()
+    clock.advance(EVERY)  # by now a beat is due, too
+
+    node.tick()
+
+    assert node.loop.overdue == len(store.expectations(overdue=True)) == 1
+
+
+def test_a_run_that_does_not_end_is_no_success(store: Store, clock: VirtualClock) -> None:
+    store.add([watched()])
+    advance(clock, HOUR, node := Node(store))
+
+    assert told(node) == [("job", EVERY)]
+
+
+def test_a_job_that_no_node_knows_is_told_of(store: Store, clock: VirtualClock) -> None:
+    store.add([watched(func="nowhere:to_be_found")])
+    advance(clock, HOUR, node := Node(store))
+
+    assert told(node) == [("job", EVERY)]
+
+
+def test_a_job_whose_node_died_is_told_of_by_a_survivor_and_by_one_node_alone(
+    open_store: Callable[[], Store], clock: VirtualClock
+) -> None:
+    jobs = [watched("other's", executor="special"), watched("ours")]
+    stores = [open_store() for _ in range(3)]
+    stores[0].add(jobs)
+    survivors = [Node(store, name, takes=SECOND) for store, name in zip(stores, "abc", strict=True)]
+
+    advance(clock, HOUR, *survivors)
+
+    assert told(*survivors) == [("other's", EVERY)]
+
+
+def test_a_job_that_pauses_itself_is_told_of_and_one_that_a_person_paused_is_not(clock: VirtualClock) -> None:
+    store = MemoryStore(clock=clock)
+    store.add([watched("by itself", pause_after=2), watched("by hand")])
+    advance(clock, SECOND, node := Node(store))
+    while node.executor.running:
+        node.executor.end(Failed("no"))
+    BackgroundScheduler(store).pause_job("by hand")
+    for _ in range(2):
+        advance(clock, MINUTE, node)
+        while node.executor.running:
+            node.executor.end(Failed("no"))
+    advance(clock, HOUR, node)
+
+    assert [job.paused for job in store.jobs()] == [True, True]
+    assert told(node) == [("by itself", EVERY)]
+
+
+def test_a_late_outcome_that_is_dropped_is_no_success(open_store: Callable[[], Store], clock: VirtualClock) -> None:
+    frozen, other = Node(open_store(), "frozen"), Node(open_store(), "other")
+    frozen.loop.store.add([watched(trigger=DateTrigger(NOW))])
+    advance(clock, SECOND, frozen, other)
+    advance(clock, MINUTE, other)
+    frozen.executor.end()
+    advance(clock, EVERY, frozen, other)
+
+    assert [run.state for run in other.loop.store.runs()] == [RunState.LOST]
+    assert told(frozen, other) == [("job", EVERY)]
+    assert other.loop.store.expectations(overdue=True)[0].succeeded_at is None
+
+
+# from when it counts
+
+
+def test_what_is_resumed_counts_from_then(clock: VirtualClock) -> None:
+    scheduler, seen = watching(clock, "nowhere:to_be_found")
+    scheduler.pause_job("job")
+    scheduler.advance(HOUR)
+    scheduler.resume_job("job")
+    scheduler.advance(EVERY - SECOND)
+    early = [*seen]
+
+    scheduler.advance(SECOND)
+
+    assert early == []
+    assert [one.expected_by for one in seen] == [NOW + HOUR + EVERY]
+
+
+def test_a_pause_ends_what_was_told_and_a_new_silence_is_told_anew(clock: VirtualClock) -> None:
+    scheduler, seen = watching(clock, "nowhere:to_be_found")
+    scheduler.advance(EVERY)
+    overdue = scheduler.get_overdue()
+    scheduler.pause_job("job")
+    paused = scheduler.get_overdue()
+    scheduler.resume_job("job")
+    scheduler.advance(EVERY)
+
+    assert [one.overdue_at for one in overdue] == [NOW + EVERY]
+    assert paused == []
+    assert [one.expected_by - NOW for one in seen] == [EVERY, 2 * EVERY]
+
+
+def test_another_length_counts_anew_and_none_ends_it(clock: VirtualClock) -> None:
+    scheduler, seen = watching(clock, "nowhere:to_be_found")
+    scheduler.advance(MINUTE)
+    scheduler.modify_job("job", name="renamed")
+    scheduler.modify_job("job", expect_every=600)
+    scheduler.advance(HOUR)
+    scheduler.modify_job("job", expect_every=None)
+    scheduler.advance(HOUR)
+
+    assert [one.expected_by - NOW for one in seen] == [11 * MINUTE]
+    assert scheduler.get_overdue() == []
+
+
+def test_a_restart_neither_forgets_nor_repeats(clock: VirtualClock, tmp_path: Path) -> None:
+    def run(duration: timedelta) -> list[JobOverdue]:
+        store = SQLiteStore(tmp_path / "jobs.db", clock=clock)
+        scheduler, seen = watching(clock, "nowhere:to_be_found", store)
+        scheduler.advance(duration)
+        scheduler.shutdown()
+        return seen
+
+    before, across, after = run(MINUTE), run(EVERY), run(HOUR)
+
+    assert [len(seen) for seen in (before, across, after)] == [0, 1, 0]
+
+
+def test_what_fell_due_while_no_node_was_alive_is_told_by_the_first_that_is(store: Store, clock: VirtualClock) -> None:
+    store.add([watched(executor="special")])
+    clock.advance(HOUR)
+    advance(clock, SECOND, node := Node(store))
+
+    assert told(node) == [("job", EVERY)]
+
+
+def test_a_job_that_has_done_its_work_is_not_expected_to_succeed_again(store: Store, clock: VirtualClock) -> None:
+    ends = IntervalTrigger(minutes=1, start_date=NOW, end_date=NOW + 3 * MINUTE)
+    store.add([
+        watched("once", trigger=DateTrigger(NOW)), watched("ends", trigger=ends),
+        watched("ends badly", trigger=ends, executor="special"),
+    ])  # fmt: skip
+    advance(clock, HOUR, node := Node(store, takes=SECOND))
+
+    assert told(node) == [("ends badly", EVERY)]
+
+
+def test_one_that_fires_again_after_it_had_ended_is_expected_again(clock: VirtualClock) -> None:
+    ended = watched(next_fire_time=None, trigger=DateTrigger(NOW))
+    again = ended._replace(next_fire_time=NOW + HOUR)
+
+    assert plan.expect_anew(ended, again, NOW) == Expectation("job", ended.uid, NOW + EVERY)
+    assert plan.expect_anew(again, again._replace(next_fire_time=NOW + 2 * HOUR), NOW) is None
+    assert plan.expect_anew(again, again._replace(name="renamed", trigger=EVERY_MINUTE), NOW) is None
+
+
+def test_what_a_success_promises() -> None:
+    job = watched()
+    run = make_run(job, state=RunState.SUCCEEDED, started_at=NOW, ended_at=NOW + SECOND)
+
+    assert plan.succeeded(job, run) == Expectation("job", job.uid, NOW + SECOND + EVERY, NOW + SECOND)
+    assert plan.succeeded(job._replace(next_fire_time=None), run) == Expectation("job", job.uid, None, NOW + SECOND)
+
+
+# faults
+
+
+@pytest.mark.parametrize("down", ["before", "after"])
+def test_a_fault_of_the_store_neither_swallows_nor_doubles_what_is_told(
+    open_store: Callable[[], Store], clock: VirtualClock, down: str
+) -> None:
+    """The write may have had its effect, and only its reply was lost; the other node finds nothing left to tell."""
+    flaky = FlakyStore(open_store())
+    flaky.add([watched(executor="special")])
+    nodes = [Node(flaky, "a"), Node(open_store(), "b")]  # type: ignore[arg-type]
+    advance(clock, EVERY - SECOND, *nodes)
+    flaky.down, flaky.verbs = down, frozenset({"find_overdue" if down == "before" else "beat"})  # type: ignore[assignment]
+    advance(clock, SECOND, nodes[0])
+    clock.advance(3 * SECOND)
+    nodes[0].tick()
+    flaky.down = None
+    advance(clock, MINUTE, *nodes)
+
+    assert told(*nodes) == [("job", EVERY)]
+
+
+def test_a_job_that_was_removed_while_it_fell_overdue_is_not_told_of(clock: VirtualClock) -> None:
+    flaky = FlakyStore(store := MemoryStore(clock=clock))
+    store.add([watched(executor="special")])
+    flaky.between = lambda verb: store.remove() if verb == "find_overdue" and clock.now() >= NOW + EVERY else None  # type: ignore[assignment,return-value]
+    advance(clock, HOUR, node := Node(flaky))  # type: ignore[arg-type]
+
+    assert told(node) == []
+
+
+# what it costs, and bad input
+
+
+def test_ten_thousand_of_them_are_told_of_within_seconds(store: Store, clock: VirtualClock) -> None:
+    store.add([watched(f"job-{number}", executor="special") for number in range(10_000)])
+    advance(clock, EVERY + 2 * SECOND, node := Node(store))
+
+    assert len(told(node)) == 10_000
+
+
+@pytest.mark.parametrize("wrong", [0, -1, 0.5, "1h", True, float("nan"), float("inf"), 10**12, [], b"60"])
+def test_what_is_no_length(wrong: Any) -> None:
+    scheduler = ManualScheduler()
+
+    with pytest.raises(InvalidJobError, match="^expect_every: expected "):
+        scheduler.add_job("tests.samples:work", "interval", minutes=1, expect_every=wrong)
+
+
+def watching(clock: VirtualClock, func: str, store: Store | None = None) -> tuple[ManualScheduler, list[JobOverdue]]:
+    """A scheduler with a job that cannot succeed, and what is told of it as it happens."""
+    scheduler = ManualScheduler(store, clock=clock)
+    seen: list[JobOverdue] = []
+    scheduler._listeners.tell = lambda event: seen.append(event) if isinstance(event, JobOverdue) else None  # type: ignore[method-assign]
+    scheduler.add_job("tests.samples:work", "interval", minutes=1, id="job", expect_every=EVERY)
+    scheduler._declared = {id: job._replace(func=func) for id, job in scheduler._declared.items()}
+    scheduler.start()
+    atexit.unregister(scheduler._leave)
+    return scheduler, seen

@@ -1,0 +1,135 @@
+"""Whatever a trigger is made of: what cannot be is a TriggerError of a bounded length, and no foreign exception."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, timedelta
+from itertools import product
+from typing import Any
+
+import pytest
+
+from tickwork.errors import TriggerError
+from tickwork.triggers import (
+    AllOf,
+    AnyOf,
+    CalendarIntervalTrigger,
+    CronTrigger,
+    DateTrigger,
+    FilteredTrigger,
+    Hours,
+    IntervalTrigger,
+    JitteredTrigger,
+    make_trigger,
+    trigger_from_json,
+)
+
+HOURLY = CronTrigger(minute=0)
+
+
+class Hostile:
+    def __repr__(self) -> str:
+        raise RuntimeError("no text")
+
+    __str__ = __repr__
+
+
+def many_hours() -> list[Hours]:
+    return [Hours(f"00:{minute:02}:{second:02}", "23:59:59") for minute in range(2) for second in range(60)]
+
+
+def many_dates() -> list[str]:
+    return [str(date(2000, 1, 1) + timedelta(days=day)) for day in range(10_001)]
+
+
+def nested(depth: int) -> JitteredTrigger:
+    return JitteredTrigger(nested(depth - 1) if depth else HOURLY, 60)
+
+
+Made = Callable[[Any], object]
+WITH_ANY: dict[str, Made] = {
+    "date": lambda it: DateTrigger(it),
+    "date zone": lambda it: DateTrigger("2026-01-01", timezone=it),
+    "interval": lambda it: IntervalTrigger(days=it),
+    "interval start": lambda it: IntervalTrigger(days=1, start_date=it),
+    "months": lambda it: CalendarIntervalTrigger(months=it),
+    "hour of a day": lambda it: CalendarIntervalTrigger(months=1, hour=it),
+    "short month": lambda it: CalendarIntervalTrigger(months=1, short_month=it),
+    "crontab": lambda it: CronTrigger(it),
+    "year": lambda it: CronTrigger(year=it),
+    "hour": lambda it: CronTrigger(hour=it),
+    "zone": lambda it: CronTrigger(minute=0, timezone=it),
+    "rule": lambda it: CronTrigger(minute=0, clock_changes=it),
+    "dialect": lambda it: CronTrigger("0 0 * * *", dialect=it),
+    "seconds": lambda it: CronTrigger("0 0 * * *", seconds=it),
+    "seed": lambda it: CronTrigger("H 0 * * *", seed=it),
+    "end": lambda it: CronTrigger(minute=0, end_date=it),
+    "jitter": lambda it: JitteredTrigger(HOURLY, it),
+    "jitter seed": lambda it: JitteredTrigger(HOURLY, 60, it),
+    "jitter after": lambda it: JitteredTrigger(HOURLY, 60, after=it),
+    "jitter of": lambda it: JitteredTrigger(it, 60),
+    "exclude": lambda it: FilteredTrigger(HOURLY, exclude=it),
+    "only": lambda it: FilteredTrigger(HOURLY, only=[it]),
+    "shift": lambda it: FilteredTrigger(HOURLY, exclude="sat", shift=it),
+    "filter zone": lambda it: FilteredTrigger(HOURLY, exclude="sat", timezone=it),
+    "any of": lambda it: AnyOf(it),
+    "all of": lambda it: AllOf([it]),
+    "word": lambda it: make_trigger(it),
+    "option": lambda it: make_trigger("interval", {"minutes": it}),
+    "json": lambda it: trigger_from_json(it),
+    "kind": lambda it: trigger_from_json({"kind": it}),
+    "members": lambda it: trigger_from_json({"kind": "any-of", "triggers": it}),
+    "member": lambda it: trigger_from_json({"kind": "filtered", "trigger": it, "exclude": ["sat"]}),
+}
+HOSTILE: dict[str, Any] = {
+    "what has no text": Hostile(),
+    "a number of thousands of digits": 10**5000,
+    "the negative of it": -(10**5000),
+    "infinity": float("inf"),
+    "no number": float("nan"),
+    "a long text": "x" * 100_000,
+    "half a letter": "\ud800",
+    "a null": "\x00",
+    "nothing": [],
+    "a dict": {},
+    "bytes": b"0 0 * * *",
+}
+POSSIBLE = {
+    ("exclude", "nothing"),  # then there are no calendars at all, which is refused elsewhere
+    ("exclude", "a dict"),
+    ("seed", "a long text"),
+    ("seed", "a null"),
+    ("jitter seed", "a long text"),
+    ("jitter seed", "a null"),
+}
+
+
+@pytest.mark.parametrize(("made", "given"), [pair for pair in product(WITH_ANY, HOSTILE) if pair not in POSSIBLE])
+def test_what_cannot_be_is_refused_in_a_few_words(made: str, given: str) -> None:
+    with pytest.raises(TriggerError) as refused:
+        WITH_ANY[made](HOSTILE[given])
+
+    assert len(str(refused.value)) < 1500
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: CalendarIntervalTrigger(months=1, start_date="0001-01-01", timezone="Asia/Seoul"),
+        lambda: CalendarIntervalTrigger(months=1, start_date="9999-12-31", hour=1, timezone="America/New_York"),
+        lambda: CalendarIntervalTrigger(years=9000, start_date="2026-01-01 01:00"),
+        lambda: IntervalTrigger(days=3_000_000),
+        lambda: FilteredTrigger(HOURLY, exclude=many_hours()),
+        lambda: FilteredTrigger(HOURLY, exclude=many_dates()),
+        lambda: FilteredTrigger(CronTrigger("30 9 * * mon"), only=["tue", "10:00-11:00"], shift="next"),
+        lambda: nested(2),
+        lambda: AnyOf([JitteredTrigger(AnyOf([nested(1)]), 60)]),
+        lambda: trigger_from_json({"kind": "filtered"}),
+        lambda: trigger_from_json({"kind": "jittered", "jitter": 5}),
+        lambda: trigger_from_json({"kind": "any-of"}),
+        lambda: trigger_from_json({"kind": "any-of", "triggers": 10**5000}),
+    ],
+)
+def test_what_can_never_be_or_would_take_long_is_refused_at_once(make: Callable[[], object]) -> None:
+    with pytest.raises(TriggerError):
+        make()
