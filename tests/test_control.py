@@ -36,9 +36,8 @@ from tickwork.executors.call import Call, invoke
 from tickwork.plan import Change
 from tickwork.refs import find_function
 from tickwork.run import Failed, Given, Origin, Run, Succeeded
+from tickwork.stores import make_store
 from tickwork.stores.base import Store
-from tickwork.stores.memory import MemoryStore
-from tickwork.stores.sqlite import SQLiteStore
 from tickwork.testing import ManualScheduler, VirtualClock
 
 MICROSECOND = timedelta(microseconds=1)
@@ -58,14 +57,9 @@ def _nothing_seen() -> None:
     broken.clear()
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str | None:
-    return None if request.param == "memory" else f"sqlite:///{tmp_path}/jobs.db"
-
-
 @pytest.fixture
-def scheduler(url: str | None) -> Iterator[ManualScheduler]:
-    scheduler = ManualScheduler(url, start=NOW, timezone="UTC")
+def scheduler(store_url: str | None) -> Iterator[ManualScheduler]:
+    scheduler = ManualScheduler(store_url, start=NOW, timezone="UTC")
     scheduler.start()
     yield scheduler
     scheduler.shutdown()
@@ -405,12 +399,9 @@ def test_a_backfill_goes_in_order_whatever_its_length(
     assert scheduler.get_backfill(backfill.id).ended
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    clock = VirtualClock(NOW)
-    store: Store = (
-        MemoryStore(clock=clock) if request.param == "memory" else SQLiteStore(tmp_path / "jobs.db", clock=clock)
-    )
+@pytest.fixture
+def store(store_url: str | None) -> Iterator[Store]:
+    store = make_store(store_url, clock=VirtualClock(NOW))
     store.open()
     yield store
     store.close()

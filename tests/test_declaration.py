@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import cycle, islice
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +25,7 @@ from tickwork.job import Job
 from tickwork.loop import Timing
 from tickwork.retention import Retention
 from tickwork.run import RunState
+from tickwork.stores import make_store
 from tickwork.stores.base import Store
 from tickwork.stores.memory import MemoryStore
 from tickwork.stores.sqlite import SQLiteStore
@@ -42,8 +42,8 @@ def clock() -> VirtualClock:
     return VirtualClock(NOW)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def make_worker(request: pytest.FixtureRequest, clock: VirtualClock, tmp_path: Path) -> Iterator[MakeWorker]:
+@pytest.fixture
+def make_worker(store_url: str | None, clock: VirtualClock) -> Iterator[MakeWorker]:
     """Starts a worker whose code declares these jobs, every one of them each minute."""
     memory = MemoryStore(clock=clock)
     made: list[ManualScheduler] = []
@@ -51,7 +51,7 @@ def make_worker(request: pytest.FixtureRequest, clock: VirtualClock, tmp_path: P
     def make_worker(
         *ids: str, func: str = "tests.samples:work", app: str | None = None, **policies: Any
     ) -> ManualScheduler:
-        store = memory if request.param == "memory" else SQLiteStore(tmp_path / "jobs.db", clock=clock)
+        store = memory if store_url is None else make_store(store_url, clock=clock)
         worker = ManualScheduler(store, clock=clock)
         worker._timing, worker._app = Timing(lease=LEASE, rest=timedelta(0), short_rest=timedelta(0)), app
         for id in ids:
@@ -329,12 +329,12 @@ def test_whatever_happens_no_job_is_retired_that_a_living_node_declares_and_ever
         leave_alone(worker)
 
 
-def test_nodes_that_start_and_stop_at_the_same_time_on_one_file(tmp_path: Path) -> None:
+@pytest.mark.parametrize("store_url", ["sqlite", "postgresql"], indirect=True)
+def test_nodes_that_start_and_stop_at_the_same_time_on_one_store(store_url: str) -> None:
     """Real threads: what a living node declares is not retired by one that looks while it starts."""
-    url = f"sqlite:///{tmp_path / 'jobs.db'}"
 
     def live(ids: Sequence[str]) -> list[str]:
-        scheduler = BackgroundScheduler(url, lease=timedelta(seconds=10))
+        scheduler = BackgroundScheduler(store_url, lease=timedelta(seconds=10))
         for id in ids:
             scheduler.add_job("tests.samples:work", "interval", hours=1, id=id)
         scheduler.start()

@@ -18,6 +18,7 @@ from tickwork.expectation import Expectation
 from tickwork.job import Job
 from tickwork.run import Failed, RunState
 from tickwork.scheduler import BackgroundScheduler
+from tickwork.stores import make_store
 from tickwork.stores.base import Store
 from tickwork.stores.memory import MemoryStore
 from tickwork.stores.sqlite import SQLiteStore
@@ -32,15 +33,12 @@ def clock() -> VirtualClock:
     return VirtualClock(NOW)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
-def open_store(request: pytest.FixtureRequest, clock: VirtualClock, tmp_path: Path) -> Iterator[Callable[[], Store]]:
+@pytest.fixture
+def open_store(store_url: str | None, clock: VirtualClock) -> Iterator[Callable[[], Store]]:
     opened: list[Store] = []
 
     def open_store() -> Store:
-        store: Store = (
-            SQLiteStore(tmp_path / "jobs.db", clock=clock) if request.param == "sqlite"
-            else opened[0] if opened else MemoryStore(clock=clock)
-        )  # fmt: skip
+        store = opened[0] if opened and store_url is None else make_store(store_url, clock=clock)
         store.open()
         opened.append(store)
         return store
