@@ -348,9 +348,10 @@ class Loop:
 
     def beat(self, now: datetime) -> None:
         """Tell the store, a third of a lease at a time, that this node is alive and how it does; see who else is."""
-        if now >= self.presence.beat_at:
-            known = len(self.store.expectations(overdue=True))
-            self.overdue = known - len(self._round.overdue)  # those are counted when this round is written
+        if now < self.presence.beat_at:
+            return
+        known = len(self.store.expectations(overdue=True))
+        self.overdue = known - len(self._round.overdue)  # those are counted when this round is written
         runs, lateness = len(self._calls) - len(self._round.ended), self.lateness.worst(now)
         changes = self.presence.beat(now, paused=self.paused, runs=runs, lateness=lateness)
         self._round.events += [JobChanged(change.job, now) for change in changes]
