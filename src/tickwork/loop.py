@@ -154,7 +154,7 @@ class Loop:
         """Do everything that is due now; return when to look again."""
         now = self._now()
         self.start_due_runs(now)
-        self.end_overdue_calls(now)
+        self.end_timed_out_calls(now)
         try:
             if not self._is_time_for_a_round(now):
                 self.prune_ledger(now)
@@ -214,7 +214,7 @@ class Loop:
             uid, outcome = self._withdrawn.popleft()
             self._let_go(self._held.of_job(uid), outcome, now)
 
-    def end_overdue_calls(self, now: datetime) -> None:
+    def end_timed_out_calls(self, now: datetime) -> None:
         """Ask those to end that have gone on for longer than they may."""
         for call in [*self._timed]:
             if call.deadline is not None and call.deadline <= now:
@@ -282,11 +282,11 @@ class Loop:
         settlements = [plan.settle(run, retries.get(run.job_uid, ONCE), self._lost(run), now) for run in lost]
         for settlement in self.store.settle(settlements) if settlements else ():
             run = settlement.run
+            self._round.events.append(RunSettled(run, now))
             if run.state is RunState.LOST:
                 log.warning("run %s of job %r is lost: %s", run.id, run.job_id, run.reason)
-                self._round.events.append(RunSettled(run, now))
                 job = jobs.get(run.job_uid)
-                if job is not None and job.pause_after is not None and _counts_as_failure(settlement):
+                if job is not None and job.pause_after is not None and plan.counts_as_failure(settlement):
                     self._pause_if_it_fails_too_often(job)
         self._reap_at = now if len(lost) == self.timing.batch else now + self.timing.poll
 
@@ -504,7 +504,7 @@ class Loop:
         self._news = True
 
     def _rest(self, more_now: bool) -> timedelta:
-        """How long to let news gather before the next round. None where there is work to do meanwhile."""
+        """How long to let news gather before the next round. No time where there is work to do meanwhile."""
         if more_now:
             return timedelta(0)
         return self.timing.short_rest if self._more or (self._stopping and self._reports) else self.timing.rest
@@ -749,7 +749,7 @@ class Loop:
         self._fulfil((call, settlement.run) for call, settlement in ending if id(settlement) in written)
         failing = {
             call.job.id: call.job for call, settlement in ending
-            if call.job.pause_after is not None and _counts_as_failure(settlement)
+            if call.job.pause_after is not None and plan.counts_as_failure(settlement)
         }  # fmt: skip
         for job in failing.values():
             self._pause_if_it_fails_too_often(job)
@@ -946,9 +946,3 @@ def _log_overdue(found: Sequence[Expectation]) -> None:
         )  # fmt: skip
     if len(found) > MAX_NAMED:
         log.warning("%d more jobs are overdue", len(found) - MAX_NAMED)
-
-
-def _counts_as_failure(settlement: Settlement) -> bool:
-    """Whether a fire time has failed, and is not tried again. What is backfilled says nothing of how a job does now."""
-    run = settlement.run
-    return settlement.attempt is None and run.state in plan.FAILURES and run.backfill is None

@@ -245,6 +245,12 @@ def expire(run: Run, now: datetime) -> Run:
     return run.ended_with(Missed.waiting(run), now, None, None)
 
 
+def counts_as_failure(settlement: Settlement) -> bool:
+    """Whether a fire time has failed, and is not tried again. What is backfilled says nothing of how a job does now."""
+    run = settlement.run
+    return settlement.attempt is None and run.state in FAILURES and run.backfill is None
+
+
 def fails_too_often(job: Job, newest: Sequence[Run]) -> bool:
     """Whether the last `pause_after` fire times of *job* all failed; *newest* are its rows that ran, newest first."""
     if job.pause_after is None:
@@ -486,7 +492,7 @@ def backfill(job: Job, asked: Backfill, now: datetime, *, pruned_through: dateti
 
 
 def stretch(backfill: Backfill, active: Sequence[Run]) -> Sequence[datetime]:
-    """The fire times whose answers `fill` needs to know; *active* are the runs of the backfill. None: it is full."""
+    """The fire times whose answers `fill` needs to know; *active* are the runs of the backfill. Empty: it is full."""
     return backfill.next_fire_times() if len(active) < backfill.max_instances else ()
 
 

@@ -417,6 +417,8 @@ class Scheduler:
         *by* is whoever asks for it, for people: it is kept with the job, beside the *reason*. Raises JobNotFoundError.
         """
         _check_by(by)
+        if reason is not None:
+            check_text("reason", reason, most=MAX_REASON_LENGTH)
         why = f"paused before it began{f', by {by}' if by else ''}{f': {reason}' if reason else ''}"
         return self._change(job_id, lambda job, now: plan.pause(job, now, reason, by), Skipped(why))
 
@@ -441,6 +443,7 @@ class Scheduler:
         One after another: what is added or changed meanwhile may be among them or not. Raises InvalidJobError if
         neither is given, which would be all jobs: `pause` stops a scheduler.
         """
+        _check_by(by)
         return [self.pause_job(job.id, reason=reason, by=by) for job in self._labelled("pause_jobs", tags, metadata)]
 
     def resume_jobs(
@@ -450,6 +453,7 @@ class Scheduler:
 
         Raises InvalidJobError if neither is given.
         """
+        _check_by(by)
         return [self.resume_job(job.id, by=by) for job in self._labelled("resume_jobs", tags, metadata)]
 
     def cancel_run(self, run_id: str, *, reason: str | None = None, by: str | None = None) -> Run:
