@@ -775,7 +775,8 @@ class Loop:
                 self.store.keep_logs([(run, log_so_far)])
             self._round.events.append(RunSettled(run, self.clock.now()))
             self._round.ended.append(call)
-            self._fulfil([(call, run)])
+            if call.kept is not None and call.kept.recovered:
+                self._tell_recovered(call.kept.recovered, {run.job_uid: run}, [call.job])
 
     def _keep_logs(self, calls: Iterable[tuple[Call, Run]]) -> None:
         """Write what these calls have logged so far: people can read it, and should this node die it is not lost."""
@@ -787,15 +788,21 @@ class Loop:
             self.store.keep_logs(logs)
 
     def _fulfil(self, ended: Iterable[tuple[Call, Run]]) -> None:
-        """Write the successes that are expected."""
-        expected = {
-            call.job.uid: (call.job, run) for call, run in ended
+        """Write the successes that are expected; of jobs as they are now, which may have changed since the claim."""
+        succeeded = {
+            run.job_uid: run for call, run in ended
             if call.job.expect_every is not None and run.state is RunState.SUCCEEDED
         }  # fmt: skip
-        if not expected:
-            return
-        for overdue in self.store.fulfil([plan.succeeded(job, run) for job, run in expected.values()]):
-            job, run = expected[overdue.job_uid]
+        if succeeded:
+            jobs = self.store.jobs(ids={run.job_id for run in succeeded.values()})
+            self._tell_recovered(self.store.fulfil(plan.fulfilled(succeeded, jobs)), succeeded, jobs)
+
+    def _tell_recovered(
+        self, recovered: Iterable[Expectation], succeeded: Mapping[int, Run], jobs: Iterable[Job]
+    ) -> None:
+        by_uid = {job.uid: job for job in jobs}
+        for overdue in recovered:
+            job, run = by_uid[overdue.job_uid], succeeded[overdue.job_uid]
             if overdue.overdue_at is not None and run.ended_at is not None:
                 log.info("job %r has succeeded, which was overdue", job.id)
                 self._round.events.append(JobRecovered(job, overdue.overdue_at, run.ended_at, self.clock.now()))
@@ -826,7 +833,9 @@ class Loop:
             self._round.events.append(RunSettled(settled, self.clock.now()))
             return None
         written = current is not None and current.version == refused.run.version and current.state is refused.run.state
-        if not written:
+        if written:
+            self._round.events.append(RunSettled(refused.run, self.clock.now()))
+        else:
             log.warning(
                 "run %s of job %r ended as %s after it had been taken over; that outcome is dropped",
                 call.run.id, call.job.id, refused.run.state,

@@ -6,7 +6,7 @@ what a job becomes and which runs are born with it, and the store writes both or
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, assert_never
 
@@ -283,6 +283,15 @@ def expect_anew(before: Job, after: Job, now: datetime) -> Expectation | None:
         or _is_paused_for_itself(after) != _is_paused_for_itself(before)
     )  # fmt: skip
     return expect(after, now) if counts_anew else None
+
+
+def fulfilled(succeeded_runs: Mapping[int, Run], jobs: Iterable[Job]) -> list[Expectation]:
+    """What is expected after these runs of these *jobs*, by uid; nothing of a job of which nothing is."""
+    return [
+        succeeded(job, succeeded_runs[job.uid])
+        for job in jobs
+        if job.uid in succeeded_runs and job.expect_every is not None
+    ]
 
 
 def succeeded(job: Job, run: Run) -> Expectation:

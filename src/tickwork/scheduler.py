@@ -52,6 +52,7 @@ from tickwork.executors.call import MAX_REASON_LENGTH, inside_run, is_async, is_
 from tickwork.executors.injection import Surroundings
 from tickwork.executors.state import JobState
 from tickwork.executors.threads import ThreadExecutor
+from tickwork.executors.transaction import when_committed
 from tickwork.expectation import Expectation
 from tickwork.job import MAX_ID_LENGTH, NO_ARGUMENTS, NO_METADATA, Job, check_job
 from tickwork.labels import has_labels, sorted_metadata, sorted_tags
@@ -977,11 +978,11 @@ class Scheduler:
         if self._listeners:
             now = self._store.clock.now()
             for subject in subjects:
-                self._listeners.tell(kind(subject, now))
+                when_committed(self._store, partial(self._listeners.tell, kind(subject, now)))
 
     def _withdraw(self, job: Job, outcome: Outcome) -> None:
         if self._driver is not None:
-            self._driver.loop.withdraw(job.uid, outcome)
+            when_committed(self._store, partial(self._driver.loop.withdraw, job.uid, outcome))
 
     # the parts that a start puts together
 

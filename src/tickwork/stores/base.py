@@ -323,7 +323,8 @@ class Store(Protocol):
     def prune(self, keep: Retention, *, after: int, jobs: int, rows: int) -> Pruned:
         """Delete up to *rows* closed rows that are kept no longer, of the next *jobs* with a uid above *after*.
 
-        A job's own `keep` stands before *keep*. A disposable job that has ended is removed with its last row. Behind
-        the last job, nodes that were last heard of so long ago are forgotten, and the earliest beyond MAX_NODES.
+        A job's own `keep` stands before *keep*. A ledger is left whole while a backfill asks it. A disposable job that
+        has ended is removed with its last row. Behind the last job, nodes that were last heard of so long ago are
+        forgotten, and the earliest beyond MAX_NODES.
         """
         ...

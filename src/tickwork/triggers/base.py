@@ -96,8 +96,9 @@ def named_walls(trigger: Trigger, at: int, zone: Zone) -> frozenset[int]:
     that knows has a method `named_walls`; one that is made of others answers for all of them.
     """
     own: str | None = getattr(trigger, "timezone", None)
-    if own == zone.key and hasattr(trigger, "named_walls"):
-        known: frozenset[int] = trigger.named_walls(at)
+    tell = getattr(trigger, "named_walls", None)
+    if own == zone.key and tell is not None:
+        known: frozenset[int] = tell(at)
         return known
     fire_time = EPOCH + timedelta(seconds=at)
     firing = [part for part in parts(trigger) if part.next_after(fire_time - MICROSECOND) == fire_time]
