@@ -233,8 +233,14 @@ CHAINS: Mapping[str, Callable[[str, tzinfo], Callable[[], object]]] = {
 }
 
 
+def _parse_tickwork(crontab: str) -> object:
+    from tickwork.triggers.cron import CronTrigger
+
+    return CronTrigger(crontab)
+
+
 def _parse_cronsim(crontab: str) -> object:
-    from cronsim import CronSim
+    from cronsim.cronsim import CronSim
 
     return CronSim(crontab, START)
 
@@ -246,7 +252,7 @@ def _parse_cron_converter(crontab: str) -> object:
 
 
 PARSERS: Mapping[str, Callable[[str], object]] = {
-    "tickwork": lambda crontab: _tickwork(crontab, UTC),
+    "tickwork": _parse_tickwork,
     "APScheduler": lambda crontab: _apscheduler(crontab, UTC),
     "croniter": lambda crontab: _croniter(crontab, UTC),
     "cronsim": _parse_cronsim,

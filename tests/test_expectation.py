@@ -308,3 +308,21 @@ def watching(clock: VirtualClock, func: str, store: Store | None = None) -> tupl
     scheduler.start()
     atexit.unregister(scheduler._leave)
     return scheduler, seen
+
+
+def test_a_success_counts_for_the_job_as_it_is_by_then(store: Store, clock: VirtualClock) -> None:
+    """It may have got another trigger or another `expect_every` while it ran."""
+    store.add([watched(trigger=DateTrigger(NOW), next_fire_time=NOW)])
+    node = Node(store)
+    advance(clock, SECOND, node)
+    again = plan.modify(
+        store.get("job"), {"trigger": IntervalTrigger(minutes=1), "expect_every": 2 * MINUTE}, clock.now()
+    )
+    store.save([again], expected=[one for one in [plan.expect_anew(store.get("job"), again.job, clock.now())] if one])
+
+    node.executor.end()
+    advance(clock, SECOND, node)
+
+    (expected,) = store.expectations()
+    assert expected.succeeded_at is not None
+    assert expected.expect_by == expected.succeeded_at + 2 * MINUTE

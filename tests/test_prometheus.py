@@ -82,8 +82,8 @@ def test_the_ledger_is_read_at_each_scrape(scheduler: ManualScheduler, registry:
     after = scrape(scheduler, registry)
 
     assert (before("tickwork_jobs", paused="false"), before("tickwork_jobs", paused="true")) == (1, 1)
-    assert (before("tickwork_overdue_seconds"), before("tickwork_waiting_seconds")) == (0, 0)
-    assert after("tickwork_overdue_seconds") == 120  # no node ticked
+    assert (before("tickwork_due_seconds"), before("tickwork_waiting_seconds")) == (0, 0)
+    assert after("tickwork_due_seconds") == 120  # no node ticked
     assert after("tickwork_waiting_seconds") == 180
     assert (after("tickwork_open_runs", state="pending"), after("tickwork_open_runs", state="running")) == (1, 0)
 

@@ -154,7 +154,7 @@ class Loop:
         """Do everything that is due now; return when to look again."""
         now = self._now()
         self.start_due_runs(now)
-        self.end_overdue_calls(now)
+        self.end_timed_out_calls(now)
         try:
             if not self._is_time_for_a_round(now):
                 self.prune_ledger(now)
@@ -214,7 +214,7 @@ class Loop:
             uid, outcome = self._withdrawn.popleft()
             self._let_go(self._held.of_job(uid), outcome, now)
 
-    def end_overdue_calls(self, now: datetime) -> None:
+    def end_timed_out_calls(self, now: datetime) -> None:
         """Ask those to end that have gone on for longer than they may."""
         for call in [*self._timed]:
             if call.deadline is not None and call.deadline <= now:
@@ -282,11 +282,11 @@ class Loop:
         settlements = [plan.settle(run, retries.get(run.job_uid, ONCE), self._lost(run), now) for run in lost]
         for settlement in self.store.settle(settlements) if settlements else ():
             run = settlement.run
+            self._round.events.append(RunSettled(run, now))
             if run.state is RunState.LOST:
                 log.warning("run %s of job %r is lost: %s", run.id, run.job_id, run.reason)
-                self._round.events.append(RunSettled(run, now))
                 job = jobs.get(run.job_uid)
-                if job is not None and job.pause_after is not None and _counts_as_failure(settlement):
+                if job is not None and job.pause_after is not None and plan.counts_as_failure(settlement):
                     self._pause_if_it_fails_too_often(job)
         self._reap_at = now if len(lost) == self.timing.batch else now + self.timing.poll
 
@@ -348,9 +348,10 @@ class Loop:
 
     def beat(self, now: datetime) -> None:
         """Tell the store, a third of a lease at a time, that this node is alive and how it does; see who else is."""
-        if now >= self.presence.beat_at:
-            known = len(self.store.expectations(overdue=True))
-            self.overdue = known - len(self._round.overdue)  # those are counted when this round is written
+        if now < self.presence.beat_at:
+            return
+        known = len(self.store.expectations(overdue=True))
+        self.overdue = known - len(self._round.overdue)  # those are counted when this round is written
         runs, lateness = len(self._calls) - len(self._round.ended), self.lateness.worst(now)
         changes = self.presence.beat(now, paused=self.paused, runs=runs, lateness=lateness)
         self._round.events += [JobChanged(change.job, now) for change in changes]
@@ -503,7 +504,7 @@ class Loop:
         self._news = True
 
     def _rest(self, more_now: bool) -> timedelta:
-        """How long to let news gather before the next round. None where there is work to do meanwhile."""
+        """How long to let news gather before the next round. No time where there is work to do meanwhile."""
         if more_now:
             return timedelta(0)
         return self.timing.short_rest if self._more or (self._stopping and self._reports) else self.timing.rest
@@ -748,7 +749,7 @@ class Loop:
         self._fulfil((call, settlement.run) for call, settlement in ending if id(settlement) in written)
         failing = {
             call.job.id: call.job for call, settlement in ending
-            if call.job.pause_after is not None and _counts_as_failure(settlement)
+            if call.job.pause_after is not None and plan.counts_as_failure(settlement)
         }  # fmt: skip
         for job in failing.values():
             self._pause_if_it_fails_too_often(job)
@@ -774,7 +775,8 @@ class Loop:
                 self.store.keep_logs([(run, log_so_far)])
             self._round.events.append(RunSettled(run, self.clock.now()))
             self._round.ended.append(call)
-            self._fulfil([(call, run)])
+            if call.kept is not None and call.kept.recovered:
+                self._tell_recovered(call.kept.recovered, {run.job_uid: run}, [call.job])
 
     def _keep_logs(self, calls: Iterable[tuple[Call, Run]]) -> None:
         """Write what these calls have logged so far: people can read it, and should this node die it is not lost."""
@@ -786,15 +788,21 @@ class Loop:
             self.store.keep_logs(logs)
 
     def _fulfil(self, ended: Iterable[tuple[Call, Run]]) -> None:
-        """Write the successes that are expected."""
-        expected = {
-            call.job.uid: (call.job, run) for call, run in ended
+        """Write the successes that are expected; of jobs as they are now, which may have changed since the claim."""
+        succeeded = {
+            run.job_uid: run for call, run in ended
             if call.job.expect_every is not None and run.state is RunState.SUCCEEDED
         }  # fmt: skip
-        if not expected:
-            return
-        for overdue in self.store.fulfil([plan.succeeded(job, run) for job, run in expected.values()]):
-            job, run = expected[overdue.job_uid]
+        if succeeded:
+            jobs = self.store.jobs(ids={run.job_id for run in succeeded.values()})
+            self._tell_recovered(self.store.fulfil(plan.fulfilled(succeeded, jobs)), succeeded, jobs)
+
+    def _tell_recovered(
+        self, recovered: Iterable[Expectation], succeeded: Mapping[int, Run], jobs: Iterable[Job]
+    ) -> None:
+        by_uid = {job.uid: job for job in jobs}
+        for overdue in recovered:
+            job, run = by_uid[overdue.job_uid], succeeded[overdue.job_uid]
             if overdue.overdue_at is not None and run.ended_at is not None:
                 log.info("job %r has succeeded, which was overdue", job.id)
                 self._round.events.append(JobRecovered(job, overdue.overdue_at, run.ended_at, self.clock.now()))
@@ -825,7 +833,9 @@ class Loop:
             self._round.events.append(RunSettled(settled, self.clock.now()))
             return None
         written = current is not None and current.version == refused.run.version and current.state is refused.run.state
-        if not written:
+        if written:
+            self._round.events.append(RunSettled(refused.run, self.clock.now()))
+        else:
             log.warning(
                 "run %s of job %r ended as %s after it had been taken over; that outcome is dropped",
                 call.run.id, call.job.id, refused.run.state,
@@ -945,9 +955,3 @@ def _log_overdue(found: Sequence[Expectation]) -> None:
         )  # fmt: skip
     if len(found) > MAX_NAMED:
         log.warning("%d more jobs are overdue", len(found) - MAX_NAMED)
-
-
-def _counts_as_failure(settlement: Settlement) -> bool:
-    """Whether a fire time has failed, and is not tried again. What is backfilled says nothing of how a job does now."""
-    run = settlement.run
-    return settlement.attempt is None and run.state in plan.FAILURES and run.backfill is None

@@ -6,7 +6,7 @@ what a job becomes and which runs are born with it, and the store writes both or
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, assert_never
 
@@ -245,6 +245,12 @@ def expire(run: Run, now: datetime) -> Run:
     return run.ended_with(Missed.waiting(run), now, None, None)
 
 
+def counts_as_failure(settlement: Settlement) -> bool:
+    """Whether a fire time has failed, and is not tried again. What is backfilled says nothing of how a job does now."""
+    run = settlement.run
+    return settlement.attempt is None and run.state in FAILURES and run.backfill is None
+
+
 def fails_too_often(job: Job, newest: Sequence[Run]) -> bool:
     """Whether the last `pause_after` fire times of *job* all failed; *newest* are its rows that ran, newest first."""
     if job.pause_after is None:
@@ -277,6 +283,15 @@ def expect_anew(before: Job, after: Job, now: datetime) -> Expectation | None:
         or _is_paused_for_itself(after) != _is_paused_for_itself(before)
     )  # fmt: skip
     return expect(after, now) if counts_anew else None
+
+
+def fulfilled(succeeded_runs: Mapping[int, Run], jobs: Iterable[Job]) -> list[Expectation]:
+    """What is expected after these runs of these *jobs*, by uid; nothing of a job of which nothing is."""
+    return [
+        succeeded(job, succeeded_runs[job.uid])
+        for job in jobs
+        if job.uid in succeeded_runs and job.expect_every is not None
+    ]
 
 
 def succeeded(job: Job, run: Run) -> Expectation:
@@ -486,7 +501,7 @@ def backfill(job: Job, asked: Backfill, now: datetime, *, pruned_through: dateti
 
 
 def stretch(backfill: Backfill, active: Sequence[Run]) -> Sequence[datetime]:
-    """The fire times whose answers `fill` needs to know; *active* are the runs of the backfill. None: it is full."""
+    """The fire times whose answers `fill` needs to know; *active* are the runs of the backfill. Empty: it is full."""
     return backfill.next_fire_times() if len(active) < backfill.max_instances else ()
 
 

@@ -51,10 +51,7 @@ class Presence:
         return self.beat_at + min(self.poll, self.lease / 3)
 
     def beat(self, now: datetime, *, paused: bool, runs: int, lateness: timedelta | None) -> Sequence[Change]:
-        """If it is time, tell the store that this node is alive. Returns the jobs that were retired, or came back."""
-        self._telling = None
-        if now < self.beat_at:
-            return ()
+        """Tell the store that this node is alive. Returns the jobs that were retired, or came back."""
         node = self._told.beat(now, self.lease, paused=paused, runs=runs, lateness=lateness)
         self.store.beat(node)
         self._telling = node, self.store.nodes(alive=True)
@@ -63,6 +60,7 @@ class Presence:
     def keep_what_was_written(self) -> None:
         if self._telling is not None:
             self._told, self.living = self._telling
+            self._telling = None
             self.beat_at = self._told.seen_at + self.lease / 3
 
     def sign_off(self) -> None:

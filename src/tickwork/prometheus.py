@@ -40,7 +40,7 @@ def instrument(scheduler: Scheduler, registry: CollectorRegistry = REGISTRY, *, 
     Of this process: `tickwork_runs_total` of what was closed, by `job_id`, `state` and `error` (an expired lease has
     the state `lost`); the histograms `tickwork_run_lateness_seconds` and `tickwork_run_duration_seconds`, and
     `tickwork_active_runs`, by `job_id`; `tickwork_store_outages_total`. Of the ledger, and so of all processes:
-    `tickwork_jobs`, `tickwork_open_runs`, `tickwork_overdue_seconds`, `tickwork_waiting_seconds`, `tickwork_store_up`.
+    `tickwork_jobs`, `tickwork_open_runs`, `tickwork_due_seconds`, `tickwork_waiting_seconds`, `tickwork_store_up`.
 
     Raises InvalidJobError if the registry counts another scheduler already.
     """
@@ -140,7 +140,7 @@ class LedgerCollector(Collector):
         runs.add_metric(["running"], census.running)
         yield runs
         yield GaugeMetricFamily(
-            "tickwork_overdue_seconds", "For how long the earliest fire time that no node fired has passed.",
+            "tickwork_due_seconds", "For how long the earliest fire time that no node fired has passed.",
             value=_passed(census.fire_at, census.at),
         )  # fmt: skip
         yield GaugeMetricFamily(

@@ -52,6 +52,7 @@ from tickwork.executors.call import MAX_REASON_LENGTH, inside_run, is_async, is_
 from tickwork.executors.injection import Surroundings
 from tickwork.executors.state import JobState
 from tickwork.executors.threads import ThreadExecutor
+from tickwork.executors.transaction import when_committed
 from tickwork.expectation import Expectation
 from tickwork.job import MAX_ID_LENGTH, NO_ARGUMENTS, NO_METADATA, Job, check_job
 from tickwork.labels import has_labels, sorted_metadata, sorted_tags
@@ -417,6 +418,8 @@ class Scheduler:
         *by* is whoever asks for it, for people: it is kept with the job, beside the *reason*. Raises JobNotFoundError.
         """
         _check_by(by)
+        if reason is not None:
+            check_text("reason", reason, most=MAX_REASON_LENGTH)
         why = f"paused before it began{f', by {by}' if by else ''}{f': {reason}' if reason else ''}"
         return self._change(job_id, lambda job, now: plan.pause(job, now, reason, by), Skipped(why))
 
@@ -441,6 +444,7 @@ class Scheduler:
         One after another: what is added or changed meanwhile may be among them or not. Raises InvalidJobError if
         neither is given, which would be all jobs: `pause` stops a scheduler.
         """
+        _check_by(by)
         return [self.pause_job(job.id, reason=reason, by=by) for job in self._labelled("pause_jobs", tags, metadata)]
 
     def resume_jobs(
@@ -450,6 +454,7 @@ class Scheduler:
 
         Raises InvalidJobError if neither is given.
         """
+        _check_by(by)
         return [self.resume_job(job.id, by=by) for job in self._labelled("resume_jobs", tags, metadata)]
 
     def cancel_run(self, run_id: str, *, reason: str | None = None, by: str | None = None) -> Run:
@@ -973,11 +978,11 @@ class Scheduler:
         if self._listeners:
             now = self._store.clock.now()
             for subject in subjects:
-                self._listeners.tell(kind(subject, now))
+                when_committed(self._store, partial(self._listeners.tell, kind(subject, now)))
 
     def _withdraw(self, job: Job, outcome: Outcome) -> None:
         if self._driver is not None:
-            self._driver.loop.withdraw(job.uid, outcome)
+            when_committed(self._store, partial(self._driver.loop.withdraw, job.uid, outcome))
 
     # the parts that a start puts together
 

@@ -25,7 +25,7 @@ from tickwork.executors.call import Call
 from tickwork.executors.injection import Surroundings
 from tickwork.job import Job
 from tickwork.jobstate import StateChange
-from tickwork.run import Failed, Outcome, Run, Succeeded
+from tickwork.run import Cancelled, Failed, Lost, Missed, Outcome, Run, Succeeded
 from tickwork.stores.memory import MemoryStore
 
 
@@ -161,6 +161,22 @@ class ExecutorLaws:
         assert seen == [
             ("enter a", call.run.id), ("enter b", call.run.id), ("leave b", reported[1]), ("leave a", reported[1]),
         ]  # fmt: skip
+
+    def test_nothing_is_put_around_a_call_that_must_not_begin(
+        self, started: Executor, reports: Reports, deed: Callable[[], Any]
+    ) -> None:
+        entered: list[str] = []
+        expired, cancelled = make_call(deed), make_call(deed, number=1)
+        expired.run = expired.run._replace(expires_at=NOW)
+        cancelled.asked = Cancelled("by someone")
+        for call in (expired, cancelled):
+            call.surroundings = Surroundings()
+            call.surroundings.around = (lambda job, run: entered.append(run.id),)
+
+        started.submit([expired, cancelled])
+
+        assert {type(reports.next()[1]) for _ in range(2)} == {Missed, Lost}
+        assert entered == []
 
     def test_what_is_put_around_a_call_can_hurt_no_run(
         self, started: Executor, reports: Reports, deed: Callable[[], Any], caplog: pytest.LogCaptureFixture

@@ -15,7 +15,7 @@ from starlette.datastructures import State
 
 from tickwork import AsyncIOScheduler, BackgroundScheduler, BlockingScheduler, SchedulerError
 from tickwork.events import RunSettled
-from tickwork.fastapi import lifespan
+from tickwork.fastapi import create_router, lifespan
 from tickwork.run import RunState
 from tickwork.scheduler import Scheduler
 
@@ -268,3 +268,17 @@ def test_what_a_job_depends_on_is_cleaned_up_when_it_takes_too_long_or_someone_c
     assert story == ["opened", "session on open", "job cancelled", "session given back", "closed"]
     state = RunState.TIMED_OUT if end == "timeout" else RunState.CANCELLED
     assert scheduler.get_runs("job")[0].state is state
+
+
+def test_a_router_whose_scheduler_was_not_started_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    scheduler = BackgroundScheduler()
+    forgotten, started = FastAPI(), FastAPI(lifespan=lifespan(scheduler))
+    for app in (forgotten, started):
+        app.include_router(create_router(scheduler, unprotected=True))
+
+    run_app(started)
+    silent = caplog.text
+    run_app(forgotten)
+
+    assert silent == ""
+    assert "its jobs do not fire in this process. Write FastAPI(lifespan=lifespan(scheduler))" in caplog.text

@@ -1390,6 +1390,24 @@ class StoreLaws:
 
         assert seen == [1, 3, None]
 
+    def test_a_ledger_that_a_backfill_asks_is_left_whole(self, store: Store) -> None:
+        """What was pruned would be taken for what never ran."""
+        store.add([job := make_job(), other := make_job("other")])
+        for each in (job, other):
+            rows = [
+                make_run(each, NOW - number * MINUTE, state=RunState.SUCCEEDED, ended_at=NOW) for number in range(1, 4)
+            ]
+            store.save([next_version(each, *rows)])
+        store.add_backfill(backfill := make_backfill(job, NOW - HOUR, NOW))
+
+        meanwhile = prune(store, Retention(age=None, count=1))
+        store.end_backfill(
+            backfill._replace(version=backfill.version + 1, ended_at=NOW, reason="done"), lambda run: run
+        )
+        afterwards = prune(store, Retention(age=None, count=1))
+
+        assert (meanwhile, afterwards) == (2, 2)
+
     def test_the_evidence_says_up_to_where_a_ledger_was_pruned(self, store: Store) -> None:
         store.add([job := make_job(), other := make_job("other")])
         ranged = closed(job, 1, RunState.SKIPPED, through=NOW + 2 * MINUTE)

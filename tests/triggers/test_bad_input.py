@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from itertools import product
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -20,9 +21,12 @@ from tickwork.triggers import (
     Hours,
     IntervalTrigger,
     JitteredTrigger,
+    Period,
     make_trigger,
     trigger_from_json,
 )
+from tickwork.triggers.clock_changes import clock_changes
+from tickwork.triggers.preview import preview
 
 HOURLY = CronTrigger(minute=0)
 
@@ -45,6 +49,14 @@ def many_dates() -> list[str]:
 def nested(depth: int) -> JitteredTrigger:
     return JitteredTrigger(nested(depth - 1) if depth else HOURLY, 60)
 
+
+def many_times(depth: int) -> AnyOf:
+    inside = many_times(depth - 1) if depth else HOURLY
+    return AnyOf([inside] * 10)
+
+
+FIRST, LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, 23, tzinfo=UTC)
+NAIVE = datetime(2026, 1, 1)
 
 Made = Callable[[Any], object]
 WITH_ANY: dict[str, Made] = {
@@ -123,6 +135,22 @@ def test_what_cannot_be_is_refused_in_a_few_words(made: str, given: str) -> None
         lambda: FilteredTrigger(HOURLY, exclude=many_dates()),
         lambda: FilteredTrigger(CronTrigger("30 9 * * mon"), only=["tue", "10:00-11:00"], shift="next"),
         lambda: nested(2),
+        lambda: AllOf([HOURLY, AnyOf([AllOf([HOURLY, HOURLY])])]),
+        lambda: many_times(7),
+        lambda: FilteredTrigger(HOURLY, exclude="sat-sun", include="10:00-11:00", shift="next"),
+        lambda: Period("2026-12-24 18:00", "9999-12-31"),
+        lambda: Period(None, "0001-01-01 00:00"),
+        lambda: CronTrigger.from_text("cron foo=3, UTC"),
+        lambda: CronTrigger.from_text("cron hour=3 hour=4, UTC"),
+        lambda: CronTrigger.from_text("cron 0 3 * * * (foo bar), UTC"),
+        lambda: CronTrigger.from_text('cron H * * * *, UTC, seed "a"b"'),
+        lambda: CronTrigger.from_text(3),  # type: ignore[arg-type]
+        lambda: CalendarIntervalTrigger(days=1, start_date=FIRST, timezone="America/New_York"),
+        lambda: CalendarIntervalTrigger(days=1, start_date=LAST, timezone="Asia/Seoul"),
+        lambda: FilteredTrigger(HOURLY, exclude="sat", shift="next").next_after(NAIVE),
+        lambda: FilteredTrigger(HOURLY, exclude="sat").excludes(NAIVE),
+        lambda: preview(HOURLY, NAIVE, 1),
+        lambda: clock_changes(HOURLY, NAIVE),
         lambda: AnyOf([JitteredTrigger(AnyOf([nested(1)]), 60)]),
         lambda: trigger_from_json({"kind": "filtered"}),
         lambda: trigger_from_json({"kind": "jittered", "jitter": 5}),
@@ -133,3 +161,16 @@ def test_what_cannot_be_is_refused_in_a_few_words(made: str, given: str) -> None
 def test_what_can_never_be_or_would_take_long_is_refused_at_once(make: Callable[[], object]) -> None:
     with pytest.raises(TriggerError):
         make()
+
+
+@pytest.mark.parametrize(
+    "instant",
+    [
+        datetime(1, 1, 1, tzinfo=ZoneInfo("Asia/Seoul")),
+        datetime(9999, 12, 31, 23, tzinfo=ZoneInfo("America/New_York")),
+    ],
+)
+def test_the_ends_of_the_calendar_are_asked_about_in_any_zone(instant: datetime) -> None:
+    for trigger in (IntervalTrigger(hours=1), JitteredTrigger(HOURLY, 60), HOURLY):
+        fire_time = trigger.next_after(instant)
+        assert fire_time is None or fire_time.year < 2000

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from tickwork.triggers import (
+    AllOf,
     AnyOf,
     CalendarIntervalTrigger,
     CronTrigger,
     DateTrigger,
+    FilteredTrigger,
     IntervalTrigger,
     JitteredTrigger,
     Trigger,
@@ -32,6 +34,10 @@ def found(trigger: Trigger) -> list[tuple[str, str]]:
     [
         (CronTrigger("30 2 * * *", timezone=BERLIN), [("03-29 02:30", "moved"), ("10-25 02:30", "first")]),
         (CronTrigger("30 2 * * *", timezone="Asia/Seoul"), []),
+        (FilteredTrigger(CronTrigger("30 2 * * *", timezone=BERLIN), exclude="sun", shift="next"), []),
+        (FilteredTrigger(CronTrigger("30 2,5 * * *", timezone=BERLIN), exclude="02:15-02:45"), [("03-29 02:30", "moved")]),
+        (FilteredTrigger(CronTrigger("30 2 * * *", timezone=BERLIN), exclude="02:00-02:15"), [("03-29 02:30", "moved"), ("10-25 02:30", "first")]),
+        (AllOf([CronTrigger("30 2 * * *", timezone=BERLIN), CronTrigger("30 2 13 * *", timezone=BERLIN)]), []),
         (CronTrigger("30 2 * * *"), []),
         (CronTrigger("30 3 * * *", timezone=BERLIN), []),
         (CronTrigger("0 3 * * *", timezone=BERLIN), []),

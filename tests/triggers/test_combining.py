@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tickwork.errors import TriggerError
-from tickwork.triggers import AllOf, AnyOf, CronTrigger, DateTrigger, IntervalTrigger
-from tickwork.triggers.ticks import fire_times
+from tickwork.triggers import AllOf, AnyOf, CronTrigger, DateTrigger, FilteredTrigger, IntervalTrigger
+from tickwork.triggers.preview import preview
+from tickwork.triggers.ticks import Tick, fire_times, not_kept
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -30,6 +31,17 @@ def every(length: int, *, start: int = 0, end: int | None = None) -> IntervalTri
         start_date=START + timedelta(seconds=start),
         end_date=None if end is None else START + timedelta(seconds=end),
     )
+
+
+def test_what_the_calendars_of_a_member_leave_out_has_its_reason() -> None:
+    trigger = AllOf([FilteredTrigger(CronTrigger("0 9 * * *"), exclude="sat-sun"), CronTrigger("0 9 * * *")])
+    friday = datetime(2026, 11, 27, 12, tzinfo=UTC)
+
+    shown = [(tick.at.day, tick.excluded) for tick in preview(trigger, friday, 1)]
+
+    assert shown == [(28, "a Saturday"), (29, "a Sunday"), (30, None)]
+    assert not_kept(trigger, friday, friday + timedelta(days=1)) == Tick(friday.replace(hour=9, day=28), "a Saturday")
+    assert not_kept(trigger, friday + timedelta(days=2), friday + timedelta(days=3)) is None
 
 
 def test_any_of_fires_with_each_and_once_where_several_do() -> None:

@@ -35,6 +35,9 @@ SEOUL = "Asia/Seoul"
         ("0 9 * * *", "every day at 09:00", "매일 09:00"),
         ("0 9,18 * * 0", "every Sunday at 09:00 and 18:00", "매주 일요일 09:00, 18:00"),
         ("0 9 * * 7", "every Sunday at 09:00", "매주 일요일 09:00"),
+        ("0 9 * * sun-7", "every day at 09:00", "매일 09:00"),
+        ("0 9 * * 00-07", "every day at 09:00", "매일 09:00"),
+        ("0 9 * * 7-sun", "every Sunday at 09:00", "매주 일요일 09:00"),
         ("0 9 * * sat,sun", "every Saturday and Sunday at 09:00", "주말 09:00"),
         ("0 9 * * mon,wed,fri", "every Monday, Wednesday and Friday at 09:00", "매주 월·수·금요일 09:00"),
         ("* * * * *", "every minute", "1분마다"),
@@ -213,3 +216,14 @@ def test_a_trigger_of_another_kind_is_shown_as_it_is_written() -> None:
 def test_an_unknown_language_is_refused() -> None:
     with pytest.raises(TriggerError, match="language: expected 'en' or 'ko', got 'fr'"):
         explain(IntervalTrigger(minutes=1), "fr")
+
+
+@pytest.mark.parametrize("crontab", ["* H 9 * * *", "*/5 H * * * *"])
+def test_a_hash_with_seconds_has_no_sentence(crontab: str) -> None:
+    assert explain(CronTrigger(crontab, seconds="first", seed="job")).startswith(f"cron {crontab}")
+
+
+def test_numbers_are_said_to_the_microsecond() -> None:
+    assert explain(IntervalTrigger(seconds=59.999999)) == "every 59.999999 seconds"
+    assert explain(IntervalTrigger(days=1_234_567)) == "every 1234567 days"
+    assert explain(IntervalTrigger(seconds=10.000001), "ko") == "10.000001초마다"

@@ -12,6 +12,7 @@ import pytest
 
 from tickwork.errors import TriggerError
 from tickwork.triggers import (
+    AllOf,
     AnyOf,
     BusinessDays,
     CalendarIntervalTrigger,
@@ -168,6 +169,43 @@ def test_a_daily_time_that_was_left_out_and_shifted_is_that_of_the_next_day(unit
     assert [tick.at.astimezone(ZoneInfo("Europe/Berlin")).strftime("%a %d %H:%M") for tick in monday] == [
         "Mon 30 02:30"
     ]
+
+
+AT_HALF_PAST_TWO = CronTrigger("30 2 * * *", timezone="Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("inner", "monday"),
+    [
+        (CronTrigger("0,30 2,3 * * sun", timezone="Europe/Berlin"), ["02:00", "02:30", "03:00", "03:30"]),
+        (AnyOf([AT_HALF_PAST_TWO, CronTrigger("0 3 * * sun", timezone="Europe/Berlin")]), ["02:30", "03:00"]),
+        (
+            AnyOf(
+                [AT_HALF_PAST_TWO, FilteredTrigger(CronTrigger("0 3 * * sun", timezone="Europe/Berlin"), only="sun")]
+            ),
+            ["02:30", "03:00"],
+        ),
+        (AllOf([AT_HALF_PAST_TWO, CronTrigger("30 2 * * *", timezone="Europe/Berlin")]), ["02:30"]),
+        (FilteredTrigger(CronTrigger("30 2 * * sun", timezone="Europe/Berlin"), exclude="2030-01-01"), ["02:30"]),
+        (AnyOf([AT_HALF_PAST_TWO, IntervalTrigger(weeks=52, start_date="2020-01-01T00:00Z")]), ["02:30"]),
+    ],
+)
+def test_combined_fire_times_are_shifted_from_where_they_lay(inner: Trigger, monday: list[str]) -> None:
+    trigger = FilteredTrigger(inner, exclude="sun", shift="next", timezone="Europe/Berlin")
+
+    found = [
+        at.astimezone(ZoneInfo("Europe/Berlin"))
+        for at in islice(fire_times(trigger, datetime(2026, 3, 28, 12, tzinfo=UTC)), 8)
+    ]
+
+    assert [f"{at:%H:%M}" for at in found if at.day == 30] == monday
+
+
+def test_what_is_kept_again_decades_later_is_found() -> None:
+    again = ["2026-12-01/2026-12-31", "2045-01-01/2045-01-31"]
+    trigger = FilteredTrigger(CronTrigger("0 9 * * *"), exclude="mon-sun", include=again)
+
+    assert trigger.next_after(datetime(2026, 12, 31, 12, tzinfo=UTC)) == datetime(2045, 1, 1, 9, tzinfo=UTC)
 
 
 def first_showing(wall: datetime, zone: ZoneInfo) -> datetime:

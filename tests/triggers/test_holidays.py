@@ -19,14 +19,14 @@ import sys
 sys.modules["holidays"] = None  # as if it were not installed
 
 import tickwork, tickwork.cli
-from tickwork.codec import UnreadableTrigger, _read_trigger
+from tickwork.codec import UnreadableTrigger, read_trigger
 from tickwork.errors import TriggerError
 from tickwork.triggers import CronTrigger, FilteredTrigger
 
 FilteredTrigger(CronTrigger(hour=9), exclude="sat-sun")
 written = {"kind": "filtered", "trigger": {"kind": "cron", "hour": "9"}, "exclude": ["holidays KR"]}
-assert isinstance(_read_trigger(written), UnreadableTrigger)
-assert _read_trigger(written).to_json() == written
+assert isinstance(read_trigger(written), UnreadableTrigger)
+assert read_trigger(written).to_json() == written
 try:
     FilteredTrigger(CronTrigger(hour=9), exclude="holidays KR")
 except TriggerError as error:

@@ -79,6 +79,36 @@ def test_nothing_is_moved_into_what_is_left_out() -> None:
         assert (at.hour, at.minute) == (9, 59)
 
 
+def test_a_fire_time_that_was_shifted_beyond_the_end_is_not_moved_back() -> None:
+    inner = FilteredTrigger(CronTrigger("0 9 * * *", end_date="2026-03-28 12:00"), exclude="sat-sun", shift="next")
+
+    for seed in "abcdef":
+        assert [*fire_times(JitteredTrigger(inner, 30, seed), datetime(2026, 3, 28, tzinfo=UTC))] == [
+            datetime(2026, 3, 30, 9, tzinfo=UTC)
+        ]
+
+
+def test_the_first_end_of_all_is_the_end() -> None:
+    both = AllOf([CronTrigger("0 * * * *", end_date="2026-03-28 12:00"), CronTrigger("0 * * * *")])
+
+    for seed in "abcdef":
+        last = [*fire_times(JitteredTrigger(both, 1800, seed), datetime(2026, 3, 28, 11, tzinfo=UTC))][-1]
+        assert last == datetime(2026, 3, 28, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        JitteredTrigger(AnyOf([FilteredTrigger(CronTrigger("50 * * * *"), exclude="10:00-11:00")]), 60, "inside"),
+        FilteredTrigger(FilteredTrigger(CronTrigger("50 9 * * *"), exclude="10:00-11:00"), exclude="sun", shift="next"),
+    ],
+)
+def test_nothing_is_moved_into_what_is_left_out_below_a_jitter_or_a_shift(inside: Trigger) -> None:
+    for seed in ("refresh", "report", "sync"):
+        for at in islice(fire_times(JitteredTrigger(inside, 3600, seed), START), 100):
+            assert at.hour != 10
+
+
 @pytest.mark.parametrize("around", ["any", "any that leave out more", "all", "jittered", "any of jittered"])
 def test_nothing_is_moved_into_what_is_left_out_further_inside(around: str) -> None:
     office = FilteredTrigger(CronTrigger("*/10 * * * *"), exclude="09:05-17:00")

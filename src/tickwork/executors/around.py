@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from tickwork import plan
-from tickwork.executors.call import Call, invoke
+from tickwork.executors.call import Call, invoke, refusal
 from tickwork.job import Job
 from tickwork.run import Outcome, Run
 
@@ -24,7 +24,7 @@ log = logging.getLogger("tickwork.run")
 
 def invoke_surrounded(call: Call) -> Outcome:
     """`invoke`, within what is put around it."""
-    if not call.surroundings.around or call.asked is not None:
+    if not call.surroundings.around or refusal(call) is not None:
         return invoke(call)
     left = enter(call)
     outcome = invoke(call)

@@ -153,7 +153,7 @@ def _stand_by() -> Generator[None]:
 
 async def invoke_surrounded_async(call: Call) -> Outcome:
     """`invoke_async`, within what is put around it."""
-    if not call.surroundings.around or call.asked is not None:
+    if not call.surroundings.around or refusal(call) is not None:
         return await invoke_async(call)
     left = enter(call)
     outcome: Outcome = Lost("its task was cancelled before it ended")

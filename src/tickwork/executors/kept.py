@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 from tickwork.clock import Clock
 from tickwork.executors.capture import LogBuffer
 from tickwork.executors.records import Records
 from tickwork.executors.state import JobState
+from tickwork.expectation import Expectation
 from tickwork.jobstate import StateChange
 from tickwork.run import Run
 from tickwork.runlog import RunLog
@@ -16,7 +18,7 @@ from tickwork.runlog import RunLog
 class Kept:
     """What a function did inside of its run that is to be kept with it; made when it first does so."""
 
-    __slots__ = ("_lock", "change", "log", "settled", "state")
+    __slots__ = ("_lock", "change", "log", "recovered", "settled", "state")
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -28,6 +30,8 @@ class Kept:
         """What it has made of the state when it returned. None: it changed nothing."""
         self.settled: Run | None = None
         """The run as its own transaction has settled it. None: it has not."""
+        self.recovered: Sequence[Expectation] = ()
+        """What was overdue until then."""
 
     def state_of(self, records: Records, run: Run) -> JobState:
         if self.state is None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
+from tickwork.expectation import Expectation
+from tickwork.job import Job
 from tickwork.jobstate import StateChange, StoredState
 from tickwork.plan import Settlement
 from tickwork.run import Run, RunState
@@ -13,6 +15,10 @@ from tickwork.run import Run, RunState
 
 class Records(Protocol):
     """The store, as a run sees it; what each verb does stands there."""
+
+    def jobs(self, *, ids: Collection[str]) -> Sequence[Job]: ...
+
+    def fulfil(self, successes: Sequence[Expectation]) -> Sequence[Expectation]: ...
 
     def run(self, run_id: str) -> Run: ...
 

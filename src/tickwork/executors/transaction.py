@@ -6,8 +6,9 @@ The rule: the commit decides. Before it, whatever goes wrong undoes all of it; a
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,30 @@ LONG = 1.0
 log = logging.getLogger("tickwork.run")
 
 
+class Block:
+    """The transaction of a run, on its thread."""
+
+    def __init__(self, records: Records) -> None:
+        self.records = records
+        self.to_do: list[Callable[[], object]] = []
+
+
+class Blocks(threading.local):
+    here: Block | None = None
+
+
+_blocks = Blocks()
+
+
+def when_committed(records: object, act: Callable[[], object]) -> None:
+    """Act now; or inside of a run's transaction on this store, when that is committed, and not if it is undone."""
+    block = _blocks.here
+    if block is not None and block.records is records:
+        block.to_do.append(act)
+    else:
+        act()
+
+
 @contextmanager
 def transaction(call: Call, kept: Kept, records: Records) -> Iterator[Any]:
     """Settle the call's run as succeeded with what is written inside; `call.kept.settled` is how it ended."""
@@ -36,6 +61,7 @@ def transaction(call: Call, kept: Kept, records: Records) -> Iterator[Any]:
         raise RunClosedError("run.transaction(): expected one in a run, got a second: the first has settled it")
     state, began = kept.state_of(records, call.run), None
     state.in_transaction = True
+    block = _blocks.here = Block(records)
     try:
         with records.lend() as connection:
             began = time.monotonic()
@@ -46,11 +72,14 @@ def transaction(call: Call, kept: Kept, records: Records) -> Iterator[Any]:
         kept.settled = None
         raise
     finally:
+        _blocks.here = None
         state.in_transaction = False
         if began is not None and (held := time.monotonic() - began) > LONG:
             log.warning("run %s of job %r held its transaction for %.1f s: others had to wait, the scheduler too",
                         call.run.id, call.job.id, held)  # fmt: skip
     state.close(change)
+    for act in block.to_do:
+        act()
 
 
 def _settle(call: Call, kept: Kept, records: Records, change: StateChange | None) -> Run:
@@ -66,6 +95,9 @@ def _settle(call: Call, kept: Kept, records: Records, change: StateChange | None
             run, call.job.retry, DONE, call.clock.now(), started_at=call.started_at, progress=call.progress
         )  # fmt: skip
         if records.settle([ended._replace(log=kept.log_so_far(), state=change)]):
+            if call.job.expect_every is not None:
+                jobs = records.jobs(ids=[run.job_id])
+                kept.recovered = records.fulfil(plan.fulfilled({run.job_uid: ended.run}, jobs))
             return ended.run
         if records.run(run.id).version == run.version:  # otherwise its lease was renewed meanwhile
             assert change is not None

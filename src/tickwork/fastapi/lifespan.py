@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from datetime import timedelta
@@ -15,6 +16,8 @@ from tickwork.scheduler import BlockingScheduler, Scheduler
 Lifespan: TypeAlias = Callable[[Any], AbstractAsyncContextManager[Any]]
 
 TIME_TO_END = timedelta(seconds=10)
+
+log = logging.getLogger("tickwork.fastapi")
 
 
 def lifespan(
@@ -56,6 +59,21 @@ def lifespan(
                 surroundings.app = surroundings.state = None
 
     return scheduled
+
+
+def warn_of_idleness(scheduler: Scheduler) -> Lifespan:
+    """The lifespan of a router, which is entered after that of its app: is the scheduler running by then?"""
+
+    @asynccontextmanager
+    async def started(app: Any) -> AsyncIterator[None]:
+        if not scheduler.running:
+            log.warning(
+                "the app has started, and its router's scheduler has not: its jobs do not fire in this process. "
+                "Write FastAPI(lifespan=lifespan(scheduler)), unless another process runs them"
+            )
+        yield
+
+    return started
 
 
 def _stop(scheduler: Scheduler, timeout: timedelta | float | None) -> None:

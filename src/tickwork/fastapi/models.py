@@ -232,7 +232,7 @@ class HealthView(BaseModel):
     paused: bool
     node: str | None
     store: str
-    outage: str | None = Field(description="Why the store cannot be used. None: it can.")
+    outage: str | None = Field(description="Why nothing fires: the store cannot be used, or ticks fail. None: it can.")
     live: bool = Field(description="Whether its thread works. If not, a restart of the process is what helps.")
     ready: bool = Field(description="Whether it fires, or would if it were not paused.")
     lateness: float | None = Field(description="Seconds; the longest that a run of the last minute or two was late.")

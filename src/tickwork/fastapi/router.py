@@ -49,6 +49,7 @@ from tickwork.fastapi.guard import (
     refuse_unknown_parameters,
     unexpected,
 )
+from tickwork.fastapi.lifespan import warn_of_idleness
 from tickwork.fastapi.models import (
     Again,
     AnswerView,
@@ -167,7 +168,7 @@ def create_router(
     if not read_only:
         add_changing_routes(guarded, scheduler, name_of(caller))
     add_dashboard(guarded)
-    router = APIRouter()
+    router = APIRouter(lifespan=warn_of_idleness(scheduler))
     add_probes(router, scheduler, prefix)
     router.include_router(guarded)
     return router

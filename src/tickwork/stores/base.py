@@ -25,15 +25,14 @@ from tickwork.run import Run, RunState
 from tickwork.runlog import RunLog
 from tickwork.why import Evidence
 
+MAX_NODES = 10_000
+"""How many stretches of nodes are remembered: however often they restart, a month of them is a short table."""
+
 Decide: TypeAlias = Callable[[Sequence[Job], Mapping[int, Sequence[Run]], datetime], Sequence[Change]]
 """Given due jobs, the active runs of those that have some (by uid), and the store's time: what becomes of them.
 
 A job without a change stays as it is: not yet.
 """
-
-
-MAX_NODES = 10_000
-"""How many stretches of nodes are remembered: however often they restart, a month of them is a short table."""
 Stretch: TypeAlias = Callable[[Backfill, Sequence[Run]], Sequence[datetime]]
 """Given a backfill and its active runs: the fire times of which the ledger is to be asked."""
 Fill: TypeAlias = Callable[
@@ -78,8 +77,6 @@ class Census(NamedTuple):
     """The earliest fire time of a job that is not paused: in the past if no node fires it."""
     claim_at: datetime | None
     """When the run that has waited for longest could have begun."""
-    expire_at: datetime | None = None
-    """The end of the time for which a waiting run may wait."""
 
 
 class Pruned(NamedTuple):
@@ -326,7 +323,8 @@ class Store(Protocol):
     def prune(self, keep: Retention, *, after: int, jobs: int, rows: int) -> Pruned:
         """Delete up to *rows* closed rows that are kept no longer, of the next *jobs* with a uid above *after*.
 
-        A job's own `keep` stands before *keep*. A disposable job that has ended is removed with its last row. Behind
-        the last job, nodes that were last heard of so long ago are forgotten, and the earliest beyond MAX_NODES.
+        A job's own `keep` stands before *keep*. A ledger is left whole while a backfill asks it. A disposable job that
+        has ended is removed with its last row. Behind the last job, nodes that were last heard of so long ago are
+        forgotten, and the earliest beyond MAX_NODES.
         """
         ...

@@ -408,7 +408,8 @@ class MemoryStore:
         with self._lock:
             now = self.clock.now()
             deleted = 0
-            uids = nsmallest(jobs, (uid for uid in self._ledgers if uid > after))
+            asked = {self._backfills[id].job_uid for id in self._open_backfills}
+            uids = nsmallest(jobs, (uid for uid in self._ledgers if uid > after and uid not in asked))
             for uid in uids:
                 deleted += self._prune(uid, keep, now, rows - deleted)
                 if deleted == rows:

@@ -13,10 +13,12 @@ from typing import Any, ClassVar, Protocol, Self
 from tickwork.checks import shown
 from tickwork.clock import EPOCH, MICROSECOND
 from tickwork.errors import TriggerError
-from tickwork.triggers.zones import FIRST_SECOND, LAST_SECOND
+from tickwork.triggers.zones import FIRST_SECOND, LAST_SECOND, Zone
 
 MAX_DEPTH = 10
 """How deep triggers may lie in each other."""
+MAX_SIZE = 1_000
+"""How many triggers one is made of in all; one that is used twice is asked twice."""
 
 
 class Trigger(Protocol):
@@ -87,15 +89,22 @@ def kept_until(trigger: Trigger, fire_time: datetime) -> datetime | None:
     return end
 
 
-def named_walls(trigger: Trigger, at: int, zone: str) -> tuple[int, ...]:
-    """The times on the wall of *zone* for which it fires at the second *at*, if it knows.
+def named_walls(trigger: Trigger, at: int, zone: Zone) -> frozenset[int]:
+    """The times on the wall of *zone* for which it fires at the second *at*.
 
-    It is one; or right after a gap perhaps several, which the clock left out. A trigger that knows has a method
-    `named_walls`.
+    It is the one that is shown; or right after a gap perhaps others, which the clock left out. A trigger of one zone
+    that knows has a method `named_walls`; one that is made of others answers for all of them.
     """
+    own: str | None = getattr(trigger, "timezone", None)
     tell = getattr(trigger, "named_walls", None)
-    walls: tuple[int, ...] = () if tell is None or zone_of(trigger) != zone else tell(at)
-    return walls
+    if own == zone.key and tell is not None:
+        known: frozenset[int] = tell(at)
+        return known
+    fire_time = EPOCH + timedelta(seconds=at)
+    firing = [part for part in parts(trigger) if part.next_after(fire_time - MICROSECOND) == fire_time]
+    return frozenset().union(*(named_walls(part, at, zone) for part in firing)) or frozenset(
+        (at + zone.segment(at).offset,)
+    )
 
 
 def first_from(trigger: Trigger, second: int) -> datetime | None:
@@ -111,6 +120,8 @@ def check_part(trigger: object, owner: str) -> None:
         raise TriggerError(f"{owner}: expected a trigger, got {shown(trigger)}: make one, such as CronTrigger(hour=9)")
     if _depth(trigger) >= MAX_DEPTH:  # type: ignore[arg-type]  # it was just seen to be one
         raise TriggerError(f"{owner}: expected at most {MAX_DEPTH} triggers within each other, got more: combine fewer")
+    if size_of(trigger) >= MAX_SIZE:  # type: ignore[arg-type]
+        raise TriggerError(f"{owner}: expected to be made of at most {MAX_SIZE} triggers, got more: combine fewer")
 
 
 def _depth(trigger: Trigger, known: dict[int, int] | None = None) -> int:
@@ -118,4 +129,12 @@ def _depth(trigger: Trigger, known: dict[int, int] | None = None) -> int:
     known = {} if known is None else known
     if id(trigger) not in known:
         known[id(trigger)] = 1 + max((_depth(part, known) for part in parts(trigger)), default=0)
+    return known[id(trigger)]
+
+
+def size_of(trigger: Trigger, known: dict[int, int] | None = None) -> int:
+    """How many triggers it is made of; each is looked at once, and counted as often as it is used."""
+    known = {} if known is None else known
+    if id(trigger) not in known:
+        known[id(trigger)] = 1 + sum(size_of(part, known) for part in parts(trigger))
     return known[id(trigger)]

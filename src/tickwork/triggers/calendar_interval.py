@@ -16,7 +16,14 @@ from tickwork.checks import shown
 from tickwork.clock import EPOCH
 from tickwork.errors import TriggerError
 from tickwork.triggers.base import first_from
-from tickwork.triggers.instants import floor_second, naive_instant, read_bounds, say_bounds, write_bounds
+from tickwork.triggers.instants import (
+    floor_second,
+    naive_instant,
+    read_bounds,
+    say_bounds,
+    say_instant,
+    write_bounds,
+)
 from tickwork.triggers.pattern import DAY_ZERO
 from tickwork.triggers.zones import DAY, Zone, find_zone
 
@@ -110,10 +117,10 @@ class CalendarIntervalTrigger:
                 return fire_time if end is None or fire_time <= end else None
         return None
 
-    def named_walls(self, at: int) -> tuple[int, ...]:
+    def named_walls(self, at: int) -> frozenset[int]:
         """See `base.named_walls`."""
         wall = at + self._zone.segment(at).offset
-        return (wall - wall % DAY + self._of_day,)
+        return frozenset((wall - wall % DAY + self._of_day,))
 
     def anchored(self, at: datetime, seed: str = "") -> Self:
         if self.start_date is not None:
@@ -188,7 +195,13 @@ def _day_shown(zone: Zone, start: datetime | None) -> date:
     if start is None:
         return EPOCH.date()
     at = floor_second(start)
-    return date.fromordinal((at + zone.segment(at).offset) // DAY + DAY_ZERO)
+    ordinal = (at + zone.segment(at).offset) // DAY + DAY_ZERO
+    if not 1 <= ordinal <= date.max.toordinal():
+        raise TriggerError(
+            f"start_date: expected a time between the years 1 and 9999 in {zone.key}, got {say_instant(start)}: "
+            "choose a nearer one"
+        )
+    return date.fromordinal(ordinal)
 
 
 def _check_units(units: Mapping[str, object]) -> None:

@@ -28,13 +28,16 @@ from tickwork.errors import TriggerError, did_you_mean
 from tickwork.triggers.dialects import WEEKDAYS
 from tickwork.triggers.instants import said_of
 from tickwork.triggers.pattern import DAY_ZERO, NEVER
-from tickwork.triggers.zones import DAY
+from tickwork.triggers.zones import DAY, FIRST_SECOND, LAST_SECOND
 
 WALL_ZERO = datetime(1970, 1, 1)  # noqa: DTZ001  (walls have no zone)
+FIRST_WALL, LAST_WALL = FIRST_SECOND, LAST_SECOND
+"""Of the years 1 to 9999."""
 FULL_NAMES = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 GROUPS = {"weekend": "sat-sun", "weekends": "sat-sun", "weekdays": "mon-fri"}
+EVERY_WEEKDAY = (1 << 7) - 1
 MAX_DATES = 10_000
-MAX_CALENDARS = 100
+MAX_CALENDARS = 30
 """Of one option. Each is asked about each fire time; dates count as one."""
 TIME = r"\d{1,2}:\d\d(?::\d\d)?"
 HOURS = re.compile(rf"({TIME})-({TIME})")
@@ -121,7 +124,8 @@ class Weekdays:
     def stretch(self, wall: int) -> Stretch:
         day = wall // DAY
         weekday = (day + 3) % 7  # 1 January 1970 was a Thursday
-        return Stretch(bool(self.weekdays >> weekday & 1), f"a {FULL_NAMES[weekday]}", (day + 1) * DAY)
+        until = NEVER if self.weekdays == EVERY_WEEKDAY else (day + 1) * DAY
+        return Stretch(bool(self.weekdays >> weekday & 1), f"a {FULL_NAMES[weekday]}", until)
 
     def __str__(self) -> str:
         return _say_runs(day for day in range(7) if self.weekdays >> day & 1)
@@ -192,6 +196,8 @@ class Period:
             raise TriggerError("period: expected a start or an end, got neither: give Period(start, end)")
         if begin is not None and until is not None and until <= begin:
             raise TriggerError(f"period: expected an end after its start, got {start} to {end}: exchange them")
+        if until is not None and not FIRST_WALL < until <= LAST_WALL:
+            raise TriggerError(f"period: expected an end within the years 1 to 9999, got {end}: leave it out")
         object.__setattr__(self, "start", begin)
         object.__setattr__(self, "end", until)
 

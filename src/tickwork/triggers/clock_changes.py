@@ -13,9 +13,11 @@ from typing import Literal, NamedTuple, TypeAlias
 from tickwork.clock import EPOCH
 from tickwork.triggers.base import Trigger, first_from, parts
 from tickwork.triggers.calendar_interval import CalendarIntervalTrigger
+from tickwork.triggers.combining import AllOf
 from tickwork.triggers.cron import CronTrigger
 from tickwork.triggers.filtered import FilteredTrigger
-from tickwork.triggers.instants import NAIVE_EPOCH, floor_second
+from tickwork.triggers.instants import NAIVE_EPOCH, SECOND, floor_second, in_utc
+from tickwork.triggers.ticks import named_within
 from tickwork.triggers.zones import LAST_SECOND, find_zone
 
 Outcome: TypeAlias = Literal["moved", "left out", "first", "second", "both"]
@@ -23,6 +25,8 @@ Outcome: TypeAlias = Literal["moved", "left out", "first", "second", "both"]
 DAYS_AHEAD = 400
 HOUR = 3600
 SECONDS_IN_A_DAY = 86_400
+NEAR = timedelta(hours=3)
+"""From a change, there the times lie that it touches."""
 
 
 class ClockChange(NamedTuple):
@@ -49,15 +53,31 @@ def clock_changes(trigger: Trigger, after: datetime, days: int = DAYS_AHEAD) -> 
 
     Times of every hour ("*/10 * * * *") simply follow the clock, and intervals know none: nothing is said of them.
     """
+    after = in_utc(after)
     match trigger:
         case CronTrigger() | CalendarIntervalTrigger():
             return list(_touching(trigger, floor_second(after), days))
         case FilteredTrigger():
             found = clock_changes(trigger.trigger, after, days)
-            return [change for change in found if trigger.shift or trigger.excludes(change.at) is None]
+            return [change for change in found if _is_kept(trigger, change)]
+        case AllOf():
+            found = [change for part in trigger.triggers for change in clock_changes(part, after, days)]
+            return sorted({change for change in found if _fires_near(trigger, change.at)})
         case _:
             found = [change for part in parts(trigger) for change in clock_changes(part, after, days)]
             return sorted(set(found))
+
+
+def _is_kept(trigger: FilteredTrigger, change: ClockChange) -> bool:
+    """Whether its calendars keep the time that is touched."""
+    if change.timezone != trigger.timezone:
+        return trigger.excludes(change.at) is None
+    wall = change.time if change.repeats else change.after
+    return trigger.rules.judge((wall - NAIVE_EPOCH) // SECOND)[0] is None
+
+
+def _fires_near(trigger: Trigger, at: datetime) -> bool:
+    return named_within(trigger, at - NEAR, at + NEAR) is not None
 
 
 def _touching(trigger: CronTrigger | CalendarIntervalTrigger, at: int, days: int) -> Iterator[ClockChange]:

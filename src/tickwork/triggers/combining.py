@@ -15,12 +15,13 @@ from operator import attrgetter
 from typing import Any, ClassVar, Self
 
 from tickwork.checks import shown
-from tickwork.clock import BEGINNING, END, EPOCH, MICROSECOND, from_micros, to_micros
+from tickwork.clock import BEGINNING, END, MICROSECOND, from_micros, to_micros
 from tickwork.errors import TriggerError
-from tickwork.triggers.base import Trigger, check_part, is_open, kept_until, named_walls, zone_of
+from tickwork.triggers.base import MAX_SIZE, Trigger, check_part, is_open, kept_until, parts, size_of
+from tickwork.triggers.filtered import FilteredTrigger
 from tickwork.triggers.instants import naive_instant
 from tickwork.triggers.interval import IntervalTrigger
-from tickwork.triggers.ticks import Tick, not_kept, ticks
+from tickwork.triggers.ticks import Tick, fire_times, named_within, not_kept, ticks
 
 MAX_TRIGGERS = 100
 MAX_STEPS = 10_000
@@ -58,15 +59,6 @@ class AnyOf:
     def anchored(self, at: datetime, seed: str = "") -> Self:
         anchored = tuple(trigger.anchored(at, seed) for trigger in self.triggers)
         return self if all(map(_is, anchored, self.triggers)) else type(self)(anchored)
-
-    def named_walls(self, at: int) -> tuple[int, ...]:
-        """See `base.named_walls`."""
-        zone = zone_of(self)
-        fire_time = EPOCH + timedelta(seconds=at)
-        walls = {
-            wall for trigger in self._firing_at(fire_time) for wall in (named_walls(trigger, at, zone) if zone else ())
-        }
-        return tuple(sorted(walls))
 
     def kept_until(self, fire_time: datetime) -> datetime | None:
         """See `base.kept_until`."""
@@ -122,10 +114,12 @@ class AllOf:
 
     def __init__(self, triggers: Iterable[Trigger]) -> None:
         object.__setattr__(self, "triggers", _read_triggers(triggers, self.kind))
-        object.__setattr__(self, "_asked", self.triggers)
+        object.__setattr__(self, "_asked", _flat(self.triggers))
+        if any(map(_holds_all_of, self._asked)):
+            raise TriggerError("all-of: expected none within another's members, got one: put its triggers beside them")
         if any(map(is_open, self.triggers)):
             return  # whether they meet is known when they are anchored
-        object.__setattr__(self, "_asked", _with_one_interval(self.triggers))
+        object.__setattr__(self, "_asked", _with_one_interval(self._asked))
         if self.next_after(BEGINNING) is None:
             raise TriggerError(
                 f"all-of: expected triggers that fire at the same instant, got none in {MAX_STEPS} steps or 100 years, "
@@ -157,6 +151,33 @@ class AllOf:
             candidate = fire_time
         return None
 
+    def ticks(self, after: datetime) -> Iterator[Tick]:
+        """See `ticks.ticks`."""
+        for named in fire_times(self._without_calendars(), after):
+            yield Tick(named, self._why_left_out(named))
+
+    def not_kept(self, since: datetime, until: datetime) -> Tick | None:
+        """See `ticks.not_kept`."""
+        named = named_within(self._without_calendars(), since, until)
+        reason = None if named is None else self._why_left_out(named)
+        return None if named is None or reason is None else Tick(named, reason)
+
+    def _why_left_out(self, named: datetime) -> str | None:
+        """Why the first of those that do not fire then does not. None: all do."""
+        for trigger in self.triggers:
+            left_out = not_kept(trigger, named, named + MICROSECOND)
+            if left_out is not None and left_out.excluded is not None:
+                return left_out.excluded
+        return None
+
+    def _without_calendars(self) -> Trigger:
+        """What would fire if the calendars of its members left nothing out."""
+        bare = tuple(
+            trigger.trigger if isinstance(trigger, FilteredTrigger) and trigger.shift is None else trigger
+            for trigger in self.triggers
+        )
+        return self if all(map(_is, bare, self.triggers)) else type(self)(bare)
+
     def kept_until(self, fire_time: datetime) -> datetime | None:
         """See `base.kept_until`."""
         ends = [kept_until(trigger, fire_time) for trigger in self.triggers]
@@ -178,6 +199,20 @@ class AllOf:
 
     def __repr__(self) -> str:
         return f"AllOf([{', '.join(map(repr, self.triggers))}])"
+
+
+def _flat(triggers: tuple[Trigger, ...]) -> tuple[Trigger, ...]:
+    """With the members of an all-of in its place, which means the same."""
+    return tuple(
+        member
+        for trigger in triggers
+        for member in (_flat(trigger.triggers) if isinstance(trigger, AllOf) else (trigger,))
+    )
+
+
+def _holds_all_of(trigger: Trigger) -> bool:
+    """Whether an all-of lies in there, whose own search each step of a search would begin."""
+    return isinstance(trigger, AllOf) or any(map(_holds_all_of, parts(trigger)))
 
 
 def _with_one_interval(triggers: tuple[Trigger, ...]) -> tuple[Trigger, ...]:
@@ -226,6 +261,8 @@ def _read_triggers(triggers: object, kind: str) -> tuple[Trigger, ...]:
         raise TriggerError(f"{kind}: expected 1 to {MAX_TRIGGERS} triggers, got {len(read)}")
     for trigger in read:
         check_part(trigger, kind)
+    if sum(map(size_of, read)) >= MAX_SIZE:
+        raise TriggerError(f"{kind}: expected to be made of at most {MAX_SIZE} triggers, got more: combine fewer")
     return read
 
 

@@ -45,6 +45,7 @@ TEXT = re.compile(
 )
 FIELD_NAMES = tuple(known.name for known in NAMED_FIELDS)
 NO_FIELDS = (None,) * len(FIELD_NAMES)
+TEXT_OPTIONS = {"timezone", "clock_changes", "start_date", "end_date", "dialect", "seconds"}
 NAMED_FIELD = re.compile(r"([a-z_]+)=([^=]*)(?: |$)")
 
 
@@ -154,23 +155,29 @@ class CronTrigger:
     @classmethod
     def from_text(cls, text: str) -> Self:
         """The cron whose `str` this is."""
-        if len(text) > LONGEST_TEXT:
-            raise TriggerError(f"cron: expected a text of at most {LONGEST_TEXT} characters, got {len(text)}")
+        if not isinstance(text, str) or len(text) > LONGEST_TEXT:
+            raise TriggerError(f"cron: expected a text of at most {LONGEST_TEXT} characters, got {shown(text)}")
         match = TEXT.fullmatch(text)
         if match is None:
-            raise TriggerError(f"cron: expected a text such as 'cron 0 3 * * mon-fri, Asia/Seoul', got {shown(text)}")
+            raise _no_text(text)
         options: dict[str, Any] = {name: match[name] for name in ("timezone", "clock_changes") if match[name]}
         for name in ("start_date", "end_date"):
             if match[name] is not None:
                 options[name] = f"{match[name]}+00:00"
-        if match["seed"] is not None:
-            options["seed"] = json.loads(match["seed"])
         for option in (match["options"] or "").split(", "):
             name, _, value = option.rpartition(" ")
             if option:
                 options[name or "dialect"] = value
         named = NAMED_FIELD.findall(match["fields"])
-        return cls(**dict(named), **options) if named else cls(match["fields"], **options)
+        fields = dict(named)
+        if len(fields) < len(named) or not {*fields} <= {*FIELD_NAMES} or not options.keys() <= TEXT_OPTIONS:
+            raise _no_text(text)
+        try:
+            if match["seed"] is not None:
+                options["seed"] = json.loads(match["seed"])
+        except ValueError:
+            raise _no_text(text) from None
+        return cls(**fields, **options) if named else cls(match["fields"], **options)
 
     def next_after(self, instant: datetime) -> datetime | None:
         try:
@@ -227,18 +234,17 @@ class CronTrigger:
         object.__setattr__(self, "_dead_from", at)
         return None
 
-    def named_walls(self, at: int) -> tuple[int, ...]:
+    def named_walls(self, at: int) -> frozenset[int]:
         """See `base.named_walls`."""
         begin, _, offset, reached, _ = self._zone.segment(at)
         if at != begin or not self._rule.after_gap:
-            return (at + offset,)
-        walls = []
-        wall = reached
-        while wall <= at + offset:
-            day, second = self._first_match(0, wall)
-            wall = day * DAY + second + 1
-            walls.append(wall - 1)
-        return tuple(walls[:-1])
+            return frozenset((at + offset,))
+        walls = set()
+        day, second = self._first_match(0, reached)
+        while (wall := day * DAY + second) <= at + offset:
+            walls.add(wall)
+            day, second = self._first_match(0, wall + 1)
+        return frozenset(walls)
 
     def anchored(self, at: datetime, seed: str = "") -> Self:
         if not seed or not self.fields.hashed or self.fields.seed is not None:
@@ -285,6 +291,10 @@ def _check_choice(crontab: object, named: Mapping[str, Any], of_strings: Mapping
     for name, value in of_strings.items():
         if value is not None:
             raise TriggerError(f"{name}: expected it beside a cron string only, got {shown(value)}: leave it out")
+
+
+def _no_text(text: str) -> TriggerError:
+    return TriggerError(f"cron: expected a text such as 'cron 0 3 * * mon-fri, Asia/Seoul', got {shown(text)}")
 
 
 def _seconds(length: timedelta) -> int:

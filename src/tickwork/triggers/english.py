@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import assert_never
 
 from tickwork.triggers.calendars import FULL_NAMES
+from tickwork.triggers.instants import plain
 from tickwork.triggers.said import LAST, At, DayOfMonth, Each, MonthDay, NearestWeekday, NthWeekday, Said, Spread
 
 MONTHS = (
@@ -38,7 +39,7 @@ def interval(every: timedelta) -> str:
     units = _units(every)
     if [number for number, _ in units] == [1]:
         return f"every {units[0][1]}"
-    return "every " + " ".join(f"{number:g} {unit}{'' if number == 1 else 's'}" for number, unit in units)
+    return "every " + " ".join(f"{plain(number)} {unit}{'' if number == 1 else 's'}" for number, unit in units)
 
 
 def calendar_interval(units: Sequence[tuple[int, str]], time: str, first: str, *, short: str | None) -> str:
@@ -82,7 +83,7 @@ def filtered(sentence: str, rules: dict[str, list[str]], shift: str | None) -> s
 
 
 def jittered(sentence: str, seconds: float) -> str:
-    return f"{sentence}, up to {seconds:g} seconds later"
+    return f"{sentence}, up to {plain(seconds)} seconds later"
 
 
 def calendar(text: str) -> str:

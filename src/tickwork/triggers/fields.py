@@ -39,9 +39,9 @@ CAPITALS = re.compile(r"(?<![a-z])(?:h|lw?|w)(?![a-z])|(?<=[a-z]{3})l(?![a-z])")
 """The signs H, L, LW and W, which are shown as capitals, among names, which are not."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)  # frozen it would be, if that were not a tenth of what reading a cron costs
 class CronFields:
-    """What a cron matches. Equal if written the same, apart from case, spaces and defaults."""
+    """What a cron matches. Equal if written the same, apart from case, spaces and defaults. Nobody changes it."""
 
     written: tuple[tuple[str, str], ...]
     """The options that make it: (("crontab", "0 3 * * mon-fri"),) or (("hour", "3"), ("minute", "0"))."""

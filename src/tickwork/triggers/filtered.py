@@ -17,7 +17,7 @@ from tickwork.clock import BEGINNING, END, EPOCH, MICROSECOND
 from tickwork.errors import TriggerError
 from tickwork.triggers.base import Trigger, check_part, first_from, is_open, kept_until, zone_of
 from tickwork.triggers.calendars import CalendarLike, read_calendars
-from tickwork.triggers.instants import floor_second
+from tickwork.triggers.instants import floor_second, naive_instant
 from tickwork.triggers.pattern import NEVER
 from tickwork.triggers.rules import Rules, Shift, check_rules
 from tickwork.triggers.shifting import Shifting
@@ -104,6 +104,8 @@ class FilteredTrigger:
 
     def next_after(self, instant: datetime) -> datetime | None:
         if self._shifting is not None:
+            if instant.tzinfo is None:
+                raise naive_instant(instant)
             return self._shifting.next_after(instant)
         fire_time = self.trigger.next_after(instant)
         horizon = NEVER
@@ -128,13 +130,17 @@ class FilteredTrigger:
 
     def excludes(self, instant: datetime) -> str | None:
         """Why a fire time at *instant* would be left out; None if it would be kept."""
+        if instant.tzinfo is None:
+            raise naive_instant(instant)
         return self._judge(floor_second(instant))[0]
 
     def kept_until(self, fire_time: datetime) -> datetime | None:
         """See `base.kept_until`."""
-        _, until = self._judge(floor_second(fire_time))
+        reason, until = self._judge(floor_second(fire_time))
+        if reason is not None:  # further out it was shifted to where this would leave it out
+            return None
         own = None if until > LAST_SECOND else EPOCH + timedelta(seconds=until)
-        inside = None if self._shifting else kept_until(self.trigger, fire_time)  # its days are not those of the inside
+        inside = kept_until(self.trigger, fire_time)
         return min((end for end in (own, inside) if end is not None), default=None)
 
     def anchored(self, at: datetime, seed: str = "") -> Self:

@@ -10,7 +10,7 @@ from datetime import time as time_of_day
 from zoneinfo import ZoneInfo
 
 from tickwork.checks import shown
-from tickwork.clock import EPOCH
+from tickwork.clock import BEGINNING, END, EPOCH
 from tickwork.errors import TriggerError
 from tickwork.triggers.zones import DAY, Zone, find_zone
 
@@ -112,9 +112,24 @@ def floor_second(instant: datetime) -> int:
     return since.days * DAY + since.seconds
 
 
+def plain(number: float) -> str:
+    """A number of seconds, or of another unit, to the microsecond, without zeros that say nothing."""
+    return f"{number:.6f}".rstrip("0").rstrip(".")
+
+
 def said_of(error: ValueError) -> str:
     """What Python says of a text that is no time, without the text, which may be long."""
     return str(error).partition(": '")[0]
+
+
+def in_utc(instant: datetime) -> datetime:
+    """The instant in UTC; at the ends of the calendar the last that UTC has. TriggerError for a naive one."""
+    if instant.tzinfo is None:
+        raise naive_instant(instant)
+    try:
+        return instant.astimezone(UTC)
+    except OverflowError:
+        return BEGINNING if instant.year == 1 else END
 
 
 def naive_instant(instant: datetime) -> TriggerError:

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 from tickwork.checks import shown
 from tickwork.clock import END, EPOCH
 from tickwork.errors import TriggerError
-from tickwork.triggers.instants import naive_instant, read_bounds, say_bounds, write_bounds
+from tickwork.triggers.instants import in_utc, naive_instant, read_bounds, say_bounds, write_bounds
 
 SHORTEST = timedelta(milliseconds=1)
 LONGEST = END - EPOCH
@@ -68,9 +68,7 @@ class IntervalTrigger:
 
     def next_after(self, instant: datetime) -> datetime | None:
         if instant.tzinfo is not UTC:  # in another zone the sum below would be one of walls
-            if instant.tzinfo is None:
-                raise naive_instant(instant)
-            instant = instant.astimezone(UTC)
+            instant = in_utc(instant)
         start = self.start_date or EPOCH
         try:
             fire_time = start if instant < start else instant - (instant - start) % self.every + self.every

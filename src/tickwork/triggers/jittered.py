@@ -16,13 +16,15 @@ from tickwork.checks import shown
 from tickwork.clock import BEGINNING, END, EPOCH, MICROSECOND
 from tickwork.errors import TriggerError
 from tickwork.triggers.base import Trigger, check_part, innermost, kept_until, parts
+from tickwork.triggers.combining import AllOf
 from tickwork.triggers.date import DateTrigger
 from tickwork.triggers.filtered import FilteredTrigger
 from tickwork.triggers.hashed import check_seed
-from tickwork.triggers.instants import naive_instant, read_instant
+from tickwork.triggers.instants import in_utc, plain, read_instant
 from tickwork.triggers.ticks import Tick, latest_fire_time, named_within, not_kept, ticks
 
 LONGEST = timedelta(days=366)
+NO_TIME = timedelta(0)
 MAX_JITTERS = 2
 """How many may lie in each other: each asks the one inside a dozen times."""
 BITS = 64
@@ -90,9 +92,7 @@ class JitteredTrigger:
 
     def next_after(self, instant: datetime) -> datetime | None:
         if instant.tzinfo is not UTC:  # in another zone the jitter would be one of walls
-            if instant.tzinfo is None:
-                raise naive_instant(instant)
-            instant = instant.astimezone(UTC)
+            instant = in_utc(instant)
         named = self.trigger.next_after(self._before(instant))
         if named is None:
             return None
@@ -149,7 +149,12 @@ class JitteredTrigger:
 
     def kept_until(self, fire_time: datetime) -> datetime | None:
         """See `base.kept_until`."""
-        return kept_until(self.trigger, fire_time) if self._filtered else None
+        if not self._filtered:
+            return None
+        named = self.trigger.next_after(self._before(fire_time) - MICROSECOND)
+        if named is None or named > fire_time:
+            return None
+        return kept_until(self.trigger, latest_fire_time(self.trigger, named, fire_time)[0])
 
     def _before(self, instant: datetime) -> datetime:
         """The last fire time before the instant may come later than it; what comes before this cannot."""
@@ -182,13 +187,13 @@ class JitteredTrigger:
         end = self._end if following is None else following
         if self._filtered:
             end = min(end, kept_until(self.trigger, named) or end)
-        room = min(self.jitter, end - named)
+        room = max(min(self.jitter, end - named), NO_TIME)  # a shifted one may lie behind the end
         since = named - EPOCH
         micros = (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
         return timedelta(0, 0, room // MICROSECOND * _mixed(self._key ^ micros & ALL_BITS) >> BITS)
 
     def __str__(self) -> str:
-        return f"{self.trigger}, up to {self.jitter.total_seconds():g} s later"
+        return f"{self.trigger}, up to {plain(self.jitter.total_seconds())} s later"
 
     def __repr__(self) -> str:
         options = ", ".join(f"{name}={option!r}" for name, option in self._options().items())
@@ -199,10 +204,12 @@ ALL_BITS = (1 << BITS) - 1
 
 
 def _end_of(trigger: Trigger) -> datetime | None:
-    """The end_date of a trigger, or the latest of those it is made of. None: there is none."""
+    """The end_date of a trigger, or that of those it is made of. None: there is none."""
     own: datetime | None = getattr(trigger, "end_date", None)
     ends = [_end_of(part) for part in parts(trigger)] if own is None else [own]
     known = [end for end in ends if end is not None]
+    if isinstance(trigger, AllOf):
+        return min(known, default=None)
     return max(known) if ends and len(known) == len(ends) else None
 
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import assert_never
 
 from tickwork.triggers.dialects import WEEKDAYS
+from tickwork.triggers.instants import plain
 from tickwork.triggers.said import LAST, At, DayOfMonth, Each, MonthDay, NearestWeekday, NthWeekday, Said, Spread, Times
 
 NAMES = "월화수목금토일"
@@ -35,7 +36,7 @@ def interval(every: timedelta) -> str:
     minutes, seconds = divmod(below, 60)
     exact = seconds + every.microseconds / 1e6
     named = ((weeks, "주"), (days, "일"), (hours, "시간"), (minutes, "분"), (exact, "초"))
-    return " ".join(f"{number:g}{unit}" for number, unit in named if number) + "마다"
+    return " ".join(f"{plain(number)}{unit}" for number, unit in named if number) + "마다"
 
 
 def calendar_interval(units: Sequence[tuple[int, str]], time: str, first: str, *, short: str | None) -> str:
@@ -77,7 +78,7 @@ def filtered(sentence: str, rules: dict[str, list[str]], shift: str | None) -> s
 
 
 def jittered(sentence: str, seconds: float) -> str:
-    return f"{sentence}, 최대 {seconds:g}초 늦게"
+    return f"{sentence}, 최대 {plain(seconds)}초 늦게"
 
 
 def calendar(text: str) -> str:

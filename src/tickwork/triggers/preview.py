@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from tickwork.clock import EPOCH
 from tickwork.triggers.base import Trigger, zone_of
-from tickwork.triggers.instants import floor_second
+from tickwork.triggers.instants import floor_second, in_utc
 from tickwork.triggers.pattern import DAY_ZERO
 from tickwork.triggers.ticks import Tick, ticks
 from tickwork.triggers.zones import DAY, find_zone
@@ -52,5 +52,5 @@ def local_day(instant: datetime, timezone: str) -> date:
 
 
 def _some(trigger: Trigger, after: datetime) -> Iterator[Tick]:
-    for _, tick in zip(range(MAX_TICKS), ticks(trigger, after.astimezone(UTC)), strict=False):
+    for _, tick in zip(range(MAX_TICKS), ticks(trigger, in_utc(after)), strict=False):
         yield tick

@@ -64,6 +64,9 @@ def check_rules(rules: Rules, shift: object) -> None:
         return
     if shift not in ("next", "previous"):
         raise TriggerError(f"shift: expected 'next' or 'previous', got {shown(shift)}")
+    for calendar in rules.include:
+        if not calendar.whole_days:
+            raise TriggerError(f"include: expected whole days beside shift, got {calendar}: an hour is not shifted")
     days = rules.of_days()
     if not days.exclude and not days.only:
         raise TriggerError(

@@ -143,6 +143,8 @@ def _texts_of_fields(options: Mapping[str, str]) -> dict[str, str]:
 
 def _read_times(hour: str, minute: str, second: str) -> Times:
     if "h" in hour or "h" in minute:
+        if second != "0":
+            raise UnsaidError
         return _read_spread(hour, minute)
     if second != "0" and not second.isdigit():
         if minute == hour == "*" and (step := _step(second, 60)):
@@ -222,7 +224,9 @@ def _weekday_span(part: str, monday: int) -> set[int]:
     first, dash, last = part.partition("-")
     low = _weekday(first, monday)
     high = _weekday(last, monday) if dash else low
-    return {(low + day) % 7 for day in range((high - low) % 7 + 1)} if (first, last) != ("0", "7") else set(range(7))
+    if monday == 1 and (first == "sun" or first.strip("0") == "") and last.lstrip("0") == "7":  # from Sunday to Sunday
+        return set(range(7))
+    return {(low + day) % 7 for day in range((high - low) % 7 + 1)}
 
 
 def _weekday(text: str, monday: int) -> int:

@@ -145,7 +145,9 @@ class Shifting:
             return (named,)
         at = floor_second(named)
         wall = self._wall(at)
-        walls = [one for one in named_walls(self._trigger, at, self._zone.key) if wall - wall % DAY <= one <= wall]
+        begin, _, _, _, _ = self._zone.segment(at)
+        named_ones = named_walls(self._trigger, at, self._zone) if at == begin else ()
+        walls = sorted(one for one in named_ones if wall - wall % DAY <= one <= wall)
         return [
             EPOCH + timedelta(0, self._zone.first_showing(one + moved), named.microsecond) for one in walls or [wall]
         ]
@@ -244,6 +246,7 @@ class Shifting:
         day = self._day(floor_second(fire_time))
         target = self._target(fire_time)
         if target is None:
-            return f"{self._days.judge(day * DAY)[0]}, and no day to shift to within {MAX_SHIFT} days"
+            why = self._days.judge(day * DAY)[0] or "the last days of all"
+            return f"{why}, and no day to shift to within {MAX_SHIFT} days"
         moved = self._moved(fire_time, (target - day) * DAY)[0]
         return self._hours.judge(self._wall(floor_second(moved)))[0]

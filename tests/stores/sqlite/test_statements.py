@@ -53,7 +53,9 @@ def test_questions_about_one_job_are_answered_by_a_key(name: str, tmp_path: Path
     with store._reading() as connection:
         plan = [row[3] for row in connection.execute(f"explain query plan {getattr(sql, name)}", BY_KEY[name])]
 
-    searched = [line for line in plan if "tickwork_" in line]
+    searched = [
+        line for line in plan if "tickwork_" in line and "tickwork_backfills_open" not in line
+    ]  # a hundred at most
     assert searched, plan
     assert all(line.startswith("SEARCH tickwork_") for line in searched), plan
     store.close()

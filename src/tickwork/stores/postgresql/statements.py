@@ -666,7 +666,13 @@ on conflict (job_uid) do update set removed_at = excluded.removed_at
 
 # prune, job by job, by the unique key
 
-NEXT_LEDGER = "select min(job_uid) from tickwork_runs where job_uid > $1"
+NEXT_LEDGER = """
+select (
+    select job_uid from tickwork_runs
+    where job_uid > $1 and job_uid not in (select job_uid from tickwork_backfills where ended_at is null)
+    order by job_uid limit 1
+)
+"""
 SELECT_DEFINITION = "select definition from tickwork_definitions where uid = $1"
 SELECT_NTH_NEWEST = """
 select fire_time from (

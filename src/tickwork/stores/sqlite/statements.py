@@ -399,7 +399,13 @@ on conflict (job_uid) do update set removed_at = excluded.removed_at
 
 # prune, job by job, by the unique key
 
-NEXT_LEDGER = "select min(job_uid) from tickwork_runs where job_uid > ?"
+NEXT_LEDGER = """
+select (
+    select job_uid from tickwork_runs
+    where job_uid > ? and job_uid not in (select job_uid from tickwork_backfills where ended_at is null)
+    order by job_uid limit 1
+)
+"""
 SELECT_KEEP = "select json_extract(definition, '$.keep') from tickwork_definitions where uid = ?"
 SELECT_NTH_NEWEST = "select fire_time from tickwork_runs where job_uid = ? order by fire_time desc limit 1 offset ?"
 SELECT_EXPIRED = """
