@@ -316,3 +316,8 @@ def test_a_call_without_a_scheduler_has_no_state() -> None:
 
     assert isinstance(outcome, Failed)
     assert outcome.reason.startswith("SchedulerError: expected to be inside a run of a scheduler")
+
+
+def test_a_key_that_is_written_as_an_attribute_is_refused() -> None:
+    with pytest.raises(AttributeError, match="cursor"):
+        JobState(MemoryStore(), 1).cursor = 5  # type: ignore[attr-defined]

@@ -40,6 +40,9 @@ class JobState(MutableMapping[str, Any]):
     last saved it. A value is copied when it is assigned; lists and dicts that come from here may be changed in place.
     """
 
+    # Nothing else can be assigned: `state.cursor = 5` for `state["cursor"] = 5` would be lost without a word.
+    __slots__ = ("_closed", "_job_uid", "_known", "_lengths", "_lock", "_records", "_run", "_values", "in_transaction")
+
     def __init__(self, records: Records, job_uid: int, run: Run | None = None) -> None:
         self._records = records
         self._job_uid = job_uid
