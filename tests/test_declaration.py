@@ -13,7 +13,7 @@ from itertools import cycle, islice
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from tests.samples import HOUR, MINUTE, NOW, SECOND, make_job
 
@@ -23,6 +23,7 @@ from tickwork.declaration import Declaration, app_of, declaration_of
 from tickwork.events import JobOverdue
 from tickwork.job import Job
 from tickwork.loop import Timing
+from tickwork.presence import JUDGE_EVERY
 from tickwork.retention import Retention
 from tickwork.run import RunState
 from tickwork.stores import make_store
@@ -279,6 +280,9 @@ def test_what_was_added_at_run_time_and_what_has_ended_is_left_alone(
         max_size=25,
     )
 )  # fmt: skip
+@example(
+    deeds=[("start", 0, {"a"}), ("start", 0, {"a", "b"}), ("stop", 1, {"a"})]
+)  # it came and went between two beats
 @pytest.mark.parametrize("kind", ["memory", "sqlite"])
 def test_whatever_happens_no_job_is_retired_that_a_living_node_declares_and_every_other_is(
     kind: str, tmp_path_factory: pytest.TempPathFactory, deeds: Sequence[tuple[str, int, set[str]]]
@@ -323,7 +327,7 @@ def test_whatever_happens_no_job_is_retired_that_a_living_node_declares_and_ever
             case _:
                 drive(clock, number * SECOND, *driven)
         check(settled=False)
-    drive(clock, 3 * LEASE, *driven)
+    drive(clock, 3 * LEASE + JUDGE_EVERY, *driven)
     check(settled=True)
     for worker in (*driven, *frozen):
         leave_alone(worker)

@@ -6,7 +6,6 @@ use it), and with one fixture, `make_store`: a function that makes another handl
 
 from __future__ import annotations
 
-import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -56,6 +55,7 @@ from tickwork.policies import Retry
 from tickwork.retention import FOREVER, Retention
 from tickwork.run import Cancelled, Failed, Given, Lost, Origin, Progress, Released, Run, RunState, Succeeded
 from tickwork.runlog import NO_LOG, LogLine, RunLog
+from tickwork.stores import base
 from tickwork.stores.base import Census, Decide, Outlook, Store
 from tickwork.testing import VirtualClock
 from tickwork.triggers import CronTrigger
@@ -1915,7 +1915,7 @@ class StoreLaws:
     def test_a_ledger_that_is_kept_for_ever_keeps_its_latest_nodes(
         self, store: Store, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(sys.modules[type(store).__module__], "MAX_NODES", 3)
+        monkeypatch.setattr(base, "MAX_NODES", 3)
         for second in range(9):
             store.beat(make_node(str(second), NOW + second * SECOND))
         clock.advance(HOUR)

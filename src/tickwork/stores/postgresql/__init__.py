@@ -31,7 +31,8 @@ from tickwork.plan import Change, Filling, Hold, Settlement, expect
 from tickwork.retention import Retention
 from tickwork.run import Origin, Run, RunKey, RunState
 from tickwork.runlog import NO_LOG, RunLog
-from tickwork.stores.base import MAX_NODES, Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
+from tickwork.stores import base
+from tickwork.stores.base import Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
 from tickwork.stores.postgresql import statements as sql
 from tickwork.stores.postgresql.address import Address
 from tickwork.stores.postgresql.doorbell import Doorbell, channel_of, may_be_due_soon
@@ -498,7 +499,7 @@ class PostgreSQLStore:
             with self._writing() as session:
                 session.select(sql.TAKE_TURN, self._turn_of_nodes)
                 session.execute(sql.FORGET_REMOVED, before, rows)
-                session.execute(sql.FORGET_NODES, to_micros(now), before, MAX_NODES - 1, rows)
+                session.execute(sql.FORGET_NODES, to_micros(now), before, base.MAX_NODES - 1, rows)
                 session.execute(sql.FORGET_DECLARATIONS)
                 session.execute(sql.FORGET_BACKFILLS, before, rows)
         return Pruned(deleted, last)

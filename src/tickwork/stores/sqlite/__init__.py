@@ -38,7 +38,8 @@ from tickwork.plan import Change, Filling, Hold, Settlement, expect
 from tickwork.retention import Retention
 from tickwork.run import Origin, Run, RunKey, RunState
 from tickwork.runlog import NO_LOG, RunLog
-from tickwork.stores.base import MAX_NODES, Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
+from tickwork.stores import base
+from tickwork.stores.base import Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
 from tickwork.stores.sqlite import statements as sql
 from tickwork.stores.sqlite.doorbell import Doorbell
 from tickwork.stores.sqlite.file import DatabaseFile
@@ -462,7 +463,7 @@ class SQLiteStore:
             before = NEVER if cutoff is None else to_micros(cutoff)
             with self._writing() as connection:
                 connection.execute(sql.FORGET_REMOVED, (before, rows))
-                connection.execute(sql.FORGET_NODES, (to_micros(now), before, MAX_NODES - 1, rows))
+                connection.execute(sql.FORGET_NODES, (to_micros(now), before, base.MAX_NODES - 1, rows))
                 connection.execute(sql.FORGET_DECLARATIONS)
                 connection.execute(sql.FORGET_BACKFILLS, (before, rows))
         return Pruned(deleted, last)

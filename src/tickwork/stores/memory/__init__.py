@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import threading
-from bisect import bisect_left, bisect_right, insort
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
-from heapq import heapify, heappop, heappush, nsmallest
-from itertools import islice, takewhile
-from typing import Generic, NamedTuple, NoReturn, TypeAlias, TypeVar
+from datetime import datetime
+from itertools import islice
+from typing import NamedTuple, NoReturn
 
-from tickwork.backfill import Answered, Backfill
+from tickwork.backfill import Backfill
 from tickwork.clock import Clock, SystemClock
 from tickwork.codec import copied
 from tickwork.declaration import Declaration
@@ -26,26 +24,18 @@ from tickwork.errors import (
 from tickwork.expectation import Expectation
 from tickwork.job import Job
 from tickwork.jobstate import NO_STATE, Entry, StateChange, StoredState, changed
-from tickwork.node import Node, NodeState
+from tickwork.node import Node
 from tickwork.plan import Change, Filling, Hold, Settlement, expect
 from tickwork.retention import Retention
-from tickwork.run import Origin, Run, RunKey, RunState
+from tickwork.run import Run, RunState
 from tickwork.runlog import NO_LOG, RunLog
-from tickwork.stores.base import MAX_NODES, Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
-from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Absence, Evidence, Silence, end_of, of_its_time, rows_at
+from tickwork.stores.base import Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
+from tickwork.stores.memory.agenda import Agenda
+from tickwork.stores.memory.ledger import BEGINNING, Key, Ledger, key_of, read_key
+from tickwork.stores.memory.nodes import Nodes
+from tickwork.why import MAX_NAMESAKES, SECOND, Evidence, of_its_time
 
-Key: TypeAlias = tuple[int, datetime, int, int]
-"""What is unique of a run: job, fire time, origin, attempt."""
-
-SCHEDULE, MANUAL, BACKFILL = range(3)
-"""Origins in a key."""
-_ORIGIN = 2
-LAST = 2**31
-"""An attempt after all others."""
 NO_RUNS: dict[Key, Run] = {}
-RANKS = {Origin.SCHEDULE: SCHEDULE, Origin.MANUAL: MANUAL, Origin.BACKFILL: BACKFILL}
-BEGINNING = datetime.min.replace(tzinfo=UTC)
-NO_KEY: Key = (-1, BEGINNING, SCHEDULE, 0)
 
 
 class Removal(NamedTuple):
@@ -65,11 +55,8 @@ class MemoryStore:
         self._lock = threading.RLock()
         self._jobs: dict[int, Job] = {}
         self._ids: dict[str, int] = {}
-        self._runs: dict[Key, Run] = {}
-        self._logs: dict[Key, RunLog] = {}
+        self._ledger = Ledger()
         self._states: dict[int, StoredState] = {}
-        self._ledgers: dict[int, list[Key]] = {}
-        self._pruned_through: dict[int, datetime] = {}
         self._removed: dict[str, list[Removal]] = {}
         self._active: dict[int, dict[Key, Run]] = {}
         self._due: dict[str, Agenda[int]] = {}
@@ -80,8 +67,7 @@ class MemoryStore:
         self._cancelling: set[Key] = set()
         self._expectations: dict[int, Expectation] = {}
         self._expected = Agenda(self._expect_by)
-        self._declared_ids: dict[str, frozenset[str]] = {}
-        self._nodes: dict[tuple[str, datetime], Node] = {}
+        self._nodes = Nodes()
         self._backfills: dict[str, Backfill] = {}
         self._open_backfills: dict[str, None] = {}
         self._backfilled: dict[Key, None] = {}
@@ -183,24 +169,24 @@ class MemoryStore:
 
     def renew(self, runs: Sequence[Run], lease_until: datetime) -> Sequence[Run]:
         with self._lock:
-            ours = [run for run in runs if self._is_current(_key(run), run.version)]
+            ours = [run for run in runs if self._is_current(key_of(run), run.version)]
             renewed = [run._replace(version=run.version + 1, lease_until=lease_until) for run in ours]
             for run in renewed:
-                self._put_run(_key(run), run)
+                self._put_run(key_of(run), run)
             return renewed
 
     def lost(self, limit: int) -> Sequence[Run]:
         with self._lock:
-            lost = [self._runs[key] for key in islice(self._leases.take(self.clock.now()), limit)]
+            lost = [self._ledger.rows[key] for key in islice(self._leases.take(self.clock.now()), limit)]
             for run in lost:  # they stay lost until they are settled
-                self._put_run(_key(run), run)
+                self._put_run(key_of(run), run)
             return lost
 
     def expired(self, limit: int) -> Sequence[Run]:
         with self._lock:
-            expired = [self._runs[key] for key in islice(self._expiries.take(self.clock.now()), limit)]
+            expired = [self._ledger.rows[key] for key in islice(self._expiries.take(self.clock.now()), limit)]
             for run in expired:  # they stay expired until they are closed
-                self._put_run(_key(run), run)
+                self._put_run(key_of(run), run)
             return expired
 
     def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
@@ -210,9 +196,9 @@ class MemoryStore:
     def keep_logs(self, logs: Sequence[tuple[Run, RunLog]]) -> None:
         with self._lock:
             for run, log in logs:
-                stored = self._runs.get(_key(run))
+                stored = self._ledger.rows.get(key_of(run))
                 if stored is not None and stored.version == run.version:
-                    self._logs[_key(run)] = log
+                    self._ledger.logs[key_of(run)] = log
 
     def save_state(self, change: StateChange, run: Run | None = None) -> StoredState | None:
         with self._lock:
@@ -260,7 +246,7 @@ class MemoryStore:
 
     def cancelling(self, node: str) -> Sequence[Run]:
         with self._lock:
-            return [self._runs[key] for key in self._cancelling if self._runs[key].node == node]
+            return [self._ledger.rows[key] for key in self._cancelling if self._ledger.rows[key].node == node]
 
     def outlook(self, executors: Collection[str], *, after: datetime, fire_after: datetime) -> Outlook:
         with self._lock:
@@ -319,36 +305,25 @@ class MemoryStore:
 
     def beat(self, node: Node) -> None:
         with self._lock:
-            self._nodes[node.id, node.seen_since] = node
+            self._nodes.put(node)
 
     def declare(self, declaration: Declaration) -> None:
         with self._lock:
-            self._declared_ids[declaration.name] = declaration.ids
+            self._nodes.declare(declaration)
 
     def undeclared(self, apps: Collection[str]) -> Sequence[Job]:
         with self._lock:
-            living = {node.declaration for node in self.nodes(alive=True, limit=MAX_NODES)}
-            declared = {id for name in living for id in self._declared_ids.get(name, ())}
-            return [
-                job for job in self.jobs()
-                if job.declared in apps and job.retired_at is None and not job.ended and job.id not in declared
-            ]  # fmt: skip
+            return self._nodes.undeclared(self.jobs(), apps, self.clock.now())
 
     def nodes(self, *, alive: bool = False, limit: int = 1_000) -> Sequence[Node]:
         with self._lock:
-            now = self.clock.now()
-            latest = {node.id: node for node in sorted(self._nodes.values(), key=lambda node: node.seen_since)}
-            read = [node.read_at(now) for node in latest.values()]
-            chosen = sorted(
-                (node for node in read if not alive or node.state is NodeState.ALIVE), key=lambda node: node.id
-            )
-            return sorted(chosen, key=lambda node: (node.seen_at, node.started_at), reverse=True)[:limit]
+            return self._nodes.latest(self.clock.now(), alive=alive, limit=limit)
 
     def run(self, run_id: str) -> Run:
-        key = _read_key(run_id)
+        key = read_key(run_id)
         with self._lock:
             try:
-                return self._runs[key]
+                return self._ledger.rows[key]
             except KeyError:
                 raise RunNotFoundError(run_id) from None
 
@@ -358,13 +333,15 @@ class MemoryStore:
 
     def log(self, run_id: str) -> RunLog:
         with self._lock:
-            return self._logs.get(_key(self.run(run_id)), NO_LOG)
+            return self._ledger.logs.get(key_of(self.run(run_id)), NO_LOG)
 
     def runs(
         self, *, job_id: str | None = None, states: Collection[RunState] = (), limit: int = 100, offset: int = 0
     ) -> Sequence[Run]:
         with self._lock:
-            chosen: Iterable[Run] = (run for run in reversed(self._runs.values()) if not states or run.state in states)
+            chosen: Iterable[Run] = (
+                run for run in reversed(self._ledger.rows.values()) if not states or run.state in states
+            )
             if job_id is not None:
                 uid = self._ids.get(job_id)
                 own = [run for run in chosen if (run.job_id == job_id if uid is None else run.job_uid == uid)]
@@ -401,15 +378,18 @@ class MemoryStore:
                 known[uid] = Evidence(job_id, self._jobs[uid])
             if not known:
                 raise JobNotFoundError(job_id, self._ids)
-            found = [self._evidence(evidence, uid, instant) for uid, evidence in known.items()]
-            return of_its_time(found, instant)._replace(absence=self._absence(instant))
+            found = [
+                self._ledger.evidence(evidence, uid, instant, self._running(evidence.job))
+                for uid, evidence in known.items()
+            ]
+            return of_its_time(found, instant)._replace(absence=self._nodes.absence(instant, self.clock.now()))
 
     def prune(self, keep: Retention, *, after: int, jobs: int, rows: int) -> Pruned:
         with self._lock:
             now = self.clock.now()
             deleted = 0
             asked = {self._backfills[id].job_uid for id in self._open_backfills}
-            uids = nsmallest(jobs, (uid for uid in self._ledgers if uid > after and uid not in asked))
+            uids = self._ledger.jobs_after(after, jobs, without=asked)
             for uid in uids:
                 deleted += self._prune(uid, keep, now, rows - deleted)
                 if deleted == rows:
@@ -418,14 +398,14 @@ class MemoryStore:
                 return Pruned(deleted, uids[-1])
             cutoff = keep.cutoff(now) or BEGINNING
             self._forget_removed(cutoff)
-            self._forget_nodes(cutoff, now)
+            self._nodes.forget(cutoff, now)
             return Pruned(deleted, None)
 
     def _save(self, change: Change) -> bool:
         stored = self._jobs.get(change.job.uid)
         if stored is None or stored.version != change.job.version - 1:
             return False
-        if any(_key(run) in self._runs for run in change.runs):
+        if any(key_of(run) in self._ledger.rows for run in change.runs):
             return False
         self._write(change)
         if change.job.expect_every is None:
@@ -440,8 +420,8 @@ class MemoryStore:
             self._cancel(run)
         new = []
         for run in runs:
-            key = _key(run)
-            if key not in self._runs:
+            key = key_of(run)
+            if key not in self._ledger.rows:
                 self._put_run(key, run)
                 new.append(run)
         return change if len(new) == len(runs) else change._replace(runs=tuple(new))
@@ -463,24 +443,24 @@ class MemoryStore:
 
     def _settle(self, settlement: Settlement) -> bool:
         run, attempt, log, state = settlement
-        key = _key(run)
+        key = key_of(run)
         if not self._is_current(key, run.version - 1):
             return False
         if state is not None and state.job_uid in self._jobs and self.save_state(state) is None:
             return False
         self._put_run(key, run)
         if log is not None:
-            self._logs[key] = log
+            self._ledger.logs[key] = log
         if run.state is RunState.PENDING and run.job_uid not in self._jobs:
             self._cancel_orphan(run)
-        if attempt is not None and attempt.job_uid in self._jobs and (key := _key(attempt)) not in self._runs:
+        if attempt is not None and attempt.job_uid in self._jobs and (key := key_of(attempt)) not in self._ledger.rows:
             self._put_run(key, attempt)
         return True
 
     def _cancel(self, run: Run) -> bool:
         """Write *run* as it was cancelled, if it is open still and at the version that was read."""
-        key = _key(run)
-        stored = self._runs.get(key)
+        key = key_of(run)
+        stored = self._ledger.rows.get(key)
         if stored is None or stored.state.closed or stored.version != run.version - 1:
             return False
         self._put_run(key, run)
@@ -490,7 +470,7 @@ class MemoryStore:
 
     def _cancel_orphan(self, run: Run) -> None:
         """Close a run that waits for a job that was removed."""
-        self._put_run(_key(run), run._replace(
+        self._put_run(key_of(run), run._replace(
             version=run.version + 1, state=RunState.CANCELLED, ended_at=self.clock.now(), reason="its job was removed"
         ))  # fmt: skip
 
@@ -528,7 +508,7 @@ class MemoryStore:
 
     def _claimable_of_backfills(self, executor: str, now: datetime, skip: Collection[int]) -> Sequence[Run]:
         """The waiting runs of backfills that may start now: those that became available first."""
-        waiting = [self._runs[key] for key in self._backfilled]
+        waiting = [self._ledger.rows[key] for key in self._backfilled]
         claimable = [
             run for run in waiting
             if run.available_at <= now and run.job_uid not in skip and run.job_uid in self._jobs
@@ -541,7 +521,7 @@ class MemoryStore:
         held = run._replace(
             version=run.version + 1, state=RunState.RUNNING, node=hold.node, lease_until=hold.lease_until
         )
-        self._put_run(_key(run), held)
+        self._put_run(key_of(run), held)
         return held
 
     def _put_backfill(self, backfill: Backfill) -> None:
@@ -554,27 +534,17 @@ class MemoryStore:
     def _fill(self, backfill: Backfill, stretch: Stretch, decide: Fill) -> Filling:
         active = self._backfilling_runs(backfill)
         fire_times = stretch(backfill, active)
-        answered = {fire_time: self._answered(backfill.job_uid, fire_time) for fire_time in fire_times}
+        answered = {fire_time: self._ledger.answered(backfill.job_uid, fire_time) for fire_time in fire_times}
         filling = decide(backfill, active, fire_times, answered, self.clock.now())
         if filling.moved:
             self._put_backfill(filling.backfill)
             for run in filling.runs:
-                self._put_run(_key(run), run)
+                self._put_run(key_of(run), run)
         return filling
 
     def _backfilling_runs(self, backfill: Backfill) -> Sequence[Run]:
         """The active runs of a backfill."""
         return [run for run in self._active.get(backfill.job_uid, NO_RUNS).values() if run.backfill == backfill.id]
-
-    def _answered(self, uid: int, fire_time: datetime) -> Answered:
-        keys = self._ledgers.get(uid, [])
-        first, last = bisect_left(keys, (uid, fire_time, 0, 0)), bisect_left(keys, (uid, fire_time, BACKFILL, LAST))
-        runs = [self._runs[key] for key in keys[first:last] if key[_ORIGIN] != MANUAL]
-        return Answered(
-            ran=any(run.state not in NEVER_BEGUN for run in runs),
-            open=any(not run.state.closed for run in runs),
-            backfilled=max((run.attempt for run in runs if run.origin is Origin.BACKFILL), default=0),
-        )
 
     def _claim_at(self, uid: int) -> datetime | None:
         """When the next run of a job may be claimed. None: it has none that may, or no room for it."""
@@ -594,12 +564,12 @@ class MemoryStore:
 
     def _is_current(self, key: Key, version: int) -> bool:
         """Whether the stored row is running, and at the version that was read."""
-        stored = self._runs.get(key)
+        stored = self._ledger.rows.get(key)
         return stored is not None and stored.state is RunState.RUNNING and stored.version == version
 
     def _is_held(self, run: Run) -> bool:
         """Whether the run is running at its node still, whatever was written of it since."""
-        stored = self._runs.get(_key(run))
+        stored = self._ledger.rows.get(key_of(run))
         return stored is not None and stored.state is RunState.RUNNING and stored.node == run.node
 
     def _put_jobs(self, jobs: Iterable[Job]) -> None:
@@ -614,9 +584,7 @@ class MemoryStore:
             self._agenda(job.executor).put(job.uid, job.next_fire_time)
 
     def _put_run(self, key: Key, run: Run) -> None:
-        if key not in self._runs:
-            self._enter(key)
-        self._runs[key] = run
+        self._ledger.put(key, run)
         if run.backfill is not None:
             if run.state is RunState.PENDING:
                 self._backfilled[key] = None
@@ -635,120 +603,36 @@ class MemoryStore:
                 self._expiries.put(key, run.expires_at)
             self._note_claim(run.job_uid)
 
-    def _enter(self, key: Key) -> None:
-        """Put a new row in its place in the ledger of its job: nearly always the last."""
-        keys = self._ledgers.setdefault(key[0], [])
-        if not keys or keys[-1] < key:
-            keys.append(key)
-        else:
-            insort(keys, key)
-
-    def _evidence(self, known: Evidence, uid: int, instant: datetime) -> Evidence:
-        keys = self._ledgers.get(uid, [])
-        begin, here = bisect_left(keys, (uid, instant, 0, 0)), bisect_right(keys, (uid, instant, BACKFILL, LAST))
-        end = bisect_left(keys, (uid, end_of(instant), 0, 0))
-        before = self._attempts(keys, range(here - 1, -1, -1))
-        after = self._attempts(keys, range(here, len(keys)))
-        manual, backfilled = (
-            [self._runs[key] for key in keys[begin:end] if key[_ORIGIN] == origin] for origin in (MANUAL, BACKFILL)
-        )
-        found = rows_at(before, after, instant)
-        silence = self._silence(found[0]) if found and found[0].state in NEVER_BEGUN else None
-        waits = any(run.state is RunState.PENDING for run in (*found, *manual))
-        return known._replace(
-            before=before, after=after, manual=manual, backfilled=backfilled, silence=silence,
-            running=self._running(known.job) if waits and known.job is not None else (),
-            pruned_through=self._pruned_through.get(uid),
-        )  # fmt: skip
-
-    def _running(self, job: Job) -> Sequence[Run]:
-        """The running runs of a job, in their order."""
+    def _running(self, job: Job | None) -> Sequence[Run]:
+        """The running runs of a job, in their order; none of one that was removed."""
+        if job is None:
+            return ()
         active = self._active.get(job.uid, NO_RUNS)
         return [active[key] for key in sorted(active) if _in_the_way(active[key])][: job.max_instances]
 
-    def _attempts(self, keys: Sequence[Key], places: Iterable[int]) -> Sequence[Run]:
-        """All attempts at the first fire time of the schedule that lies at one of these *places*."""
-        uid, fire_time, _, _ = next((keys[place] for place in places if keys[place][_ORIGIN] == SCHEDULE), NO_KEY)
-        first, last = bisect_left(keys, (uid, fire_time, 0, 0)), bisect_right(keys, (uid, fire_time, SCHEDULE, LAST))
-        return [self._runs[key] for key in keys[first:last]]
-
-    def _silence(self, run: Run) -> Silence | None:
-        """Between which signs of a node *run* lies: the starts and endings of all rows that were born before it."""
-        signs = [
-            at for one in takewhile(lambda one: one is not run, self._runs.values())
-            for at in (one.started_at, one.ended_at) if at is not None
-        ]  # fmt: skip
-        after = [at for at in (*signs, run.ended_at) if at is not None and at >= run.fire_time]
-        since = max((at for at in signs if at < run.fire_time), default=None)
-        return Silence(since, min(after)) if after else None
-
-    def _absence(self, instant: datetime) -> Absence | None:
-        now = self.clock.now()
-        nodes = [node.read_at(now) for node in self._nodes.values()]
-        known = [node for node in nodes if node.seen_since <= instant]
-        before = [node for node in known if node.seen_at < instant and node.state is not NodeState.ALIVE]
-        if len(before) < len(known) or not before or instant > now:
-            return None
-        after = [node for node in nodes if node.seen_since > instant]
-        return Absence(
-            max(before, key=lambda node: node.seen_at), min(after, key=lambda node: node.seen_since, default=None)
-        )
-
     def _prune(self, uid: int, keep: Retention, now: datetime, rows: int) -> int:
-        """Delete the oldest expired rows of a job and note up to where; a disposable job goes with its last one."""
-        job, keys = self._jobs.get(uid), self._ledgers[uid]
-        if job is not None and job.keep is not None:
-            keep = job.keep
-        counted = self._runs[keys[-keep.count]].fire_time if keep.count and len(keys) >= keep.count else BEGINNING
-        aged = keep.cutoff(now) or BEGINNING
-        oldest = takewhile(lambda key: self._runs[key].fire_time < max(counted, aged), keys)
-        expired = [*islice((key for key in oldest if self._is_expired(self._runs[key], counted, aged)), rows)]
-        if not expired:
-            return 0
-        doomed = [self._runs.pop(key) for key in expired]
-        for key in expired:
-            self._logs.pop(key, None)
-        gone = {*expired}
-        self._ledgers[uid] = [key for key in keys if key not in gone]
-        through = max(run.through or run.fire_time for run in doomed)
-        self._pruned_through[uid] = max(through, self._pruned_through.get(uid, through))
-        if not self._ledgers[uid]:
-            del self._ledgers[uid]
-            backfilling = any(self._backfills[id].job_uid == uid for id in self._open_backfills)
-            if job is not None and job.disposable and job.ended and not backfilling:
-                del self._jobs[self._ids.pop(job.id)], self._pruned_through[uid]
-                self._states.pop(uid, None)
-                self._expectations.pop(uid, None)
-        return len(doomed)
-
-    def _is_expired(self, run: Run, counted: datetime, aged: datetime) -> bool:
-        if not run.state.closed:
-            return False
-        too_old = run.fire_time < aged and run.ended_at is not None and run.ended_at < aged
-        return run.fire_time < counted or too_old
+        """Let go of the oldest rows of a job; a disposable job goes with its last one."""
+        job = self._jobs.get(uid)
+        deleted = self._ledger.prune(uid, keep if job is None or job.keep is None else job.keep, now, rows)
+        if deleted and not self._ledger.has_rows(uid) and job is not None and job.disposable and job.ended:
+            del self._jobs[self._ids.pop(job.id)], self._ledger.pruned_through[uid]
+            self._states.pop(uid, None)
+            self._expectations.pop(uid, None)
+        return deleted
 
     def _forget_removed(self, before: datetime) -> None:
         """Forget jobs that were removed before that, and of which no row is left."""
         for job_id, removals in [*self._removed.items()]:
-            kept = [one for one in removals if one.at >= before or one.uid in self._ledgers]
+            kept = [one for one in removals if one.at >= before or self._ledger.has_rows(one.uid)]
             for one in removals:
                 if one not in kept:
-                    self._pruned_through.pop(one.uid, None)
+                    self._ledger.pruned_through.pop(one.uid, None)
             self._removed[job_id] = kept
             if not kept:
                 del self._removed[job_id]
         for backfill in [*self._backfills.values()]:
             if backfill.ended_at is not None and backfill.ended_at < before:
                 del self._backfills[backfill.id]
-
-    def _forget_nodes(self, before: datetime, now: datetime) -> None:
-        """Forget what was last heard of before that, and the earliest if there are too many."""
-        stretches = sorted(self._nodes.items(), key=lambda item: item[1].seen_at)
-        for place, (key, node) in enumerate(stretches, 1 - len(stretches)):
-            if node.lease_until <= now and (node.seen_at < before or place <= -MAX_NODES):
-                del self._nodes[key]
-        names = {node.declaration for node in self._nodes.values()}
-        self._declared_ids = {name: ids for name, ids in self._declared_ids.items() if name in names}
 
     def _forget_active(self, key: Key) -> None:
         self._cancelling.discard(key)
@@ -786,7 +670,7 @@ class MemoryStore:
         return self._claimable[executor]
 
     def _available_at(self, key: Key) -> datetime | None:
-        run = self._runs.get(key)
+        run = self._ledger.rows.get(key)
         return run.available_at if run is not None and run.state is RunState.PENDING else None
 
     def _put_expectation(self, expectation: Expectation) -> None:
@@ -800,11 +684,11 @@ class MemoryStore:
         return None if expectation is None or expectation.overdue_at is not None else expectation.expect_by
 
     def _expires_at(self, key: Key) -> datetime | None:
-        run = self._runs.get(key)
+        run = self._ledger.rows.get(key)
         return run.expires_at if run is not None and run.state is RunState.PENDING else None
 
     def _lease_until(self, key: Key) -> datetime | None:
-        run = self._runs.get(key)
+        run = self._ledger.rows.get(key)
         return run.lease_until if run is not None and run.state is RunState.RUNNING else None
 
 
@@ -813,78 +697,7 @@ def _in_the_way(run: Run) -> bool:
     return run.state is RunState.RUNNING and run.backfill is None
 
 
-Name = TypeVar("Name")
-
-
-class Agenda(Generic[Name]):
-    """What comes due when: a heap whose outdated entries are dropped as they surface.
-
-    An entry counts while *current* still gives its instant for its name, so nothing needs deleting.
-    """
-
-    def __init__(self, current: Callable[[Name], datetime | None]) -> None:
-        self._current = current
-        self._heap: list[tuple[datetime, Name]] = []
-        self._late: list[tuple[datetime, Name]] = []
-        """A heap, too: what was passed over, since it was asked for what comes later."""
-        self._tidy_at = 64
-
-    def put(self, name: Name, at: datetime) -> None:
-        heappush(self._heap, (at, name))
-        if len(self._heap) > self._tidy_at:
-            self._heap = [*{entry for entry in self._heap if self._current(entry[1]) == entry[0]}]
-            heapify(self._heap)
-            self._tidy_at = 64 + 2 * len(self._heap)
-
-    def take(self, end: datetime, since: datetime | None = None) -> Iterator[Name]:
-        """The names due by *end* and from *since* on, the earliest first; each must be `put` again if it stays due."""
-        last = None
-        while (entry := self._pop(end, since)) is not None:
-            if self._current(entry[1]) == entry[0] and entry != last:
-                last = entry
-                yield entry[1]
-
-    def _pop(self, end: datetime, since: datetime | None) -> tuple[datetime, Name] | None:
-        heap, late = self._heap, self._late
-        if since is not None:
-            while heap and heap[0][0] < since:
-                heappush(late, heappop(heap))
-        elif late and (not heap or late[0] < heap[0]):
-            heap = late
-        return heappop(heap) if heap and heap[0][0] <= end else None
-
-    def forget_until(self, instant: datetime) -> datetime | None:
-        """The first instant strictly after *instant*; nobody asks for those before it again."""
-        heap, current = self._heap, self._current
-        while heap and (heap[0][0] <= instant or current(heap[0][1]) != heap[0][0]):
-            heappop(heap)
-        return heap[0][0] if heap else None
-
-    def next_after(self, instant: datetime) -> datetime | None:
-        """The first instant strictly after *instant*."""
-        heap, due = self._heap, []
-        while heap and (heap[0][0] <= instant or self._current(heap[0][1]) != heap[0][0]):
-            entry = heappop(heap)
-            if self._current(entry[1]) == entry[0]:
-                due.append(entry)
-        first = heap[0][0] if heap else None
-        for entry in due:
-            heappush(heap, entry)
-        return first
-
-
 def _copied(state: StoredState) -> StoredState:
     """A state whose lists and dicts are nobody else's."""
     entries = {key: Entry(version, copied(value)) for key, (version, value) in state.entries.items()}
     return StoredState(state.version, entries)
-
-
-def _read_key(run_id: str) -> Key:
-    key = RunKey.parse(run_id)
-    return key.job_uid, key.fire_time, RANKS[key.origin], key.attempt
-
-
-def _key(run: Run) -> Key:
-    origin = run.origin
-    rank = SCHEDULE if origin is Origin.SCHEDULE else MANUAL if origin is Origin.MANUAL else BACKFILL
-    return run.job_uid, run.fire_time, rank, run.attempt
