@@ -789,10 +789,7 @@ class Loop:
 
     def _fulfil(self, ended: Iterable[tuple[Call, Run]]) -> None:
         """Write the successes that are expected; of jobs as they are now, which may have changed since the claim."""
-        succeeded = {
-            run.job_uid: run for call, run in ended
-            if call.job.expect_every is not None and run.state is RunState.SUCCEEDED
-        }  # fmt: skip
+        succeeded = {run.job_uid: run for call, run in ended if call.job.expect_every is not None and plan.fulfils(run)}
         if succeeded:
             jobs = self.store.jobs(ids={run.job_id for run in succeeded.values()})
             self._tell_recovered(self.store.fulfil(plan.fulfilled(succeeded, jobs)), succeeded, jobs)

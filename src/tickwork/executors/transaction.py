@@ -95,7 +95,7 @@ def _settle(call: Call, kept: Kept, records: Records, change: StateChange | None
             run, call.job.retry, DONE, call.clock.now(), started_at=call.started_at, progress=call.progress
         )  # fmt: skip
         if records.settle([ended._replace(log=kept.log_so_far(), state=change)]):
-            if call.job.expect_every is not None:
+            if call.job.expect_every is not None and plan.fulfils(ended.run):
                 jobs = records.jobs(ids=[run.job_id])
                 kept.recovered = records.fulfil(plan.fulfilled({run.job_uid: ended.run}, jobs))
             return ended.run
