@@ -67,9 +67,10 @@ def transaction(call: Call, kept: Kept, records: Records) -> Iterator[Any]:
             began = time.monotonic()
             yield connection
             change = state.change()
-            kept.settled = _settle(call, kept, records, change)  # before the commit, after which others may see it
+            kept.settling = _settle(call, kept, records, change)  # before the commit, after which others may see it
+        kept.settled = kept.settling
     except BaseException:
-        kept.settled = None
+        kept.doubtful, kept.settling = kept.settling, None
         raise
     finally:
         _blocks.here = None
