@@ -51,3 +51,12 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str | None:
         case _:
             url: str = request.getfixturevalue("postgresql_url")
             return url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty store in a database, into which jobs may write, too; of each kind in turn."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path / 'jobs.db'}"
+    url: str = request.getfixturevalue("postgresql_url")
+    return url

@@ -7,7 +7,8 @@ assert [call.run.fire_time for call in a.executor.started] == ...
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any, Literal, TypeVar
 
@@ -167,19 +168,29 @@ class FlakyStore:
         self.between: Callable[[str], None] = lambda verb: None
         """Called after the effect of each verb and before its reply."""
 
+    @contextmanager
+    def together(self) -> Iterator[object]:
+        """A transaction whose "commit" may fail, too: it is undone before it, and stands after it."""
+        with self._calling("together", self._store.together)() as shared:
+            yield shared
+            self._fail("commit", "before")
+        self._fail("commit", "after")
+
     def __getattr__(self, name: str) -> Any:
         verb = getattr(self._store, name)
-        if not callable(verb) or name == "clock":
-            return verb
+        return self._calling(name, verb) if callable(verb) and name != "clock" else verb
 
+    def _calling(self, name: str, verb: Callable[..., Any]) -> Callable[..., Any]:
         def call(*args: Any, **kwargs: Any) -> Any:
-            fails = self.down if not self.verbs or name in self.verbs else None
-            if fails == "before":
-                raise StoreUnavailableError(f"{name} does not get through")
+            self._fail(name, "before")
             reply = verb(*args, **kwargs)
             self.between(name)
-            if fails == "after":
-                raise StoreUnavailableError(f"the reply of {name} is lost")
+            self._fail(name, "after")
             return reply
 
         return call
+
+    def _fail(self, name: str, when: Literal["before", "after"]) -> None:
+        if self.down == when and (not self.verbs or name in self.verbs):
+            lost = f"{name} does not get through" if when == "before" else f"the reply of {name} is lost"
+            raise StoreUnavailableError(lost)

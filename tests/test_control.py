@@ -863,6 +863,27 @@ def test_one_run_may_wait_longer_or_shorter_than_its_job_says(
     assert scheduler.run_job_now("crawl", **options).may_wait == expected
 
 
+def test_another_attempt_waits_as_long_as_was_said_for_the_first(scheduler: ManualScheduler) -> None:
+    """None was said for it, too; only a fire time that never had a run of its own waits as its job says."""
+    scheduler.add_job(crawl, "interval", hours=1, id="crawl", args=["a"], expire_after=30)
+    scheduler.advance(HOUR)
+    broken.add("no network")
+    patient = scheduler.run_job_now("crawl", expire_after=None)
+    scheduler.pause_job("crawl")
+    scheduler.backfill_job("crawl", NOW, NOW)
+    scheduler.resume_job("crawl")
+    scheduler.run_due()
+    (backfilled,) = (run for run in scheduler.get_runs("crawl") if run.origin is Origin.BACKFILL)
+    scheduler.pause_job("crawl")
+    scheduler.advance(HOUR)
+    scheduler.resume_job("crawl")
+    (skipped,) = scheduler.get_runs("crawl", states=[RunState.SKIPPED])
+
+    again = [scheduler.retry_run(run.id) for run in (patient, backfilled, skipped)]
+
+    assert [run.may_wait for run in again] == [None, None, 30 * SECOND]
+
+
 def test_what_was_missed_so_can_be_tried_again(store: Store) -> None:
     store.add([make_job(expire_after=10 * SECOND)])
     pass_time(store, 20 * SECOND, Node(store, "a", room=0))

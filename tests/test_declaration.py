@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from itertools import cycle, islice
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from tests.nodes import FlakyStore
 from tests.samples import HOUR, MINUTE, NOW, SECOND, make_job
 
 from tickwork import BackgroundScheduler, InvalidJobError, Verdict, plan
@@ -50,9 +51,10 @@ def make_worker(store_url: str | None, clock: VirtualClock) -> Iterator[MakeWork
     made: list[ManualScheduler] = []
 
     def make_worker(
-        *ids: str, func: str = "tests.samples:work", app: str | None = None, **policies: Any
-    ) -> ManualScheduler:
-        store = memory if store_url is None else make_store(store_url, clock=clock)
+        *ids: str, func: str = "tests.samples:work", app: str | None = None,
+        behind: Callable[[Store], Any] = lambda store: store, **policies: Any,
+    ) -> ManualScheduler:  # fmt: skip
+        store = behind(memory if store_url is None else make_store(store_url, clock=clock))
         worker = ManualScheduler(store, clock=clock)
         worker._timing, worker._app = Timing(lease=LEASE, rest=timedelta(0), short_rest=timedelta(0)), app
         for id in ids:
@@ -134,6 +136,30 @@ def test_in_a_rolling_deploy_it_is_retired_when_the_last_node_is_gone_that_decla
 
     assert during == []
     assert soon == ([] if killed else ["gone"])
+    assert retired(new) == ["gone"]
+
+
+@pytest.mark.parametrize("fails", ["before", "after"])
+def test_a_round_that_is_undone_delays_no_retirement_and_is_not_logged(
+    make_worker: MakeWorker, clock: VirtualClock, fails: Literal["before", "after"], caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a beat found and did counts once its commit is done; until then each round looks anew."""
+    stores: list[FlakyStore] = []
+
+    def flaky(store: Store) -> FlakyStore:
+        stores.append(FlakyStore(store))
+        return stores[-1]
+
+    old, new = make_worker("kept", "gone"), make_worker("kept", behind=flaky)
+    drive(clock, MINUTE, old, new)
+    drive(clock, LEASE / 2, new)
+    stores[0].down, stores[0].verbs = fails, frozenset({"commit"})
+    drive(clock, LEASE, new)
+    logged = "is retired" in caplog.text
+    stores[0].down = None
+    drive(clock, 5 * SECOND, new)
+
+    assert not logged
     assert retired(new) == ["gone"]
 
 

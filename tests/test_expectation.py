@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 from tests.nodes import FlakyStore, Node, advance
-from tests.samples import EVERY_MINUTE, HOUR, MINUTE, NOW, SECOND, make_job, make_run
+from tests.samples import EVERY_MINUTE, HOUR, MINUTE, NOW, SECOND, make_backfill, make_job, make_run
 
 from tickwork import InvalidJobError, plan
 from tickwork.events import JobOverdue, JobRecovered
 from tickwork.expectation import Expectation
 from tickwork.job import Job
-from tickwork.run import Failed, RunState
+from tickwork.run import Failed, Origin, RunState
 from tickwork.scheduler import BackgroundScheduler
 from tickwork.stores import make_store
 from tickwork.stores.base import Store
@@ -154,6 +154,32 @@ def test_a_late_outcome_that_is_dropped_is_no_success(open_store: Callable[[], S
     assert [run.state for run in other.loop.store.runs()] == [RunState.LOST]
     assert told(frozen, other) == [("job", EVERY)]
     assert other.loop.store.expectations(overdue=True)[0].succeeded_at is None
+
+
+def test_what_is_backfilled_is_no_proof_that_today_is_done(store: Store, clock: VirtualClock) -> None:
+    """Somebody runs last week after all, at night, while today's fire times fail."""
+    since = IntervalTrigger(minutes=1, start_date=NOW - HOUR)
+    job = watched(trigger=since, next_fire_time=NOW + MINUTE, last_fire_time=NOW)
+    store.add([job])
+    store.add_backfill(make_backfill(job, NOW - HOUR, NOW))
+    node = Node(store)
+    while clock.now() < NOW + 2 * EVERY:
+        advance(clock, SECOND, node)
+        for call in [*node.executor.running]:
+            node.executor.end(None if call.run.backfill else Failed("no"), call=call)
+
+    assert sum(run.state is RunState.SUCCEEDED for run in store.runs(limit=1000)) == 61
+    assert told(node) == [("job", EVERY)]
+    assert store.expectations()[0].succeeded_at is None
+
+
+def test_what_somebody_runs_by_hand_is_a_success_and_another_attempt_at_the_past_is_not() -> None:
+    run = make_run(watched(), state=RunState.SUCCEEDED, ended_at=NOW)
+
+    counted = {origin: plan.fulfils(run._replace(origin=origin)) for origin in Origin}
+
+    assert counted == {Origin.SCHEDULE: True, Origin.MANUAL: True, Origin.BACKFILL: False}
+    assert not plan.fulfils(run._replace(state=RunState.FAILED))
 
 
 # from when it counts

@@ -5,12 +5,12 @@ from __future__ import annotations
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import copy_context
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -21,9 +21,10 @@ from tests.samples import EVERY_MINUTE, HOUR, MINUTE, NOW, SECOND, make_job, mak
 
 from tickwork import plan
 from tickwork.errors import StoreUnavailableError
-from tickwork.events import JobFired, RunSettled, RunStarted, StoreLost, StoreRecovered
+from tickwork.events import JobFired, JobOverdue, JobRecovered, RunSettled, RunStarted, StoreLost, StoreRecovered
 from tickwork.executors.call import Call, RunContext, kept_of, success
 from tickwork.executors.call import begin as begin_call
+from tickwork.expectation import Expectation
 from tickwork.job import Job
 from tickwork.jobstate import Entry, StoredState
 from tickwork.node import Node as SeenNode
@@ -1552,9 +1553,9 @@ def test_a_run_that_timed_out_changes_no_state(store: Store, clock: VirtualClock
 
 
 @pytest.fixture
-def database(clock: VirtualClock, tmp_path: Path) -> Iterator[SQLiteStore]:
+def database(clock: VirtualClock, database_url: str) -> Iterator[Store]:
     """A store with transactions, with one job in it."""
-    store = SQLiteStore(tmp_path / "jobs.db", clock=clock)
+    store = make_store(database_url, clock=clock)
     store.open()
     store.add([make_job(trigger=DateTrigger(NOW), next_fire_time=NOW, retry=Retry(2, delay=0), timeout=HOUR)])
     yield store
@@ -1572,12 +1573,12 @@ def commit(call: Call, text: str = "inside") -> None:
     """As a function does that writes all it has in one transaction."""
     tell(call, text)
     with RunContext(call).transaction() as connection:
-        connection.execute("create table mine (x)")
+        connection.execute("create table mine (x text)")
 
 
 @pytest.mark.parametrize("outcome", [Succeeded("late"), Failed("broken"), Lost("its task was cancelled")], ids=str)
 def test_a_run_that_its_transaction_has_settled_stays_so_whatever_comes_of_its_call(
-    database: SQLiteStore, clock: VirtualClock, outcome: Ending, caplog: pytest.LogCaptureFixture
+    database: Store, clock: VirtualClock, outcome: Ending, caplog: pytest.LogCaptureFixture
 ) -> None:
     node = Node(database)
     call = begun(node, clock)
@@ -1600,7 +1601,7 @@ def test_a_run_that_its_transaction_has_settled_stays_so_whatever_comes_of_its_c
 
 
 def test_a_settled_run_that_goes_on_is_neither_renewed_nor_taken_for_lost(
-    database: SQLiteStore, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+    database: Store, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     node, other = Node(database, "a"), Node(database, "b")
     call = begun(node, clock)
@@ -1618,7 +1619,7 @@ def test_a_settled_run_that_goes_on_is_neither_renewed_nor_taken_for_lost(
 
 
 def test_a_run_that_is_settled_while_its_lease_is_renewed_is_not_taken_for_lost(
-    database: SQLiteStore, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+    database: Store, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The renewal waits behind the transaction, finds the run closed, and must know by whom."""
     flaky = FlakyStore(database)
@@ -1644,7 +1645,7 @@ def test_a_run_that_is_settled_while_its_lease_is_renewed_is_not_taken_for_lost(
     assert len(node.record.of(RunSettled)) == 1
 
 
-def test_a_settled_run_that_times_out_afterwards_has_succeeded(database: SQLiteStore, clock: VirtualClock) -> None:
+def test_a_settled_run_that_times_out_afterwards_has_succeeded(database: Store, clock: VirtualClock) -> None:
     node = Node(database)
     call = begun(node, clock)
     commit(call)
@@ -1656,7 +1657,7 @@ def test_a_settled_run_that_times_out_afterwards_has_succeeded(database: SQLiteS
     assert [run.state for run in database.runs()] == [RunState.SUCCEEDED]
 
 
-def test_the_end_of_a_settled_call_waits_for_a_store_that_is_down(database: SQLiteStore, clock: VirtualClock) -> None:
+def test_the_end_of_a_settled_call_waits_for_a_store_that_is_down(database: Store, clock: VirtualClock) -> None:
     flaky = FlakyStore(database)
     node = Node(flaky)  # type: ignore[arg-type]
     call = begun(node, clock)
@@ -1674,7 +1675,7 @@ def test_the_end_of_a_settled_call_waits_for_a_store_that_is_down(database: SQLi
 
 
 def test_a_run_that_is_settled_while_its_call_is_written_off_has_succeeded(
-    database: SQLiteStore, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+    database: Store, clock: VirtualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A coroutine was cancelled that waits for a thread, and the thread commits all the same."""
     node = Node(database)
@@ -1696,6 +1697,175 @@ def test_a_run_that_is_settled_while_its_call_is_written_off_has_succeeded(
     assert [run.state for run in database.runs()] == [RunState.SUCCEEDED]
     assert [event.run for event in node.record.of(RunSettled)] == database.runs()
     assert "taken over" not in caplog.text
+
+
+class Slow:
+    """A transaction whose commit takes its time on a thread of its own, and then comes off or not."""
+
+    def __init__(self, store: Store, call: Call) -> None:
+        self.about_to, self.may = threading.Event(), threading.Event()
+        self.fails = False
+        self._store, self._call = store, call
+        self._lend = store.lend
+        self._thread = threading.Thread(target=self._work)
+
+    def __enter__(self) -> Self:
+        self._store.lend = self._lending  # type: ignore[method-assign]
+        self._thread.start()
+        assert self.about_to.wait(10)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.may.set()
+        self._thread.join(10)
+
+    @contextmanager
+    def _lending(self) -> Iterator[Any]:
+        with self._lend() as connection:
+            yield connection
+            self.about_to.set()
+            assert self.may.wait(10)
+            if self.fails:
+                raise StoreUnavailableError("the disk is full")
+
+    def _work(self) -> None:
+        with suppress(StoreUnavailableError):
+            commit(self._call)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_a_cancelled_coroutine_leaves_to_its_thread_is_decided_by_the_commit(
+    database: Store, clock: VirtualClock, fails: bool
+) -> None:
+    """Its task reports that it was cancelled while the thread is about to commit; until that is done nobody knows."""
+    database.save([next_version(database.get("job"), retry=ONCE)])
+    node = Node(database)
+    call = begun(node, clock)
+    node.loop._renew_at = clock.now() + HOUR  # SQLite would wait for the thread, which waits for the test
+    with Slow(database, call) as transaction:
+        transaction.fails = fails
+        node.executor.end(Lost("its task was cancelled"))
+        node.loop.settle_reported(clock.now())
+        node.loop.keep_what_was_written()
+        meanwhile = [*node.record.of(RunSettled)]
+    advance(clock, 2 * LEASE, node)
+
+    (settled,) = database.runs()
+    assert meanwhile == []
+    assert settled.state is (RunState.LOST if fails else RunState.SUCCEEDED)
+    assert [event.run for event in node.record.of(RunSettled)] == [settled]
+    assert len(node.executor.started) == 1, "a job that is run at most once is not run again"
+
+
+def test_a_commit_whose_reply_was_lost_is_told_as_what_it_is(
+    database: Store, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The function fails, as it was told that its transaction did; and the ledger knows better."""
+    database.save([next_version(database.get("job"), expect_every=MINUTE)], expected=[expected(database, clock)])
+    clock.advance(2 * MINUTE)
+    node = Node(database)
+    call = begun(node, clock)
+    real_lend = database.lend
+
+    @contextmanager
+    def lend() -> Iterator[Any]:
+        with real_lend() as connection:
+            yield connection
+        raise StoreUnavailableError("the reply of commit is lost")
+
+    database.lend = lend  # type: ignore[method-assign]
+    with pytest.raises(StoreUnavailableError):
+        commit(call)
+    node.executor.end(Failed("StoreUnavailableError: the reply of commit is lost"))
+    advance(clock, SECOND, node)
+
+    (run,) = database.runs()
+    assert run.state is RunState.SUCCEEDED
+    assert [event.run for event in node.record.of(RunSettled)] == [run]
+    assert len(node.record.of(JobRecovered)) == 1
+    assert "taken over" not in caplog.text
+
+
+def test_a_success_that_its_transaction_has_settled_is_what_was_expected(database: Store, clock: VirtualClock) -> None:
+    database.save([next_version(database.get("job"), expect_every=MINUTE)], expected=[expected(database, clock)])
+    clock.advance(2 * MINUTE)
+    node = Node(database)
+    call = begun(node, clock)
+    overdue = database.expectations(overdue=True)
+    commit(call)
+    (fulfilled,) = database.expectations()
+    node.executor.end()
+    advance(clock, HOUR, node)
+
+    assert [one.job_id for one in overdue] == ["job"]
+    assert (fulfilled.overdue_at, fulfilled.succeeded_at) == (None, database.run(call.run.id).ended_at)
+    assert len(node.record.of(JobOverdue)) == 1
+    assert len(node.record.of(JobRecovered)) == 1
+    assert database.expectations(overdue=True) == [], "it has done its last work"
+
+
+def expected(store: Store, clock: VirtualClock) -> Expectation:
+    """What is expected of the job that has to succeed within a minute from now."""
+    job = store.get("job")
+    return Expectation(job.id, job.uid, clock.now() + MINUTE)
+
+
+# commits that fail, or only seem to
+
+
+@pytest.mark.parametrize("down", ["before", "after"])
+def test_nothing_is_told_of_a_round_before_its_commit(store: Store, clock: VirtualClock, down: Any) -> None:
+    flaky: Any = FlakyStore(store)
+    store.add([make_job(trigger=DateTrigger(NOW), expect_every=SECOND)])
+    node = Node(flaky)
+    flaky.down, flaky.verbs = down, frozenset({"commit"})
+    advance(clock, 2 * SECOND, node)
+    meanwhile = [type(event) for event in node.record.events]
+    overdue = node.loop.overdue
+    flaky.down = None
+    advance(clock, 2 * LEASE, node)
+    node.executor.end()
+    advance(clock, SECOND, node)
+
+    assert meanwhile == [StoreLost]
+    assert overdue == 0
+    assert len(node.record.of(RunStarted)) == 1
+    assert len(node.record.of(JobOverdue)) == 1
+    assert [event.run.state for event in node.record.of(RunSettled)][-1] is RunState.SUCCEEDED
+
+
+@pytest.mark.parametrize("down", ["before", "after"])
+@pytest.mark.parametrize("ending", ["succeeded", "failed", "lost", "missed", "cancelled"])
+def test_each_ending_is_told_once_whatever_becomes_of_the_commit_and_its_reply(
+    open_store: OpenStore, clock: VirtualClock, down: Any, ending: str
+) -> None:
+    store = open_store()
+    flaky: Any = FlakyStore(store)
+    node, dead = Node(flaky, "a"), Node(open_store(), "dead", room=0 if ending == "missed" else 1)
+    policies: dict[str, Any] = {
+        "missed": {"expire_after": 5 * SECOND}, "cancelled": {"overlap": Overlap.CANCEL, "trigger": EVERY_MINUTE},
+    }.get(ending, {})  # fmt: skip
+    job = make_job(**{"trigger": DateTrigger(NOW)} | policies)
+    store.add([job])
+    if ending in ("lost", "missed"):
+        node.loop.paused = True
+        advance(clock, 2 * SECOND, dead)
+    elif ending == "cancelled":
+        waiting = make_run(job, NOW - SECOND, origin=Origin.MANUAL, available_at=NOW + HOUR)
+        store.save([next_version(job, waiting, next_fire_time=NOW + MINUTE, last_fire_time=NOW)])
+        advance(clock, MINUTE - SECOND, node)
+    else:
+        advance(clock, SECOND, node)
+        node.executor.end(Failed("broken") if ending == "failed" else None)
+    flaky.verbs = frozenset({"commit"})
+    flaky.between = lambda _: setattr(flaky, "down", down) if store.runs(states=[RunState(ending)]) else None
+    advance(clock, 2 * LEASE, node)
+    flaky.between, flaky.down = lambda verb: None, None
+    advance(clock, 2 * LEASE, node)
+
+    closed = [run for run in store.runs() if run.state is RunState(ending)]
+    assert [event.run for event in node.record.of(RunSettled) if event.run.state.closed] == closed
+    assert len(closed) == 1
 
 
 # nodes

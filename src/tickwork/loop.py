@@ -32,6 +32,7 @@ from tickwork.events import (
 from tickwork.executors.base import Executor
 from tickwork.executors.call import NOWHERE, Call
 from tickwork.executors.injection import Surroundings
+from tickwork.executors.kept import Kept
 from tickwork.executors.state import state_conflict
 from tickwork.expectation import Expectation
 from tickwork.held import HeldCalls
@@ -87,7 +88,9 @@ class Round:
     """What a round has written so far: true for this node once the commit is, and forgotten if it fails."""
 
     settled: int = 0
-    """How many of the reports, from the first on, have become endings."""
+    """How many of the reports, from the first on, have become endings, or are undecided."""
+    undecided: list[tuple[Call, Outcome, datetime]] = field(default_factory=list)
+    """The reports of calls that were left behind by the thread that is about to commit their success, or not."""
     ended: list[Call] = field(default_factory=list)
     taken: dict[str, list[Call]] = field(default_factory=dict)
     """The calls that were fired or claimed, by executor."""
@@ -97,6 +100,8 @@ class Round:
     """When leases are to be renewed next. None: they were not, in this round."""
     overdue: list[Expectation] = field(default_factory=list)
     """What was found to be overdue, and is to be told."""
+    closing: dict[str, Run] = field(default_factory=dict)
+    """What it closes that no call of this node reports, as it is then."""
 
 
 class Loop:
@@ -144,6 +149,8 @@ class Loop:
         self._cancelled = False
         self._untold: list[Expectation] = []
         """What was found to be overdue in a round whose commit failed, or only its reply: perhaps it is to be told."""
+        self._doubtful: dict[str, Run] = {}
+        """What such a round closed, perhaps."""
         now = self.clock.now()
         self._ticked_at = self._look_at = self._rest_until = self._deferred_to = now
         self._reap_at = self._spare_until = self._expire_at = self._overdue_at = now
@@ -175,6 +182,7 @@ class Loop:
         self._round = Round()
         with self.store.together():
             for step in (
+                self.tell_what_was_in_doubt,
                 self.settle_reported,
                 self.heed_cancellations,
                 self.renew_leases,
@@ -221,10 +229,24 @@ class Loop:
                 self._timed.discard(call)
                 self._ask_to_end(call, TimedOut(f"it took longer than its timeout of {call.job.timeout}"))
 
+    def tell_what_was_in_doubt(self, now: datetime) -> None:
+        """Tell of what was closed by a commit that seemed to fail, since only its reply was lost."""
+        self._round.closing |= self._doubtful
+        for run in self._doubtful.values():
+            if self._current(run.id) == run:
+                self._round.events.append(RunSettled(run, now))
+
     def settle_reported(self, now: datetime) -> None:
         """Close the runs whose calls have ended."""
-        reported = [*self._reports]
-        open = [report for report in reported if _settled(report[0]) is None]
+        open: list[tuple[Call, Outcome, datetime]] = []
+        settled: list[tuple[Call, Outcome]] = []
+        for call, outcome, at in (reported := [*self._reports]):
+            if call.kept is not None and call.kept.settled is not None:
+                settled.append((call, outcome))
+            elif call.kept is not None and call.kept.settling is not None:
+                self._round.undecided.append((call, outcome, at))
+            else:
+                open.append((call, outcome, at))
         try:
             self._settle([(call, self._ending(call, outcome, at)) for call, outcome, at in open])
         except StoreError:
@@ -232,8 +254,7 @@ class Loop:
         except Exception:  # noqa: BLE001  one of them cannot be written, and the others must be settled all the same
             for call, outcome, at in open:
                 self._settle_alone(call, outcome, at)
-        if len(open) < len(reported):
-            self._let_settled_go((call, outcome) for call, outcome, _ in reported)
+        self._let_settled_go(settled)
         self._round.settled = len(reported)
 
     def heed_cancellations(self, now: datetime) -> None:
@@ -257,7 +278,7 @@ class Loop:
         progressed = {*self._progressed}  # what is told from here on is for the next time
         self._progressed -= progressed
         calls = (self._calls if time_to_renew else progressed & self._calls).difference(self._round.ended)
-        asked = {call.run.id: call for call in calls if _settled(call) is None}
+        asked = {call.run.id: call for call in calls if not _settles_itself(call)}
         if asked:
             held = [_as_it_stands(call) for call in asked.values()]
             renewed = self.store.renew(held, self.clock.now() + self.timing.lease)
@@ -280,6 +301,7 @@ class Loop:
         jobs = {job.uid: job for job in self.store.jobs(ids={run.job_id for run in lost})} if lost else {}
         retries = {uid: job.retry for uid, job in jobs.items()}
         settlements = [plan.settle(run, retries.get(run.job_uid, ONCE), self._lost(run), now) for run in lost]
+        self._round.closing |= {settlement.run.id: settlement.run for settlement in settlements}
         for settlement in self.store.settle(settlements) if settlements else ():
             run = settlement.run
             self._round.events.append(RunSettled(run, now))
@@ -294,8 +316,9 @@ class Loop:
         """Close the runs that have waited for as long as they may, whoever was to begin them."""
         if now < self._expire_at:
             return
-        expired = self.store.expired(self.timing.batch)
-        for run in self.store.cancel([plan.expire(run, now) for run in expired]) if expired else ():
+        expired = [plan.expire(run, now) for run in self.store.expired(self.timing.batch)]
+        self._round.closing |= {run.id: run for run in expired}
+        for run in self.store.cancel(expired) if expired else ():
             log.warning("run %s of job %r is missed: %s", run.id, run.job_id, run.reason)
             self._round.events.append(RunSettled(run, now))
         self._expire_at = now if len(expired) == self.timing.batch else now + self.timing.poll
@@ -310,9 +333,9 @@ class Loop:
             fired = self._fire(executor, now)
             if self._listeners:
                 self._round.events += [JobFired(job, runs, now) for job, runs, _ in fired]
-                self._round.events += [
-                    RunSettled(run, now) for change in fired for run in change.cancelled if run.state.closed
-                ]
+                made_way = {run.id: run for change in fired for run in change.cancelled if run.state.closed}
+                self._round.events += [RunSettled(run, now) for run in made_way.values()]
+                self._round.closing |= made_way
 
     def fill_backfills(self, now: datetime) -> None:
         """Bear the next few runs of what is to be run after all; they wait with the others, and behind them."""
@@ -365,6 +388,7 @@ class Loop:
         self.presence.keep_what_was_written()
         for _ in range(done.settled):
             self._reports.popleft()
+        self._reports.extendleft(reversed(done.undecided))
         self._calls.difference_update(done.ended)
         self._progressed.difference_update(done.ended)
         self._timed.difference_update(done.ended)
@@ -378,7 +402,7 @@ class Loop:
             self._listeners.tell(event)
         self.overdue += len(done.overdue)
         _log_overdue(done.overdue)
-        self._untold = []
+        self._untold, self._doubtful = [], {}
         self._round = Round()
 
     def meet_strangers(self) -> bool:
@@ -416,7 +440,8 @@ class Loop:
     def sit_out(self, error: StoreError, now: datetime) -> None:
         """The store failed: fire nothing, forget nothing, and try again soon."""
         self._untold += [one for one in self._round.overdue if one not in self._untold]
-        self._round.overdue = []
+        self._doubtful = self._round.closing or self._doubtful
+        self._round.overdue, self._round.closing = [], {}
         self._overdue_at = now
         if self.outage is None:
             log.warning("the store cannot be used, and nothing fires until it can: %s", error)
@@ -763,20 +788,23 @@ class Loop:
     def _let_settled_go(self, ended: Iterable[tuple[Call, Outcome]]) -> None:
         """The calls have ended whose own transactions had settled their runs: that stays so, whatever came of them."""
         for call, outcome in ended:
-            run = _settled(call)
-            if run is None:
-                continue
+            assert call.kept is not None
+            assert call.kept.settled is not None
+            run = call.kept.settled
             if not isinstance(outcome, Succeeded):
                 log.warning(
                     "run %s of job %r stays succeeded, as its transaction was committed before its function %s",
                     run.id, run.job_id, outcome.state,
                 )  # fmt: skip
-            if call.kept is not None and (log_so_far := call.kept.log_so_far()) is not None:
+            if (log_so_far := call.kept.log_so_far()) is not None:
                 self.store.keep_logs([(run, log_so_far)])
-            self._round.events.append(RunSettled(run, self.clock.now()))
+            self._tell_settled(call, call.kept, run)
             self._round.ended.append(call)
-            if call.kept is not None and call.kept.recovered:
-                self._tell_recovered(call.kept.recovered, {run.job_uid: run}, [call.job])
+
+    def _tell_settled(self, call: Call, kept: Kept, run: Run) -> None:
+        """A run was settled by its own transaction, as *run*."""
+        self._round.events.append(RunSettled(run, self.clock.now()))
+        self._tell_recovered(kept.recovered, {run.job_uid: run}, [call.job])
 
     def _keep_logs(self, calls: Iterable[tuple[Call, Run]]) -> None:
         """Write what these calls have logged so far: people can read it, and should this node die it is not lost."""
@@ -789,10 +817,7 @@ class Loop:
 
     def _fulfil(self, ended: Iterable[tuple[Call, Run]]) -> None:
         """Write the successes that are expected; of jobs as they are now, which may have changed since the claim."""
-        succeeded = {
-            run.job_uid: run for call, run in ended
-            if call.job.expect_every is not None and run.state is RunState.SUCCEEDED
-        }  # fmt: skip
+        succeeded = {run.job_uid: run for call, run in ended if call.job.expect_every is not None and plan.fulfils(run)}
         if succeeded:
             jobs = self.store.jobs(ids={run.job_id for run in succeeded.values()})
             self._tell_recovered(self.store.fulfil(plan.fulfilled(succeeded, jobs)), succeeded, jobs)
@@ -823,14 +848,15 @@ class Loop:
         None if nothing is to be done: the run is someone else's by now; or the ending was written
         before, and only the store's reply went astray.
         """
-        current = self._current(call)
+        current = self._current(call.run.id)
         if self._is_ours(current):
             if refused.state is not None and current.version == refused.run.version - 1:
                 return self._failed_by_its_state(call, current, refused)
             as_ours = refused.run._replace(version=current.version + 1, cancel_reason=current.cancel_reason)
             return refused._replace(run=as_ours, attempt=refused.attempt if current.cancel_reason is None else None)
-        if (settled := _settled(call)) is not None:  # by a thread that its cancelled call has left behind
-            self._round.events.append(RunSettled(settled, self.clock.now()))
+        kept = call.kept
+        if kept is not None and current is not None and current in (kept.settling, kept.settled, kept.doubtful):
+            self._tell_settled(call, kept, current)  # by a thread that was left behind, or whose reply was lost
             return None
         written = current is not None and current.version == refused.run.version and current.state is refused.run.state
         if written:
@@ -855,11 +881,11 @@ class Loop:
 
     def _check_ownership(self, call: Call) -> None:
         """A lease could not be renewed: go on if the run is still ours, else ask its call to end."""
-        current = self._current(call)
+        current = self._current(call.run.id)
         if self._is_ours(current):
             call.run = current
             return
-        if _settled(call) is not None:  # this very moment
+        if _settles_itself(call):  # this very moment
             return
         log.warning("run %s of job %r was taken over; what it still does counts no more", call.run.id, call.job.id)
         self._calls.discard(call)
@@ -868,9 +894,9 @@ class Loop:
         else:
             self._held.drop([call])
 
-    def _current(self, call: Call) -> Run | None:
+    def _current(self, run_id: str) -> Run | None:
         try:
-            return self.store.run(call.run.id)
+            return self.store.run(run_id)
         except RunNotFoundError:
             return None
 
@@ -917,7 +943,7 @@ class Loop:
                 self.executors[call.job.executor].cancel(call)
             self._stop_at = now + self.timing.last_call
             return
-        for call in (call for call in self._calls if _settled(call) is None):
+        for call in (call for call in self._calls if not _settles_itself(call)):
             log.warning(
                 "run %s of job %r still goes on after the shutdown; it will be recorded as lost at %s",
                 call.run.id, call.job.id, call.run.lease_until,
@@ -935,9 +961,9 @@ class Loop:
         return Lost(f"node {run.node} did not renew its lease, which ended at {run.lease_until:%Y-%m-%dT%H:%M:%SZ}")
 
 
-def _settled(call: Call) -> Run | None:
-    """The call's run, if its own transaction has settled it."""
-    return None if call.kept is None else call.kept.settled
+def _settles_itself(call: Call) -> bool:
+    """Whether the call's own transaction has settled its run, or is about to."""
+    return call.kept is not None and (call.kept.settled or call.kept.settling) is not None
 
 
 def _as_it_stands(call: Call) -> Run:

@@ -285,6 +285,11 @@ def expect_anew(before: Job, after: Job, now: datetime) -> Expectation | None:
     return expect(after, now) if counts_anew else None
 
 
+def fulfils(run: Run) -> bool:
+    """Whether *run* shows that its job does its work. A success in a backfill tells of the past, and not of that."""
+    return run.state is RunState.SUCCEEDED and run.origin is not Origin.BACKFILL
+
+
 def fulfilled(succeeded_runs: Mapping[int, Run], jobs: Iterable[Job]) -> list[Expectation]:
     """What is expected after these runs of these *jobs*, by uid; nothing of a job of which nothing is."""
     return [
@@ -446,7 +451,11 @@ def retry(
     expected = _why_not_again(job, run, later, even_if_succeeded=even_if_succeeded)
     if job is None or expected is not None:
         raise RetryRefusedError(f"retry_run: expected {expected}")
-    may_wait = run.may_wait or job.expire_after
+    may_wait = run.may_wait
+    if (
+        may_wait is None and run.origin is Origin.SCHEDULE
+    ):  # of what somebody asked for, none means: as long as it takes
+        may_wait = job.expire_after
     attempt = Run(
         job_id=run.job_id, job_uid=run.job_uid, fire_time=run.fire_time, origin=run.origin, available_at=now,
         attempt=run.attempt + 1, asked_by=by, given=run.given, counted_from=run.attempt + 1,

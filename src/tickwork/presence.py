@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from tickwork import plan
 from tickwork.declaration import Declaration
@@ -23,6 +24,19 @@ two beats."""
 log = logging.getLogger("tickwork.presence")
 
 
+class Beat(NamedTuple):
+    """What a round says of this node, and what it has found of the others and done about their jobs."""
+
+    node: Node
+    living: Sequence[Node]
+    judge_at: datetime
+    """When jobs are looked for again that no living node declares, though no node leaves."""
+    judged: frozenset[str] | None = None
+    """The declarations of the nodes that were alive when they were last looked for. None: look again."""
+    changes: Sequence[Change] = ()
+    """The jobs that were retired, or came back."""
+
+
 class Presence:
     """Beats a third of a lease apart: so two of them may fail before the node is taken for dead."""
 
@@ -34,16 +48,16 @@ class Presence:
         self.poll = poll
         self.beat_at = node.seen_at
         """When the next beat is due."""
-        self.living: Sequence[Node] = (node,)
-        """The nodes that were alive at the last beat."""
         self._declaration = declaration
-        self._told = node
-        """This node, as the store was told of it last."""
-        self._telling: tuple[Node, Sequence[Node]] | None = None
-        """What a round says of this node and has found of the others. None: nothing, in this round."""
-        self._judged: frozenset[str] | None = None
-        """The declarations of the nodes that were alive when jobs were last looked for that none of them declares."""
-        self._judge_at = node.seen_at
+        self._last = Beat(node, (node,), judge_at=node.seen_at)
+        """The last beat that was written."""
+        self._next: Beat | None = None
+        """The one that a round writes. None: it writes none."""
+
+    @property
+    def living(self) -> Sequence[Node]:
+        """The nodes that were alive at the last beat."""
+        return self._last.living
 
     @property
     def look_at(self) -> datetime:
@@ -52,43 +66,43 @@ class Presence:
 
     def beat(self, now: datetime, *, paused: bool, runs: int, lateness: timedelta | None) -> Sequence[Change]:
         """Tell the store that this node is alive. Returns the jobs that were retired, or came back."""
-        node = self._told.beat(now, self.lease, paused=paused, runs=runs, lateness=lateness)
+        node = self._last.node.beat(now, self.lease, paused=paused, runs=runs, lateness=lateness)
         self.store.beat(node)
-        self._telling = node, self.store.nodes(alive=True)
-        return self._tend_declared_jobs(*self._telling, now)
+        self._next = self._tend_declared_jobs(node, self.store.nodes(alive=True), now)
+        return self._next.changes
 
     def keep_what_was_written(self) -> None:
-        if self._telling is not None:
-            self._told, self.living = self._telling
-            self._telling = None
-            self.beat_at = self._told.seen_at + self.lease / 3
+        if self._next is None:
+            return
+        self._last, self._next = self._next, None
+        self.beat_at = self._last.node.seen_at + self.lease / 3
+        for job, _, _ in self._last.changes:
+            if job.retired_at is not None:
+                log.warning("job %r is retired: no living node declares it any more", job.id)
 
     def sign_off(self) -> None:
         """Tell the store that this node stops. If it cannot be told, the node is taken for dead after its lease."""
         try:
-            self.store.beat(self._told.stopped(self.store.clock.now()))
+            self.store.beat(self._last.node.stopped(self.store.clock.now()))
         except StoreError as error:
             log.warning("the store was not told that this node stops: %s", error)
 
-    def _tend_declared_jobs(self, node: Node, living: Sequence[Node], now: datetime) -> Sequence[Change]:
+    def _tend_declared_jobs(self, node: Node, living: Sequence[Node], now: datetime) -> Beat:
         """Retire the jobs that no living node declares any more, and bring back our own after an absence.
 
         Behind the beat, so in a transaction that no other node's beat can come between: what is retired here is
         declared by nobody, and whoever declares it from now on finds it retired.
         """
+        last, judge_at = self._last, self._last.judge_at
         changes: list[Change] = []
-        if node.seen_since != self._told.seen_since:  # meanwhile we were taken for dead
+        if node.seen_since != last.node.seen_since:  # meanwhile we were taken for dead
             self.store.declare(self._declaration)
             ours = self.store.jobs(ids=self._declaration.ids)
             changes += [plan.come_back(job) for job in ours if job.retired_at is not None]
         declared = frozenset(one.declaration for one in living)
-        somebody_left = self._judged is None or self._judged - declared
-        if self._declaration.apps and (somebody_left or now >= self._judge_at):
+        somebody_left = last.judged is None or last.judged - declared
+        if self._declaration.apps and (somebody_left or now >= judge_at):
             changes += [plan.retire(job, now) for job in self.store.undeclared(self._declaration.apps)]
-            self._judge_at = now + JUDGE_EVERY
+            judge_at = now + JUDGE_EVERY
         won = self.store.save(changes) if changes else ()
-        self._judged = declared if len(won) == len(changes) else None
-        for job, _, _ in won:
-            if job.retired_at is not None:
-                log.warning("job %r is retired: no living node declares it any more", job.id)
-        return won
+        return Beat(node, living, judge_at, declared if len(won) == len(changes) else None, won)

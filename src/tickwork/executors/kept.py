@@ -18,7 +18,7 @@ from tickwork.runlog import RunLog
 class Kept:
     """What a function did inside of its run that is to be kept with it; made when it first does so."""
 
-    __slots__ = ("_lock", "change", "log", "recovered", "settled", "state")
+    __slots__ = ("_lock", "change", "doubtful", "log", "recovered", "settled", "settling", "state")
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -28,8 +28,12 @@ class Kept:
         """None: it has not asked for it."""
         self.change: StateChange | None = None
         """What it has made of the state when it returned. None: it changed nothing."""
+        self.settling: Run | None = None
+        """The run as its own transaction settles it: others may see it so from now on, or never."""
         self.settled: Run | None = None
-        """The run as its own transaction has settled it. None: it has not."""
+        """The same once it is committed."""
+        self.doubtful: Run | None = None
+        """The same if the commit failed, or only its reply: the store knows."""
         self.recovered: Sequence[Expectation] = ()
         """What was overdue until then."""
 

@@ -67,9 +67,10 @@ def transaction(call: Call, kept: Kept, records: Records) -> Iterator[Any]:
             began = time.monotonic()
             yield connection
             change = state.change()
-            kept.settled = _settle(call, kept, records, change)  # before the commit, after which others may see it
+            kept.settling = _settle(call, kept, records, change)  # before the commit, after which others may see it
+        kept.settled = kept.settling
     except BaseException:
-        kept.settled = None
+        kept.doubtful, kept.settling = kept.settling, None
         raise
     finally:
         _blocks.here = None
@@ -95,7 +96,7 @@ def _settle(call: Call, kept: Kept, records: Records, change: StateChange | None
             run, call.job.retry, DONE, call.clock.now(), started_at=call.started_at, progress=call.progress
         )  # fmt: skip
         if records.settle([ended._replace(log=kept.log_so_far(), state=change)]):
-            if call.job.expect_every is not None:
+            if call.job.expect_every is not None and plan.fulfils(ended.run):
                 jobs = records.jobs(ids=[run.job_id])
                 kept.recovered = records.fulfil(plan.fulfilled({run.job_uid: ended.run}, jobs))
             return ended.run
