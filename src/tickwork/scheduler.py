@@ -707,7 +707,7 @@ class Scheduler:
         """The runs that go on in this process and have told their progress, as of this moment, by their starts."""
         return self._driver.loop.progressing() if self._driver is not None else ()
 
-    def nodes(self, *, alive: bool = False) -> Sequence[Node]:
+    def get_nodes(self, *, alive: bool = False) -> Sequence[Node]:
         """The nodes on this store that are known, or only those *alive*; the last heard of first.
 
         Each as it was last heard of: a third of a lease ago if all is well. One that was killed is taken for alive

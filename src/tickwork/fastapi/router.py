@@ -248,7 +248,7 @@ def add_reading_routes(router: APIRouter, scheduler: Scheduler) -> None:
     @router.get("/nodes")
     def nodes(*, alive: Annotated[bool, Query(description="Only those that are alive.")] = False) -> list[NodeView]:
         """The nodes on this store, the last heard of first: what runs, what stopped, and what died."""
-        return [NodeView.of(node) for node in scheduler.nodes(alive=alive)]
+        return [NodeView.of(node) for node in scheduler.get_nodes(alive=alive)]
 
     @router.get("/backfills")
     def backfills(*, job_id: str | None = None, ended: bool | None = None, limit: Limit = 100) -> list[BackfillView]:
@@ -285,7 +285,7 @@ def add_overview(router: APIRouter, scheduler: Scheduler, *, read_only: bool) ->
             jobs=_job_views(scheduler, found[:OVERVIEW_JOBS]),
             jobs_total=len(found),
             runs=[RunSummary.of(run) for run in scheduler.get_runs(job_id, states=states, limit=limit)],
-            nodes=[NodeView.of(node) for node in scheduler.nodes(alive=True)],
+            nodes=[NodeView.of(node) for node in scheduler.get_nodes(alive=True)],
         )
 
 
