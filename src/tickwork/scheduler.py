@@ -33,6 +33,7 @@ from tickwork.errors import (
     RunClosedError,
     RunNotFoundError,
     SchedulerAlreadyRunningError,
+    SchedulerError,
     SchedulerNotRunningError,
     StoreError,
     did_you_mean,
@@ -1101,6 +1102,12 @@ class BlockingScheduler(Scheduler):
             if self.running:
                 self.shutdown()
             raise
+
+
+def check_scheduler(place: str, given: object, instead: str) -> None:
+    """SchedulerError unless *given* is a scheduler; *place* got it, and *instead* is what to write."""
+    if not isinstance(given, Scheduler):
+        raise SchedulerError(f"{place}: expected a scheduler, got {shown(given)}: write {instead}")
 
 
 JOB_OPTIONS = inspect.signature(Scheduler.add_job).parameters.keys() - {"self", "func", "trigger", "replace_existing"}
