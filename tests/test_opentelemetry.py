@@ -23,7 +23,7 @@ from tests import deeds
 from tests.deeds import PATIENCE, Ledger, Stage
 from tests.samples import HOUR, MINUTE, NOW, SECOND
 
-from tickwork import AsyncIOScheduler, BackgroundScheduler, Retry
+from tickwork import AsyncIOScheduler, BackgroundScheduler, Retry, SchedulerError
 from tickwork.opentelemetry import instrument
 from tickwork.scheduler import Scheduler
 from tickwork.testing import ManualScheduler
@@ -234,3 +234,8 @@ def test_importing_tickwork_imports_no_telemetry() -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
 
     assert done.stdout == "[]\n"
+
+
+def test_what_is_no_scheduler_is_refused() -> None:
+    with pytest.raises(SchedulerError, match="instrument: expected a scheduler, got 'app': write instrument"):
+        instrument("app")  # type: ignore[arg-type]

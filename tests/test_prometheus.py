@@ -18,7 +18,7 @@ from tests.deeds import PATIENCE, Ledger, Stage
 from tests.nodes import FlakyStore
 from tests.samples import HOUR, MINUTE, NOW
 
-from tickwork import BackgroundScheduler, InvalidJobError
+from tickwork import BackgroundScheduler, InvalidJobError, SchedulerError
 from tickwork.prometheus import exposition, instrument
 from tickwork.scheduler import Scheduler
 from tickwork.stores.memory import MemoryStore
@@ -143,6 +143,11 @@ def test_names_are_few_whatever_jobs_do(registry: CollectorRegistry) -> None:
 def test_a_registry_counts_one_scheduler(scheduler: ManualScheduler, registry: CollectorRegistry) -> None:
     with pytest.raises(InvalidJobError, match="registry: expected one that counts no scheduler yet"):
         instrument(ManualScheduler(), registry)
+
+
+def test_what_is_no_scheduler_is_refused(registry: CollectorRegistry) -> None:
+    with pytest.raises(SchedulerError, match="instrument: expected a scheduler, got 'app': write instrument"):
+        instrument("app", registry)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("jobs", [-1, 10_001, None, True, 1.5, "many"])

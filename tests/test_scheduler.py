@@ -698,10 +698,10 @@ def test_nodes_are_seen_from_start_to_shutdown(make_scheduler: MakeScheduler) ->
     first.start()
     second.start(paused=True)
 
-    both = {node.id: node for node in first.nodes(alive=True)}
+    both = {node.id: node for node in first.get_nodes(alive=True)}
     second.shutdown()
-    (left,) = first.nodes(alive=True)
-    known = {node.id: node.state for node in first.nodes()}
+    (left,) = first.get_nodes(alive=True)
+    known = {node.id: node.state for node in first.get_nodes()}
 
     assert both.keys() == {first.health().node, *known.keys() - {left.id}}
     assert left.id == first.health().node
@@ -781,7 +781,7 @@ def test_a_start_that_is_refused_leaves_no_node_alive(make_scheduler: MakeSchedu
     with pytest.raises(AttributeError):
         scheduler.start()
 
-    assert scheduler.nodes(alive=True) == []
+    assert scheduler.get_nodes(alive=True) == []
 
 
 def test_a_scheduler_can_be_started_again(make_scheduler: MakeScheduler) -> None:

@@ -104,7 +104,7 @@ class Awaitables:
     clear_state = _awaitable(Scheduler.clear_state)
     census = _awaitable(Scheduler.census)
     why = _awaitable(Scheduler.why)
-    nodes = _awaitable(Scheduler.nodes)
+    get_nodes = _awaitable(Scheduler.get_nodes)
     get_overdue = _awaitable(Scheduler.get_overdue)
     prune = _awaitable(Scheduler.prune)
 

@@ -21,7 +21,7 @@ from tickwork.executors.around import Leave
 from tickwork.job import Job
 from tickwork.measures import MAX_ERRORS, MAX_JOBS, ONE_OFF, SECONDS, JobNames, Names, closed_runs, error_type
 from tickwork.run import Failed, Outcome, Run, RunState
-from tickwork.scheduler import Scheduler
+from tickwork.scheduler import Scheduler, check_scheduler
 
 ERRORS = (RunState.FAILED, RunState.TIMED_OUT, RunState.LOST)
 
@@ -38,6 +38,7 @@ def instrument(
     `tickwork.run.lateness` and `tickwork.run.duration` in seconds; and `tickwork.active_runs`. Without
     the job, `tickwork.store.outages` counts how often the store was lost. Beyond 200 jobs, others count as one.
     """
+    check_scheduler("instrument", scheduler, "instrument(scheduler)")
     jobs = JobNames(MAX_JOBS)
     meter = metrics.get_meter("tickwork", meter_provider=meter_provider)
     scheduler.around_runs(_Spans(trace.get_tracer("tickwork", tracer_provider=tracer_provider)))

@@ -26,7 +26,7 @@ from tickwork.executors.around import Leave
 from tickwork.job import Job
 from tickwork.measures import MAX_ERRORS, MAX_JOBS, SECONDS, JobNames, Names, closed_runs, error_type
 from tickwork.run import Run
-from tickwork.scheduler import Scheduler
+from tickwork.scheduler import Scheduler, check_scheduler
 
 MOST_JOBS = 10_000
 
@@ -44,6 +44,7 @@ def instrument(scheduler: Scheduler, registry: CollectorRegistry = REGISTRY, *, 
 
     Raises InvalidJobError if the registry counts another scheduler already.
     """
+    check_scheduler("instrument", scheduler, "instrument(scheduler)")
     if not isinstance(jobs, int) or isinstance(jobs, bool) or not 0 <= jobs <= MOST_JOBS:
         raise InvalidJobError(f"jobs: expected a whole number from 0 to {MOST_JOBS}, got {shown(jobs)}")
     try:

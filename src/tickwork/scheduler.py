@@ -33,6 +33,7 @@ from tickwork.errors import (
     RunClosedError,
     RunNotFoundError,
     SchedulerAlreadyRunningError,
+    SchedulerError,
     SchedulerNotRunningError,
     StoreError,
     did_you_mean,
@@ -707,7 +708,7 @@ class Scheduler:
         """The runs that go on in this process and have told their progress, as of this moment, by their starts."""
         return self._driver.loop.progressing() if self._driver is not None else ()
 
-    def nodes(self, *, alive: bool = False) -> Sequence[Node]:
+    def get_nodes(self, *, alive: bool = False) -> Sequence[Node]:
         """The nodes on this store that are known, or only those *alive*; the last heard of first.
 
         Each as it was last heard of: a third of a lease ago if all is well. One that was killed is taken for alive
@@ -1101,6 +1102,12 @@ class BlockingScheduler(Scheduler):
             if self.running:
                 self.shutdown()
             raise
+
+
+def check_scheduler(place: str, given: object, instead: str) -> None:
+    """SchedulerError unless *given* is a scheduler; *place* got it, and *instead* is what to write."""
+    if not isinstance(given, Scheduler):
+        raise SchedulerError(f"{place}: expected a scheduler, got {shown(given)}: write {instead}")
 
 
 JOB_OPTIONS = inspect.signature(Scheduler.add_job).parameters.keys() - {"self", "func", "trigger", "replace_existing"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,7 +14,7 @@ import pytest
 from fastapi import Depends, FastAPI
 from starlette.datastructures import State
 
-from tickwork import AsyncIOScheduler, BackgroundScheduler, BlockingScheduler, SchedulerError
+from tickwork import AsyncIOScheduler, BackgroundScheduler, BlockingScheduler, SchedulerError, TickworkError
 from tickwork.events import RunSettled
 from tickwork.fastapi import create_router, lifespan
 from tickwork.run import RunState
@@ -38,6 +39,10 @@ async def own_lifespan(app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     story.append("opened")
     yield {"database": "open"}
     story.append("closed")
+
+
+async def yields_bare(app: FastAPI) -> AsyncIterator[None]:
+    yield
 
 
 async def note_thread() -> None:
@@ -173,6 +178,29 @@ def test_an_error_while_the_app_runs_still_shuts_the_scheduler_down() -> None:
 def test_a_scheduler_whose_start_does_not_return_is_refused() -> None:
     with pytest.raises(SchedulerError, match="expected a scheduler whose start returns, got a BlockingScheduler"):
         lifespan(BlockingScheduler())
+
+
+def test_what_is_no_scheduler_is_refused_as_soon_as_it_can_be() -> None:
+    with pytest.raises(
+        SchedulerError, match=r"lifespan: expected a scheduler, got <fastapi\..*lifespan\(scheduler\)\)"
+    ):
+        lifespan(FastAPI())  # type: ignore[arg-type]
+    with pytest.raises(SchedulerError, match=r"write FastAPI\(lifespan=lifespan\(scheduler\)\)"):
+        run_app(FastAPI(lifespan=lifespan))  # type: ignore[arg-type]  # which the app calls with itself
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"inner": 5}, "expected the app's own lifespan, got 5: pass the function, without calling it"),
+        ({"inner": yields_bare}, "got the generator yields_bare: write @asynccontextmanager above it"),
+        ({"timeout": "5 s"}, "timeout: expected seconds, a timedelta or None, got '5 s'"),
+        ({"timeout": -1}, "timeout: expected seconds, a timedelta or None, got -1"),
+    ],
+)
+def test_what_a_lifespan_cannot_have_is_refused_when_it_is_made(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(TickworkError, match=re.escape(message)):
+        lifespan(BackgroundScheduler(), **options)
 
 
 # what jobs reach

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -21,7 +22,15 @@ from fastapi import Body, Depends, FastAPI, Header, HTTPException, Request
 from fastapi.security import APIKeyQuery
 from tests.fastapi.client import JSON, Client, anyone, make_app
 
-from tickwork import AsyncIOScheduler, ConflictError, RunContext, StoreUnavailableError, TriggerError, __version__
+from tickwork import (
+    AsyncIOScheduler,
+    ConflictError,
+    RunContext,
+    SchedulerError,
+    StoreUnavailableError,
+    TriggerError,
+    __version__,
+)
 from tickwork.events import RunSettled
 from tickwork.fastapi import UnprotectedRoutesError, create_router, lifespan
 from tickwork.scheduler import Scheduler
@@ -434,7 +443,7 @@ def test_a_page_may_be_asked_for_with_anything(client: Client) -> None:
         ({"Origin": "HTTP://Intranet:8000"}, 200),
         ({"Origin": "https://intranet:8000"}, 200),
         ({"Sec-Fetch-Site": "same-origin"}, 200),
-        ({}, 415),
+        ({"Origin": ""}, 415),
         ({"Origin": "null"}, 415),
         ({"Origin": "intranet:8000"}, 415),
         ({"Origin": "http://intranet"}, 415),
@@ -451,6 +460,15 @@ def test_a_page_of_this_server_needs_no_content_type(
     client = Client(make_app(scheduler), base_url="http://intranet:8000")
 
     assert client.post("/jobs/refresh/resume", headers=headers).status_code == status
+
+
+def test_a_program_needs_no_content_type(client: Client) -> None:
+    """As `curl -X POST` asks; `curl -d` calls its body a form, as a page would that wants to be taken for it."""
+    assert client.ask("POST", "/jobs/refresh/pause").json()["paused"] is True
+    assert client.ask("POST", "/jobs/refresh/resume", content=b"{}").json()["paused"] is False
+
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert client.ask("POST", "/jobs/refresh/pause", headers=form, content=b"{}").status_code == 415
 
 
 def test_a_page_over_http_does_not_speak_for_a_server_over_https(scheduler: ManualScheduler) -> None:
@@ -768,6 +786,26 @@ def test_protections_that_contradict_each_other_are_refused(options: dict[str, A
         create_router(ManualScheduler(), **options)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scheduler": FastAPI()}, "create_router: expected a scheduler, got <fastapi."),
+        ({"dependencies": [anyone]}, "dependencies: expected Depends(...), got <function anyone"),
+        ({"dependencies": [anyone]}, ": write Depends(anyone)"),
+        ({"dependencies": Depends(anyone)}, "expected dependencies=[Depends(...)], got Depends("),
+        ({"dependencies": "admin"}, "expected dependencies=[Depends(...)], got 'admin': put it into a list"),
+        ({"caller": anyone}, "create_router: caller: expected Depends(...), got <function anyone"),
+        ({"caller": "bob"}, "create_router: caller: expected Depends(...), got 'bob': write Depends(...)"),
+        ({"prefix": "tickwork"}, "create_router: expected a prefix such as '/tickwork', got 'tickwork'"),
+        ({"prefix": "/"}, "create_router: expected a prefix such as '/tickwork', got '/'"),
+        ({"prefix": None}, "create_router: expected a prefix such as '/tickwork', got None"),
+    ],
+)
+def test_what_a_router_cannot_be_made_of_is_refused_when_it_is_made(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(SchedulerError, match=re.escape(message)):
+        create_router(**{"scheduler": ManualScheduler(), "dependencies": [Depends(anyone)], **options})
+
+
 def test_dependencies_guard_every_route(scheduler: ManualScheduler) -> None:
     def admit_friends(request: Request) -> None:
         if request.headers.get("authorization") != "friend":
@@ -825,7 +863,7 @@ def test_read_only_leaves_out_what_changes_something(scheduler: ManualScheduler)
 @pytest.mark.parametrize(
     "content_type", [None, "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "text/plain"]
 )
-def test_a_form_on_another_site_changes_nothing(
+def test_a_page_of_another_site_changes_nothing(
     scheduler: ManualScheduler, protection: dict[str, Any], verb: str, content_type: str | None
 ) -> None:
     before = scheduler.get_job("refresh")

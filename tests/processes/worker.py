@@ -55,7 +55,7 @@ def answer(scheduler: BackgroundScheduler, verb: str, **arguments: Any) -> Any:
         case "health":
             return asdict(scheduler.health())
         case "nodes":
-            return [node._asdict() for node in scheduler.nodes()]
+            return [node._asdict() for node in scheduler.get_nodes()]
         case "threads":
             return sorted(thread.name for thread in threading.enumerate() if thread.is_alive())
         case "resume":

@@ -94,7 +94,7 @@ def show_why(options: argparse.Namespace) -> int:
 def show_nodes(options: argparse.Namespace) -> int:
     """List the nodes of a store, the last heard of first: which are alive, which stopped, and which died."""
     with open_store(options.store) as scheduler:
-        nodes = scheduler.nodes(alive=options.alive)
+        nodes = scheduler.get_nodes(alive=options.alive)
     if options.json:
         return print_json([node_record(node) for node in nodes])
     zone = "UTC" if options.utc else None
@@ -135,7 +135,7 @@ def show_health(options: argparse.Namespace) -> int:
     A job is overdue that has not succeeded for longer than its `expect_every`.
     """
     with open_store(options.store) as scheduler:
-        nodes, overdue = scheduler.nodes(alive=True), scheduler.get_overdue()
+        nodes, overdue = scheduler.get_nodes(alive=True), scheduler.get_overdue()
     firing = [node for node in nodes if not node.paused]
     healthy = bool(firing) and not overdue
     if options.json:

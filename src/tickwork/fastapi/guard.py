@@ -52,15 +52,21 @@ async def refuse_simple_requests(request: Request) -> None:
     Browsers send forms and plain text to any site unasked. A request with a JSON body they send elsewhere
     only if that site agrees first (a CORS preflight), so the app's own CORS policy decides; DELETE likewise.
     What the browser itself marks as coming from the same origin needs no JSON, such as the page of the API's
-    description: no script can write these headers.
+    description: no script can write these headers. Nor does a program that names no content type: `curl -X POST`.
     """
     content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if request.method == "POST" and content_type != "application/json" and not _of_same_origin(request):
+    asked_in_json = content_type == "application/json" or (not content_type and not _of_browser(request))
+    if request.method == "POST" and not asked_in_json and not _of_same_origin(request):
         raise HTTPException(
             415,
             f"expected a request with the header 'Content-Type: application/json', got {content_type or 'none'!r}: "
             "send it along, with or without a body; a form on another site cannot",
         )
+
+
+def _of_browser(request: Request) -> bool:
+    """Whether a page may have sent it: with each POST a browser says whose page it is, if only `Origin: null`."""
+    return "origin" in request.headers or "sec-fetch-site" in request.headers
 
 
 def _of_same_origin(request: Request) -> bool:

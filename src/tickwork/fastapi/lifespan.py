@@ -10,8 +10,10 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 
 from tickwork.asyncio import AsyncIOScheduler
+from tickwork.checks import seconds
 from tickwork.errors import SchedulerError, SchedulerNotRunningError
-from tickwork.scheduler import BlockingScheduler, Scheduler
+from tickwork.fastapi.checks import check_inner
+from tickwork.scheduler import BlockingScheduler, Scheduler, check_scheduler
 
 Lifespan: TypeAlias = Callable[[Any], AbstractAsyncContextManager[Any]]
 
@@ -38,11 +40,16 @@ def lifespan(
     A BlockingScheduler, whose `start` does not return, is a SchedulerError here. The app may shut the scheduler down
     earlier, or fail to start: what was entered is left again, in the right order.
     """
+    check_scheduler("lifespan", scheduler, "FastAPI(lifespan=lifespan(scheduler))")
     if isinstance(scheduler, BlockingScheduler):
         raise SchedulerError(
             "lifespan: expected a scheduler whose start returns, got a BlockingScheduler, which would hold up the app: "
             "use AsyncIOScheduler, or BackgroundScheduler"
         )
+
+    check_inner(inner)
+    if timeout is not None:
+        seconds("timeout", timeout)
 
     @asynccontextmanager
     async def scheduled(app: Any) -> AsyncIterator[Mapping[str, Any] | None]:

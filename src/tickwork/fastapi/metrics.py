@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from fastapi.params import Depends as Dependency
 from prometheus_client import CollectorRegistry
 
+from tickwork.fastapi.checks import check_dependencies
 from tickwork.fastapi.guard import refuse_strangers
 from tickwork.measures import MAX_JOBS
 from tickwork.prometheus import exposition, instrument
@@ -36,6 +37,7 @@ def create_metrics_router(
     With several worker processes a scrape reaches one of them: set PROMETHEUS_MULTIPROC_DIR to an empty folder before
     they start, and each answers for all.
     """
+    check_dependencies("create_metrics_router", dependencies)
     registry = CollectorRegistry() if registry is None else registry
     instrument(scheduler, registry, jobs=jobs)
     router = APIRouter(dependencies=dependencies or [Depends(refuse_strangers(allowed_hosts))])

@@ -39,6 +39,7 @@ from tickwork.errors import (
     TickworkError,
     TriggerError,
 )
+from tickwork.fastapi.checks import check_dependencies, check_depends, check_prefix
 from tickwork.fastapi.dashboard import add_dashboard
 from tickwork.fastapi.guard import (
     KNOWN_PARAMETERS,
@@ -71,7 +72,7 @@ from tickwork.fastapi.models import (
 )
 from tickwork.job import Job
 from tickwork.run import Run, RunState
-from tickwork.scheduler import Scheduler
+from tickwork.scheduler import Scheduler, check_scheduler
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -152,13 +153,18 @@ def create_router(
     Routes, below *prefix*: `GET jobs`, `GET jobs/{id}`, `GET jobs/{id}/why?at=...`, `GET runs`, `GET runs/{id}`,
     `GET runs/{id}/log`, `GET nodes`, `GET health` (503 if this process does not fire), `GET overview`,
     `GET backfills`, `GET backfills/{id}`; `POST jobs/{id}/pause`, `resume`, `run` and `backfill`,
-    `POST runs/{id}/cancel` and `retry`, `POST backfills/{id}/cancel`, with a JSON content type; and
+    `POST runs/{id}/cancel` and `retry`, `POST backfills/{id}/cancel`, with a JSON content type or none; and
     `DELETE jobs/{id}`. An id may hold slashes, encoded or not. Errors are `{"detail": ...}` with 403, 404, 409, 413,
     415, 422 or 503, and what the dependencies answer, which are asked before a body is read.
 
     `GET health/live` and `GET health/ready` are for orchestrators: nothing guards them, they tell yes (200) or no (503)
     and no detail.
     """
+    check_scheduler("create_router", scheduler, "app.include_router(create_router(scheduler, ...))")
+    check_dependencies("create_router", dependencies)
+    if caller is not None:
+        check_depends("create_router: caller", caller)
+    check_prefix(prefix)
     _check_protection(dependencies, unprotected=unprotected, read_only=read_only, allowed_hosts=allowed_hosts)
     guards = dependencies or [Depends(refuse_strangers(allowed_hosts))]
     dependencies = [*guards, Depends(refuse_unknown_parameters)]
@@ -248,7 +254,7 @@ def add_reading_routes(router: APIRouter, scheduler: Scheduler) -> None:
     @router.get("/nodes")
     def nodes(*, alive: Annotated[bool, Query(description="Only those that are alive.")] = False) -> list[NodeView]:
         """The nodes on this store, the last heard of first: what runs, what stopped, and what died."""
-        return [NodeView.of(node) for node in scheduler.nodes(alive=alive)]
+        return [NodeView.of(node) for node in scheduler.get_nodes(alive=alive)]
 
     @router.get("/backfills")
     def backfills(*, job_id: str | None = None, ended: bool | None = None, limit: Limit = 100) -> list[BackfillView]:
@@ -285,7 +291,7 @@ def add_overview(router: APIRouter, scheduler: Scheduler, *, read_only: bool) ->
             jobs=_job_views(scheduler, found[:OVERVIEW_JOBS]),
             jobs_total=len(found),
             runs=[RunSummary.of(run) for run in scheduler.get_runs(job_id, states=states, limit=limit)],
-            nodes=[NodeView.of(node) for node in scheduler.nodes(alive=True)],
+            nodes=[NodeView.of(node) for node in scheduler.get_nodes(alive=True)],
         )
 
 
