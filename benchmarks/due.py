@@ -23,10 +23,10 @@ from benchmarks.work import count_down, count_down_async, countdown, nothing
 from tickwork import BackgroundScheduler, RunState
 from tickwork.clock import to_micros
 from tickwork.job import Job
-from tickwork.loop import Timing
 from tickwork.scheduler import Scheduler
 from tickwork.stores.sqlite import SQLiteStore
 from tickwork.stores.sqlite import statements as sql
+from tickwork.timing import Timing
 
 JOBS = {"full": 10_000, "quick": 2_000, "tiny": 20}
 SLOW_JOBS = {"full": 300, "quick": 50, "tiny": 5}

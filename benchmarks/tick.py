@@ -20,11 +20,12 @@ from benchmarks.tables import Case, Metric, Result, Size, Table
 from benchmarks.work import nothing
 from tickwork import BackgroundScheduler, RunState
 from tickwork.listeners import Listeners
-from tickwork.loop import Loop, Timing
+from tickwork.loop import Loop
 from tickwork.node import new_node
 from tickwork.stores import make_store
 from tickwork.stores.base import Store
 from tickwork.testing import InlineExecutor, VirtualClock
+from tickwork.timing import Timing
 
 STORED = {"full": (1_000, 10_000, 100_000), "quick": (1_000, 10_000), "tiny": (10,)}
 TICKS = {"full": 200, "quick": 50, "tiny": 3}

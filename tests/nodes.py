@@ -19,10 +19,11 @@ from tickwork.events import Event
 from tickwork.executors.base import Report
 from tickwork.executors.call import Call
 from tickwork.executors.injection import Surroundings
-from tickwork.loop import Loop, Timing
+from tickwork.loop import Loop
 from tickwork.run import Outcome, Succeeded
 from tickwork.stores.base import Store
 from tickwork.testing import VirtualClock
+from tickwork.timing import Timing
 
 MAX_TICKS_AT_ONE_INSTANT = 1_000
 Kind = TypeVar("Kind")

@@ -23,7 +23,6 @@ from tickwork.cli.words import say_state
 from tickwork.declaration import Declaration, app_of, declaration_of
 from tickwork.events import JobOverdue
 from tickwork.job import Job
-from tickwork.loop import Timing
 from tickwork.presence import JUDGE_EVERY
 from tickwork.retention import Retention
 from tickwork.run import RunState
@@ -32,6 +31,7 @@ from tickwork.stores.base import Store
 from tickwork.stores.memory import MemoryStore
 from tickwork.stores.sqlite import SQLiteStore
 from tickwork.testing import ManualScheduler, VirtualClock
+from tickwork.timing import Timing
 
 LEASE = 10 * SECOND
 OTHER_APP = "json:dumps"

@@ -1312,7 +1312,7 @@ def test_a_held_run_does_not_start_after_its_job_was_paused(store: Store, clock:
     store.outlook = outlook  # type: ignore[assignment, method-assign]
     node.loop.wake()
     clock.advance(node.loop.timing.rest - 15 * MILLISECOND)
-    node.loop._rest_until = clock.now()
+    node.loop._lookout.rest_until = clock.now()
     node.tick()
 
     assert node.fire_times() == []
@@ -1741,7 +1741,7 @@ def test_what_a_cancelled_coroutine_leaves_to_its_thread_is_decided_by_the_commi
     database.save([next_version(database.get("job"), retry=ONCE)])
     node = Node(database)
     call = begun(node, clock)
-    node.loop._renew_at = clock.now() + HOUR  # SQLite would wait for the thread, which waits for the test
+    node.loop._lookout.renew_at = clock.now() + HOUR  # SQLite would wait for the thread, which waits for the test
     with Slow(database, call) as transaction:
         transaction.fails = fails
         node.executor.end(Lost("its task was cancelled"))

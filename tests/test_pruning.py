@@ -12,7 +12,6 @@ from tests.nodes import FlakyStore, Node, advance
 from tests.samples import HOUR, MINUTE, NOW, SECOND, make_job, make_run, next_version
 
 from tickwork import plan
-from tickwork.loop import Timing
 from tickwork.pruning import FEW_ROWS, JOBS, REST, ROWS, Pruning
 from tickwork.retention import Retention
 from tickwork.run import RunState
@@ -20,6 +19,7 @@ from tickwork.stores import make_store
 from tickwork.stores.base import Pruned, Store
 from tickwork.stores.memory import MemoryStore
 from tickwork.testing import ManualScheduler, VirtualClock
+from tickwork.timing import Timing
 from tickwork.triggers import DateTrigger, IntervalTrigger
 
 EVERY = Timing().prune

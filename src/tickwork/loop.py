@@ -9,99 +9,40 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
-from typing import TypeGuard
 
 from tickwork import plan
 from tickwork.backfill import MAX_OPEN_BACKFILLS, Answered, Backfill
 from tickwork.declaration import NOTHING_DECLARED, Declaration
-from tickwork.errors import RunNotFoundError, StoreError
-from tickwork.events import (
-    Event,
-    JobChanged,
-    JobFired,
-    JobOverdue,
-    JobRecovered,
-    RunSettled,
-    RunStarted,
-    StoreLost,
-    StoreRecovered,
-)
+from tickwork.draft import Draft, Report
+from tickwork.endings import Endings
+from tickwork.errors import StoreError
+from tickwork.events import JobChanged, JobFired, JobOverdue, RunSettled, RunStarted, StoreLost, StoreRecovered
 from tickwork.executors.base import Executor
 from tickwork.executors.call import NOWHERE, Call
 from tickwork.executors.injection import Surroundings
-from tickwork.executors.kept import Kept
-from tickwork.executors.state import state_conflict
 from tickwork.expectation import Expectation
+from tickwork.functions import Functions
 from tickwork.held import HeldCalls
 from tickwork.job import Job
 from tickwork.lateness import Lateness
 from tickwork.listeners import Listeners
+from tickwork.lookout import FAR_OFF, Lookout
 from tickwork.node import Node
-from tickwork.plan import Change, Filling, Hold, Settlement
-from tickwork.policies import ONCE, exception_names
+from tickwork.plan import Change, Filling, Hold
+from tickwork.policies import ONCE
 from tickwork.presence import Presence
 from tickwork.pruning import Pruning
-from tickwork.refs import Function, find_function
 from tickwork.retention import FOREVER, Retention
-from tickwork.run import Cancelled, Failed, Lost, Outcome, Released, Run, RunState, Succeeded, TimedOut
+from tickwork.run import Cancelled, Lost, Outcome, Released, Run, RunState, TimedOut
 from tickwork.stores.base import Store
+from tickwork.timing import Timing
 
-RAN = (RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT, RunState.LOST)
 MAX_NAMED = 10
 """How many jobs that are found to be overdue together have a line of their own in the log."""
-FAR_OFF = datetime.max.replace(tzinfo=UTC)
 
 log = logging.getLogger("tickwork.loop")
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """How often the loop looks, and how long its word is believed."""
-
-    lease: timedelta = timedelta(seconds=10)
-    """A run whose node has not renewed it for so long is lost."""
-    poll: timedelta = timedelta(seconds=1)
-    """The longest wait between two looks at the store, when no news comes."""
-    ahead: timedelta = timedelta(milliseconds=50)
-    """How long before its fire time a run is claimed: the commit is done when the time comes."""
-    rest: timedelta = timedelta(milliseconds=20)
-    """The shortest time between two rounds: what comes due within it shares their commits."""
-    short_rest: timedelta = timedelta(milliseconds=1)
-    """The same while more is due than one round could take."""
-    batch: int = 500
-    """How many jobs or runs one statement takes."""
-    last_call: timedelta = timedelta(seconds=1)
-    """How long cancelled coroutines have to clean up when the loop stops."""
-    late: timedelta = timedelta(seconds=10)
-    """What has been due for longer makes way for what has not: a backlog drains in the room that is left."""
-    set_aside: timedelta = timedelta(seconds=30)
-    """How long a job is left alone whose function or trigger this node cannot use."""
-    prune: timedelta = timedelta(minutes=10)
-    """How often a node goes through the ledger, to let go of what is kept no longer."""
-
-
-@dataclass(slots=True)
-class Round:
-    """What a round has written so far: true for this node once the commit is, and forgotten if it fails."""
-
-    settled: int = 0
-    """How many of the reports, from the first on, have become endings, or are undecided."""
-    undecided: list[tuple[Call, Outcome, datetime]] = field(default_factory=list)
-    """The reports of calls that were left behind by the thread that is about to commit their success, or not."""
-    ended: list[Call] = field(default_factory=list)
-    taken: dict[str, list[Call]] = field(default_factory=dict)
-    """The calls that were fired or claimed, by executor."""
-    events: list[Event] = field(default_factory=list)
-    renewed: list[tuple[Call, Run]] = field(default_factory=list)
-    renew_at: datetime | None = None
-    """When leases are to be renewed next. None: they were not, in this round."""
-    overdue: list[Expectation] = field(default_factory=list)
-    """What was found to be overdue, and is to be told."""
-    closing: dict[str, Run] = field(default_factory=dict)
-    """What it closes that no call of this node reports, as it is then."""
 
 
 class Loop:
@@ -131,19 +72,16 @@ class Loop:
         self._timed: set[Call] = set()
         """Those that have begun and may take only so long."""
         self._held = HeldCalls()
-        self._round = Round()
-        self._reports: deque[tuple[Call, Outcome, datetime]] = deque()
+        self._begin()
+        self._reports: deque[Report] = deque()
         self._withdrawn: deque[tuple[int, Outcome]] = deque()
         self._progressed: set[Call] = set()
-        self._functions: dict[str, Function] = {}
+        self._functions = Functions(store.clock, set_aside=timing.set_aside)
         self._aside: dict[int, datetime] = {}
-        self._foreign: dict[int, datetime] = {}
         self._stuck: dict[str, datetime] = {}
         """Backfills whose fire times this node cannot tell, and until when it does not ask again."""
-        self._strangers: dict[int, Job] = {}
-        self._news = True
+        self._lookout = Lookout(store.clock, timing)
         self._more: set[str] = set()
-        self._failures = 0
         self._stop_at: datetime | None = None
         self._stopping = False
         self._cancelled = False
@@ -151,35 +89,33 @@ class Loop:
         """What was found to be overdue in a round whose commit failed, or only its reply: perhaps it is to be told."""
         self._doubtful: dict[str, Run] = {}
         """What such a round closed, perhaps."""
-        now = self.clock.now()
-        self._ticked_at = self._look_at = self._rest_until = self._deferred_to = now
-        self._reap_at = self._spare_until = self._expire_at = self._overdue_at = now
-        self._renew_at = now + timing.lease / 3
-        self._pruning = Pruning(store, keep, node=node.id, every=timing.prune, now=now)
+        self._pruning = Pruning(store, keep, node=node.id, every=timing.prune, now=self.clock.now())
 
     def tick(self) -> datetime:
         """Do everything that is due now; return when to look again."""
-        now = self._now()
+        now = self.clock.now()
+        if self._lookout.tell_time(now):
+            self.presence.beat_at = now
         self.start_due_runs(now)
         self.end_timed_out_calls(now)
         try:
-            if not self._is_time_for_a_round(now):
+            if not self._lookout.begins_a_round(now):
                 self.prune_ledger(now)
                 return self.next_tick()
             self.do_a_round(now)
-            if self.meet_strangers():  # whose jobs are due and could not be fired yet
+            if self._functions.meet_strangers():  # whose jobs are due and could not be fired yet
                 self.do_a_round(now)
             self.look_ahead(now)
         except StoreError as error:
             self.sit_out(error, now)
         except BaseException:
-            self._news = True  # a bug: the next tick begins again
+            self._lookout.news = True  # a bug: the next tick begins again
             raise
         return self.next_tick()
 
     def do_a_round(self, now: datetime) -> None:
         """Write all that is due, in one commit; meanwhile what is held begins at its exact time."""
-        self._round = Round()
+        self._begin()
         with self.store.together():
             for step in (
                 self.tell_what_was_in_doubt,
@@ -231,31 +167,13 @@ class Loop:
 
     def tell_what_was_in_doubt(self, now: datetime) -> None:
         """Tell of what was closed by a commit that seemed to fail, since only its reply was lost."""
-        self._round.closing |= self._doubtful
-        for run in self._doubtful.values():
-            if self._current(run.id) == run:
-                self._round.events.append(RunSettled(run, now))
+        self._endings.tell_if_closed(self._doubtful, now)
 
     def settle_reported(self, now: datetime) -> None:
         """Close the runs whose calls have ended."""
-        open: list[tuple[Call, Outcome, datetime]] = []
-        settled: list[tuple[Call, Outcome]] = []
-        for call, outcome, at in (reported := [*self._reports]):
-            if call.kept is not None and call.kept.settled is not None:
-                settled.append((call, outcome))
-            elif call.kept is not None and call.kept.settling is not None:
-                self._round.undecided.append((call, outcome, at))
-            else:
-                open.append((call, outcome, at))
-        try:
-            self._settle([(call, self._ending(call, outcome, at)) for call, outcome, at in open])
-        except StoreError:
-            raise
-        except Exception:  # noqa: BLE001  one of them cannot be written, and the others must be settled all the same
-            for call, outcome, at in open:
-                self._settle_alone(call, outcome, at)
-        self._let_settled_go(settled)
-        self._round.settled = len(reported)
+        reported = [*self._reports]
+        self._endings.settle(reported)
+        self._draft.settled = len(reported)
 
     def heed_cancellations(self, now: datetime) -> None:
         """Ask those to end that somebody, on whatever node, wants to end."""
@@ -274,68 +192,68 @@ class Loop:
 
     def renew_leases(self, now: datetime) -> None:
         """Tell the store, a third of a lease at a time, that our runs go on; and how far they have come."""
-        time_to_renew = now >= self._renew_at
+        time_to_renew = now >= self._lookout.renew_at
         progressed = {*self._progressed}  # what is told from here on is for the next time
         self._progressed -= progressed
-        calls = (self._calls if time_to_renew else progressed & self._calls).difference(self._round.ended)
+        calls = (self._calls if time_to_renew else progressed & self._calls).difference(self._draft.ended)
         asked = {call.run.id: call for call in calls if not _settles_itself(call)}
         if asked:
             held = [_as_it_stands(call) for call in asked.values()]
             renewed = self.store.renew(held, self.clock.now() + self.timing.lease)
-            self._round.renewed = [(asked.pop(run.id), run) for run in renewed]
+            self._draft.renewed = [(asked.pop(run.id), run) for run in renewed]
             if time_to_renew:
-                self._keep_logs(self._round.renewed)
+                self._keep_logs(self._draft.renewed)
             for call in asked.values():
                 self._check_ownership(call)
         if time_to_renew:
-            self._round.renew_at = now + self.timing.lease / 3
+            self._draft.renew_at = now + self.timing.lease / 3
 
     def reap_lost_runs(self, now: datetime) -> None:
         """Close the runs of nodes that stopped renewing them, unless it was the store that let no node renew."""
-        if now < self._reap_at:
+        if now < self._lookout.reap_at:
             return
-        if now < self._spare_until:
-            self._reap_at = self._spare_until
+        if now < self._lookout.spare_until:
+            self._lookout.reap_at = self._lookout.spare_until
             return
         lost = self.store.lost(self.timing.batch)
         jobs = {job.uid: job for job in self.store.jobs(ids={run.job_id for run in lost})} if lost else {}
         retries = {uid: job.retry for uid, job in jobs.items()}
         settlements = [plan.settle(run, retries.get(run.job_uid, ONCE), self._lost(run), now) for run in lost]
-        self._round.closing |= {settlement.run.id: settlement.run for settlement in settlements}
+        self._draft.closing |= {settlement.run.id: settlement.run for settlement in settlements}
         for settlement in self.store.settle(settlements) if settlements else ():
             run = settlement.run
-            self._round.events.append(RunSettled(run, now))
+            self._draft.events.append(RunSettled(run, now))
             if run.state is RunState.LOST:
                 log.warning("run %s of job %r is lost: %s", run.id, run.job_id, run.reason)
                 job = jobs.get(run.job_uid)
                 if job is not None and job.pause_after is not None and plan.counts_as_failure(settlement):
-                    self._pause_if_it_fails_too_often(job)
-        self._reap_at = now if len(lost) == self.timing.batch else now + self.timing.poll
+                    self._endings.pause_if_it_fails_too_often(job)
+        self._lookout.reap_at = now if len(lost) == self.timing.batch else now + self.timing.poll
 
     def close_expired_runs(self, now: datetime) -> None:
         """Close the runs that have waited for as long as they may, whoever was to begin them."""
-        if now < self._expire_at:
+        if now < self._lookout.expire_at:
             return
         expired = [plan.expire(run, now) for run in self.store.expired(self.timing.batch)]
-        self._round.closing |= {run.id: run for run in expired}
+        self._draft.closing |= {run.id: run for run in expired}
         for run in self.store.cancel(expired) if expired else ():
             log.warning("run %s of job %r is missed: %s", run.id, run.job_id, run.reason)
-            self._round.events.append(RunSettled(run, now))
-        self._expire_at = now if len(expired) == self.timing.batch else now + self.timing.poll
+            self._draft.events.append(RunSettled(run, now))
+        self._lookout.expire_at = now if len(expired) == self.timing.batch else now + self.timing.poll
 
     def fire_due_jobs(self, now: datetime) -> None:
         """Advance the jobs whose fire time has come, and take their runs as far as there is room."""
-        self._deferred_to = now + self.timing.poll
+        self._lookout.deferred_to = now + self.timing.poll
         self._more.clear()
         if self.paused or self._stopping:
             return
         for executor in self.executors:
             fired = self._fire(executor, now)
             if self._listeners:
-                self._round.events += [JobFired(job, runs, now) for job, runs, _ in fired]
+                self._draft.events += [JobFired(job, runs, now) for job, runs, _ in fired]
                 made_way = {run.id: run for change in fired for run in change.cancelled if run.state.closed}
-                self._round.events += [RunSettled(run, now) for run in made_way.values()]
-                self._round.closing |= made_way
+                self._draft.events += [RunSettled(run, now) for run in made_way.values()]
+                self._draft.closing |= made_way
 
     def fill_backfills(self, now: datetime) -> None:
         """Bear the next few runs of what is to be run after all; they wait with the others, and behind them."""
@@ -343,7 +261,7 @@ class Loop:
             return
         filled = self.store.fill(self._stretch, self._fill_back, limit=MAX_OPEN_BACKFILLS)
         if any(filling.moved for filling in filled):  # there may be more to look at
-            self._deferred_to = now
+            self._lookout.deferred_to = now
 
     def claim_waiting_runs(self, now: datetime) -> None:
         """Take runs that wait: retries, runs that someone asked for, what another node had no room for."""
@@ -355,36 +273,36 @@ class Loop:
 
     def notice_overdue_jobs(self, now: datetime) -> None:
         """Find the jobs that have not succeeded for too long, whichever node is to run them."""
-        if now < self._overdue_at:
+        if now < self._lookout.overdue_at:
             return
         found = [*self.store.find_overdue(self.node, limit=self.timing.batch)]
-        self._overdue_at = now if len(found) == self.timing.batch else now + self.timing.poll
+        self._lookout.overdue_at = now if len(found) == self.timing.batch else now + self.timing.poll
         if self._untold:
             marked = {*self.store.expectations(overdue=True)}
             found += [one for one in self._untold if one in marked]
-        self._round.overdue = found
+        self._draft.overdue = found
         jobs = {job.uid: job for job in self.store.jobs(ids={one.job_id for one in found})} if found else {}
         for one in found:
             job = jobs.get(one.job_uid)
             if job is not None and one.expect_by is not None:
-                self._round.events.append(JobOverdue(job, one.expect_by, one.succeeded_at, now))
+                self._draft.events.append(JobOverdue(job, one.expect_by, one.succeeded_at, now))
 
     def beat(self, now: datetime) -> None:
         """Tell the store, a third of a lease at a time, that this node is alive and how it does; see who else is."""
         if now < self.presence.beat_at:
             return
         known = len(self.store.expectations(overdue=True))
-        self.overdue = known - len(self._round.overdue)  # those are counted when this round is written
-        runs, lateness = len(self._calls) - len(self._round.ended), self.lateness.worst(now)
+        self.overdue = known - len(self._draft.overdue)  # those are counted when this round is written
+        runs, lateness = len(self._calls) - len(self._draft.ended), self.lateness.worst(now)
         changes = self.presence.beat(now, paused=self.paused, runs=runs, lateness=lateness)
-        self._round.events += [JobChanged(change.job, now) for change in changes]
+        self._draft.events += [JobChanged(change.job, now) for change in changes]
 
     def keep_what_was_written(self) -> None:
         """The round's commit is done: let go of what has ended, and hold what was taken until its time."""
-        done = self._round
+        done = self._draft
         for call, run in done.renewed:
             call.run = run
-        self._renew_at = done.renew_at or self._renew_at
+        self._lookout.renew_at = done.renew_at or self._lookout.renew_at
         self.presence.keep_what_was_written()
         for _ in range(done.settled):
             self._reports.popleft()
@@ -403,17 +321,7 @@ class Loop:
         self.overdue += len(done.overdue)
         _log_overdue(done.overdue)
         self._untold, self._doubtful = [], {}
-        self._round = Round()
-
-    def meet_strangers(self) -> bool:
-        """Find the functions of jobs that this node meets for the first time; whether there were any.
-
-        Not while they are decided on: that is inside a transaction, and to import a module may take its time.
-        """
-        strangers, self._strangers = self._strangers, {}
-        for job in strangers.values():
-            self._find(job)
-        return bool(strangers)
+        self._begin()
 
     def look_ahead(self, now: datetime) -> None:
         """Find out when to look at the store again."""
@@ -421,16 +329,17 @@ class Loop:
             self._wind_down(now)
         self._give_back_stuck_calls(now)
         self._aside = {uid: until for uid, until in self._aside.items() if until > now}
-        self._foreign = {uid: until for uid, until in self._foreign.items() if until > now}
+        self._functions.try_again(now)
         self._stuck = {id: until for id, until in self._stuck.items() if until > now}
         if self.outage is not None:
             log.info("the store can be used again")
             self._listeners.tell(StoreRecovered(self.outage.at, now))
-            self.outage, self._failures = None, 0
+            self.outage = None
+            self._lookout.go_on()
         room = {executor: self._room(executor) for executor in self.executors}
         more_now = any(room[executor] > 0 for executor in self._more)
-        self._look_at = now if more_now else self._next_look(now, room)
-        self._rest_until = self.clock.now() + self._rest(more_now)
+        self._lookout.look_at = now if more_now else self._next_look(now, room)
+        self._lookout.rest_until = self.clock.now() + self._rest(more_now)
 
     def prune_ledger(self, now: datetime) -> None:
         """Let go of a few rows that are kept no longer: between two rounds, and not for long."""
@@ -439,10 +348,10 @@ class Loop:
 
     def sit_out(self, error: StoreError, now: datetime) -> None:
         """The store failed: fire nothing, forget nothing, and try again soon."""
-        self._untold += [one for one in self._round.overdue if one not in self._untold]
-        self._doubtful = self._round.closing or self._doubtful
-        self._round.overdue, self._round.closing = [], {}
-        self._overdue_at = now
+        self._untold += [one for one in self._draft.overdue if one not in self._untold]
+        self._doubtful = self._draft.closing or self._doubtful
+        self._draft.overdue, self._draft.closing = [], {}
+        self._lookout.overdue_at = now
         if self.outage is None:
             log.warning("the store cannot be used, and nothing fires until it can: %s", error)
             self.outage = StoreLost(str(error), now)
@@ -450,10 +359,7 @@ class Loop:
         if self._stopping:
             self._wind_down(now)
             self.finished |= now - self.outage.at > self.timing.lease  # by now no outcome would be believed
-        pause = min(self.timing.poll, timedelta(milliseconds=50) * 2**self._failures)
-        self._failures = min(self._failures + 1, 10)
-        self._look_at = self._rest_until = self.clock.now() + pause
-        self._spare_until = self._look_at + 2 * self.timing.poll  # by then the other nodes have tried again, too
+        self._lookout.sit_out()
 
     def next_tick(self) -> datetime:
         """When the next run starts, or the next round or step of pruning is due, whichever is first."""
@@ -464,7 +370,7 @@ class Loop:
     def report(self, call: Call, outcome: Outcome) -> None:
         """A call has ended."""
         self._reports.append((call, outcome, self.clock.now()))
-        if not self._news:  # otherwise the next round, which reads all of them, is still to come
+        if not self._lookout.news:  # otherwise the next round, which reads all of them, is still to come
             self.wake()
 
     def progress(self, call: Call) -> None:
@@ -485,12 +391,12 @@ class Loop:
 
     def wake(self) -> None:
         """There is something to look at."""
-        self._news = True
+        self._lookout.news = True
         self._wake()
 
     def wake_for(self, fire_time: datetime) -> None:
         """A job was given this fire time: look at it, unless a look is planned before it anyway."""
-        if fire_time < self._look_at or fire_time - self._look_at < self.timing.ahead:
+        if not self._lookout.comes_before(fire_time):
             self.wake()
 
     def stop(self, at: datetime | None) -> None:
@@ -504,10 +410,14 @@ class Loop:
 
     # thin actions
 
+    def _begin(self) -> None:
+        """A new round, which has written nothing."""
+        self._draft = Draft()
+        self._endings = Endings(self.store, self._draft, node=self.node, is_told=bool(self._listeners))
+
     def _next_work(self) -> datetime:
         """When the next run starts, a call may have taken too long, or the next round is due."""
-        look_at = self._rest_until if self._news else max(self._look_at, self._rest_until)
-        wishes = [look_at, *self._deadlines()]
+        wishes = [self._lookout.next_round, *self._deadlines()]
         if self._held.first_at is not None:
             wishes.append(self._held.first_at)
         return min(wishes)
@@ -526,7 +436,7 @@ class Loop:
                 call.run.id, call.job.id, why.reason,
             )  # fmt: skip
         self._progressed.add(call)
-        self._news = True
+        self._lookout.news = True
 
     def _rest(self, more_now: bool) -> timedelta:
         """How long to let news gather before the next round. No time where there is work to do meanwhile."""
@@ -538,50 +448,12 @@ class Loop:
         """When the store will have something for us, if no news comes before."""
         with_room = [executor for executor, left in room.items() if left > 0]
         outlook = self.store.outlook(with_room, after=now, fire_after=now + self.timing.ahead)
-        if outlook.expire_at is not None:
-            self._expire_at = min(self._expire_at, outlook.expire_at)
-        wishes = [
-            self._reap_at, self._expire_at, self._overdue_at, self.presence.look_at, self._deferred_to,
-            *self._aside.values(), *self._foreign.values(),
-        ]  # fmt: skip
-        if outlook.fire_at is not None:
-            wishes.append(outlook.fire_at - self.timing.ahead)
-        if outlook.claim_at is not None:
-            wishes.append(outlook.claim_at)
-        if outlook.lapse_at is not None:
-            self._reap_at = min(self._reap_at, outlook.lapse_at)
-            wishes.append(outlook.lapse_at)
-        if outlook.expect_by is not None:
-            self._overdue_at = min(self._overdue_at, outlook.expect_by)
-            wishes.append(outlook.expect_by)
-        if self._calls:
-            wishes.append(self._renew_at)
-        return min(wishes)
-
-    def _now(self) -> datetime:
-        """The time of this tick. If the clock was set back, what was planned by it is due at once."""
-        now = self.clock.now()
-        passed = now - self._ticked_at
-        if passed < timedelta(0):
-            log.warning("the clock was set back by %s: what has fired waits until it is there again", -passed)
-            self._look_at = self._rest_until = self._spare_until = now
-            self._reap_at = self._expire_at = self._renew_at = self.presence.beat_at = now
-        elif passed > self.timing.poll + self.timing.lease / 2:
-            # This machine slept, or its clock was set forward: its other nodes must come to renew what is theirs.
-            self._spare_until = max(self._spare_until, now + 2 * self.timing.poll)
-        self._ticked_at = now
-        return now
-
-    def _is_time_for_a_round(self, now: datetime) -> bool:
-        if now < self._rest_until or not (self._news or now >= self._look_at):
-            return False
-        self._news = False
-        self._look_at = FAR_OFF  # until the round is over nothing is planned, and each new fire time is news
-        return True
+        others = (self.presence.look_at, *self._aside.values(), *self._functions.foreign.values())
+        return self._lookout.next_look(outlook, others, holds=bool(self._calls))
 
     def _room(self, executor: str) -> int:
         """How many more runs it would begin soon."""
-        taken = self._round.taken.get(executor, ())
+        taken = self._draft.taken.get(executor, ())
         return self.executors[executor].free() - self._held.count_for(executor) - len(taken)
 
     def _room_for(self, executor: str, since: datetime | None) -> int:
@@ -628,7 +500,7 @@ class Loop:
         if limit <= 0:
             return
         hold = self._hold(self.clock.now())
-        claims = self.store.claim(hold, executor=executor, since=since, limit=limit, skip=self._foreign)
+        claims = self.store.claim(hold, executor=executor, since=since, limit=limit, skip=self._functions.foreign)
         self._take(executor, claims)
         if len(claims) == limit:
             self._more.add(executor)
@@ -657,18 +529,17 @@ class Loop:
 
     def _decide(self, job: Job, active: Sequence[Run], now: datetime, hold: Hold | None, room: int) -> Change | None:
         """What becomes of a due job; if this node cannot tell, it is left to others for a while."""
-        if job.func not in self._functions and job.uid not in self._foreign:
-            self._strangers[job.uid] = job
+        if not self._functions.has_met(job):
             return None
         try:
-            change = plan.fire(job, active, now, hold if job.func in self._functions else None, room=room)
+            change = plan.fire(job, active, now, hold if self._functions.knows(job) else None, room=room)
         except Exception:
             log.exception("job %r cannot be fired by this node, which leaves it alone for a while", job.id)
             self._aside[job.uid] = now + self.timing.set_aside
             return None
         if change is None and job.next_fire_time is not None:
             if job.next_fire_time > now:
-                self._deferred_to = min(self._deferred_to, job.next_fire_time)
+                self._lookout.deferred_to = min(self._lookout.deferred_to, job.next_fire_time)
             else:  # enough of its runs wait; others that are due must not wait behind it
                 self._aside[job.uid] = now + self.timing.poll
         return change
@@ -696,24 +567,10 @@ class Loop:
             self._stuck[backfill.id] = now + self.timing.set_aside
             return Filling(backfill)
 
-    def _find(self, job: Job) -> Function | None:
-        """The job's function; None if this node does not know it, and its runs wait for one that does."""
-        func = self._functions.get(job.func)
-        if func is None and job.uid not in self._foreign:
-            try:
-                func = self._functions[job.func] = find_function(job.func)
-            except BaseException as error:  # noqa: BLE001  a module may raise anything while it is imported
-                log.warning(
-                    "the runs of job %r wait for a node that knows its function (remove it if its code is gone): %s",
-                    job.id, error,
-                )  # fmt: skip
-                self._foreign[job.uid] = self.clock.now() + self.timing.set_aside
-        return func
-
     def _take(self, executor: str, claims: Sequence[tuple[Job, Run]]) -> None:
         """Hold these runs until their time; give back those that this node cannot call."""
         calls = [call for job, run in claims if (call := self._make_call(job, run)) is not None]
-        self._round.taken.setdefault(executor, []).extend(calls)
+        self._draft.taken.setdefault(executor, []).extend(calls)
         if len(calls) < len(claims):
             taken = {id(call.run) for call in calls}
             foreign = [run for _, run in claims if id(run) not in taken]
@@ -721,14 +578,14 @@ class Loop:
 
     def _make_call(self, job: Job, run: Run) -> Call | None:
         """The call of a run's function; None if this node cannot make it."""
-        func = self._functions.get(job.func) or self._find(job)
+        func = self._functions.find(job)
         if func is None:
             return None
         try:
             return Call(job, run, func, self.clock, self.progress, self._surroundings)
         except Exception:
             log.exception("job %r cannot be called by this node, which gives its run back", job.id)
-            self._foreign[job.uid] = self.clock.now() + self.timing.set_aside
+            self._functions.leave_to_others(job)
             return None
 
     def _still_holds(self, call: Call, now: datetime) -> bool:
@@ -740,72 +597,6 @@ class Loop:
         self._calls.discard(call)
         return False
 
-    def _ending(self, call: Call, outcome: Outcome, at: datetime) -> Settlement:
-        if call.asked is not None:
-            outcome = plan.ending(call.asked, outcome)
-        settlement = plan.settle(
-            call.run, call.job.retry, outcome, at, started_at=call.started_at, progress=call.progress
-        )  # fmt: skip
-        if call.kept is None:
-            return settlement
-        state = call.kept.change if settlement.run.state is RunState.SUCCEEDED else None
-        return settlement._replace(log=call.kept.log_so_far(), state=state)
-
-    def _settle_alone(self, call: Call, outcome: Outcome, at: datetime) -> None:
-        """Settle one call; if its ending cannot be written, as a failure that says so."""
-        try:
-            self._settle([(call, self._ending(call, outcome, at))])
-        except StoreError:
-            raise
-        except Exception as error:
-            log.exception("the outcome of run %s of job %r cannot be written", call.run.id, call.job.id)
-            unwritten = Failed(f"its outcome could not be written: {type(error).__name__}")
-            self._settle([(call, plan.settle(call.run, call.job.retry, unwritten, at))])
-
-    def _settle(self, ending: Sequence[tuple[Call, Settlement]]) -> None:
-        """Write these endings, and let go of the calls."""
-        if not ending:
-            return
-        won = self.store.settle([settlement for _, settlement in ending])
-        if self._listeners:
-            now = self.clock.now()
-            self._round.events += [RunSettled(settlement.run, now) for settlement in won]
-        written = {id(settlement) for settlement in won}
-        self._fulfil((call, settlement.run) for call, settlement in ending if id(settlement) in written)
-        failing = {
-            call.job.id: call.job for call, settlement in ending
-            if call.job.pause_after is not None and plan.counts_as_failure(settlement)
-        }  # fmt: skip
-        for job in failing.values():
-            self._pause_if_it_fails_too_often(job)
-        if len(won) < len(ending):
-            self._settle([
-                (call, again) for call, refused in ending
-                if id(refused) not in written and (again := self._settle_again(call, refused)) is not None
-            ])  # fmt: skip
-        self._round.ended += [call for call, _ in ending]
-
-    def _let_settled_go(self, ended: Iterable[tuple[Call, Outcome]]) -> None:
-        """The calls have ended whose own transactions had settled their runs: that stays so, whatever came of them."""
-        for call, outcome in ended:
-            assert call.kept is not None
-            assert call.kept.settled is not None
-            run = call.kept.settled
-            if not isinstance(outcome, Succeeded):
-                log.warning(
-                    "run %s of job %r stays succeeded, as its transaction was committed before its function %s",
-                    run.id, run.job_id, outcome.state,
-                )  # fmt: skip
-            if (log_so_far := call.kept.log_so_far()) is not None:
-                self.store.keep_logs([(run, log_so_far)])
-            self._tell_settled(call, call.kept, run)
-            self._round.ended.append(call)
-
-    def _tell_settled(self, call: Call, kept: Kept, run: Run) -> None:
-        """A run was settled by its own transaction, as *run*."""
-        self._round.events.append(RunSettled(run, self.clock.now()))
-        self._tell_recovered(kept.recovered, {run.job_uid: run}, [call.job])
-
     def _keep_logs(self, calls: Iterable[tuple[Call, Run]]) -> None:
         """Write what these calls have logged so far: people can read it, and should this node die it is not lost."""
         logs = [
@@ -815,74 +606,10 @@ class Loop:
         if logs:
             self.store.keep_logs(logs)
 
-    def _fulfil(self, ended: Iterable[tuple[Call, Run]]) -> None:
-        """Write the successes that are expected; of jobs as they are now, which may have changed since the claim."""
-        succeeded = {run.job_uid: run for call, run in ended if call.job.expect_every is not None and plan.fulfils(run)}
-        if succeeded:
-            jobs = self.store.jobs(ids={run.job_id for run in succeeded.values()})
-            self._tell_recovered(self.store.fulfil(plan.fulfilled(succeeded, jobs)), succeeded, jobs)
-
-    def _tell_recovered(
-        self, recovered: Iterable[Expectation], succeeded: Mapping[int, Run], jobs: Iterable[Job]
-    ) -> None:
-        by_uid = {job.uid: job for job in jobs}
-        for overdue in recovered:
-            job, run = by_uid[overdue.job_uid], succeeded[overdue.job_uid]
-            if overdue.overdue_at is not None and run.ended_at is not None:
-                log.info("job %r has succeeded, which was overdue", job.id)
-                self._round.events.append(JobRecovered(job, overdue.overdue_at, run.ended_at, self.clock.now()))
-
-    def _pause_if_it_fails_too_often(self, job: Job) -> None:
-        assert job.pause_after is not None
-        newest = self.store.runs(job_id=job.id, states=RAN, limit=job.pause_after * job.retry.max_attempts)
-        current = [one for one in self.store.jobs(ids=[job.id]) if one.uid == job.uid and not one.paused]
-        if current and plan.fails_too_often(job, newest):
-            reason = f"it failed {job.pause_after} times in a row, the last time with: {newest[0].reason}"
-            log.warning("job %r is paused: %s", job.id, reason)
-            for change in self.store.save([plan.pause(current[0], self.clock.now(), reason)]):
-                self._round.events.append(JobChanged(change.job, self.clock.now()))
-
-    def _settle_again(self, call: Call, refused: Settlement) -> Settlement | None:
-        """What to write instead of an ending that was refused: it was decided on an older version of the run.
-
-        None if nothing is to be done: the run is someone else's by now; or the ending was written
-        before, and only the store's reply went astray.
-        """
-        current = self._current(call.run.id)
-        if self._is_ours(current):
-            if refused.state is not None and current.version == refused.run.version - 1:
-                return self._failed_by_its_state(call, current, refused)
-            as_ours = refused.run._replace(version=current.version + 1, cancel_reason=current.cancel_reason)
-            return refused._replace(run=as_ours, attempt=refused.attempt if current.cancel_reason is None else None)
-        kept = call.kept
-        if kept is not None and current is not None and current in (kept.settling, kept.settled, kept.doubtful):
-            self._tell_settled(call, kept, current)  # by a thread that was left behind, or whose reply was lost
-            return None
-        written = current is not None and current.version == refused.run.version and current.state is refused.run.state
-        if written:
-            self._round.events.append(RunSettled(refused.run, self.clock.now()))
-        else:
-            log.warning(
-                "run %s of job %r ended as %s after it had been taken over; that outcome is dropped",
-                call.run.id, call.job.id, refused.run.state,
-            )  # fmt: skip
-        return None
-
-    def _failed_by_its_state(self, call: Call, current: Run, refused: Settlement) -> Settlement:
-        """What to write instead of a success on a state that somebody has changed since it was read."""
-        assert refused.state is not None
-        assert refused.run.ended_at is not None
-        error = state_conflict(refused.state)
-        log.warning("run %s of job %r failed: %s", call.run.id, call.job.id, error)
-        failed = Failed(f"{type(error).__name__}: {error}", raised=exception_names(error))
-        return plan.settle(
-            current, call.job.retry, failed, refused.run.ended_at, started_at=call.started_at, progress=call.progress
-        )._replace(log=refused.log)
-
     def _check_ownership(self, call: Call) -> None:
         """A lease could not be renewed: go on if the run is still ours, else ask its call to end."""
-        current = self._current(call.run.id)
-        if self._is_ours(current):
+        current = self._endings.current(call.run.id)
+        if self._endings.is_ours(current):
             call.run = current
             return
         if _settles_itself(call):  # this very moment
@@ -894,22 +621,13 @@ class Loop:
         else:
             self._held.drop([call])
 
-    def _current(self, run_id: str) -> Run | None:
-        try:
-            return self.store.run(run_id)
-        except RunNotFoundError:
-            return None
-
-    def _is_ours(self, run: Run | None) -> TypeGuard[Run]:
-        return run is not None and run.state is RunState.RUNNING and run.node == self.node
-
     def _let_go(self, calls: Iterable[Call], outcome: Outcome, now: datetime) -> None:
         """Settle calls that have not begun."""
         unbegun = {*calls}
         if unbegun:
             self._held.drop(unbegun)
             self._reports.extend((call, outcome, now) for call in unbegun)
-            self._news = True
+            self._lookout.news = True
 
     def _give_back_stuck_calls(self, now: datetime) -> None:
         """What waits in an executor for longer than a poll may find room on another node."""
@@ -933,7 +651,7 @@ class Loop:
         elif self._stop_at is not None and now >= self._stop_at:
             self._end_calls(now)
         if self._stop_at is not None:
-            self._deferred_to = min(self._deferred_to, self._stop_at)
+            self._lookout.deferred_to = min(self._lookout.deferred_to, self._stop_at)
 
     def _end_calls(self, now: datetime) -> None:
         """Their time is up: cancel what can be cancelled, and a moment later leave the rest behind."""

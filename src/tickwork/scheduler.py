@@ -58,7 +58,7 @@ from tickwork.expectation import Expectation
 from tickwork.job import MAX_ID_LENGTH, NO_ARGUMENTS, NO_METADATA, Job, check_job
 from tickwork.labels import has_labels, sorted_metadata, sorted_tags
 from tickwork.listeners import Listeners
-from tickwork.loop import Loop, Timing
+from tickwork.loop import Loop
 from tickwork.node import Node, new_node
 from tickwork.plan import Change
 from tickwork.policies import ONCE, Overlap, Retry
@@ -69,6 +69,7 @@ from tickwork.run import Cancelled, Given, Outcome, Released, Run, RunState, Ski
 from tickwork.runlog import RunLog
 from tickwork.stores import make_store
 from tickwork.stores.base import Census, Store
+from tickwork.timing import Timing
 from tickwork.triggers import OPTIONS, CronTrigger, DateTrigger, Trigger, make_trigger
 from tickwork.triggers.base import innermost, zone_of
 from tickwork.triggers.instants import on_this_day, read_instant, say_instant

@@ -23,13 +23,13 @@ from tickwork.executors.asyncio import invoke_async
 from tickwork.executors.call import Call, RunContext, invoke
 from tickwork.executors.injection import Surroundings
 from tickwork.jobstate import StateChange
-from tickwork.loop import Timing
 from tickwork.policies import ONCE
 from tickwork.run import Failed, Lost, RunState, Succeeded, TimedOut
 from tickwork.stores import make_store
 from tickwork.stores.base import Store
 from tickwork.stores.memory import MemoryStore
 from tickwork.testing import ManualScheduler, VirtualClock
+from tickwork.timing import Timing
 
 MILLISECOND = timedelta(milliseconds=1)
 

@@ -12,13 +12,14 @@ from tickwork.driver import Driver
 from tickwork.errors import InvalidJobError, did_you_mean
 from tickwork.executors.base import Executor
 from tickwork.job import Job
-from tickwork.loop import Loop, Timing
+from tickwork.loop import Loop
 from tickwork.retention import FOREVER, Retention
 from tickwork.run import Run, RunState
 from tickwork.scheduler import Scheduler
 from tickwork.stores.base import Store
 from tickwork.testing.clock import VirtualClock
 from tickwork.testing.inline import InlineExecutor
+from tickwork.timing import Timing
 from tickwork.triggers import DateTrigger
 from tickwork.triggers.base import innermost
 from tickwork.triggers.instants import on_this_day, read_instant, say_instant

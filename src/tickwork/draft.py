@@ -1,0 +1,36 @@
+"""What a round writes: true for its node once the commit is done, and forgotten if that fails."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias
+
+from tickwork.events import Event
+from tickwork.executors.call import Call
+from tickwork.expectation import Expectation
+from tickwork.run import Outcome, Run
+
+Report: TypeAlias = tuple[Call, Outcome, datetime]
+"""A call that has ended, how, and when."""
+
+
+@dataclass(slots=True)
+class Draft:
+    """What one round has written so far."""
+
+    settled: int = 0
+    """How many of the reports, from the first on, have become endings, or are undecided."""
+    undecided: list[Report] = field(default_factory=list)
+    """The reports of calls that were left behind by the thread that is about to commit their success, or not."""
+    ended: list[Call] = field(default_factory=list)
+    taken: dict[str, list[Call]] = field(default_factory=dict)
+    """The calls that were fired or claimed, by executor."""
+    events: list[Event] = field(default_factory=list)
+    renewed: list[tuple[Call, Run]] = field(default_factory=list)
+    renew_at: datetime | None = None
+    """When leases are to be renewed next. None: they were not, in this round."""
+    overdue: list[Expectation] = field(default_factory=list)
+    """What was found to be overdue, and is to be told."""
+    closing: dict[str, Run] = field(default_factory=dict)
+    """What it closes that no call of this node reports, as it is then."""
