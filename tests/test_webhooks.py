@@ -12,6 +12,7 @@ import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from queue import Queue
@@ -31,6 +32,17 @@ AT_ONCE = Retry(5, delay=0.001)
 SETTLED = RunSettled(make_run(make_job()), NOW)
 
 
+ENDLESS = {
+    "endless continue": (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    "endless status": (b"HTTP/1.1 200 ", b"O"),
+    "endless headers": (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"),
+    "endless header": (b"HTTP/1.1 200 OK\r\nX: ", b"y"),
+    "endless header after continue": (b"HTTP/1.1 100 Continue\r\nX: ", b"y"),
+    "endless body": (b"HTTP/1.1 500 No\r\n\r\n", b"y"),
+}
+"""What a server says first, and then without end."""
+
+
 class Received(NamedTuple):
     path: str
     headers: dict[str, str]
@@ -42,6 +54,7 @@ class Receiver:
 
     def __init__(self) -> None:
         self.script: list[int | str] = []
+        self.location = ""
         self.received: Queue[Received] = Queue()
         self.released = threading.Event()
         receiver = self
@@ -82,6 +95,16 @@ class Receiver:
                 handler.wfile.write(b"\x00\xff not HTTP\r\n\r\n")
             case "half":
                 handler.wfile.write(b"HTTP/1.1")
+            case "moved":
+                handler.send_response(302)
+                handler.send_header("Location", self.location)
+                handler.end_headers()
+            case endless:
+                first, repeated = ENDLESS[endless]
+                with suppress(OSError):  # until the other side has had enough
+                    handler.wfile.write(first)
+                    while not self.released.wait(0.001):
+                        handler.wfile.write(repeated)
 
     def next(self) -> Received:
         return self.received.get(timeout=PATIENCE)
@@ -181,6 +204,54 @@ def test_other_answers_are_final_and_no_redirect_is_followed(
     assert f"after 1 tries: HTTP status {status}" in caplog.text
 
 
+@pytest.mark.parametrize("location", [
+    "http://[::1", "http://127.0.0.1:port/", "//", "/hooks", "?", "", "file:///etc/passwd", "ftp://127.0.0.1/", "javascript:",
+    "http://\u0000", "\x80", "http://127.0.0.1:0/", "a" * 10_000,
+])  # fmt: skip
+def test_wherever_an_address_has_moved_to_is_not_even_read(
+    receiver: Receiver, location: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    receiver.script, receiver.location = ["moved"], location
+
+    Webhook(receiver.url, retry=AT_ONCE)(SETTLED)
+
+    receiver.next()
+    assert receiver.received.empty()
+    assert "after 1 tries: HTTP status 302" in caplog.text
+
+
+@pytest.mark.parametrize("endless", ENDLESS)
+def test_a_server_that_never_comes_to_an_end_has_no_longer_than_one_that_is_silent(
+    receiver: Receiver, endless: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each byte comes in time; the answer as a whole does not."""
+    receiver.script = [endless, endless]
+    began = time.monotonic()
+
+    Webhook(receiver.url, retry=Retry(2, delay=0.001), timeout=0.3)(SETTLED)
+
+    assert time.monotonic() - began < 5
+    assert "after 2 tries" in caplog.text
+
+
+def test_a_slow_server_hurts_neither_the_schedule_nor_other_listeners(receiver: Receiver) -> None:
+    receiver.script = ["endless continue"] * 1_000
+    scheduler = BackgroundScheduler()
+    scheduler.add_listener(Webhook(receiver.url, events=[RunSettled], retry=Retry(1_000, delay=0), timeout=60))
+    ledger = deeds.Ledger(scheduler)
+    scheduler.start()
+    for _ in range(5):
+        scheduler.add_job(deeds.nothing)
+    runs = [ledger.next() for _ in range(5)]
+    receiver.next()
+    waiting = scheduler.health().events_waiting
+    scheduler.shutdown()
+
+    assert [run.state.value for run in runs] == ["succeeded"] * 5
+    assert waiting == 5
+    receiver.released.set()
+
+
 def test_nothing_is_sent_any_more_to_what_is_gone(receiver: Receiver) -> None:
     receiver.script = [410]
     webhook = Webhook(receiver.url, retry=AT_ONCE)
@@ -198,6 +269,15 @@ def test_nobody_listens_at_that_address(caplog: pytest.LogCaptureFixture) -> Non
         Webhook(f"http://127.0.0.1:{unused.getsockname()[1]}", retry=Retry(2, delay=0.001))(SETTLED)
 
     assert "after 2 tries: URLError" in caplog.text
+
+
+def test_a_server_that_does_not_speak_tls_is_one_that_cannot_be_reached(
+    receiver: Receiver, caplog: pytest.LogCaptureFixture
+) -> None:
+    Webhook(receiver.url.replace("http:", "https:"), retry=Retry(2, delay=0.001))(SETTLED)
+
+    assert receiver.received.empty()
+    assert "after 2 tries: URLError: <urlopen error [SSL" in caplog.text
 
 
 def test_a_payload_chooses_what_is_sent_and_in_what_shape(receiver: Receiver) -> None:

@@ -17,18 +17,24 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
-from http.client import HTTPException
-from typing import Any
-from urllib.error import HTTPError
+from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from io import BufferedReader, RawIOBase
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-from urllib.request import HTTPRedirectHandler, Request, build_opener
+from urllib.request import HTTPErrorProcessor, HTTPHandler, HTTPSHandler, Request, build_opener
 
 from tickwork.checks import check_duration, seconds, shown
 from tickwork.errors import InvalidJobError
 from tickwork.events import Event, as_json, name_of, subject_of
 from tickwork.listeners import check_kinds
 from tickwork.policies import Retry
+
+if TYPE_CHECKING:
+    from socket import socket
+
+    from _typeshed import WriteableBuffer
 
 SECRET_PREFIX = "whsec_"  # noqa: S105  not a secret, but how all of them begin
 SECRET_BYTES = range(24, 65)
@@ -54,7 +60,7 @@ class Webhook:
     *events* are the classes of events it wants; none means all. *payload* makes of an event what is sent as JSON, or
     None if nothing is to be sent; without it that is `tickwork.events.as_json`, which shows no arguments and results.
     *secret* (`new_secret`) signs each request; of several, each does, so that they can be changed one after the other.
-    *headers* are sent besides. *timeout* (seconds) is how long the server may keep silent.
+    *headers* are sent besides. *timeout* (seconds) is how long the server may take to be reached, and then to answer.
 
     A request that gets no answer, or 408, 425, 429 or 5xx, is tried again as *retry* says: five times, with pauses of
     a second to half a minute, unless told otherwise. Any other answer but 2xx is final for its event, and logged;
@@ -94,7 +100,7 @@ class Webhook:
         length = seconds("Webhook timeout", timeout)
         check_duration("Webhook timeout", length, least=timedelta(milliseconds=1), most=LONGEST_TIMEOUT)
         self._timeout = length.total_seconds()
-        self._opener = build_opener(_NoRedirects)
+        self._opener = build_opener(_AllAnswers, _HTTP, _HTTPS)
         self._gone = False
 
     def __repr__(self) -> str:
@@ -120,13 +126,10 @@ class Webhook:
         """Send it once; None if it has arrived."""
         request = Request(self._url, body, self._headers | self._signed(message_id, body), method="POST")  # noqa: S310
         try:
-            self._opener.open(request, timeout=self._timeout).close()
-        except HTTPError as answer:
-            with answer:
-                return self._refused(answer)
+            with self._opener.open(request, timeout=self._timeout) as answer:
+                return None if 200 <= answer.status < 300 else self._refused(answer)
         except (OSError, HTTPException) as error:
             return _Refusal(f"{type(error).__name__}: {error}", again=True)
-        return None
 
     def _signed(self, message_id: str, body: bytes) -> dict[str, str]:
         """The headers of one attempt: its own instant is a part of what is signed, so that nobody can replay it."""
@@ -138,11 +141,11 @@ class Webhook:
             headers["Webhook-Signature"] = " ".join(f"v1,{base64.b64encode(one).decode()}" for one in digests)
         return headers
 
-    def _refused(self, answer: HTTPError) -> _Refusal:
-        if answer.code == GONE:
+    def _refused(self, answer: HTTPResponse) -> _Refusal:
+        if answer.status == GONE:
             self._gone = True
             return _Refusal("410, the address is gone: nothing is sent to it any more", again=False)
-        return _Refusal(f"HTTP status {answer.code}", again=answer.code in TRIED_AGAIN, after=_retry_after(answer))
+        return _Refusal(f"HTTP status {answer.status}", again=answer.status in TRIED_AGAIN, after=_retry_after(answer))
 
 
 class _Refusal:
@@ -154,14 +157,73 @@ class _Refusal:
         self.after = after
 
 
-class _NoRedirects(HTTPRedirectHandler):
-    """An address that moved is for people to look at: what is signed for one server is not for another."""
+class _AllAnswers(HTTPErrorProcessor):
+    """Each answer comes back as it is. That an address has moved is for people to look at: what is signed for one
+    server is not for another.
+    """
 
-    def redirect_request(self, req: Request, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> None:
-        return None
+    def http_response(self, request: Request, response: HTTPResponse) -> HTTPResponse:
+        return response
+
+    https_response = http_response
 
 
-def _retry_after(answer: HTTPError) -> timedelta:
+class _HTTP(HTTPHandler):
+    def http_open(self, req: Request) -> HTTPResponse:
+        return self.do_open(_Connection, req)
+
+
+class _HTTPS(HTTPSHandler):
+    def https_open(self, req: Request) -> HTTPResponse:
+        return self.do_open(_SecureConnection, req)
+
+
+class _Answer(HTTPResponse):
+    """An answer that is given up when it has not come within the timeout of its connection, however steadily it comes.
+
+    Of itself a timeout is for each piece, and a server may send pieces without end: headers, `100 Continue`.
+    """
+
+    def __init__(self, sock: socket, *args: Any, **options: Any) -> None:
+        super().__init__(sock, *args, **options)
+        self.fp = BufferedReader(_Punctual(sock, self.fp.detach()))
+
+
+class _Connection(HTTPConnection):
+    response_class = _Answer
+
+
+class _SecureConnection(HTTPSConnection):
+    response_class = _Answer
+
+
+class _Punctual(RawIOBase):
+    """What comes through a socket until its timeout has passed once, counted from now."""
+
+    def __init__(self, sock: socket, pieces: RawIOBase) -> None:
+        self._sock = sock
+        self._pieces = pieces
+        self._timeout = sock.gettimeout() or 0.0
+        self._until = time.monotonic() + self._timeout
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: WriteableBuffer, /) -> int | None:
+        left = self._until - time.monotonic()
+        if left <= 0:
+            raise TimeoutError(f"no answer within {self._timeout:g} s")
+        self._sock.settimeout(left)
+        return self._pieces.readinto(buffer)
+
+    def close(self) -> None:
+        with suppress(OSError):  # there is none any more; or it was a proxy's answer, and the server's is yet to come
+            self._sock.settimeout(self._timeout)
+        self._pieces.close()
+        super().close()
+
+
+def _retry_after(answer: HTTPResponse) -> timedelta:
     text = answer.headers.get("Retry-After", "").strip()
     asked = int(text) if text.isascii() and text.isdecimal() and len(text) < 10 else 0
     return min(timedelta(seconds=asked), LONGEST_RETRY_AFTER)
