@@ -71,12 +71,19 @@ class AnyOf:
 
     def ticks(self, after: datetime) -> Iterator[Tick]:
         """See `ticks.ticks`."""
-        last: datetime | None = None
+        last_fired: datetime | None = None
+        last_left_out: Tick | None = None
         for tick in heapq.merge(*(ticks(trigger, after) for trigger in self.triggers), key=attrgetter("at")):
-            if tick.excluded is None and tick.at == last:
-                continue
-            last = tick.at if tick.excluded is None else last
-            yield tick
+            if tick.excluded is None and tick.at != last_fired:
+                last_fired = tick.at
+                yield tick
+            elif tick.excluded is not None and tick != last_left_out and not self._fires_in_its_place(tick):
+                last_left_out = tick
+                yield tick
+
+    def _fires_in_its_place(self, left_out: Tick) -> bool:
+        """Whether another member fires when the one that left this out would have."""
+        return left_out.through is None and bool(self._firing_at(left_out.at))
 
     def not_kept(self, since: datetime, until: datetime) -> Tick | None:
         """See `ticks.not_kept`."""
@@ -165,6 +172,8 @@ class AllOf:
     def _why_left_out(self, named: datetime) -> str | None:
         """Why the first of those that do not fire then does not. None: all do."""
         for trigger in self.triggers:
+            if trigger.next_after(named - MICROSECOND) == named:
+                continue
             left_out = not_kept(trigger, named, named + MICROSECOND)
             if left_out is not None and left_out.excluded is not None:
                 return left_out.excluded
@@ -172,11 +181,8 @@ class AllOf:
 
     def _without_calendars(self) -> Trigger:
         """What would fire if the calendars of its members left nothing out."""
-        bare = tuple(
-            trigger.trigger if isinstance(trigger, FilteredTrigger) and trigger.shift is None else trigger
-            for trigger in self.triggers
-        )
-        return self if all(map(_is, bare, self.triggers)) else type(self)(bare)
+        bare = _all_without_calendars(self.triggers)
+        return self if bare is self.triggers else type(self)(bare)
 
     def kept_until(self, fire_time: datetime) -> datetime | None:
         """See `base.kept_until`."""
@@ -208,6 +214,23 @@ def _flat(triggers: tuple[Trigger, ...]) -> tuple[Trigger, ...]:
         for trigger in triggers
         for member in (_flat(trigger.triggers) if isinstance(trigger, AllOf) else (trigger,))
     )
+
+
+def _without_calendars(trigger: Trigger) -> Trigger:
+    """What would fire if the calendars of *trigger* left nothing out."""
+    match trigger:
+        case FilteredTrigger(shift=None):
+            return _without_calendars(trigger.trigger)
+        case AnyOf():
+            bare = _all_without_calendars(trigger.triggers)
+            return trigger if bare is trigger.triggers else AnyOf(bare)
+        case _:
+            return trigger
+
+
+def _all_without_calendars(triggers: tuple[Trigger, ...]) -> tuple[Trigger, ...]:
+    bare = tuple(map(_without_calendars, triggers))
+    return triggers if all(map(_is, bare, triggers)) else bare
 
 
 def _holds_all_of(trigger: Trigger) -> bool:
