@@ -1,7 +1,7 @@
 """Combinations: when any of several triggers fires, or when all of them do at the same instant.
 
 The rule: nothing here searches without end. Intervals that are to meet are one interval, found by
-arithmetic; other triggers ask each other in turn, MAX_STEPS times at most and not beyond LONGEST_SEARCH.
+arithmetic; other triggers ask each other in turn, as long as a `Search` may and not beyond LONGEST_SEARCH.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from tickwork.triggers.base import MAX_SIZE, Trigger, check_part, is_open, kept_
 from tickwork.triggers.filtered import FilteredTrigger
 from tickwork.triggers.instants import naive_instant
 from tickwork.triggers.interval import IntervalTrigger
+from tickwork.triggers.searching import MAX_STEPS, Search, steps, take
 from tickwork.triggers.ticks import Tick, fire_times, named_within, not_kept, ticks
 
 MAX_TRIGGERS = 100
-MAX_STEPS = 10_000
-"""How often a search for a common instant asks: 27 years of days."""
+MEMBERS_A_STEP = 8
+"""Asking so many of them counts as one step of a search."""
 LONGEST_SEARCH = timedelta(days=100 * 366)
 """How far ahead it looks; a 29 February that is a Monday may be forty years away."""
 
@@ -49,6 +50,7 @@ class AnyOf:
         return self.triggers
 
     def next_after(self, instant: datetime) -> datetime | None:
+        take(len(self.triggers) // MEMBERS_A_STEP)
         first = None
         for trigger in self.triggers:
             fire_time = trigger.next_after(instant)
@@ -141,11 +143,16 @@ class AllOf:
     def next_after(self, instant: datetime) -> datetime | None:
         if instant.tzinfo is None:
             raise naive_instant(instant)
+        with Search():
+            return self._first_after(instant)
+        return None
+
+    def _first_after(self, instant: datetime) -> datetime | None:
         asked = self._asked
         candidate = asked[0].next_after(instant)
         agreeing, index = 1, 0
         horizon = END
-        for step in range(MAX_STEPS):
+        for step in steps():
             if candidate is None or agreeing == len(asked):
                 return candidate
             if step == len(asked):  # all of them have begun
@@ -156,7 +163,7 @@ class AllOf:
             fire_time = asked[index].next_after(candidate - MICROSECOND)
             agreeing = agreeing + 1 if fire_time == candidate else 1
             candidate = fire_time
-        return None
+        return None  # never reached
 
     def ticks(self, after: datetime) -> Iterator[Tick]:
         """See `ticks.ticks`."""
