@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tickwork.errors import TriggerError
 from tickwork.triggers import AllOf, AnyOf, CronTrigger, DateTrigger, FilteredTrigger, IntervalTrigger
 from tickwork.triggers.preview import preview
-from tickwork.triggers.ticks import Tick, fire_times, not_kept
+from tickwork.triggers.ticks import Tick, fire_times, not_kept, ticks
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -187,3 +187,15 @@ def test_its_texts() -> None:
     assert str(AnyOf([every(60)])) == "any of (every 1 minute from 2026-01-01 00:00 UTC)".replace("1 minute", "minute")
     assert trigger.to_json()["kind"] == "all-of"
     assert [member["kind"] for member in trigger.to_json()["triggers"]] == ["cron", "cron"]
+
+
+def test_what_another_member_fires_is_not_shown_as_left_out() -> None:
+    """In an any-of, nor in an all-of of which the any-of is a member."""
+    daily = CronTrigger(hour=9)
+    some = AnyOf([FilteredTrigger(daily, exclude="sat-sun"), FilteredTrigger(daily, only="sat")])
+    friday = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
+
+    for trigger in (some, AllOf([some, CronTrigger(minute=0)])):
+        shown = [(tick.at.day, tick.excluded) for tick in islice(ticks(trigger, friday), 3)]
+
+        assert shown == [(3, None), (4, "a Sunday"), (5, None)]

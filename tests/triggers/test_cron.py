@@ -604,3 +604,17 @@ def test_the_rule_at_clock_changes_by_brute_force(zone: str) -> None:
             found = list(takewhile(end.__ge__, each_after(trigger, begin - timedelta(seconds=1))))
 
             assert found == expected_fire_times(crontab, minutes), (crontab, zone, day)
+
+
+def test_a_text_with_the_longest_seed_of_all_is_read_back() -> None:
+    trigger = CronTrigger(f"H H/{'0' * 900}2 * * *", seed="\N{SLICE OF PIZZA}" * 200)
+
+    assert CronTrigger.from_text(str(trigger)) == trigger
+
+
+def test_what_cannot_be_shown_is_replaced_where_it_stands() -> None:
+    with pytest.raises(TriggerError) as refused:
+        CronTrigger("0 3\n\x1b[2J *\t\ud800")
+
+    assert str(refused.value).endswith('(in "0 3 \ufffd[2J * \ufffd", character 5)')
+    assert refused.value.expression == "0 3 \ufffd[2J * \ufffd"

@@ -113,5 +113,5 @@ def test_what_is_no_word_is_refused(options: Any) -> None:
 
 
 def test_a_text_that_is_too_long_is_not_read() -> None:
-    with pytest.raises(TriggerError, match="expected a text of at most 3000 characters, got 'cron a"):
+    with pytest.raises(TriggerError, match="expected a text of at most 5000 characters, got 'cron a"):
         CronTrigger.from_text("cron " + "a" * 20_000 + ", UTC")

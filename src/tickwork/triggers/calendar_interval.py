@@ -9,7 +9,7 @@ from __future__ import annotations
 from calendar import monthrange
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta, tzinfo
+from datetime import date, datetime, timedelta, tzinfo
 from typing import Any, ClassVar, Literal, Self, TypeAlias
 
 from tickwork.checks import shown
@@ -18,6 +18,7 @@ from tickwork.errors import TriggerError
 from tickwork.triggers.base import first_from
 from tickwork.triggers.instants import (
     floor_second,
+    in_utc,
     naive_instant,
     read_bounds,
     say_bounds,
@@ -84,7 +85,7 @@ class CalendarIntervalTrigger:
     ) -> None:
         _check_units({"years": years, "months": months, "weeks": weeks, "days": days})
         _check_time({"hour": hour, "minute": minute, "second": second})
-        if short_month not in ("skip", "last"):
+        if not isinstance(short_month, str) or short_month not in ("skip", "last"):
             raise TriggerError(f"short_month: expected 'skip' or 'last', got {shown(short_month)}")
         zone = find_zone("UTC" if timezone is None else timezone)
         start, end = read_bounds(start_date, end_date, zone.key)
@@ -125,9 +126,7 @@ class CalendarIntervalTrigger:
     def anchored(self, at: datetime, seed: str = "") -> Self:
         if self.start_date is not None:
             return self
-        if at.tzinfo is None:
-            raise naive_instant(at)
-        return type(self)(**{**self._options(), "start_date": at.astimezone(UTC)})
+        return type(self)(**{**self._options(), "start_date": in_utc(at)})
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.kind, **self._options()}
@@ -205,7 +204,14 @@ def _day_shown(zone: Zone, start: datetime | None) -> date:
 
 
 def _check_units(units: Mapping[str, object]) -> None:
-    given = ", ".join(f"{name}={shown(number)}" for name, number in units.items() if number != 0) or "nothing"
+    given = (
+        ", ".join(
+            f"{name}={shown(number)}"
+            for name, number in units.items()
+            if not (isinstance(number, int | float) and number == 0)
+        )
+        or "nothing"
+    )
     for number in units.values():
         if not isinstance(number, int) or isinstance(number, bool) or not 0 <= number <= MAX_UNITS:
             raise TriggerError(f"calendarinterval: expected whole numbers from 0 to {MAX_UNITS}, got {given}")

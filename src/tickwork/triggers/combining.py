@@ -1,7 +1,7 @@
 """Combinations: when any of several triggers fires, or when all of them do at the same instant.
 
 The rule: nothing here searches without end. Intervals that are to meet are one interval, found by
-arithmetic; other triggers ask each other in turn, MAX_STEPS times at most and not beyond LONGEST_SEARCH.
+arithmetic; other triggers ask each other in turn, as long as a `Search` may and not beyond LONGEST_SEARCH.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ from tickwork.triggers.base import MAX_SIZE, Trigger, check_part, is_open, kept_
 from tickwork.triggers.filtered import FilteredTrigger
 from tickwork.triggers.instants import naive_instant
 from tickwork.triggers.interval import IntervalTrigger
+from tickwork.triggers.searching import MAX_STEPS, Search, steps, take
 from tickwork.triggers.ticks import Tick, fire_times, named_within, not_kept, ticks
 
 MAX_TRIGGERS = 100
-MAX_STEPS = 10_000
-"""How often a search for a common instant asks: 27 years of days."""
+MEMBERS_A_STEP = 8
+"""Asking so many of them counts as one step of a search."""
 LONGEST_SEARCH = timedelta(days=100 * 366)
 """How far ahead it looks; a 29 February that is a Monday may be forty years away."""
 
@@ -49,6 +50,7 @@ class AnyOf:
         return self.triggers
 
     def next_after(self, instant: datetime) -> datetime | None:
+        take(len(self.triggers) // MEMBERS_A_STEP)
         first = None
         for trigger in self.triggers:
             fire_time = trigger.next_after(instant)
@@ -71,12 +73,19 @@ class AnyOf:
 
     def ticks(self, after: datetime) -> Iterator[Tick]:
         """See `ticks.ticks`."""
-        last: datetime | None = None
+        last_fired: datetime | None = None
+        last_left_out: Tick | None = None
         for tick in heapq.merge(*(ticks(trigger, after) for trigger in self.triggers), key=attrgetter("at")):
-            if tick.excluded is None and tick.at == last:
-                continue
-            last = tick.at if tick.excluded is None else last
-            yield tick
+            if tick.excluded is None and tick.at != last_fired:
+                last_fired = tick.at
+                yield tick
+            elif tick.excluded is not None and tick != last_left_out and not self._fires_in_its_place(tick):
+                last_left_out = tick
+                yield tick
+
+    def _fires_in_its_place(self, left_out: Tick) -> bool:
+        """Whether another member fires when the one that left this out would have."""
+        return left_out.through is None and bool(self._firing_at(left_out.at))
 
     def not_kept(self, since: datetime, until: datetime) -> Tick | None:
         """See `ticks.not_kept`."""
@@ -134,11 +143,16 @@ class AllOf:
     def next_after(self, instant: datetime) -> datetime | None:
         if instant.tzinfo is None:
             raise naive_instant(instant)
+        with Search():
+            return self._first_after(instant)
+        return None
+
+    def _first_after(self, instant: datetime) -> datetime | None:
         asked = self._asked
         candidate = asked[0].next_after(instant)
         agreeing, index = 1, 0
         horizon = END
-        for step in range(MAX_STEPS):
+        for step in steps():
             if candidate is None or agreeing == len(asked):
                 return candidate
             if step == len(asked):  # all of them have begun
@@ -149,7 +163,7 @@ class AllOf:
             fire_time = asked[index].next_after(candidate - MICROSECOND)
             agreeing = agreeing + 1 if fire_time == candidate else 1
             candidate = fire_time
-        return None
+        return None  # never reached
 
     def ticks(self, after: datetime) -> Iterator[Tick]:
         """See `ticks.ticks`."""
@@ -165,6 +179,8 @@ class AllOf:
     def _why_left_out(self, named: datetime) -> str | None:
         """Why the first of those that do not fire then does not. None: all do."""
         for trigger in self.triggers:
+            if trigger.next_after(named - MICROSECOND) == named:
+                continue
             left_out = not_kept(trigger, named, named + MICROSECOND)
             if left_out is not None and left_out.excluded is not None:
                 return left_out.excluded
@@ -172,11 +188,8 @@ class AllOf:
 
     def _without_calendars(self) -> Trigger:
         """What would fire if the calendars of its members left nothing out."""
-        bare = tuple(
-            trigger.trigger if isinstance(trigger, FilteredTrigger) and trigger.shift is None else trigger
-            for trigger in self.triggers
-        )
-        return self if all(map(_is, bare, self.triggers)) else type(self)(bare)
+        bare = _all_without_calendars(self.triggers)
+        return self if bare is self.triggers else type(self)(bare)
 
     def kept_until(self, fire_time: datetime) -> datetime | None:
         """See `base.kept_until`."""
@@ -208,6 +221,23 @@ def _flat(triggers: tuple[Trigger, ...]) -> tuple[Trigger, ...]:
         for trigger in triggers
         for member in (_flat(trigger.triggers) if isinstance(trigger, AllOf) else (trigger,))
     )
+
+
+def _without_calendars(trigger: Trigger) -> Trigger:
+    """What would fire if the calendars of *trigger* left nothing out."""
+    match trigger:
+        case FilteredTrigger(shift=None):
+            return _without_calendars(trigger.trigger)
+        case AnyOf():
+            bare = _all_without_calendars(trigger.triggers)
+            return trigger if bare is trigger.triggers else AnyOf(bare)
+        case _:
+            return trigger
+
+
+def _all_without_calendars(triggers: tuple[Trigger, ...]) -> tuple[Trigger, ...]:
+    bare = tuple(map(_without_calendars, triggers))
+    return triggers if all(map(_is, bare, triggers)) else bare
 
 
 def _holds_all_of(trigger: Trigger) -> bool:

@@ -32,7 +32,8 @@ from tickwork.triggers.instants import (
 )
 from tickwork.triggers.zones import AREA_BITS, DAY, LAST_SECOND, LONGEST_LEAP, Zone, find_zone
 
-LONGEST_TEXT = 3_000
+LONGEST_TEXT = 5_000
+"""Characters: of fields, and of a seed, of which JSON may write each in twelve."""
 MAX_SEGMENTS = 400
 """How many segments one search looks at. In so many, each kind of year has met each rule of a zone: where every
 match falls into a gap then, it always will."""

@@ -176,6 +176,7 @@ def _without_question_mark(dialect: Dialect, texts: list[str]) -> list[str]:
 
 def _field_error(dialect: Dialect, known: Field, error: UnreadableError, expression: str) -> TriggerError:
     """The error that names field, value, range and place."""
+    expression = _printable(expression)
     if dialect is NAMED:
         said = expression
         at = (", " + expression).index(f", {known.name}=") + len(known.name) + 1
@@ -186,6 +187,15 @@ def _field_error(dialect: Dialect, known: Field, error: UnreadableError, express
     refused = TriggerError(f"cron field {known.name!r}: {error} (in {said}, character {at + 1})")
     refused.expression, refused.position = expression, at
     return refused
+
+
+def _printable(text: str) -> str:
+    """The text with another sign for each that cannot be shown, so that each keeps its place."""
+    return (
+        text
+        if text.isprintable()
+        else "".join(one if one.isprintable() else " " if one.isspace() else "\ufffd" for one in text)
+    )
 
 
 def _with_capitals(written: str) -> str:
@@ -233,7 +243,7 @@ def _not_the_fields(count: int, dialect: Dialect, crontab: str) -> str:
     expected = COUNTS[len(dialect.fields)]
     if dialect.optional:
         expected = f"{COUNTS[len(dialect.fields) - 1]} or {expected}"
-    said = f'cron: expected the {expected} fields {names}, got {count} in "{crontab}"'
+    said = f'cron: expected the {expected} fields {names}, got {count} in "{_printable(crontab)}"'
     if count == 6 and len(dialect.fields) == 5:
         return f"{said}: say where the seconds stand, seconds='first' or seconds='last'"
     return said

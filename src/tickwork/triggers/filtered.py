@@ -20,14 +20,15 @@ from tickwork.triggers.calendars import CalendarLike, read_calendars
 from tickwork.triggers.instants import floor_second, naive_instant
 from tickwork.triggers.pattern import NEVER
 from tickwork.triggers.rules import Rules, Shift, check_rules
+from tickwork.triggers.searching import MAX_STEPS, Search, steps
 from tickwork.triggers.shifting import Shifting
 from tickwork.triggers.ticks import Tick, latest_fire_time, named_within, not_kept, ticks
 from tickwork.triggers.zones import DAY, LAST_SECOND, LONGEST_LEAP, Zone, find_zone
 
 SINCE = (BEGINNING, datetime(2000, 1, 1, tzinfo=UTC), datetime(2025, 1, 1, tzinfo=UTC))
 """From when on a trigger is asked whether it fires at all: a search has bounds, and holidays are known since lately."""
-MAX_LEAPS = 5_000
-"""How many stretches that are left out one search passes: thirteen years of days."""
+CALENDARS_A_STEP = 4
+"""Asking so many more of them counts as one more step of a search."""
 YEAR = 366 * DAY
 LONGEST_SEARCH = 100 * YEAR
 """How far ahead it looks; a 29 February that is a Monday may be forty years away."""
@@ -92,11 +93,17 @@ class FilteredTrigger:
         keep(self, "_zone", zone)
         keep(self, "_shifting", Shifting(trigger, rules, zone, shift) if shift else None)
         keep(self, "_kept", (0, 0))
-        if not is_open(trigger) and all(self.next_after(since) is None for since in SINCE):
+        if not is_open(trigger) and not any(map(self._fires_after, SINCE)):
             raise TriggerError(
-                f"filtered: expected a trigger that fires, got one whose every fire time is left out, "
-                f"{shown(str(self), most=200)}: choose fewer calendars, or other times"
+                "filtered: expected a trigger that fires, got one whose every fire time is left out as far as "
+                f"{MAX_STEPS} steps or 100 years show, {shown(str(self), most=200)}: "
+                "choose fewer calendars, or other times"
             )
+
+    def _fires_after(self, instant: datetime) -> bool:
+        with Search():  # of all that lies in it
+            return self.next_after(instant) is not None
+        return False
 
     @property
     def parts(self) -> tuple[Trigger, ...]:
@@ -108,15 +115,22 @@ class FilteredTrigger:
                 raise naive_instant(instant)
             return self._shifting.next_after(instant)
         fire_time = self.trigger.next_after(instant)
+        if fire_time is None:
+            return None
+        begin, end = self._kept  # read once: another thread may put another in its place
+        if begin <= floor_second(fire_time) < end:
+            return fire_time
+        with Search():
+            return self._first_kept(fire_time)
+        return None
+
+    def _first_kept(self, fire_time: datetime | None) -> datetime | None:
+        """The first that is kept of *fire_time* and those after it."""
         horizon = NEVER
-        for _ in range(MAX_LEAPS):
+        for _ in steps(1 + sum(map(len, self.rules)) // CALENDARS_A_STEP):
             if fire_time is None:
                 return None
-            since = fire_time - EPOCH
-            at = since.days * DAY + since.seconds
-            begin, end = self._kept  # read once: another thread may put another in its place
-            if begin <= at < end:
-                return fire_time
+            at = floor_second(fire_time)
             reason, until = self._judge(at)
             if reason is None:
                 object.__setattr__(self, "_kept", (at, until))
@@ -126,7 +140,7 @@ class FilteredTrigger:
             if horizon == NEVER or until - at > YEAR:  # a long leap is no search
                 horizon = until + LONGEST_SEARCH
             fire_time = first_from(self.trigger, until)
-        return None
+        return None  # never reached
 
     def excludes(self, instant: datetime) -> str | None:
         """Why a fire time at *instant* would be left out; None if it would be kept."""

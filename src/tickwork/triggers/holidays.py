@@ -140,13 +140,14 @@ def _calendar(region: str, subdivision: str | None, year: int) -> holidays.Holid
 def _check_region(region: object, subdivision: object) -> None:
     regions = {**holidays.list_supported_countries(), **holidays.list_supported_financial()}
     if not isinstance(region, str) or region not in regions:
-        hint = did_you_mean(str(region).upper(), regions)
+        hint = did_you_mean(region.upper() if isinstance(region, str) else "", regions)
         raise TriggerError(
             f"holidays: expected a country or an exchange such as 'KR', 'DE' or 'XNYS', got {shown(region)}{hint}"
         )
-    if subdivision is not None and subdivision not in regions[region]:
+    if subdivision is not None and not (isinstance(subdivision, str) and subdivision in regions[region]):
         parts = regions[region]
-        known = did_you_mean(str(subdivision), parts) if parts else " (it has none)"
+        asked = subdivision if isinstance(subdivision, str) else ""
+        known = did_you_mean(asked, parts) if parts else " (it has none)"
         raise TriggerError(f"holidays: expected a part of {shown(region)}, got {shown(subdivision)}{known}")
 
 

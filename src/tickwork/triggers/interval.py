@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Self
 from tickwork.checks import shown
 from tickwork.clock import END, EPOCH
 from tickwork.errors import TriggerError
-from tickwork.triggers.instants import in_utc, naive_instant, read_bounds, say_bounds, write_bounds
+from tickwork.triggers.instants import in_utc, read_bounds, say_bounds, write_bounds
 
 SHORTEST = timedelta(milliseconds=1)
 LONGEST = END - EPOCH
@@ -79,9 +79,7 @@ class IntervalTrigger:
     def anchored(self, at: datetime, seed: str = "") -> Self:
         if self.start_date is not None:
             return self
-        if at.tzinfo is None:
-            raise naive_instant(at)
-        return type(self).of(self.every, at.astimezone(UTC), self.end_date)
+        return type(self).of(self.every, in_utc(at), self.end_date)
 
     def to_json(self) -> dict[str, Any]:
         return {"kind": self.kind, **_units(self.every), **write_bounds(self.start_date, self.end_date)}
@@ -117,7 +115,14 @@ def _read_every(**units: float) -> timedelta:
 
 
 def _given(units: Mapping[str, float]) -> str:
-    return ", ".join(f"{name}={shown(number)}" for name, number in units.items() if number != 0) or "nothing"
+    return (
+        ", ".join(
+            f"{name}={shown(number)}"
+            for name, number in units.items()
+            if not (isinstance(number, int | float) and number == 0)
+        )
+        or "nothing"
+    )
 
 
 def _units(every: timedelta) -> dict[str, Any]:

@@ -112,7 +112,7 @@ class JitteredTrigger:
             return self
         after = self.after
         if trigger is not self.trigger and not isinstance(innermost(trigger), DateTrigger):
-            after = at.astimezone(UTC)
+            after = in_utc(at)
         return type(self).of(trigger, self.jitter, seed if self.seed is None else self.seed, after)
 
     def ticks(self, after: datetime) -> Iterator[Tick]:

@@ -62,7 +62,7 @@ def check_rules(rules: Rules, shift: object) -> None:
             raise TriggerError(f"exclude: expected a calendar that {other} does not name, got {calendar} in both")
     if shift is None:
         return
-    if shift not in ("next", "previous"):
+    if not isinstance(shift, str) or shift not in ("next", "previous"):
         raise TriggerError(f"shift: expected 'next' or 'previous', got {shown(shift)}")
     for calendar in rules.include:
         if not calendar.whole_days:

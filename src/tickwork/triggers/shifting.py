@@ -18,14 +18,15 @@ from tickwork.triggers.base import Trigger, first_from, named_walls
 from tickwork.triggers.instants import floor_second
 from tickwork.triggers.pattern import NEVER
 from tickwork.triggers.rules import Rules, Shift
+from tickwork.triggers.searching import Search, steps, take
 from tickwork.triggers.ticks import Tick, ticks
 from tickwork.triggers.zones import DAY, LAST_SECOND, Zone
 
 LAST_DAY = LAST_SECOND // DAY
 MAX_SHIFT = 31
 """How many days a fire time is shifted at most."""
-MAX_TARGETS = 5_000
-"""How many days one search looks at, and how many stretches that are left out it passes."""
+STEPS_A_TARGET = 4
+"""What looking at one day counts in a search."""
 LONGEST_SEARCH = 41 * 366
 """How many days ahead one search looks; a 29 February that is a Monday may be forty years away."""
 MAX_KNOWN = 1_000
@@ -83,12 +84,17 @@ class Shifting:
         return Tick(moved, shifted_from=named, why=self._days.judge(day * DAY)[0])
 
     def _first_after(self, instant: datetime) -> Found | None:
+        with Search():
+            return self._search(instant)
+        return None
+
+    def _search(self, instant: datetime) -> Found | None:
         day = self._day(floor_second(instant))
         if self._keeps(day) and (found := self._first_on(day, instant)):
             return found
         target = self._next_target(day)
         horizon = NEVER
-        for step in range(MAX_TARGETS):
+        for step in steps(STEPS_A_TARGET):
             if target is None or target > horizon:
                 return None
             if step == 1:  # the first may be long before the trigger begins
@@ -96,7 +102,7 @@ class Shifting:
             if found := self._first_on(target, instant):
                 return found
             target = self._next_target(target)
-        return None
+        return None  # never reached
 
     def _first_on(self, target: int, instant: datetime) -> Found | None:
         """The first fire time after *instant* of those that belong to the day *target*."""
@@ -120,11 +126,12 @@ class Shifting:
 
     def _first_in(self, begin: int, end: int, offset: int, moved: int, instant: datetime) -> Found | None:
         """The first of those that lie in a stretch of one offset, and are moved by so many seconds of the wall."""
-        for _ in range(MAX_TARGETS):
+        for _ in steps():
             if begin >= end:
                 return None
             named = first_from(self._trigger, begin)
             while named is not None and self._moved(named, moved)[-1] <= instant:
+                take(1)
                 named = self._trigger.next_after(named)
             if named is None or floor_second(named) >= end:
                 return None
@@ -134,7 +141,7 @@ class Shifting:
                 if reason is None and at > instant:
                     return Found(at, named)
             begin = max(floor_second(named) + 1, until - offset - moved)
-        return None
+        return None  # never reached
 
     def _moved(self, named: datetime, moved: int) -> Sequence[datetime]:
         """The fire time *named* so many seconds of the wall later; unmoved it stays in its pass of a repeated hour.
@@ -168,7 +175,7 @@ class Shifting:
         begin = day + 1 if self._step > 0 else kept
         if begin >= LAST_DAY:
             return None
-        for _ in range(MAX_TARGETS):
+        for _ in steps():
             fire_time = first_from(self._trigger, self._zone.first_showing(begin * DAY))
             if fire_time is None:
                 return None
@@ -182,7 +189,7 @@ class Shifting:
             begin = max(day + 1, kept - MAX_SHIFT if self._step > 0 else kept)
             if begin >= LAST_DAY:
                 return None
-        return None
+        return None  # never reached
 
     def _target(self, fire_time: datetime) -> int | None:
         """The day to which a fire time of the trigger itself belongs, if there is one near enough."""
@@ -193,7 +200,7 @@ class Shifting:
 
     def _next_kept(self, day: int) -> int | None:
         wall = (day + 1) * DAY
-        for _ in range(MAX_TARGETS):
+        for _ in steps():
             if wall // DAY >= LAST_DAY:
                 return None
             reason, until = self._days.judge(wall)
@@ -202,7 +209,7 @@ class Shifting:
             if until == NEVER:
                 return None
             wall = until
-        return None
+        return None  # never reached
 
     def _keeps(self, day: int) -> bool:
         if day >= LAST_DAY:  # zones know no later years
