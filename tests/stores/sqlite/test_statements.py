@@ -38,7 +38,7 @@ BY_KEY = {
     "SELECT_PRUNED_THROUGH": (1,),
     "NEXT_LEDGER": (0,),
     "SELECT_NTH_NEWEST": (1, 9),
-    "SELECT_EXPIRED": (1, 0, 0, 9),
+    "SELECT_PRUNABLE": (1, 0, 0, 9),
     "DELETE_RUN": (1,),
     "DELETE_DISPOSABLE_JOB": (1,),
 }

@@ -13,14 +13,14 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any, NamedTuple, TypeVar
+from typing import TypeVar
 from zlib import crc32
 
 from psycopg import Connection
 
 from tickwork.backfill import Answered, Backfill
 from tickwork.clock import MICROSECOND, Clock, from_micros, to_micros
-from tickwork.codec import read_definition, read_instant, read_log, read_state, write_instant, write_state
+from tickwork.codec import read_instant, read_log, read_state, write_instant, write_state
 from tickwork.declaration import Declaration
 from tickwork.errors import BackfillNotFoundError, JobNotFoundError, RunNotFoundError
 from tickwork.expectation import Expectation
@@ -29,15 +29,18 @@ from tickwork.jobstate import NO_STATE, StateChange, StoredState, changed
 from tickwork.node import Node
 from tickwork.plan import Change, Filling, Hold, Settlement, expect
 from tickwork.retention import Retention
-from tickwork.run import Origin, Run, RunKey, RunState
+from tickwork.run import Run, RunKey, RunState
 from tickwork.runlog import NO_LOG, RunLog
 from tickwork.stores import base
 from tickwork.stores.base import Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
 from tickwork.stores.postgresql import statements as sql
 from tickwork.stores.postgresql.address import Address
 from tickwork.stores.postgresql.doorbell import Doorbell, channel_of, may_be_due_soon
+from tickwork.stores.postgresql.evidence import find_absence, find_evidence
 from tickwork.stores.postgresql.joining import add_jobs, add_jobs_async, taken
+from tickwork.stores.postgresql.pruning import find_prunable, prune
 from tickwork.stores.postgresql.rows import (
+    NEVER,
     Arrays,
     Row,
     advanced_jobs,
@@ -74,19 +77,13 @@ from tickwork.stores.postgresql.rows import (
 from tickwork.stores.postgresql.schema import upgrade
 from tickwork.stores.postgresql.server import Glance, Server, Session
 from tickwork.stores.postgresql.server_clock import ServerClock
-from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Absence, Evidence, Silence, end_of, of_its_time, rows_at
+from tickwork.why import MAX_NAMESAKES, SECOND, Evidence, of_its_time
 
 __all__ = ["PostgreSQLStore", "add_jobs", "add_jobs_async"]
 
 MAX_CACHED_DEFINITIONS = 20_000
 REMOVED_JOBS = 100
 """Of how many removed jobs that had the same id the runs are shown."""
-SILENCE_SCAN = 10_000
-"""How far back in the ledger a sign of a node is looked for before a fire time that did not run."""
-MAX_ASKED_FOR = 100
-"""How many runs that someone asked for, of one second, are told of."""
-NEVER = -(2**63)
-"""Before all instants."""
 OPEN = frozenset({RunState.PENDING, RunState.RUNNING})
 
 T = TypeVar("T")
@@ -272,7 +269,7 @@ class PostgreSQLStore:
         if glance is not None and not _has_come(glance.expire_at, now):
             return []
         with self._reading() as session:
-            rows = session.select(sql.SELECT_EXPIRED_WAITING, now, limit)
+            rows = session.select(sql.SELECT_EXPIRED, now, limit)
         return [read_run(row) for row in rows]
 
     def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
@@ -475,8 +472,8 @@ class PostgreSQLStore:
             if row is not None:
                 job = read_job(row)
                 known[job.uid] = Evidence(job_id, job)
-            found = [_evidence(session, evidence, uid, instant) for uid, evidence in known.items()]
-            absence = _absence(session, instant, self.clock.now()) if found else None
+            found = [find_evidence(session, evidence, uid, instant) for uid, evidence in known.items()]
+            absence = find_absence(session, instant, self.clock.now()) if found else None
             ids = () if found else session.select(sql.SOME_IDS)
         if not found:
             raise JobNotFoundError(job_id, [id for (id,) in ids])
@@ -485,12 +482,12 @@ class PostgreSQLStore:
     def prune(self, keep: Retention, *, after: int, jobs: int, rows: int) -> Pruned:
         now = self.clock.now()
         with self._reading() as session:
-            limits, last = _expiring(session, keep, now, after, jobs)
+            limits, last = find_prunable(session, keep, now, after, jobs)
         deleted = 0
         if limits:
             with self._writing() as session:
                 for limit in limits:
-                    deleted += _prune(session, limit, rows - deleted)
+                    deleted += prune(session, limit, rows - deleted)
                     if deleted == rows:
                         return Pruned(deleted, limit.uid - 1)  # there may be more of this job
         if last is None:
@@ -797,99 +794,3 @@ def _startable(pending: Iterable[Row], limit: int) -> list[Run]:
             running[run.job_uid] += 1
             runs.append(run)
     return runs
-
-
-def _evidence(session: Session, known: Evidence, uid: int, instant: datetime) -> Evidence:
-    """What is *known* and what the ledger says.
-
-    In this order: what is fired after the job was read has its row, and what is pruned after the rows were read is
-    noted.
-    """
-    at, end = to_micros(instant), to_micros(end_of(instant))
-    before, after, manual, backfilled = (
-        [read_run(row) for row in session.select(statement, *parameters)]
-        for statement, parameters in (
-            (sql.SELECT_BEFORE, (uid, at)),
-            (sql.SELECT_AFTER, (uid, at)),
-            (sql.SELECT_ASKED_FOR, (uid, Origin.MANUAL.value, at, end, MAX_ASKED_FOR)),
-            (sql.SELECT_ASKED_FOR, (uid, Origin.BACKFILL.value, at, end, MAX_ASKED_FOR)),
-        )
-    )
-    found = rows_at(before, after, instant)
-    silence = _silence(session, found[0]) if found and found[0].state in NEVER_BEGUN else None
-    running: tuple[Run, ...] = ()
-    if known.job is not None and any(run.state is RunState.PENDING for run in (*found, *manual)):
-        running = tuple(read_run(row) for row in session.select(sql.SELECT_RUNNING, uid, known.job.max_instances))
-    noted = session.select_one(sql.SELECT_PRUNED_THROUGH, uid)
-    return known._replace(
-        before=before, after=after, manual=manual, backfilled=backfilled, running=running, silence=silence,
-        pruned_through=None if noted is None else read_instant(noted[0]),
-    )  # fmt: skip
-
-
-def _silence(session: Session, run: Run) -> Silence | None:
-    found = session.select_one(sql.SELECT_SILENCE, *run_key(run), SILENCE_SCAN)
-    if found is None or found[1] is None:
-        return None
-    return Silence(read_instant(found[0]), from_micros(found[1]))
-
-
-def _absence(session: Session, instant: datetime, now: datetime) -> Absence | None:
-    at = to_micros(instant)
-    if instant > now or session.select_one(sql.ANY_NODE_ALIVE, at, to_micros(now)) is not None:
-        return None
-    last = session.select_one(sql.SELECT_NODE_BEFORE, at)
-    following = session.select_one(sql.SELECT_NODE_AFTER, at)
-    if last is None:
-        return None
-    return Absence(read_node(last).read_at(now), None if following is None else read_node(following).read_at(now))
-
-
-class Expiring(NamedTuple):
-    """From where on the rows of a job are kept: those before *counted* are too many, those before *aged* too old."""
-
-    uid: int
-    counted: int
-    aged: int
-
-
-def _expiring(
-    session: Session, keep: Retention, now: datetime, after: int, jobs: int
-) -> tuple[list[Expiring], int | None]:
-    """The jobs that have expired rows, among the next ones after a uid; and the last one that was looked at."""
-    expiring: list[Expiring] = []
-    for _ in range(jobs):
-        ((uid,),) = session.select(sql.NEXT_LEDGER, after)
-        if uid is None:
-            return expiring, None
-        after = uid
-        limit = _limit(session, uid, _definition(session, uid).get("keep") or keep, now)
-        if session.select_one(sql.SELECT_EXPIRED, *limit, 1) is not None:
-            expiring.append(limit)
-    return expiring, after
-
-
-def _limit(session: Session, uid: int, keep: Retention, now: datetime) -> Expiring:
-    newest = None if keep.count is None else session.select_one(sql.SELECT_NTH_NEWEST, uid, keep.count - 1)
-    aged = write_instant(keep.cutoff(now))
-    return Expiring(uid, NEVER if newest is None else newest[0], NEVER if aged is None else aged)
-
-
-def _definition(session: Session, uid: int) -> dict[str, Any]:
-    """What a job's definition says; nothing, if it was removed."""
-    row = session.select_one(sql.SELECT_DEFINITION, uid)
-    return {} if row is None else read_definition(row[0])
-
-
-def _prune(session: Session, limit: Expiring, rows: int) -> int:
-    """Delete the oldest expired rows of a job and note up to where; a disposable job goes with its last one."""
-    expired = session.select(sql.SELECT_EXPIRED, *limit, rows)
-    deleted = session.execute(sql.DELETE_RUNS, integers(number for number, _, _ in expired)) if expired else 0
-    if not deleted:  # another node was faster
-        return 0
-    _, job_id, _ = expired[0]
-    session.execute(sql.NOTE_PRUNING, limit.uid, job_id, max(through for _, _, through in expired))
-    disposable = _definition(session, limit.uid).get("disposable", False)
-    if disposable and session.execute(sql.DELETE_DISPOSABLE_JOB, limit.uid):
-        session.execute(sql.DELETE_LEDGER, limit.uid)
-    return deleted

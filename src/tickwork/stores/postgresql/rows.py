@@ -31,6 +31,8 @@ from tickwork.runlog import RunLog
 Row: TypeAlias = Sequence[Any]
 Arrays: TypeAlias = Sequence[str]
 """The columns of many rows, each in PostgreSQL's notation of an array: `{1,2,null}`."""
+NEVER = -(2**63)
+"""Before all instants."""
 
 RUNNING, SUCCEEDED, SCHEDULE = RunState.RUNNING, RunState.SUCCEEDED, Origin.SCHEDULE
 

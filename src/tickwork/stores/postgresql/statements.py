@@ -318,7 +318,7 @@ where job_uid = $1 and fire_time = $2 and origin = $3 and attempt = $4 and versi
 
 # backfills: who bears their runs locks the job, as for all births; who ends one locks out all who might
 
-SELECT_EXPIRED_WAITING = f"""
+SELECT_EXPIRED = f"""
 select {RUN} from tickwork_open_runs
 where state = 'pending' and expires_at is not null and expires_at <= $1 order by expires_at limit $2
 """
@@ -682,7 +682,7 @@ select fire_time from (
 ) as run
 order by fire_time desc limit 1 offset $2
 """
-SELECT_EXPIRED = """
+SELECT_PRUNABLE = """
 select number, job_id, coalesce(through, fire_time) from tickwork_runs
 where job_uid = $1 and fire_time < greatest($2::bigint, $3::bigint)
     and (fire_time < $2 or (fire_time < $3 and ended_at < $3))

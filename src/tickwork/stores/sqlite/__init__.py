@@ -15,11 +15,10 @@ from contextlib import AbstractContextManager
 from datetime import datetime
 from itertools import compress
 from pathlib import Path
-from typing import NamedTuple
 
 from tickwork.backfill import Answered, Backfill
 from tickwork.clock import BEGINNING, MICROSECOND, Clock, SystemClock, from_micros, to_micros
-from tickwork.codec import read_instant, read_log, read_retention, read_state, write_instant, write_state
+from tickwork.codec import read_instant, read_log, read_state, write_instant, write_state
 from tickwork.declaration import Declaration
 from tickwork.errors import (
     BackfillNotFoundError,
@@ -36,15 +35,18 @@ from tickwork.jobstate import NO_STATE, StateChange, StoredState, changed
 from tickwork.node import Node
 from tickwork.plan import Change, Filling, Hold, Settlement, expect
 from tickwork.retention import Retention
-from tickwork.run import Origin, Run, RunKey, RunState
+from tickwork.run import Run, RunKey, RunState
 from tickwork.runlog import NO_LOG, RunLog
 from tickwork.stores import base
 from tickwork.stores.base import Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
 from tickwork.stores.sqlite import statements as sql
 from tickwork.stores.sqlite.doorbell import Doorbell
+from tickwork.stores.sqlite.evidence import find_absence, find_evidence
 from tickwork.stores.sqlite.file import DatabaseFile
 from tickwork.stores.sqlite.place import check_place
+from tickwork.stores.sqlite.pruning import find_prunable, prune
 from tickwork.stores.sqlite.rows import (
+    NEVER,
     Row,
     advanced_job,
     birth,
@@ -68,17 +70,11 @@ from tickwork.stores.sqlite.rows import (
     written_node,
 )
 from tickwork.stores.sqlite.schema import upgrade
-from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Absence, Evidence, Silence, end_of, of_its_time, rows_at
+from tickwork.why import MAX_NAMESAKES, SECOND, Evidence, of_its_time
 
 MAX_CACHED_DEFINITIONS = 20_000
 REMOVED_JOBS_SCAN = 10_000
 """How far back in the ledger the runs of a job are looked for that exists no more."""
-SILENCE_SCAN = 10_000
-"""How far back in the ledger a sign of a node is looked for before a fire time that did not run."""
-MAX_ASKED_FOR = 100
-"""How many runs that someone asked for, of one second, are told of."""
-NEVER = -(2**63)
-"""Before all instants."""
 
 log = logging.getLogger("tickwork.store")
 
@@ -238,7 +234,7 @@ class SQLiteStore:
 
     def expired(self, limit: int) -> Sequence[Run]:
         with self._reading() as connection:
-            rows = connection.execute(sql.SELECT_EXPIRED_WAITING, (to_micros(self.clock.now()), limit)).fetchall()
+            rows = connection.execute(sql.SELECT_EXPIRED, (to_micros(self.clock.now()), limit)).fetchall()
         return [read_run(row) for row in rows]
 
     def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
@@ -440,8 +436,8 @@ class SQLiteStore:
             if row is not None:
                 job = read_job(row)
                 known[job.uid] = Evidence(job_id, job)
-            found = [_evidence(connection, evidence, uid, instant) for uid, evidence in known.items()]
-            absence = _absence(connection, instant, self.clock.now()) if found else None
+            found = [find_evidence(connection, evidence, uid, instant) for uid, evidence in known.items()]
+            absence = find_absence(connection, instant, self.clock.now()) if found else None
             ids = () if found else connection.execute(sql.SOME_IDS).fetchall()
         if not found:
             raise JobNotFoundError(job_id, [id for (id,) in ids])
@@ -450,12 +446,12 @@ class SQLiteStore:
     def prune(self, keep: Retention, *, after: int, jobs: int, rows: int) -> Pruned:
         now = self.clock.now()
         with self._reading() as connection:
-            limits, last = _expiring(connection, keep, now, after, jobs)
+            limits, last = find_prunable(connection, keep, now, after, jobs)
         deleted = 0
         if limits:
             with self._writing() as connection:
                 for limit in limits:
-                    deleted += _prune(connection, limit, rows - deleted)
+                    deleted += prune(connection, limit, rows - deleted)
                     if deleted == rows:
                         return Pruned(deleted, limit.uid - 1)  # there may be more of this job
         if last is None:
@@ -674,102 +670,6 @@ def _startable(pending: Iterator[Row], limit: int) -> list[Run]:
             running[uid] += 1
             runs.append(read_run(row))
     return runs
-
-
-def _evidence(connection: sqlite3.Connection, known: Evidence, uid: int, instant: datetime) -> Evidence:
-    """What is *known* and what the ledger says.
-
-    In this order: what is fired after the job was read has its row, and what is pruned after the rows were read is
-    noted.
-    """
-    at, end = to_micros(instant), to_micros(end_of(instant))
-    before, after, manual, backfilled = (
-        [read_run(row) for row in connection.execute(statement, parameters)]
-        for statement, parameters in (
-            (sql.SELECT_BEFORE, (uid, at)),
-            (sql.SELECT_AFTER, (uid, at)),
-            (sql.SELECT_ASKED_FOR, (uid, Origin.MANUAL.value, at, end, MAX_ASKED_FOR)),
-            (sql.SELECT_ASKED_FOR, (uid, Origin.BACKFILL.value, at, end, MAX_ASKED_FOR)),
-        )
-    )
-    found = rows_at(before, after, instant)
-    silence = _silence(connection, found[0]) if found and found[0].state in NEVER_BEGUN else None
-    running: tuple[Run, ...] = ()
-    if known.job is not None and any(run.state is RunState.PENDING for run in (*found, *manual)):
-        rows = connection.execute(sql.SELECT_RUNNING, (uid, known.job.max_instances))
-        running = tuple(read_run(row) for row in rows)
-    noted = connection.execute(sql.SELECT_PRUNED_THROUGH, (uid,)).fetchone()
-    return known._replace(
-        before=before, after=after, manual=manual, backfilled=backfilled, running=running, silence=silence,
-        pruned_through=None if noted is None else read_instant(noted[0]),
-    )  # fmt: skip
-
-
-def _silence(connection: sqlite3.Connection, run: Run) -> Silence | None:
-    numbered = connection.execute(sql.SELECT_NUMBER, run_key(run)).fetchone()
-    if numbered is None:  # it was pruned this very moment
-        return None
-    since, until = connection.execute(
-        sql.SELECT_SILENCE, (numbered[0], SILENCE_SCAN, to_micros(run.fire_time))
-    ).fetchone()
-    return None if until is None else Silence(read_instant(since), from_micros(until))
-
-
-def _absence(connection: sqlite3.Connection, instant: datetime, now: datetime) -> Absence | None:
-    at = to_micros(instant)
-    if instant > now or connection.execute(sql.ANY_NODE_ALIVE, (at, to_micros(now))).fetchone():
-        return None
-    last = connection.execute(sql.SELECT_NODE_BEFORE, (at,)).fetchone()
-    following = connection.execute(sql.SELECT_NODE_AFTER, (at,)).fetchone()
-    if last is None:
-        return None
-    return Absence(read_node(last).read_at(now), following and read_node(following).read_at(now))
-
-
-class Expiring(NamedTuple):
-    """From where on the rows of a job are kept: those before *counted* are too many, those before *aged* too old."""
-
-    uid: int
-    counted: int
-    aged: int
-
-
-def _expiring(
-    connection: sqlite3.Connection, keep: Retention, now: datetime, after: int, jobs: int
-) -> tuple[list[Expiring], int | None]:
-    """The jobs that have expired rows, among the next ones after a uid; and the last one that was looked at."""
-    expiring: list[Expiring] = []
-    for _ in range(jobs):
-        (uid,) = connection.execute(sql.NEXT_LEDGER, (after,)).fetchone()
-        if uid is None:
-            return expiring, None
-        after = uid
-        own = connection.execute(sql.SELECT_KEEP, (uid,)).fetchone()
-        limit = _limit(connection, uid, (own and read_retention(own[0])) or keep, now)
-        if connection.execute(sql.SELECT_EXPIRED, (*limit, 1)).fetchone() is not None:
-            expiring.append(limit)
-    return expiring, after
-
-
-def _limit(connection: sqlite3.Connection, uid: int, keep: Retention, now: datetime) -> Expiring:
-    newest = None
-    if keep.count is not None:
-        newest = connection.execute(sql.SELECT_NTH_NEWEST, (uid, keep.count - 1)).fetchone()
-    aged = write_instant(keep.cutoff(now))
-    return Expiring(uid, NEVER if newest is None else newest[0], NEVER if aged is None else aged)
-
-
-def _prune(connection: sqlite3.Connection, limit: Expiring, rows: int) -> int:
-    """Delete the oldest expired rows of a job and note up to where; a disposable job goes with its last one."""
-    expired = connection.execute(sql.SELECT_EXPIRED, (*limit, rows)).fetchall()
-    if not expired:  # another node was faster
-        return 0
-    connection.executemany(sql.DELETE_RUN, [(number,) for number, _, _ in expired])
-    _, job_id, _ = expired[0]
-    connection.execute(sql.NOTE_PRUNING, (limit.uid, job_id, max(through for _, _, through in expired)))
-    if connection.execute(sql.DELETE_DISPOSABLE_JOB, (limit.uid,)).rowcount:
-        connection.execute(sql.DELETE_LEDGER, (limit.uid,))
-    return len(expired)
 
 
 def _listed(values: Collection[object]) -> str:

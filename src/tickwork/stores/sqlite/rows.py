@@ -32,6 +32,8 @@ from tickwork.stores.sqlite import statements as sql
 Row: TypeAlias = Sequence[Any]
 Change: TypeAlias = tuple[str, Row]
 """A statement that changes one row, and its parameters."""
+NEVER = -(2**63)
+"""Before all instants."""
 
 RUNNING, SUCCEEDED = RunState.RUNNING, RunState.SUCCEEDED
 

@@ -180,7 +180,7 @@ SELECT_LOG = """
 select log from tickwork_runs left join tickwork_logs using (number)
 where job_uid = ? and fire_time = ? and origin = ? and attempt = ?
 """
-SELECT_EXPIRED_WAITING = f"""
+SELECT_EXPIRED = f"""
 select {RUN} from tickwork_runs
 where state = 'pending' and expires_at is not null and expires_at <= ? order by expires_at limit ?
 """
@@ -408,7 +408,7 @@ select (
 """
 SELECT_KEEP = "select json_extract(definition, '$.keep') from tickwork_definitions where uid = ?"
 SELECT_NTH_NEWEST = "select fire_time from tickwork_runs where job_uid = ? order by fire_time desc limit 1 offset ?"
-SELECT_EXPIRED = """
+SELECT_PRUNABLE = """
 select number, job_id, coalesce(through, fire_time) from tickwork_runs
 where job_uid = ?1 and fire_time < max(?2, ?3) and state not in ('pending', 'running')
     and (fire_time < ?2 or (fire_time < ?3 and ended_at < ?3))
