@@ -17,7 +17,7 @@ from tickwork import plan
 from tickwork.backfill import Answered, Backfill
 from tickwork.errors import InvalidJobError, RetryRefusedError, TriggerError
 from tickwork.job import Job
-from tickwork.plan import MAX_CATCH_UP, Change
+from tickwork.plan import MAX_MADE_UP, Change
 from tickwork.policies import Overlap, Retry
 from tickwork.run import (
     TRANSITIONS,
@@ -424,24 +424,24 @@ def test_a_job_whose_trigger_ends_has_no_next_fire_time() -> None:
 
 
 def test_catching_up_goes_on_where_it_stopped() -> None:
-    """MAX_CATCH_UP runs wait at once; the others follow as those end, and none is left out."""
+    """MAX_MADE_UP runs wait at once; the others follow as those end, and none is left out."""
     job = make_job(coalesce=False)
-    now = at(MAX_CATCH_UP * 2)
+    now = at(MAX_MADE_UP * 2)
 
     first = plan.fire(job, [], now, None)
     assert first is not None
     full = plan.fire(first.job, first.runs, now, HOLD)
     second = plan.fire(first.job, first.runs[2:], now, HOLD)
 
-    assert len(first.runs) == MAX_CATCH_UP
+    assert len(first.runs) == MAX_MADE_UP
     assert full is None
-    assert told(second) == [("pending", MAX_CATCH_UP, MAX_CATCH_UP), ("pending", MAX_CATCH_UP + 1, MAX_CATCH_UP + 1)]
+    assert told(second) == [("pending", MAX_MADE_UP, MAX_MADE_UP), ("pending", MAX_MADE_UP + 1, MAX_MADE_UP + 1)]
 
 
 def test_catching_up_does_not_hold_back_a_job_that_may_run_more_often_at_once() -> None:
-    """MAX_CATCH_UP bounds the runs that wait, not those that run."""
-    job = make_job(coalesce=False, max_instances=MAX_CATCH_UP * 2)
-    running = [held_run(job, at(-number)) for number in range(1, MAX_CATCH_UP + 1)]
+    """MAX_MADE_UP bounds the runs that wait, not those that run."""
+    job = make_job(coalesce=False, max_instances=MAX_MADE_UP * 2)
+    running = [held_run(job, at(-number)) for number in range(1, MAX_MADE_UP + 1)]
 
     change = plan.fire(job, running, NOW, HOLD)
 
@@ -551,7 +551,7 @@ def test_no_more_runs_are_startable_than_max_instances(job: Job, late: timedelta
         assert held == 0 or len(active) + held <= job.max_instances
         if job.made_up in (0, 1):
             assert sum(not run.state.closed for run in change.runs) <= 1
-        assert sum(run.state is RunState.PENDING for run in change.runs) <= MAX_CATCH_UP
+        assert sum(run.state is RunState.PENDING for run in change.runs) <= MAX_MADE_UP
 
 
 @given(due_jobs(), lateness)
@@ -659,6 +659,23 @@ def test_what_the_row_knew_already_is_kept() -> None:
     settled = plan.settle(run, Retry(), Lost("silent"), at(1)).run
 
     assert (settled.started_at, settled.progress) == (at(0.1), Progress(3))
+
+
+@pytest.mark.parametrize(
+    ("begun", "cancel_reason", "state", "reason"),
+    [
+        (True, None, RunState.LOST, "node a did not renew its lease, which ended at 2026-01-01T00:00:10Z"),
+        (True, "not needed", RunState.CANCELLED, "not needed"),
+        (False, None, RunState.PENDING, None),
+        (False, "not needed", RunState.PENDING, None),
+    ],
+)  # fmt: skip
+def test_what_becomes_of_a_run_whose_lease_has_ended(
+    begun: bool, cancel_reason: str | None, state: RunState, reason: str | None
+) -> None:
+    outcome = plan.lost(held_run(make_job(), cancel_reason=cancel_reason), begun=begun)
+
+    assert (outcome.state, getattr(outcome, "reason", None)) == (state, reason)
 
 
 @pytest.mark.parametrize("state", [state for state in RunState if state is not RunState.RUNNING])

@@ -35,7 +35,7 @@ from tickwork.policies import ONCE
 from tickwork.presence import Presence
 from tickwork.pruning import Pruning
 from tickwork.retention import FOREVER, Retention
-from tickwork.run import Cancelled, Lost, Outcome, Released, Run, RunState, TimedOut
+from tickwork.run import Cancelled, Outcome, Released, Run, RunState, TimedOut
 from tickwork.stores.base import Store
 from tickwork.timing import Timing
 
@@ -218,7 +218,14 @@ class Loop:
         lost = self.store.lost(self.timing.batch)
         jobs = {job.uid: job for job in self.store.jobs(ids={run.job_id for run in lost})} if lost else {}
         retries = {uid: job.retry for uid, job in jobs.items()}
-        settlements = [plan.settle(run, retries.get(run.job_uid, ONCE), self._lost(run), now) for run in lost]
+        in_hand = {call.run.id for call in self._calls} if lost else ()
+        settlements = [
+            plan.settle(
+                run, retries.get(run.job_uid, ONCE),
+                plan.lost(run, begun=run.node != self.node or run.id in in_hand), now,
+            )
+            for run in lost
+        ]  # fmt: skip
         self._draft.closing |= {settlement.run.id: settlement.run for settlement in settlements}
         for settlement in self.store.settle(settlements) if settlements else ():
             run = settlement.run
@@ -667,16 +674,6 @@ class Loop:
                 call.run.id, call.job.id, call.run.lease_until,
             )  # fmt: skip
         self.finished = True
-
-    def _lost(self, run: Run) -> Lost | Released | Cancelled:
-        """What becomes of a run whose lease has ended. If it is ours and there is no call of it, it never began:
-        we were not told that it was given to us.
-        """
-        if run.node == self.node and run.id not in {call.run.id for call in self._calls}:
-            return Released()
-        if run.cancel_reason is not None:
-            return Cancelled(run.cancel_reason)
-        return Lost(f"node {run.node} did not renew its lease, which ended at {run.lease_until:%Y-%m-%dT%H:%M:%SZ}")
 
 
 def _settles_itself(call: Call) -> bool:
