@@ -100,6 +100,8 @@ class Round:
     """When leases are to be renewed next. None: they were not, in this round."""
     overdue: list[Expectation] = field(default_factory=list)
     """What was found to be overdue, and is to be told."""
+    failing: list[Job] = field(default_factory=list)
+    """The jobs that failed too often, and were just being changed by somebody else."""
     closing: dict[str, Run] = field(default_factory=dict)
     """What it closes that no call of this node reports, as it is then."""
 
@@ -149,6 +151,8 @@ class Loop:
         self._cancelled = False
         self._untold: list[Expectation] = []
         """What was found to be overdue in a round whose commit failed, or only its reply: perhaps it is to be told."""
+        self._failing: list[Job] = []
+        """The jobs that the next round is to pause."""
         self._doubtful: dict[str, Run] = {}
         """What such a round closed, perhaps."""
         now = self.clock.now()
@@ -184,6 +188,7 @@ class Loop:
             for step in (
                 self.tell_what_was_in_doubt,
                 self.settle_reported,
+                self.pause_failing_jobs,
                 self.heed_cancellations,
                 self.renew_leases,
                 self.reap_lost_runs,
@@ -256,6 +261,11 @@ class Loop:
                 self._settle_alone(call, outcome, at)
         self._let_settled_go(settled)
         self._round.settled = len(reported)
+
+    def pause_failing_jobs(self, now: datetime) -> None:
+        """Pause the jobs that the last round found to fail too often while somebody else had them in hand."""
+        for job in self._failing:
+            self._pause_if_it_fails_too_often(job)
 
     def heed_cancellations(self, now: datetime) -> None:
         """Ask those to end that somebody, on whatever node, wants to end."""
@@ -402,7 +412,9 @@ class Loop:
             self._listeners.tell(event)
         self.overdue += len(done.overdue)
         _log_overdue(done.overdue)
-        self._untold, self._doubtful = [], {}
+        self._untold, self._doubtful, self._failing = [], {}, done.failing
+        if done.failing:
+            self._news = True
         self._round = Round()
 
     def meet_strangers(self) -> bool:
@@ -838,9 +850,11 @@ class Loop:
         current = [one for one in self.store.jobs(ids=[job.id]) if one.uid == job.uid and not one.paused]
         if current and plan.fails_too_often(job, newest):
             reason = f"it failed {job.pause_after} times in a row, the last time with: {newest[0].reason}"
-            log.warning("job %r is paused: %s", job.id, reason)
             for change in self.store.save([plan.pause(current[0], self.clock.now(), reason)]):
+                log.warning("job %r is paused: %s", job.id, reason)
                 self._round.events.append(JobChanged(change.job, self.clock.now()))
+                return
+            self._round.failing.append(job)
 
     def _settle_again(self, call: Call, refused: Settlement) -> Settlement | None:
         """What to write instead of an ending that was refused: it was decided on an older version of the run.

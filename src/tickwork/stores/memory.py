@@ -11,7 +11,7 @@ from heapq import heapify, heappop, heappush, nsmallest
 from itertools import islice, takewhile
 from typing import Generic, NamedTuple, NoReturn, TypeAlias, TypeVar
 
-from tickwork.backfill import Answered, Backfill
+from tickwork.backfill import MAX_OPEN_BACKFILLS, Answered, Backfill, one_too_many
 from tickwork.clock import Clock, SystemClock
 from tickwork.codec import copied
 from tickwork.declaration import Declaration
@@ -237,6 +237,8 @@ class MemoryStore:
         with self._lock:
             if backfill.job_uid not in self._jobs:
                 raise JobNotFoundError(backfill.job_id)
+            if len(self._open_backfills) >= MAX_OPEN_BACKFILLS:
+                raise one_too_many()
             self._put_backfill(backfill)
 
     def fill(self, stretch: Stretch, decide: Fill, *, limit: int) -> Sequence[Filling]:
