@@ -21,7 +21,16 @@ from tests.samples import EVERY_MINUTE, HOUR, MINUTE, NOW, SECOND, make_job, mak
 
 from tickwork import plan
 from tickwork.errors import StoreUnavailableError
-from tickwork.events import JobFired, JobOverdue, JobRecovered, RunSettled, RunStarted, StoreLost, StoreRecovered
+from tickwork.events import (
+    JobChanged,
+    JobFired,
+    JobOverdue,
+    JobRecovered,
+    RunSettled,
+    RunStarted,
+    StoreLost,
+    StoreRecovered,
+)
 from tickwork.executors.call import Call, RunContext, kept_of, success
 from tickwork.executors.call import begin as begin_call
 from tickwork.expectation import Expectation
@@ -600,6 +609,31 @@ def test_a_job_that_fails_too_often_is_paused_with_the_reason(store: Store, cloc
     assert job.pause_reason == "it failed 3 times in a row, the last time with: broken 5"
     assert [run.state for run in store.runs(limit=8)][:6] == [RunState.FAILED] * 6
     assert next(endings) == Succeeded(), "it did not run again"
+
+
+def test_a_job_that_fails_too_often_is_paused_although_somebody_just_changes_it(
+    store: Store, clock: VirtualClock
+) -> None:
+    flaky: Any = FlakyStore(store)
+    node = Node(flaky)
+    store.add([make_job(pause_after=2)])
+
+    def rename(verb: str) -> None:
+        """Between the moments at which a round reads the job and writes it."""
+        if verb == "jobs":
+            flaky.between = lambda _: None
+            store.save([next_version(store.get("job"), name="renamed")])
+
+    for _ in range(2):
+        advance(clock, SECOND, node)
+        node.executor.end(Failed("broken"))
+        flaky.between = rename
+        advance(clock, MINUTE - SECOND, node)
+
+    job = store.get("job")
+    assert (job.name, job.pause_reason) == ("renamed", "it failed 2 times in a row, the last time with: broken")
+    assert len(store.runs()) == 2
+    assert len(node.record.of(JobChanged)) == 1
 
 
 def test_a_run_that_has_timed_out_and_is_cancelled_besides_is_not_tried_again(

@@ -169,9 +169,11 @@ class Endings:
         current = [one for one in self._store.jobs(ids=[job.id]) if one.uid == job.uid and not one.paused]
         if current and plan.fails_too_often(job, newest):
             reason = f"it failed {job.pause_after} times in a row, the last time with: {newest[0].reason}"
-            log.warning("job %r is paused: %s", job.id, reason)
             for change in self._store.save([plan.pause(current[0], self._store.clock.now(), reason)]):
+                log.warning("job %r is paused: %s", job.id, reason)
                 self.draft.events.append(JobChanged(change.job, self._store.clock.now()))
+                return
+            self.draft.failing.append(job)
 
     def _settle_again(self, call: Call, refused: Settlement) -> Settlement | None:
         """What to write instead of an ending that was refused: it was decided on an older version of the run.

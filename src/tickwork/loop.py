@@ -87,6 +87,8 @@ class Loop:
         self._cancelled = False
         self._untold: list[Expectation] = []
         """What was found to be overdue in a round whose commit failed, or only its reply: perhaps it is to be told."""
+        self._failing: list[Job] = []
+        """The jobs that the next round is to pause."""
         self._doubtful: dict[str, Run] = {}
         """What such a round closed, perhaps."""
         self._pruning = Pruning(store, keep, node=node.id, every=timing.prune, now=self.clock.now())
@@ -120,6 +122,7 @@ class Loop:
             for step in (
                 self.tell_what_was_in_doubt,
                 self.settle_reported,
+                self.pause_failing_jobs,
                 self.heed_cancellations,
                 self.renew_leases,
                 self.reap_lost_runs,
@@ -174,6 +177,11 @@ class Loop:
         reported = [*self._reports]
         self._endings.settle(reported)
         self._draft.settled = len(reported)
+
+    def pause_failing_jobs(self, now: datetime) -> None:
+        """Pause the jobs that the last round found to fail too often while somebody else had them in hand."""
+        for job in self._failing:
+            self._endings.pause_if_it_fails_too_often(job)
 
     def heed_cancellations(self, now: datetime) -> None:
         """Ask those to end that somebody, on whatever node, wants to end."""
@@ -327,7 +335,9 @@ class Loop:
             self._listeners.tell(event)
         self.overdue += len(done.overdue)
         _log_overdue(done.overdue)
-        self._untold, self._doubtful = [], {}
+        self._untold, self._doubtful, self._failing = [], {}, done.failing
+        if done.failing:
+            self._lookout.news = True
         self._begin()
 
     def look_ahead(self, now: datetime) -> None:

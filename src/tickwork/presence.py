@@ -95,7 +95,7 @@ class Presence:
         """
         last, judge_at = self._last, self._last.judge_at
         changes: list[Change] = []
-        if node.seen_since != last.node.seen_since:  # meanwhile we were taken for dead
+        if node.seen_since != last.node.seen_since or last.judged is None:  # meanwhile we were taken for dead
             self.store.declare(self._declaration)
             ours = self.store.jobs(ids=self._declaration.ids)
             changes += [plan.come_back(job) for job in ours if job.retired_at is not None]

@@ -19,7 +19,7 @@ from functools import partial
 from typing import Any, TypeVar, final
 
 from tickwork import plan
-from tickwork.backfill import MAX_BACKFILL_INSTANCES, MAX_OPEN_BACKFILLS, Backfill
+from tickwork.backfill import MAX_BACKFILL_INSTANCES, Backfill
 from tickwork.checks import check_duration, check_flag, check_text, check_whole, seconds, shown
 from tickwork.clock import MICROSECOND, Clock, aware_utc
 from tickwork.declaration import Declaration, app_of, declaration_of
@@ -601,7 +601,7 @@ class Scheduler:
         `run_job_now`.
 
         Raises JobNotFoundError, InvalidJobError for a range without such fire times or one of which the ledger was
-        pruned, and FunctionReferenceError as `run_job_now` does.
+        pruned, and if a hundred backfills go on already, and FunctionReferenceError as `run_job_now` does.
         """
         _check_by(by)
         check_whole("max_instances", max_instances, most=MAX_BACKFILL_INSTANCES)
@@ -614,11 +614,6 @@ class Scheduler:
             secrets.token_hex(8), job.id, job.uid, job.trigger, first, last, None, now,
             max_instances, everything, newest_first, given, by,
         )  # fmt: skip
-        if len(store.backfills(ended=False, limit=MAX_OPEN_BACKFILLS)) == MAX_OPEN_BACKFILLS:
-            raise InvalidJobError(
-                f"backfill_job: expected fewer than {MAX_OPEN_BACKFILLS} backfills that go on, got so many: "
-                f"wait for some of them to end, or cancel them"
-            )
         backfill = plan.backfill(job, asked, now, pruned_through=store.evidence(job_id, now).pruned_through)
         store.add_backfill(backfill)
         self._ring()

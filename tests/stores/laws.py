@@ -37,9 +37,10 @@ from tests.samples import (
     texts,
 )
 
-from tickwork.backfill import Answered, Backfill
+from tickwork.backfill import MAX_OPEN_BACKFILLS, Answered, Backfill
 from tickwork.errors import (
     BackfillNotFoundError,
+    InvalidJobError,
     JobExistsError,
     JobNotFoundError,
     RunNotFoundError,
@@ -50,7 +51,7 @@ from tickwork.expectation import Expectation
 from tickwork.job import Job
 from tickwork.jobstate import Entry, StateChange, StoredState
 from tickwork.node import Node
-from tickwork.plan import Change, Filling, Hold, Settlement, cancel, settle
+from tickwork.plan import Change, Filling, Hold, Settlement, cancel, end_backfill, settle
 from tickwork.policies import Retry
 from tickwork.retention import FOREVER, Retention
 from tickwork.run import Cancelled, Failed, Given, Lost, Origin, Progress, Released, Run, RunState, Succeeded
@@ -942,6 +943,20 @@ class StoreLaws:
             store.add_backfill(make_backfill(make_job(), NOW, NOW))
         with pytest.raises(BackfillNotFoundError):
             store.backfill("nobody")
+
+    def test_no_more_backfills_go_on_than_a_round_looks_at(self, store: Store) -> None:
+        store.add([job := make_job()])
+        backfills = [make_backfill(job, NOW, NOW + HOUR) for _ in range(MAX_OPEN_BACKFILLS + 1)]
+        for backfill in backfills[:-1]:
+            store.add_backfill(backfill)
+
+        with pytest.raises(InvalidJobError, match="expected fewer than 100 backfills that go on"):
+            store.add_backfill(backfills[-1])
+        store.end_backfill(end_backfill(backfills[0], "no need", NOW), lambda run: run)
+        store.add_backfill(backfills[-1])
+
+        assert len(store.backfills(ended=False, limit=PLENTY)) == MAX_OPEN_BACKFILLS
+        assert len(store.backfills(limit=PLENTY)) == MAX_OPEN_BACKFILLS + 1
 
     def test_filling_reads_decides_and_writes(self, store: Store, clock: VirtualClock) -> None:
         """What the ledger has of the fire times is told; what is born is there with the cursor that passed it."""
@@ -1984,6 +1999,23 @@ class SharedStoreLaws:
         assert sorted(change.job.id for batch in fired for change in batch) == [
             f"job-{number:02}" for number in range(40)
         ]
+
+    def test_handles_that_add_backfills_together_add_no_more_than_may_go_on(self, store: Store, other: Store) -> None:
+        store.add([job := make_job()])
+        for _ in range(MAX_OPEN_BACKFILLS - 9):
+            store.add_backfill(make_backfill(job, NOW, NOW + HOUR))
+
+        def add(number: int) -> int:
+            try:
+                (store, other)[number % 2].add_backfill(make_backfill(job, NOW, NOW + HOUR))
+            except InvalidJobError:
+                return 0
+            return 1
+
+        added = sum(in_threads(add, 30))
+
+        assert added == 9
+        assert len(store.backfills(ended=False, limit=PLENTY)) == MAX_OPEN_BACKFILLS
 
     def test_handles_that_prune_together_while_others_fire_delete_each_row_once(
         self, store: Store, other: Store

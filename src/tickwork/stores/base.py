@@ -134,6 +134,9 @@ class Store(Protocol):
     def save(self, changes: Sequence[Change], *, expected: Sequence[Expectation] = ()) -> Sequence[Change]:
         """Write those changes whose job is still at the version they were decided on; return these.
 
+        Inside of `together`, for whose other locks others may wait, nobody is waited for: a job that somebody is just
+        changing counts as changed.
+
         A definition (the fields of `DEFINITION`) is written if the revision was raised; without `expect_every` nothing
         is expected of the job any more. What is *expected* from now on, of those that won, replaces what was, but for
         the last success.
@@ -219,7 +222,7 @@ class Store(Protocol):
         ...
 
     def add_backfill(self, backfill: Backfill) -> None:
-        """Add it; JobNotFoundError if its job was removed."""
+        """Add it; JobNotFoundError if its job was removed, InvalidJobError if MAX_OPEN_BACKFILLS go on already."""
         ...
 
     def fill(self, stretch: Stretch, decide: Fill, *, limit: int) -> Sequence[Filling]:

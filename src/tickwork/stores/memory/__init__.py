@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import islice
 from typing import NamedTuple, NoReturn
 
-from tickwork.backfill import Backfill
+from tickwork.backfill import MAX_OPEN_BACKFILLS, Backfill, one_too_many
 from tickwork.clock import Clock, SystemClock
 from tickwork.codec import copied
 from tickwork.declaration import Declaration
@@ -223,6 +223,8 @@ class MemoryStore:
         with self._lock:
             if backfill.job_uid not in self._jobs:
                 raise JobNotFoundError(backfill.job_id)
+            if len(self._open_backfills) >= MAX_OPEN_BACKFILLS:
+                raise one_too_many()
             self._put_backfill(backfill)
 
     def fill(self, stretch: Stretch, decide: Fill, *, limit: int) -> Sequence[Filling]:

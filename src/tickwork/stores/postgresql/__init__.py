@@ -10,6 +10,7 @@ import logging
 import os
 import secrets
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
@@ -17,8 +18,9 @@ from typing import TypeVar
 from zlib import crc32
 
 from psycopg import Connection
+from psycopg.errors import LockNotAvailable
 
-from tickwork.backfill import Answered, Backfill
+from tickwork.backfill import MAX_OPEN_BACKFILLS, Answered, Backfill, one_too_many
 from tickwork.clock import MICROSECOND, Clock, from_micros, to_micros
 from tickwork.codec import read_instant, read_log, read_state, write_instant, write_state
 from tickwork.declaration import Declaration
@@ -84,6 +86,9 @@ __all__ = ["PostgreSQLStore", "add_jobs", "add_jobs_async"]
 MAX_CACHED_DEFINITIONS = 20_000
 REMOVED_JOBS = 100
 """Of how many removed jobs that had the same id the runs are shown."""
+PATIENCE = 5.0
+"""Seconds that who ends a backfill tries to find none of its runs in other hands."""
+A_MOMENT = 0.01
 OPEN = frozenset({RunState.PENDING, RunState.RUNNING})
 
 T = TypeVar("T")
@@ -172,8 +177,9 @@ class PostgreSQLStore:
         return [read_job(row) for row in rows]
 
     def save(self, changes: Sequence[Change], *, expected: Sequence[Expectation] = ()) -> Sequence[Change]:
+        lock = sql.LOCK_JOB_IF_FREE if self._server.is_together() else sql.LOCK_JOB
         with self._writing() as session:
-            won = [change for change in changes if _save(session, change)]
+            won = [change for change in changes if _save(session, change, lock)]
             uids = {change.job.uid for change in won} if expected else ()
             _write_expectations(session, [one for one in expected if one.job_uid in uids])
             if won:
@@ -309,6 +315,10 @@ class PostgreSQLStore:
 
     def add_backfill(self, backfill: Backfill) -> None:
         with self._writing() as session:
+            session.select(sql.TAKE_TURN, self._turn_of_backfills)  # so that the count is true until it is added
+            ((going_on,),) = session.select(sql.COUNT_OPEN_BACKFILLS)
+            if going_on >= MAX_OPEN_BACKFILLS:
+                raise one_too_many()
             if session.execute(sql.INSERT_BACKFILL, *inserted_backfill(backfill)) == 0:
                 raise JobNotFoundError(backfill.job_id)
             self._ring_others(session)
@@ -323,10 +333,9 @@ class PostgreSQLStore:
 
     def end_backfill(self, backfill: Backfill, cancel: Callable[[Run], Run]) -> Sequence[Run] | None:
         with self._writing() as session:
-            session.select(sql.LOCK_OUT, backfill.job_uid)
-            if session.execute(sql.UPDATE_BACKFILL, *updated_backfill(backfill)) == 0:
+            runs = _end_backfill(session, backfill)
+            if runs is None:
                 return None
-            runs = [read_run(row) for row in session.select(sql.LOCK_BACKFILLING, backfill.job_uid, backfill.id)]
             cancelled = _cancel(session, [cancel(run) for run in runs])
             self._ring_others(session)
         return cancelled
@@ -580,6 +589,12 @@ class PostgreSQLStore:
         assert self._server.schema is not None
         return crc32(f"nodes of {self._server.schema}".encode())
 
+    @property
+    def _turn_of_backfills(self) -> int:
+        """The number of the lock under which backfills are added, in this schema."""
+        assert self._server.schema is not None
+        return crc32(f"backfills of {self._server.schema}".encode())
+
     def _ring_others(self, session: Session) -> None:
         """Wake every other node that listens, when this transaction is committed."""
         session.execute(sql.RING, self._channel, self._name)
@@ -614,10 +629,10 @@ def _insert(session: Session, jobs: Sequence[Job]) -> None:
     session.execute(sql.INSERT_DEFINITIONS, *rows)
 
 
-def _save(session: Session, change: Change) -> bool:
+def _save(session: Session, change: Change, lock: str) -> bool:
     """Write *change* whole or not at all; whether its job was still at the version that was read."""
     job = change.job
-    before = session.select_one(sql.LOCK_JOB, job.uid, job.version - 1)
+    before = session.select_one(lock, job.uid, job.version - 1)
     if before is None or _known(session, run_keys(change.runs)):
         return False
     session.execute(sql.UPDATE_JOB, *updated_job(job))
@@ -759,6 +774,26 @@ def _fill(session: Session, backfill: Backfill, stretch: Stretch, decide: Fill, 
         known = _known(session, run_keys(filling.runs))
         _give_birth_to(session, [run for place, run in enumerate(filling.runs) if place not in known])
     return filling
+
+
+def _end_backfill(session: Session, backfill: Backfill) -> list[Run] | None:
+    """Write its end, and lock its runs; None if it is not at the version below any more.
+
+    For its job it is waited, and for its runs it is not: who has locked some of them may want the job next, or another
+    of them. Then all of it is left to them for a moment.
+    """
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with session.part():
+                session.select(sql.LOCK_OUT, backfill.job_uid)
+                if session.execute(sql.UPDATE_BACKFILL, *updated_backfill(backfill)) == 0:
+                    return None
+                return [read_run(row) for row in session.select(sql.LOCK_BACKFILLING, backfill.job_uid, backfill.id)]
+        except LockNotAvailable:
+            if time.monotonic() > until:
+                raise
+        time.sleep(A_MOMENT)
 
 
 def _cancel(session: Session, runs: Sequence[Run]) -> list[Run]:

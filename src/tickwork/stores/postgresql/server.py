@@ -201,6 +201,11 @@ class Server:
                         together.session.connection.execute("rollback")
                 self._give_back(together.session)
 
+    def is_together(self) -> bool:
+        """Whether this thread is inside of `together`; a job that was lent a transaction is not."""
+        together = self.of_this_thread.together
+        return together is not None and not together.lent
+
     def _session_of(self, together: Together) -> Session:
         together.session = together.session or self._borrow()
         return together.session

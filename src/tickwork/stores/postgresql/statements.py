@@ -58,6 +58,7 @@ SELECT_ALL_JOBS = f"select {JOB} from {JOBS} where id > $1 order by id limit $2"
 SELECT_JOBS = f"select {JOB} from {JOBS} where id = any($1::text[]) and id > $2 order by id limit $3"
 SELECT_JOBS_BY_UID = f"select {JOB} from {JOBS} where uid = any($1::bigint[])"
 LOCK_JOB = "select revision from tickwork_jobs where uid = $1 and version = $2 for no key update"
+LOCK_JOB_IF_FREE = f"{LOCK_JOB} skip locked"
 LOCK_JOBS = "select uid from tickwork_jobs where id = any($1::text[]) order by uid for update"
 LOCK_ALL_JOBS = "select uid from tickwork_jobs order by uid for update"
 KEEP_JOBS = "select uid from tickwork_jobs where uid = any($1::bigint[]) order by uid for key share"
@@ -335,6 +336,7 @@ from tickwork_backfills as backfill join tickwork_jobs as job on job.uid = any (
 where backfill.ended_at is null and job.paused_at is null
 order by backfill.number limit $1 for no key update skip locked
 """
+COUNT_OPEN_BACKFILLS = "select count(*) from tickwork_backfills where ended_at is null"
 SELECT_BACKFILL = f"select {BACKFILL} from tickwork_backfills where id = $1"
 SELECT_BACKFILLS = f"""
 select {BACKFILL} from tickwork_backfills
@@ -358,7 +360,7 @@ update tickwork_backfills set cursor = $3, born = $4, passed_over = $5, version 
 where id = $1 and version = $2
 """
 LOCK_BACKFILLING = f"""
-select {RUN} from tickwork_open_runs where job_uid = $1 and backfill = $2 order by number for update
+select {RUN} from tickwork_open_runs where job_uid = $1 and backfill = $2 order by number for update nowait
 """
 LOCK_OUT = "select from tickwork_jobs where uid = $1 for update"
 END_BACKFILLS = """

@@ -16,7 +16,7 @@ from datetime import datetime
 from itertools import compress
 from pathlib import Path
 
-from tickwork.backfill import Answered, Backfill
+from tickwork.backfill import MAX_OPEN_BACKFILLS, Answered, Backfill, one_too_many
 from tickwork.clock import BEGINNING, MICROSECOND, Clock, SystemClock, from_micros, to_micros
 from tickwork.codec import read_instant, read_log, read_state, write_instant, write_state
 from tickwork.declaration import Declaration
@@ -277,6 +277,9 @@ class SQLiteStore:
 
     def add_backfill(self, backfill: Backfill) -> None:
         with self._writing() as connection:
+            (going_on,) = connection.execute(sql.COUNT_OPEN_BACKFILLS).fetchone()
+            if going_on >= MAX_OPEN_BACKFILLS:
+                raise one_too_many()
             row = (*inserted_backfill(backfill), backfill.job_uid)
             if connection.execute(sql.INSERT_BACKFILL, row).rowcount == 0:
                 raise JobNotFoundError(backfill.job_id)

@@ -191,6 +191,7 @@ INSERT_BACKFILL = f"""
 insert into tickwork_backfills ({BACKFILL})
 select ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? where exists (select 1 from tickwork_jobs where uid = ?)
 """
+COUNT_OPEN_BACKFILLS = "select count(*) from tickwork_backfills where ended_at is null"
 ANY_OPEN_BACKFILL = "select 1 from tickwork_backfills where ended_at is null limit 1"
 SELECT_OPEN_BACKFILLS = f"""
 select {BACKFILL} from tickwork_backfills
