@@ -31,6 +31,7 @@ from tests.samples import held_run, make_job
 
 from tickwork import Retry, RunState, StoreError
 from tickwork.cli import main
+from tickwork.cli.arguments import duration
 from tickwork.cli.bars import MAX_BARS, Bars
 from tickwork.cli.records import print_json
 from tickwork.cli.serving import make_app
@@ -525,7 +526,7 @@ def test_what_is_no_length_of_time(ledger, tickwork, written):
     refused = tickwork("prune", ledger, f"--age={written}")
 
     assert refused.code == 2
-    assert "--age: expected a length of time such as 30d or '1w 12h'" in refused.err
+    assert "--age: expected a length of time" in refused.err
 
 
 def test_a_job_is_paused_and_resumed(ledger, tickwork):
@@ -903,6 +904,23 @@ def test_next_shows_the_calendar_of_a_job(folder, tickwork):
     assert shown[3].endswith("left out: a Saturday")
 
 
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [("0", 0), ("30", 30), ("0.5", 0.5), ("30s", 30), ("1m", 60), ("1h 30m", 5400), ("1w2d", 777600)],
+)
+def test_a_length_of_time_without_a_unit_is_in_seconds(written, seconds):
+    assert duration(written) == timedelta(seconds=seconds)
+
+
+def test_a_time_is_read_in_the_zone_of_the_machine_if_nothing_names_one(folder, tickwork):
+    """As it is shown."""
+    local = tickwork("next", "every 10m", "--after", "2026-09-23 09:00", "-n", "1").out
+    berlin = tickwork("next", "0 10 * * *", "--tz", "Europe/Berlin", "--after", "2026-09-23 09:00", "-n", "1").out
+
+    assert "2026-09-23 09:10:00 +09:00" in local
+    assert "2026-09-23 10:00:00 +02:00" in berlin
+
+
 # what goes wrong
 
 
@@ -919,6 +937,10 @@ def test_next_shows_the_calendar_of_a_job(folder, tickwork):
         (["pause", "sqlite:///ledger.db", "tick", "--reason", "\udcff"], "expected arguments in UTF-8, got b'"),
         (["\udcff"], "expected arguments in UTF-8, got b'"),
         (["run", "x:y", "--timeout", "-1"], "--timeout: expected "),
+        (["run", "x:y", "--timeout", "soon"], "expected a length of time such as 30s, 10m or '1h 30m', at most 1 d, got 'soon'"),
+        (["run", "x:y", "--timeout", "25h"], "--timeout: expected a length of time such as 30s, 10m"),
+        (["prune", "sqlite:///ledger.db", "--age", "30"], "--age: expected a length of time with its unit, such as 30d, got '30'"),
+        (["next", "0 9 * * *", "--jitter", "9999999d"], "--jitter: expected a length of time"),
         (["jobs", "ledger.db"], "expected MODULE:SCHEDULER, got 'ledger.db': write sqlite:///ledger.db"),
         (["jobs", "made_app"], "expected MODULE:SCHEDULER, got 'made_app', as in app.jobs:scheduler"),
         (["jobs", "nowhere:scheduler"], "on the path, got 'nowhere' in 'nowhere:scheduler'"),

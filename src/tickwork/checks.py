@@ -50,7 +50,7 @@ def seconds(name: str, duration: object) -> timedelta:
         and 0 <= duration <= LONGEST.total_seconds()
     ):
         return timedelta(seconds=duration)
-    raise InvalidJobError(f"{name}: expected seconds, a timedelta or None, got {shown(duration)}")
+    raise InvalidJobError(f"{name}: expected seconds, from 0 on, or a timedelta, got {shown(duration)}")
 
 
 def shown(value: object, *, most: int = 80) -> str:

@@ -17,8 +17,10 @@ from functools import partial
 from tickwork import __version__
 from tickwork.backfill import MAX_BACKFILL_INSTANCES
 from tickwork.cli.arguments import (
+    A_DAY,
     STATES,
     Parser,
+    age,
     check_command,
     check_text,
     day,
@@ -27,7 +29,6 @@ from tickwork.cli.arguments import (
     json_list,
     json_object,
     name,
-    seconds,
     state,
     user_name,
     whole,
@@ -96,14 +97,27 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
             added.add_argument(attribute, metavar=metavar, help=meaning)
         return added.add_argument
 
+    patience = partial(duration, most=A_DAY)
     option = command("run", run, target)
-    option("--timeout", type=seconds, default=30.0, metavar="SECONDS", help="what jobs get to end (default 30)")
+    option(
+        "--timeout",
+        type=patience,
+        default="30",
+        metavar="LENGTH",
+        help="what jobs get to end; default 30s",
+    )
 
     option = command("serve", serve, target)
     option("--host", default="127.0.0.1", help="default 127.0.0.1: this machine alone")
     option("--port", type=partial(whole, least=1, most=65535), default=8000, help="default 8000")
     option("--workers", type=partial(whole, least=1, most=1000), default=1, metavar="N", help="processes; default 1")
-    option("--timeout", type=seconds, default=30.0, metavar="SECONDS", help="what jobs get to end (default 30)")
+    option(
+        "--timeout",
+        type=patience,
+        default="30",
+        metavar="LENGTH",
+        help="what jobs get to end; default 30s",
+    )
     option("--unprotected", action="store_true", help="let everyone who can reach the port do everything")
 
     option = command("jobs", show_jobs, store)
@@ -141,7 +155,7 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     option("--job", metavar="ID", help="the fire times of this job in the STORE")
     option("--tz", default=None, metavar="ZONE", help="the zone of the cron, such as Asia/Seoul (default UTC)")
     option("-n", dest="count", type=partial(whole, least=1, most=MAX_ROWS), default=5, metavar="N", help="default 5")
-    option("--after", metavar="TIME", help="such as '2026-12-24 18:00' (in --tz); default now")
+    option("--after", metavar="TIME", help="such as '2026-12-24 18:00'; default now")
     option("--day", type=day, metavar="DATE", help="all fire times of this day instead")
     option(
         "--explain", nargs="?", const="en", choices=("en", "ko"), metavar="LANGUAGE", help="a sentence first: en, ko"
@@ -152,7 +166,7 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     option("--only", action="append", default=[], metavar="WHAT", help="leave all others out")
     option("--include", action="append", default=[], metavar="WHAT", help="but never leave these out")
     option("--shift", choices=("next", "previous"), help="move a day that is left out to this one that is kept")
-    option("--jitter", type=seconds, metavar="SECONDS", help="up to so much later")
+    option("--jitter", type=duration, metavar="LENGTH", help="up to so much later, such as 30s")
     option("--seed", default="", metavar="ID", help="the job's id, which decides its jitter")
     option("--json", action="store_true", help="for programs")
 
@@ -194,7 +208,7 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     command("remove", remove, store, job)
 
     option = command("prune", prune, store)
-    option("--age", type=duration, metavar="LENGTH", help="such as 30d, 12h or '1w 12h'")
+    option("--age", type=age, metavar="LENGTH", help="such as 30d, 12h or '1w 12h'")
     count = partial(whole, least=1, most=MAX_COUNT)
     option("--count", type=count, metavar="N", help="how many rows each job keeps")
 

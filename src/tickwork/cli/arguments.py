@@ -20,10 +20,11 @@ from tickwork.triggers import CronTrigger, IntervalTrigger, Trigger, trigger_fro
 
 Json = TypeVar("Json")
 
-MAX_SECONDS = 86_400
+A_DAY = timedelta(days=1)
 FIRST_DAY, LAST_DAY = date(1, 1, 3), date(9999, 12, 29)
 """With a day before and after them in every zone."""
 STATES = ", ".join(RunState)
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
 UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*(weeks?|days?|hours?|minutes?|seconds?|[wdhms])(?![a-z])")
 LENGTH = re.compile(rf"\s*(?:{UNIT.pattern}\s*)+")
@@ -67,13 +68,6 @@ def check_command(arguments: Sequence[str], known: Collection[str]) -> None:
         raise UsageError(f"expected a command, got {arguments[0]!r}{did_you_mean(arguments[0], known)}")
 
 
-def seconds(written: str) -> float:
-    with suppress(ValueError):
-        if 0 <= float(written) <= MAX_SECONDS:
-            return float(written)
-    raise argparse.ArgumentTypeError(f"expected seconds from 0 to {MAX_SECONDS}, got {written!r}")
-
-
 def whole(written: str, *, least: int, most: int) -> int:
     with suppress(ValueError):
         if least <= int(written) <= most:
@@ -90,13 +84,22 @@ def day(written: str) -> date:
     )
 
 
-def duration(written: str) -> timedelta:
-    """A length of time such as '30d' or '1h 30m'."""
-    units = _read_units(written)
+def duration(written: str, *, most: timedelta = LONGEST) -> timedelta:
+    """A length of time such as '30d' or '1h 30m'; a number alone means seconds."""
+    units = {"seconds": float(written)} if NUMBER.fullmatch(written) else _read_units(written)
     with suppress(OverflowError):
-        if units is not None and (length := timedelta(**units)) <= LONGEST:
+        if units is not None and (length := timedelta(**units)) <= most:
             return length
-    raise argparse.ArgumentTypeError(f"expected a length of time such as 30d or '1w 12h', got {written!r}")
+    raise argparse.ArgumentTypeError(
+        f"expected a length of time such as 30s, 10m or '1h 30m', at most {most.days} d, got {written!r}"
+    )
+
+
+def age(written: str) -> timedelta:
+    """A length of time that says its unit: what is deleted because 30 were not days does not come back."""
+    if NUMBER.fullmatch(written):
+        raise argparse.ArgumentTypeError(f"expected a length of time with its unit, such as 30d, got {written!r}")
+    return duration(written)
 
 
 def state(written: str) -> RunState:

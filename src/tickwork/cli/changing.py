@@ -60,13 +60,13 @@ def retry(options: argparse.Namespace) -> int:
 def backfill(options: argparse.Namespace) -> int:
     """Run the fire times of a job within a range of the past after all, a few at a time: those that never ran.
 
-    START and END are such as '2026-12-24 18:00', in --tz or else in the zone of the job's trigger, or else in the local
-    one; both count. The processes that run the scheduler do it, beside the schedule; `tickwork backfills` shows how far
-    they are.
+    START and END are such as '2026-12-24 18:00', in --tz or else in the zone of the job's trigger or scheduler, or else
+    in the local one; both count. The processes that run the scheduler do it, beside the schedule; `tickwork backfills`
+    shows how far they are.
     """
     import_from_here()
     with open_store(options.store) as scheduler:
-        zone = zone_for(scheduler.get_job(options.job), options.tz)
+        zone = zone_for(scheduler, options.job, options.tz)
         asked = scheduler.backfill_job(
             options.job, read_time(options.start, "START", zone), read_time(options.end, "END", zone),
             max_instances=options.max_instances, everything=options.everything, newest_first=options.newest_first,

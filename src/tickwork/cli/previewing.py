@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from tickwork.cli.arguments import UsageError, read_trigger
-from tickwork.cli.reading import find_job
+from tickwork.cli.reading import find_job, read_time, zone_for
 from tickwork.cli.records import change_record, iso, print_json, tick_record
 from tickwork.cli.tables import plain_text, print_table
 from tickwork.cli.targets import open_store
@@ -19,7 +19,6 @@ from tickwork.triggers.base import zone_of
 from tickwork.triggers.clock_changes import clock_changes
 from tickwork.triggers.difference import Difference, compare
 from tickwork.triggers.explain import explain
-from tickwork.triggers.instants import read_instant
 from tickwork.triggers.preview import preview, preview_day
 from tickwork.triggers.ticks import Tick
 from tickwork.triggers.zones import find_zone
@@ -64,11 +63,12 @@ def show_next(options: argparse.Namespace) -> int:
 
 def _read(options: argparse.Namespace, now: datetime) -> Asked:
     zone = None if options.tz is None else find_zone(options.tz).key
-    after = now if options.after is None else read_instant(options.after, "--after", zone or "UTC")
     extras = {name: getattr(options, name) for name in EXTRAS if getattr(options, name) not in (None, [])}
     if options.job is None:
-        trigger = make_trigger(read_trigger(options.when, zone), extras, timezone=zone).anchored(after, options.seed)
-        return Asked(trigger, after, zone or zone_of(trigger))
+        trigger = make_trigger(read_trigger(options.when, zone), extras, timezone=zone)
+        zone = zone or zone_of(trigger)
+        after = now if options.after is None else read_time(options.after, "--after", zone)
+        return Asked(trigger.anchored(after, options.seed), after, zone)
     if extras:
         raise UsageError(
             f"expected a job as it is stored, got --{next(iter(extras))} beside --job: see `tickwork next --help`"
@@ -77,7 +77,8 @@ def _read(options: argparse.Namespace, now: datetime) -> Asked:
         job = find_job(scheduler, options.job)
     if job.paused:
         print(f"tickwork: job {job.id!r} is paused, and does not fire until it is resumed", file=sys.stderr)
-    zone = zone or zone_of(job.trigger)
+    zone = zone or zone_for(scheduler, job.id, None)
+    after = now if options.after is None else read_time(options.after, "--after", zone)
     if options.after is not None or options.day is not None:
         return Asked(job.trigger, after, zone)
     if job.next_fire_time is None:

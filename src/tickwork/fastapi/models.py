@@ -320,8 +320,8 @@ class Range(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    start: datetime
-    end: datetime
+    start: str = Field(description="The first instant that counts, such as 2026-12-24T18:00Z; as `at` of `why`.")
+    end: str = Field(description="The last instant that counts.")
     max_instances: StrictInt = 1
     everything: StrictBool = Field(False, description="Also the fire times that ran.")
     newest_first: StrictBool = False

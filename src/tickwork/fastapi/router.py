@@ -112,7 +112,7 @@ Metadata = Annotated[
 ]
 Instant = Annotated[
     str | None,
-    Query(description="Such as 2026-12-24T18:00Z. Without a zone it is in the scheduler's, or that of the job's cron."),
+    Query(description="Such as 2026-12-24T18:00Z. Without a zone it is in that of the job's cron, or the scheduler's."),
 ]
 
 
