@@ -120,8 +120,8 @@ class RunContext:
         """A transaction in the store's own database, which commits what is written in it and the success of this run
         together, or neither: `with run.transaction() as connection: connection.execute("insert ...")`
 
-        It is the driver's connection (`sqlite3`, `psycopg`), for plain functions; it must not be committed, closed or kept. If
-        anything is raised all is rolled back, and the run fails as usual. At the end of the block the run has
+        It is the driver's connection (`sqlite3`, `psycopg`), for plain functions; it must not be committed, closed or
+        kept. If anything is raised all is rolled back, and the run fails as usual. At the end of the block the run has
         succeeded, with what it logged and made of its state; what the function returns or raises after it counts no
         more. On SQLite nobody else writes meanwhile: do slow things before.
 
