@@ -20,7 +20,7 @@ from tickwork.executors.base import Report
 from tickwork.executors.call import Call
 from tickwork.executors.injection import Surroundings
 from tickwork.loop import Loop, Timing
-from tickwork.run import Outcome, Succeeded
+from tickwork.run import Lost, Outcome, Succeeded
 from tickwork.stores.base import Store
 from tickwork.testing import VirtualClock
 
@@ -41,6 +41,10 @@ class FakeExecutor:
         self.room = room
         self.takes = takes
         self.stuck = stuck
+        self.outcome: Outcome | None = None
+        """What comes of each call that is not ended by hand. None: it succeeds."""
+        self.obeys = False
+        """Whether a call that is to end does so, as a coroutine does."""
         self.started: list[Call] = []
         self.waiting: list[Call] = []
         self.running: list[Call] = []
@@ -69,6 +73,8 @@ class FakeExecutor:
 
     def cancel(self, call: Call) -> bool:
         self.cancelled.append(call)
+        if self.obeys:
+            self.end(Lost("its task was cancelled"), call=call)
         return True
 
     def stop(self) -> None:
@@ -82,7 +88,7 @@ class FakeExecutor:
 
     def end_those_due(self) -> None:
         while (end_at := self.next_end()) is not None and end_at <= self.clock.now():
-            self.end()
+            self.end(self.outcome)
 
     def next_end(self) -> datetime | None:
         if self.takes is None or not self.running:
