@@ -20,7 +20,7 @@ from tickwork.executors.base import Report
 from tickwork.executors.call import Call
 from tickwork.executors.injection import Surroundings
 from tickwork.loop import Loop, Timing
-from tickwork.run import Lost, Outcome, Succeeded
+from tickwork.run import Outcome, Succeeded
 from tickwork.stores.base import Store
 from tickwork.testing import VirtualClock
 
@@ -43,8 +43,8 @@ class FakeExecutor:
         self.stuck = stuck
         self.outcome: Outcome | None = None
         """What comes of each call that is not ended by hand. None: it succeeds."""
-        self.obeys = False
-        """Whether a call that is to end does so, as a coroutine does."""
+        self.when_asked: Outcome | None = None
+        """What comes of a call that is asked to end. None: it goes on."""
         self.started: list[Call] = []
         self.waiting: list[Call] = []
         self.running: list[Call] = []
@@ -73,8 +73,8 @@ class FakeExecutor:
 
     def cancel(self, call: Call) -> bool:
         self.cancelled.append(call)
-        if self.obeys:
-            self.end(Lost("its task was cancelled"), call=call)
+        if self.when_asked is not None:
+            self.end(self.when_asked, call=call)
         return True
 
     def stop(self) -> None:

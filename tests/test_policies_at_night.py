@@ -17,7 +17,7 @@ from tests.nodes import FlakyStore, Node, advance
 from tests.samples import HOUR, MINUTE, SECOND, make_job
 
 from tickwork.policies import Overlap, Retry
-from tickwork.run import Failed, Outcome, Run
+from tickwork.run import Failed, Lost, Outcome, Run
 from tickwork.stores import make_store
 from tickwork.stores.base import Store
 from tickwork.testing import VirtualClock
@@ -25,6 +25,8 @@ from tickwork.triggers import CronTrigger
 
 AT_NIGHT = CronTrigger("0 1-4 * * *", timezone="Europe/Berlin")
 LEASE = 10 * MINUTE
+CANCELLED = Lost("its task was cancelled")
+"""What becomes of a coroutine that is asked to end."""
 
 
 class Night(NamedTuple):
@@ -191,13 +193,13 @@ def survive(
     store.add([make_job(trigger=AT_NIGHT, anchored_at=clock.now(), next_fire_time=night.begins_at, **policies)])
     flaky = FlakyStore(store)
     node = Node(flaky, "first", takes=takes, lease=LEASE, poll=LEASE)  # type: ignore[arg-type]
-    node.executor.outcome, node.executor.obeys = outcome, True
+    node.executor.outcome, node.executor.when_asked = outcome, CANCELLED
     advance(clock, 31 * MINUTE, node)
     match outage:
         case "killed":
             clock.move_to(night.ends_at + HOUR / 2)
             node = Node(store, "second", takes=takes, lease=LEASE, poll=LEASE)
-            node.executor.outcome, node.executor.obeys = outcome, True
+            node.executor.outcome, node.executor.when_asked = outcome, CANCELLED
         case "cut off":
             flaky.down = "before"
             advance(clock, night.ends_at + HOUR / 2 - clock.now(), node)

@@ -76,7 +76,7 @@ def transaction(call: Call, kept: Kept, records: Records) -> Iterator[Any]:
         _blocks.here = None
         state.in_transaction = False
         if began is not None and (held := time.monotonic() - began) > LONG:
-            log.warning("run %s of job %r held its transaction for %.1f s: others may have waited, the scheduler too",
+            log.warning("run %s of job %r held its transaction for %.1f s: others may have had to wait",
                         call.run.id, call.job.id, held)  # fmt: skip
     state.close(change)
     for act in block.to_do:
