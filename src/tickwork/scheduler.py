@@ -773,7 +773,7 @@ class Scheduler:
             )
         self._check_options(trigger_args)
         chosen = make_trigger(DateTrigger() if trigger is None else trigger, trigger_args, timezone=self._timezone)
-        kept_args, kept_kwargs = keep_arguments(function, args, kwargs or {})
+        kept_args, kept_kwargs = keep_arguments(function, args, {} if kwargs is None else kwargs)
         now = self._store.clock.now()
         settings = {**self._defaults, **{key: value for key, value in policies.items() if value is not UNSET}}
         if settings.get("executor") is None:
@@ -793,7 +793,7 @@ class Scheduler:
             uid=_uids.new(), anchored_at=anchored_at, next_fire_time=first,
             paused_at=now if next_run_time is None else None,
             pause_reason="added with next_run_time=None" if next_run_time is None else None, disposable=made_up,
-            tags=() if tags == () else sorted_tags(tags),
+            tags=() if isinstance(tags, tuple) and not tags else sorted_tags(tags),
             metadata=NO_METADATA if metadata is None else sorted_metadata(metadata),
             **self._read_policies(settings),
         ))  # fmt: skip
@@ -821,8 +821,8 @@ class Scheduler:
         read = dict(settings)
         executor = read.get("executor", "threads")
         if not isinstance(executor, str) or executor not in self._executors:
-            known = did_you_mean(str(executor), self._executors)
-            raise InvalidJobError(f"executor: expected one of this scheduler's, got {executor!r}{known}")
+            known = did_you_mean(executor, self._executors)
+            raise InvalidJobError(f"executor: expected one of this scheduler's, got {shown(executor)}{known}")
         for name in ("misfire_grace_time", "timeout", "expect_every", "expire_after"):
             if name in read:
                 read[name] = None if read[name] is None else seconds(name, read[name])

@@ -394,7 +394,8 @@ def keep_arguments(
     InvalidJobError if the function could not be called with them, or asks for what no job can be given.
     """
     wants = wants_of(func)
-    if not args and not kwargs and wants.nothing and takes_nothing(func) and isinstance(args, list | tuple):
+    left_out = isinstance(args, list | tuple) and isinstance(kwargs, dict) and not args and not kwargs
+    if left_out and wants.nothing and takes_nothing(func):
         return (), {}
     arguments = wants.arguments
     kept_args, kept_kwargs = arguments.keep(args, kwargs)
