@@ -169,16 +169,31 @@ def test_jobs_are_listed_the_next_to_fire_first(ledger, tickwork):
 
 
 def test_runs_are_listed_newest_first_with_what_became_of_them(ledger, tickwork):
-    listed = tickwork("runs", ledger).out
+    ids = [run["id"] for run in json.loads(tickwork("runs", ledger, "--json").out)]
+    header, *rows = tickwork("runs", ledger).out.splitlines()
 
-    assert listed == (
-        "FIRE TIME                       JOB        STATE              LATE    TOOK    NOTE\n"
-        '2026-01-01 09:00:04.500 +09:00  tick       succeeded          0.0 ms  0.0 ms  {"ticks": 1}\n'
-        "2026-01-01 09:00:04 +09:00      깨진-작업  failed, attempt 2  0.0 ms  0.0 ms  ValueError: no ?[31mway\n"
-        "2026-01-01 09:00:04 +09:00      깨진-작업  failed             0.0 ms  0.0 ms  ValueError: no ?[31mway\n"
-        '2026-01-01 09:00:03 +09:00      tick       succeeded          0.0 ms  0.0 ms  {"ticks": 1}\n'
-        '2026-01-01 09:00:01.500 +09:00  tick       succeeded          0.0 ms  0.0 ms  {"ticks": 1}\n'
+    assert header.split() == ["FIRE", "TIME", "JOB", "STATE", "LATE", "TOOK", "NOTE", "RUN"]
+    assert [row.removesuffix(id).rstrip() for id, row in zip(ids, rows, strict=True)] == [
+        '2026-01-01 09:00:04.500 +09:00  tick       succeeded          0.0 ms  0.0 ms  {"ticks": 1}',
+        "2026-01-01 09:00:04 +09:00      깨진-작업  failed, attempt 2  0.0 ms  0.0 ms  ValueError: no ?[31mway",
+        "2026-01-01 09:00:04 +09:00      깨진-작업  failed             0.0 ms  0.0 ms  ValueError: no ?[31mway",
+        '2026-01-01 09:00:03 +09:00      tick       succeeded          0.0 ms  0.0 ms  {"ticks": 1}',
+        '2026-01-01 09:00:01.500 +09:00  tick       succeeded          0.0 ms  0.0 ms  {"ticks": 1}',
+    ]
+    assert tickwork("log", ledger, rows[1].split()[-1]).code == 0
+
+
+@pytest.mark.parametrize("command", ["log", "cancel", "retry"])
+def test_who_names_a_job_in_place_of_a_run_is_told_which_runs_it_has(ledger, tickwork, command):
+    newest = json.loads(tickwork("runs", ledger, "--job", "tick", "--json").out)[0]["id"]
+    with closing(make_store(ledger)) as store:
+        store.add([make_job("new")])
+
+    assert (
+        f"the id of a run, got that of the job 'tick': its newest is {newest}, "
+        in tickwork(command, ledger, "tick").err
     )
+    assert "the id of a run, got that of the job 'new': it has none yet, " in tickwork(command, ledger, "new").err
 
 
 def test_runs_can_be_chosen_by_job_state_and_number(ledger, tickwork):
@@ -287,6 +302,19 @@ def test_a_terminal_gets_what_fits_and_a_pipe_gets_all(ledger, tickwork, monkeyp
     assert max(map(len, whole.splitlines())) > 92
     assert max(len(line) + 4 * ("깨진" in line) for line in narrow.splitlines()) <= 92
     assert "ValueError: n…" in narrow
+
+
+@pytest.mark.parametrize(("columns", "beside"), [(80, False), (92, False), (160, True), (400, True)])
+def test_the_ids_of_runs_are_never_cut(ledger, tickwork, monkeypatch, columns, beside):
+    ids = [run["id"] for run in json.loads(tickwork("runs", ledger, "--json").out)]
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+
+    lines = tickwork("runs", ledger).out.splitlines()[1 if beside else 2 :]
+
+    assert [line.split()[-1] for line in lines if line.split()[-1] in ids] == ids
+    assert len(lines) == len(ids) * (1 if beside else 2)
+    assert max(map(len, lines)) <= columns
 
 
 def test_what_a_job_wrote_cannot_command_the_terminal(ledger, tickwork):
@@ -535,6 +563,29 @@ def test_a_job_is_paused_and_resumed(ledger, tickwork):
     assert tickwork("jobs", ledger).out.splitlines()[-1].split(maxsplit=2)[2].startswith("paused by 앨리스: the source")
     assert tickwork("resume", ledger, "tick").out.startswith("tick is scheduled, next fire time 20")
     assert "paused" not in tickwork("jobs", ledger).out
+
+
+def test_what_is_so_already_is_told(ledger, tickwork):
+    tickwork("pause", ledger, "tick", "--reason", "the source moves", "--by", "alice")
+
+    again = tickwork("pause", ledger, "tick", "--by", "bob").out
+    tickwork("resume", ledger, "tick")
+
+    assert again == "tick is paused by alice: the source moves (it was paused already)\n"
+    assert tickwork("resume", ledger, "tick").out.endswith(" (it was not paused)\n")
+
+
+def test_several_jobs_are_paused_and_resumed_by_their_labels(ledger, tickwork):
+    with closing(make_store(ledger)) as store:
+        store.add([make_job("a", tags=("etl",)), make_job("b", tags=("etl",), metadata={"team": "search"})])
+
+    one = tickwork("pause", ledger, "--tag", "etl", "--metadata", "team=search", "--by", "alice").out
+    both = tickwork("pause", ledger, "--tag", "etl", "--by", "bob").out.splitlines()
+    resumed = tickwork("resume", ledger, "--tag", "etl").out
+
+    assert one == "b is paused by alice\n"
+    assert sorted(both) == ["a is paused by bob", "b is paused by alice (it was paused already)"]
+    assert re.findall(r"^(\w) is scheduled", resumed, re.MULTILINE) == ["a", "b"]
 
 
 def test_a_job_is_run_now_and_removed(ledger, tickwork):
@@ -929,8 +980,15 @@ def test_a_time_is_read_in_the_zone_of_the_machine_if_nothing_names_one(folder, 
     [
         (["jbos"], "expected a command, got 'jbos' (did you mean 'jobs'?)"),
         (["jobs"], "expected STORE: see `tickwork jobs --help`"),
-        (["pause", "sqlite:///x.db"], "expected JOB: see `tickwork pause --help`"),
-        (["jobs", "a", "b"], "did not expect b: see `tickwork --help`"),
+        (["remove", "sqlite:///x.db"], "expected JOB: see `tickwork remove --help`"),
+        (["pause", "sqlite:///ledger.db"], "expected JOB, or --tag or --metadata, got neither: see `tickwork pause --help`"),
+        (["resume", "sqlite:///ledger.db", "tick", "--tag", "x"], "expected JOB, or --tag or --metadata, got both: see"),
+        (["pause", "sqlite:///ledger.db", "--tag", "none"], "expected jobs with these labels, got none: "),
+        (["resume", "sqlite:///ledger.db", "tik"], "expected the id of a job, got 'tik' (did you mean 'tick'?)"),
+        (["jobs", "a", "b"], "did not expect 'b': see `tickwork jobs --help`"),
+        (["runs", "a", "--stat", "failed"], "did not expect '--stat' (did you mean '--state'?): see `tickwork runs --help`"),
+        (["jobs", "a", "--tags=etl"], "did not expect '--tags=etl' (did you mean '--tag'?): see `tickwork jobs --help`"),
+        (["jobs", "a", "--" + 5_000 * "x"], "xxx...: see `tickwork jobs --help`"),
         (["runs", "x", "--limit", "0"], "--limit: expected a whole number from 1 to 10000, got '0': see `"),
         (["runs", "x", "--state", "fialed"], ", lost, missed, skipped), got 'fialed' (did you mean 'failed'?)"),
         (["pause", "sqlite:///ledger.db", "\udcff"], r"expected arguments in UTF-8, got b'\xff'"),

@@ -29,6 +29,7 @@ from tickwork.cli.arguments import (
     json_list,
     json_object,
     name,
+    refuse_unknown,
     state,
     user_name,
     whole,
@@ -82,7 +83,7 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     target = ("target", "MODULE:SCHEDULER", "where the scheduler is, or a function that makes it: app.jobs:scheduler")
     store = ("store", "STORE", "sqlite:///jobs.db, or MODULE:SCHEDULER for the store of that scheduler")
     job = ("job", "JOB", "the job's id")
-    run_id = ("run", "RUN", "the run's id, as `tickwork runs --json` shows it")
+    run_id = ("run", "RUN", "the run's id, as `tickwork runs` shows it")
 
     def command(
         name: str, do: Callable[[argparse.Namespace], int], *positionals: tuple[str, str, str]
@@ -92,7 +93,7 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
             name, help=said.partition("\n")[0].rstrip("."), description=said, allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )  # fmt: skip
-        added.set_defaults(do=do)
+        added.set_defaults(do=do, command=name)
         for attribute, metavar, meaning in positionals:
             added.add_argument(attribute, metavar=metavar, help=meaning)
         return added.add_argument
@@ -120,9 +121,18 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     )
     option("--unprotected", action="store_true", help="let everyone who can reach the port do everything")
 
+    def label(option: Callable[..., argparse.Action]) -> None:
+        option("--tag", action="append", default=[], metavar="TAG", help="with this tag; may be given several times")
+        option(
+            "--metadata", type=entry, action="append", default=[], metavar="KEY=VALUE", help="with this entry; likewise"
+        )
+
+    def name_jobs(option: Callable[..., argparse.Action]) -> None:
+        option("job", nargs="?", metavar="JOB", help="the job's id")
+        label(option)
+
     option = command("jobs", show_jobs, store)
-    option("--tag", action="append", default=[], metavar="TAG", help="with this tag; may be given several times")
-    option("--metadata", type=entry, action="append", default=[], metavar="KEY=VALUE", help="with this entry; likewise")
+    label(option)
     option("--utc", action="store_true", help="times in UTC, not in the local zone")
     option("--json", action="store_true", help="for programs; times in UTC, durations in seconds")
 
@@ -171,10 +181,12 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     option("--json", action="store_true", help="for programs")
 
     by = {"type": name, "default": user_name(), "metavar": "NAME", "help": "who asks for it; default %(default)s"}
-    option = command("pause", pause, store, job)
+    option = command("pause", pause, store)
+    name_jobs(option)
     option("--reason", metavar="TEXT", help="kept with the job, for people")
     option("--by", **by)
-    option = command("resume", resume, store, job)
+    option = command("resume", resume, store)
+    name_jobs(option)
     option("--by", **by)
     option = command("run-now", run_now, store, job)
     option("--args", type=json_list, metavar="JSON", help="a list, in place of the job's arguments by position")
@@ -220,4 +232,7 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
 
     check_text(arguments)
     check_command(arguments, commands.choices)
-    return parser.parse_args(arguments)
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        refuse_unknown(unknown[0], options.command, commands.choices[options.command].options)
+    return options

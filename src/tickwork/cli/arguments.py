@@ -36,7 +36,6 @@ INTERVAL = re.compile(
 REWORDED = {
     "argument -": "-",
     "the following arguments are required:": "expected",
-    "unrecognized arguments:": "did not expect",
 }
 """What argparse says, and what we say."""
 
@@ -47,6 +46,11 @@ class UsageError(TickworkError):
 
 class Parser(argparse.ArgumentParser):
     """A parser that says what is wrong in one line."""
+
+    @property
+    def options(self) -> Collection[str]:
+        """The long options that it knows."""
+        return [name for name in self._option_string_actions if name.startswith("--")]
 
     def error(self, message: str) -> NoReturn:
         for theirs, ours in REWORDED.items():
@@ -66,6 +70,13 @@ def check_text(arguments: Sequence[str]) -> None:
 def check_command(arguments: Sequence[str], known: Collection[str]) -> None:
     if arguments and not arguments[0].startswith("-") and arguments[0] not in known:
         raise UsageError(f"expected a command, got {arguments[0]!r}{did_you_mean(arguments[0], known)}")
+
+
+def refuse_unknown(argument: str, command: str, known: Collection[str]) -> NoReturn:
+    """UsageError for what is no argument of the command."""
+    near = did_you_mean(argument.partition("=")[0], known) if argument.startswith("-") else ""
+    hint = near if near.startswith(" (did") else ""
+    raise UsageError(f"did not expect {shown(argument)}{hint}: see `tickwork {command} --help`")
 
 
 def whole(written: str, *, least: int, most: int) -> int:

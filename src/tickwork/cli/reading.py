@@ -157,6 +157,16 @@ def find_job(scheduler: Scheduler, job_id: str) -> Job:
     return job
 
 
+def run_id_of(scheduler: Scheduler, written: str) -> str:
+    """*written* itself; UsageError if it is the id of a job, with that of its newest run."""
+    if scheduler.get_job(written) is None:
+        return written
+    newest = [f"its newest is {run.id}" for run in scheduler.get_runs(written, limit=1)] or ["it has none yet"]
+    raise UsageError(
+        f"expected the id of a run, got that of the job {written!r}: {newest[0]}, `tickwork runs STORE --job` shows all"
+    )
+
+
 def _print_runs(runs: Sequence[Run], zone: str | None) -> int:
     now = datetime.now(UTC)
     return print_table(
@@ -168,6 +178,7 @@ def _print_runs(runs: Sequence[Run], zone: str | None) -> int:
             )
             for run in runs
         ],
+        keys=["RUN", *(run.id for run in runs)],
     )  # fmt: skip
 
 

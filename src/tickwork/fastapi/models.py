@@ -291,6 +291,19 @@ class Reason(BaseModel):
     reason: Annotated[str, Field(max_length=MAX_REASON_LENGTH)] | None = None
 
 
+class Labels(BaseModel):
+    """Which jobs: those that have all of these."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tags: list[str] = []
+    metadata: dict[str, str] = {}
+
+
+class PauseOfSeveral(Labels, Reason):
+    """Which jobs are to be paused, and why."""
+
+
 class Order(BaseModel):
     """How a job is to be run now."""
 
