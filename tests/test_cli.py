@@ -869,6 +869,28 @@ def test_next_explains_in_english_and_korean(tickwork):
     assert english[1].startswith("FIRE TIME")
 
 
+def test_next_explains_all_of_it_in_one_language(tickwork):
+    arguments = ["next", "30 2 * * *", "--tz", "Europe/Berlin", "--after", "2026-03-27 12:00", "-n", "1"]
+    shown = tickwork(*arguments, "--exclude", "sat-sun", "--explain", "ko")
+    moved = tickwork(*arguments, "--exclude", "2026-03-28", "--shift", "next", "--jitter", "0.001", "--explain", "ko")
+
+    assert [line.split("  ")[-1] for line in shown.out.splitlines()[2:4]] == ["제외: 토요일", "제외: 일요일"]
+    assert shown.err == ""
+    assert "2026-03-28 02:30:00 +01:00에서 이동: 지정한 날짜 2026-03-28" in moved.out
+    assert moved.err.splitlines()[:2] == [
+        "tickwork: 2026-03-29 Europe/Berlin: 시계가 02:00에서 03:00(으)로 바뀌어 02:30 시각이 없음: 03:00에 실행",
+        "tickwork: 2026-10-25 Europe/Berlin: 시계가 03:00에서 02:00(으)로 바뀌어 02:30 시각이 두 번 옴: 첫 번째에 실행",
+    ]
+
+
+@pytest.mark.parametrize("store", ["sqlite:///jobs.db", "postgresql://localhost/jobs", "app.jobs:scheduler"])
+def test_next_of_a_store_says_how_a_job_is_named(tickwork, store):
+    refused = tickwork("next", store)
+
+    assert refused.code == 2
+    assert f"write `tickwork next {store} --job ID`" in refused.err
+
+
 def test_next_warns_of_clock_changes(tickwork):
     warned = tickwork(
         "next", "30 2 * * *", "--tz", "Europe/Berlin", "-n", "1", "--after", "2026-01-01"
@@ -922,7 +944,7 @@ def test_next_writes_all_of_it_as_json(tickwork):
     assert record["fire_times"] == ["2026-03-29T01:00:00+00:00", "2026-03-30T00:30:00+00:00"]
     assert record["ticks"][0] == {
         "at": "2026-03-28T01:30:00+00:00",
-        "excluded": "a Saturday",
+        "excluded": "토요일",
         "through": None,
         "shifted_from": None,
         "why": None,

@@ -161,8 +161,8 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     option = command("health", show_health, store)
     option("--json", action="store_true", help="for programs; times in UTC, durations in seconds")
 
-    option = command("next", show_next, ("when", "WHEN", "'0 3 * * 1-5', 'every 10m', JSON, or with --job a STORE"))
-    option("--job", metavar="ID", help="the fire times of this job in the STORE")
+    option = command("next", show_next, ("when", "WHEN", "a cron, 'every 10m', JSON; or a STORE, beside --job"))
+    option("--job", metavar="ID", help="the fire times of this job, in the STORE that stands for WHEN")
     option("--tz", default=None, metavar="ZONE", help="the zone of the cron, such as Asia/Seoul (default UTC)")
     option("-n", dest="count", type=partial(whole, least=1, most=MAX_ROWS), default=5, metavar="N", help="default 5")
     option("--after", metavar="TIME", help="such as '2026-12-24 18:00'; default now")

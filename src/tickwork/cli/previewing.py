@@ -18,7 +18,7 @@ from tickwork.triggers import Trigger, make_trigger
 from tickwork.triggers.base import zone_of
 from tickwork.triggers.clock_changes import clock_changes
 from tickwork.triggers.difference import Difference, compare
-from tickwork.triggers.explain import explain
+from tickwork.triggers.explain import explain, explain_tick
 from tickwork.triggers.preview import preview, preview_day
 from tickwork.triggers.ticks import Tick
 from tickwork.triggers.zones import find_zone
@@ -39,9 +39,14 @@ class Asked(NamedTuple):
 def show_next(options: argparse.Namespace) -> int:
     """Show the next fire times of a trigger, or of a job in a store; and what is left out, with the reason.
 
-    WHEN is a cron ('0 3 * * 1-5'), an interval ('every 10m'), or a trigger as JSON; with --job it is a STORE.
+        tickwork next '0 3 * * 1-5' --tz Asia/Seoul         a cron
+        tickwork next 'every 10m'                           an interval
+        tickwork next '{"kind": "cron", "hour": 3}'         any trigger, as JSON
+        tickwork next sqlite:///jobs.db --job nightly       a job in a store
+
     Times are shown in the zone of the trigger, and others in the local zone, unless --tz names one. On stderr
-    stands which clock change of the next 400 days touches a fire time.
+    stands which clock change of the next 400 days touches a fire time. --explain says in its language when the
+    trigger fires, why times are left out or moved, and what clock changes do.
 
     What --exclude, --only and --include name is a date (2026-12-25), days (sat-sun), hours (22:00-06:00), a
     period (2026-12-24/2027-01-02), holidays ('holidays KR', 'holidays DE BY', 'holidays XNYS'), or
@@ -51,19 +56,25 @@ def show_next(options: argparse.Namespace) -> int:
     asked = _read(options, now)
     if options.compare is not None:
         return _show_difference(asked, options)
-    ticks = _ticks(asked, options)
+    language = options.explain or "en"
+    ticks = [explain_tick(tick, language) for tick in _ticks(asked, options)]
     if options.json:
-        return print_json(_record(asked, ticks, options.explain or "en"))
+        return print_json(_record(asked, ticks, language))
     if options.explain is not None:
-        print(plain_text(explain(asked.trigger, options.explain)))
+        print(plain_text(explain(asked.trigger, language)))
     for change in clock_changes(asked.trigger, asked.after):
-        print(f"tickwork: {say_clock_change(change)}", file=sys.stderr)
-    return _print_ticks(ticks, asked.zone, now)
+        print(f"tickwork: {say_clock_change(change, language)}", file=sys.stderr)
+    return _print_ticks(ticks, asked.zone, now, language)
 
 
 def _read(options: argparse.Namespace, now: datetime) -> Asked:
     zone = None if options.tz is None else find_zone(options.tz).key
     extras = {name: getattr(options, name) for name in EXTRAS if getattr(options, name) not in (None, [])}
+    if options.job is None and _is_store(options.when):
+        raise UsageError(
+            f"expected a trigger, or --job beside a store, got the store {options.when} alone: "
+            f"write `tickwork next {options.when} --job ID`; `tickwork jobs {options.when}` shows the ids"
+        )
     if options.job is None:
         trigger = make_trigger(read_trigger(options.when, zone), extras, timezone=zone)
         zone = zone or zone_of(trigger)
@@ -86,6 +97,11 @@ def _read(options: argparse.Namespace, now: datetime) -> Asked:
     return Asked(job.trigger, job.next_fire_time - MICROSECOND, zone, job.next_fire_time)
 
 
+def _is_store(written: str) -> bool:
+    """Whether it is written as a store is: sqlite:///jobs.db, app.jobs:scheduler."""
+    return ":" in written and len(written.split()) == 1 and not written.startswith("{")
+
+
 def _ticks(asked: Asked, options: argparse.Namespace) -> list[Tick]:
     if options.day is not None:
         return preview_day(asked.trigger, options.day, asked.zone)
@@ -95,9 +111,14 @@ def _ticks(asked: Asked, options: argparse.Namespace) -> list[Tick]:
     return ticks
 
 
-def _print_ticks(ticks: list[Tick], zone: str | None, now: datetime) -> int:
+def _print_ticks(ticks: list[Tick], zone: str | None, now: datetime, language: str) -> int:
     rows = [
-        (say_time(tick.at, zone), f"{in_zone(tick.at, zone):%a}", say_distance(tick.at - now), say_tick(tick, zone))
+        (
+            say_time(tick.at, zone),
+            f"{in_zone(tick.at, zone):%a}",
+            say_distance(tick.at - now),
+            say_tick(tick, zone, language),
+        )
         for tick in ticks
     ]
     if any(note for *_, note in rows):
