@@ -159,7 +159,9 @@ class Shifting:
                 return None
             until = NEVER
             for at in self._moved(named, moved):
-                reason, until = self._hours.judge(self._wall(floor_second(at)))
+                segment = self._zone.segment(floor_second(at))
+                reason, until = self._hours.judge(floor_second(at) + segment.offset)
+                until = min(until, segment.end + segment.offset)  # what a gap leaves out comes to lie behind it
                 if reason is None and at > instant:
                     return Found(at, named)
             begin = max(floor_second(named) + 1, until - offset - moved)
