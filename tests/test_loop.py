@@ -1824,3 +1824,53 @@ class CountingStore:
             return verb(*args, **kwargs)
 
         return call
+
+
+# what the simulation found
+
+
+def test_a_run_that_expires_while_a_tick_goes_on_is_missed_in_it(store: Store, clock: VirtualClock) -> None:
+    """The store's clock decides what has expired, and it goes on between the beginning of a tick and that question."""
+    flaky: Any = FlakyStore(store)
+    job = make_job(next_fire_time=None)
+    store.add([job])
+    store.save([next_version(job, make_run(job, expires_at=NOW + SECOND))])
+    node = Node(flaky, room=0)
+    flaky.between = lambda verb: clock.advance(2 * MILLISECOND) if verb == "lost" else None
+    clock.move_to(NOW + SECOND - MILLISECOND)
+
+    node.tick()
+
+    (run,) = store.runs()
+    assert (run.state, run.ended_at) == (RunState.MISSED, NOW + SECOND)
+
+
+def test_an_end_that_others_have_written_is_not_taken_for_our_own(open_store: OpenStore, clock: VirtualClock) -> None:
+    """A call whose run was taken over is asked to end and ends as lost, which its run is already: that is told once."""
+    open_store().add([make_job(trigger=IntervalTrigger(hours=1, start_date=NOW))])
+    a, b = Node(open_store(), "a"), Node(open_store(), "b")
+    a.tick()
+    advance(clock, LEASE + SECOND, b)
+
+    a.executor.end(Lost("its task was cancelled before it ended"))
+    advance(clock, SECOND, a)
+
+    assert [event.run.state for event in b.record.of(RunSettled)] == [RunState.LOST]
+    assert a.record.of(RunSettled) == []
+
+
+def test_a_node_whose_clock_is_ahead_fires_nothing_early(store: Store, clock: VirtualClock) -> None:
+    """What is due is decided by the store's clock."""
+    fast: Any = FlakyStore(store)
+    fast.clock = VirtualClock(NOW + MINUTE)
+    store.add([make_job(next_fire_time=NOW + SECOND)])
+    node = Node(fast)
+
+    node.tick()
+    early = store.runs()
+    clock.move_to(NOW + SECOND - AHEAD)
+    fast.clock.advance(SECOND)
+    node.tick()
+
+    assert early == []
+    assert [run.fire_time for run in store.runs()] == [NOW + SECOND]

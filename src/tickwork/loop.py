@@ -295,7 +295,9 @@ class Loop:
         if now < self._expire_at:
             return
         expired = self.store.expired(self.timing.batch)
-        for run in self.store.cancel([plan.expire(run, now) for run in expired]) if expired else ():
+        # By the store's clock, which has gone on since this tick began.
+        ends = [plan.expire(run, max(now, run.expires_at or now)) for run in expired]
+        for run in self.store.cancel(ends) if ends else ():
             log.warning("run %s of job %r is missed: %s", run.id, run.job_id, run.reason)
             self._round.events.append(RunSettled(run, now))
         self._expire_at = now if len(expired) == self.timing.batch else now + self.timing.poll
@@ -615,10 +617,12 @@ class Loop:
 
         Jobs that catch up bear many; the rest of these jobs is for the next round, so that none takes long.
         """
-        hold = self._hold(now)
+        hold, latest = self._hold(now), now + self.timing.ahead
         changes: list[Change] = []
         born = 0
         for job in jobs:
+            if job.next_fire_time is not None and job.next_fire_time > latest:
+                continue  # our clock runs ahead of the store's, which decides what is due
             if born >= self.timing.batch:
                 self._more.add(executor)
                 break
@@ -832,8 +836,7 @@ class Loop:
         if (settled := _settled(call)) is not None:  # by a thread that its cancelled call has left behind
             self._round.events.append(RunSettled(settled, self.clock.now()))
             return None
-        written = current is not None and current.version == refused.run.version and current.state is refused.run.state
-        if written:
+        if current is not None and _ending_of(current) == _ending_of(refused.run):
             self._round.events.append(RunSettled(refused.run, self.clock.now()))
         else:
             log.warning(
@@ -938,6 +941,11 @@ class Loop:
 def _settled(call: Call) -> Run | None:
     """The call's run, if its own transaction has settled it."""
     return None if call.kept is None else call.kept.settled
+
+
+def _ending_of(run: Run) -> tuple[int, RunState, datetime | None]:
+    """What tells one writing of a run's ending from another's: two may have lost it, but at different instants."""
+    return run.version, run.state, run.ended_at
 
 
 def _as_it_stands(call: Call) -> Run:
