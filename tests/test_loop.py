@@ -1874,3 +1874,34 @@ def test_a_node_whose_clock_is_ahead_fires_nothing_early(store: Store, clock: Vi
 
     assert early == []
     assert [run.fire_time for run in store.runs()] == [NOW + SECOND]
+
+
+def test_a_node_that_starts_after_an_outage_leaves_the_others_time_to_come_back(
+    open_store: OpenStore, clock: VirtualClock
+) -> None:
+    """It has not seen the outage in which their leases ended, and would take them for dead."""
+    flaky: Any = FlakyStore(open_store())
+    open_store().add([make_job(trigger=IntervalTrigger(hours=1, start_date=NOW))])
+    a = Node(flaky, "a")
+    a.tick()
+    flaky.down = "before"
+    advance(clock, 2 * LEASE, a)
+
+    flaky.down = None
+    b = Node(open_store(), "b")
+    b.tick()
+    advance(clock, MINUTE, a, b)
+
+    assert [(run.state, run.node) for run in open_store().runs()] == [(RunState.RUNNING, "a")]
+
+
+def test_a_node_that_starts_finds_what_a_dead_one_has_left_within_a_few_polls(
+    open_store: OpenStore, clock: VirtualClock
+) -> None:
+    open_store().add([make_job(trigger=IntervalTrigger(hours=1, start_date=NOW))])
+    Node(open_store(), "a").tick()
+    clock.advance(2 * LEASE)
+
+    advance(clock, 3 * SECOND, Node(open_store(), "b"))
+
+    assert [run.state for run in open_store().runs()] == [RunState.LOST]

@@ -146,7 +146,8 @@ class Loop:
         """What was found to be overdue in a round whose commit failed, or only its reply: perhaps it is to be told."""
         now = self.clock.now()
         self._ticked_at = self._look_at = self._rest_until = self._deferred_to = now
-        self._reap_at = self._spare_until = self._expire_at = self._overdue_at = now
+        self._reap_at = self._expire_at = self._overdue_at = now
+        self._spare_until = now + 2 * timing.poll  # the store may have been out until now, for all nodes
         self._renew_at = now + timing.lease / 3
         self._pruning = Pruning(store, keep, node=node.id, every=timing.prune, now=now)
 

@@ -20,6 +20,8 @@ READS = frozenset({
     "get", "jobs", "lost", "expired", "cancelling", "outlook", "expectations", "undeclared", "nodes", "census", "run",
     "state", "log", "runs", "backfill", "backfills", "evidence",
 })  # fmt: skip
+TELLING = frozenset({"fire", "claim", "renew", "settle", "commit"})
+"""Whoever is not told of these believes something that is not so."""
 PATIENCE = 5_000_000
 """Microseconds that a writer waits for the one before it."""
 SAID_TO_OTHERS = frozenset({"add", "save", "remove", "cancel", "add_backfill", "end_backfill"})
@@ -77,6 +79,7 @@ class Line:
         finally:
             self._together.discard(actor)
             world.transactions.leave(actor)
+        self._meet_its_doom("commit")
         world.turns.park()
         self._lose_reply("commit")
 
@@ -106,6 +109,8 @@ class Line:
         finally:
             if world.transactions is not None and not part_of_more:
                 world.transactions.leave(actor)
+        if not part_of_more:
+            self._meet_its_doom(verb)
         world.turns.park()
         if not part_of_more:
             self._lose_reply(verb)
@@ -120,6 +125,12 @@ class Line:
             raise StoreUnavailableError(f"{verb} does not get through")
         if world.request_is_lost():
             raise StoreUnavailableError(f"{verb} is lost on its way")
+
+    def _meet_its_doom(self, verb: str) -> None:
+        doom = self._process.doom
+        if doom is not None and verb in TELLING:
+            self._process.doom = None
+            doom(self._process)
 
     def _lose_reply(self, verb: str) -> None:
         world = self._world

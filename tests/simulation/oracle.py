@@ -37,6 +37,8 @@ AHEAD = 50 * MILLISECOND
 MOST_LATE = 0.6 * SECOND
 """How late a run may begin when all is well."""
 A_LITTLE_LATER = 1.5 * SECOND
+ASKED = Run._fields.index("asked_by")
+"""From here on, and before its state, the fields of a run never change."""
 FAILURES = frozenset({RunState.FAILED, RunState.TIMED_OUT, RunState.LOST})
 
 Key: TypeAlias = tuple[int, datetime, Origin, int]
@@ -161,7 +163,7 @@ class Oracle:
     def heard(self, process: Process, event: Event) -> None:
         if isinstance(event, RunStarted):
             told = self._stories.setdefault(_key(event.run), Story()).told
-            if f"settled {process.name}" in told:
+            if f"settled {process.name}" in told and self._world.true > self._unsure_until:
                 self.fault(f"{process.name} told that {event.run.id} began after it had told that it ended")
             told.add(f"started {process.name}")
         elif isinstance(event, RunSettled) and event.run.state.closed:
@@ -414,8 +416,8 @@ class Oracle:
             self.fault(f"{run.id} was claimed while {job.id} was paused")
         if run.available_at > wall:
             self.fault(f"{run.id} was claimed {run.available_at - wall} before it was available")
-        if run.expires_at is not None and run.expires_at <= wall:
-            self.fault(f"{run.id} was claimed at {wall}, and had expired at {run.expires_at}")
+        if old is not None and old.expires_at is not None and old.expires_at <= wall:
+            self.fault(f"{run.id} was claimed at {wall}, and had expired at {old.expires_at}")
         self._write(process, "claim", run)
         self._check_running(known, run)
 
@@ -461,7 +463,7 @@ class Oracle:
                 self.fault(f"{run.id} ended as {run.state}, and never began")
             return
         own = story.started_by is process or story.started_by.node == process.node
-        if run.state is RunState.CANCELLED and old.cancel_reason is not None and not own:
+        if run.state is RunState.CANCELLED and old.cancel_reason is not None and not (own and story.ended):
             if old.lease_until is None or (old.lease_until > wall and self._world.true > self._unsure_until):
                 self.fault(f"{run.id} was closed by {process.name}, and its node held it until {old.lease_until}")
             return
@@ -582,7 +584,7 @@ class Oracle:
             self.fault(f"{run.id} went from {old.state} to {run.state}, by {verb} of {process.name}")
         if old.cancel_reason is not None and run.cancel_reason is None:
             self.fault(f"{run.id} was to be cancelled, and is not any more, by {verb} of {process.name}")
-        if run[2:7] != old[2:7] or run.given != old.given or run.counted_from != old.counted_from:
+        if run[:7] != old[:7] or run[ASKED:] != old[ASKED:]:
             self.fault(f"{run.id} became another: {_differing(run, old)}")
         self._keep(process, verb, run)
 

@@ -235,6 +235,8 @@ class Process:
         self.stalled = False
         self.cut_off = False
         self.when_it_goes_on: list[Callable[[], None]] = []
+        self.doom: Callable[[Process], None] | None = None
+        """What comes over it as soon as it has written something, and before it is told so."""
         self.impaired_until = world.true
         """Until when, in true time, it may be taken for dead although it lives: it stood still, or was cut off."""
         self.clock = NodeClock(world)

@@ -64,7 +64,7 @@ def draw_weather(seed: int, rng: Random, store: str | None = None) -> Weather:
         nodes=rng.choice([2, 2, 3, 3, 4, 5]),
         jobs=rng.choice([1, 2, 3, 4]),
         faults=frozenset(fault for fault in FAULTS if rng.random() < share),
-        chaos=rng.choice([8.0, 12.0, 20.0]),
+        chaos=rng.choice([6.0, 10.0, 16.0]),
         lease=timedelta(seconds=rng.choice([3, 5, 8])),
         poll=timedelta(seconds=rng.choice([1, 2])),
         restless=rng.choice([0.05, 0.3, 0.8]),

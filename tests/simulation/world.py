@@ -33,7 +33,7 @@ from tickwork.stores.sqlite import SQLiteStore
 
 MAX_STEPS = 60_000
 """How often threads may park at one seed: more means that something goes round and round."""
-QUIET = 8.0
+QUIET = 6.0
 """Seconds that the world goes on after all is well again, besides what leases and clocks take."""
 NEVER = 2**62
 
@@ -259,8 +259,18 @@ class World:
         return self.rng.choice(alive) if alive else None
 
     def _crash(self) -> None:
+        self._now_or_at_the_next_write(self._kill)
+
+    def _now_or_at_the_next_write(self, strike: Callable[[Process], None]) -> None:
         process = self._any_process()
         if process is not None:
+            if self.rng.random() < 0.5:
+                strike(process)
+            else:
+                process.doom = strike
+
+    def _kill(self, process: Process) -> None:
+        if process.is_up and not self.healed:
             self.tell(process.name, "is killed")
             process.kill()
             self.later(timedelta(seconds=self.rng.choice([0.1, 2.0, 12.0])), self._boot)
@@ -273,8 +283,10 @@ class World:
             self.later(timedelta(seconds=self.rng.choice([0.1, 5.0])), self._boot)
 
     def _stall(self) -> None:
-        process = self._any_process()
-        if process is not None and not process.stalled:
+        self._now_or_at_the_next_write(self._freeze)
+
+    def _freeze(self, process: Process) -> None:
+        if process.alive and not process.stalled and not self.healed:
             length = self.weather.lease * self.rng.choice([0.3, 0.9, 1.01, 1.3, 2.0])
             self.tell(process.name, "stands still for", length)
             process.stalled = True
