@@ -2028,3 +2028,84 @@ class CountingStore:
             return verb(*args, **kwargs)
 
         return call
+
+
+# what the simulation found
+
+
+def test_a_run_that_expires_while_a_tick_goes_on_is_missed_in_it(store: Store, clock: VirtualClock) -> None:
+    """The store's clock decides what has expired, and it goes on between the beginning of a tick and that question."""
+    flaky: Any = FlakyStore(store)
+    job = make_job(next_fire_time=None)
+    store.add([job])
+    store.save([next_version(job, make_run(job, expires_at=NOW + SECOND))])
+    node = Node(flaky, room=0)
+    flaky.between = lambda verb: clock.advance(2 * MILLISECOND) if verb == "lost" else None
+    clock.move_to(NOW + SECOND - MILLISECOND)
+
+    node.tick()
+
+    (run,) = store.runs()
+    assert (run.state, run.ended_at) == (RunState.MISSED, NOW + SECOND)
+
+
+def test_an_end_that_others_have_written_is_not_taken_for_our_own(open_store: OpenStore, clock: VirtualClock) -> None:
+    """A call whose run was taken over is asked to end and ends as lost, which its run is already: that is told once."""
+    open_store().add([make_job(trigger=IntervalTrigger(hours=1, start_date=NOW))])
+    a, b = Node(open_store(), "a"), Node(open_store(), "b")
+    a.tick()
+    advance(clock, LEASE + SECOND, b)
+
+    a.executor.end(Lost("its task was cancelled before it ended"))
+    advance(clock, SECOND, a)
+
+    assert [event.run.state for event in b.record.of(RunSettled)] == [RunState.LOST]
+    assert a.record.of(RunSettled) == []
+
+
+def test_a_node_whose_clock_is_ahead_fires_nothing_early(store: Store, clock: VirtualClock) -> None:
+    """What is due is decided by the store's clock."""
+    fast: Any = FlakyStore(store)
+    fast.clock = VirtualClock(NOW + MINUTE)
+    store.add([make_job(next_fire_time=NOW + SECOND)])
+    node = Node(fast)
+
+    node.tick()
+    early = store.runs()
+    clock.move_to(NOW + SECOND - AHEAD)
+    fast.clock.advance(SECOND)
+    node.tick()
+
+    assert early == []
+    assert [run.fire_time for run in store.runs()] == [NOW + SECOND]
+
+
+def test_a_node_that_starts_after_an_outage_leaves_the_others_time_to_come_back(
+    open_store: OpenStore, clock: VirtualClock
+) -> None:
+    """It has not seen the outage in which their leases ended, and would take them for dead."""
+    flaky: Any = FlakyStore(open_store())
+    open_store().add([make_job(trigger=IntervalTrigger(hours=1, start_date=NOW))])
+    a = Node(flaky, "a")
+    a.tick()
+    flaky.down = "before"
+    advance(clock, 2 * LEASE, a)
+
+    flaky.down = None
+    b = Node(open_store(), "b")
+    b.tick()
+    advance(clock, MINUTE, a, b)
+
+    assert [(run.state, run.node) for run in open_store().runs()] == [(RunState.RUNNING, "a")]
+
+
+def test_a_node_that_starts_finds_what_a_dead_one_has_left_within_a_few_polls(
+    open_store: OpenStore, clock: VirtualClock
+) -> None:
+    open_store().add([make_job(trigger=IntervalTrigger(hours=1, start_date=NOW))])
+    Node(open_store(), "a").tick()
+    clock.advance(2 * LEASE)
+
+    advance(clock, 3 * SECOND, Node(open_store(), "b"))
+
+    assert [run.state for run in open_store().runs()] == [RunState.LOST]

@@ -191,8 +191,7 @@ class Endings:
         if kept is not None and current is not None and current in (kept.settling, kept.settled, kept.doubtful):
             self._tell_settled(call, kept, current)  # by a thread that was left behind, or whose reply was lost
             return None
-        written = current is not None and current.version == refused.run.version and current.state is refused.run.state
-        if written:
+        if current is not None and _ending_of(current) == _ending_of(refused.run):
             self.draft.events.append(RunSettled(refused.run, self._store.clock.now()))
         else:
             log.warning(
@@ -211,3 +210,8 @@ class Endings:
         return plan.settle(
             current, call.job.retry, failed, refused.run.ended_at, started_at=call.started_at, progress=call.progress
         )._replace(log=refused.log)
+
+
+def _ending_of(run: Run) -> tuple[int, RunState, datetime | None]:
+    """What tells one writing of a run's ending from another's: two may have lost it, but at different instants."""
+    return run.version, run.state, run.ended_at

@@ -30,7 +30,7 @@ from tickwork.executors.transaction import transaction
 from tickwork.job import Job
 from tickwork.policies import exception_names
 from tickwork.refs import Function
-from tickwork.run import DONE, Cancelled, Failed, Lost, Missed, Outcome, Progress, Run, Succeeded, TimedOut
+from tickwork.run import DONE, Cancelled, Failed, Lost, Missed, Outcome, Progress, Released, Run, Succeeded, TimedOut
 from tickwork.signatures import name_of, signature
 
 MAX_ERROR_LENGTH = 16 * 1024
@@ -279,8 +279,12 @@ def refusal(call: Call) -> Outcome | None:
     """Why a call must not begin any more. None: it may."""
     if call.asked is not None:
         return Lost("it was asked to end before it began")
-    expires_at = call.run.expires_at
-    return None if expires_at is None or call.clock.now() < expires_at else Missed.waiting(call.run)
+    now, expires_at, lease_until = call.clock.now(), call.run.expires_at, call.run.lease_until
+    if expires_at is not None and expires_at <= now:
+        return Missed.waiting(call.run)
+    if lease_until is not None and lease_until <= now:  # it waited here while its node could not renew it
+        return Released()
+    return None
 
 
 def refuse_if_too_late(call: Call) -> None:
