@@ -38,7 +38,7 @@ from tickwork.held import HeldCalls
 from tickwork.job import Job
 from tickwork.lateness import Lateness
 from tickwork.listeners import Listeners
-from tickwork.node import Node
+from tickwork.node import Node, say_clock_error
 from tickwork.plan import Change, Filling, Hold, Settlement
 from tickwork.policies import ONCE, exception_names
 from tickwork.presence import Presence
@@ -118,6 +118,8 @@ class Loop:
         """How many jobs were overdue at the last beat, and those that this node has found since."""
         self.lateness = Lateness(node.started_at)
         self.outage: StoreLost | None = None
+        self.clock_error: timedelta | None = None
+        """How far this machine's clock is ahead of the store's, too far to fire. None: they agree."""
         self.finished = False
         self._listeners = listeners
         self._wake = wake
@@ -180,6 +182,7 @@ class Loop:
                 self.renew_leases,
                 self.reap_lost_runs,
                 self.close_expired_runs,
+                self.compare_clocks,
                 self.fire_due_jobs,
                 self.fill_backfills,
                 self.claim_waiting_runs,
@@ -300,11 +303,23 @@ class Loop:
             self._round.events.append(RunSettled(run, now))
         self._expire_at = now if len(expired) == self.timing.batch else now + self.timing.poll
 
+    def compare_clocks(self, now: datetime) -> None:
+        """Fire nothing while this machine's clock disagrees with the store's: jobs here would work by a wrong time."""
+        known = self.clock_error
+        self.clock_error = plan.clock_error(self.store.wall_clock.now(), self.clock.now(), known=known)
+        if (self.clock_error is None) is (known is None):
+            return
+        if self.clock_error is not None:
+            log.error("this node fires nothing until its clock is set: %s", say_clock_error(self.clock_error))
+        else:
+            log.info("this node's clock agrees with the store's again: it fires")
+        self.presence.beat_at = now  # so that all can see it
+
     def fire_due_jobs(self, now: datetime) -> None:
         """Advance the jobs whose fire time has come, and take their runs as far as there is room."""
         self._deferred_to = now + self.timing.poll
         self._more.clear()
-        if self.paused or self._stopping:
+        if not self._takes_work:
             return
         for executor in self.executors:
             fired = self._fire(executor, now)
@@ -316,7 +331,7 @@ class Loop:
 
     def fill_backfills(self, now: datetime) -> None:
         """Bear the next few runs of what is to be run after all; they wait with the others, and behind them."""
-        if self.paused or self._stopping:
+        if not self._takes_work:
             return
         filled = self.store.fill(self._stretch, self._fill_back, limit=MAX_OPEN_BACKFILLS)
         if any(filling.moved for filling in filled):  # there may be more to look at
@@ -324,7 +339,7 @@ class Loop:
 
     def claim_waiting_runs(self, now: datetime) -> None:
         """Take runs that wait: retries, runs that someone asked for, what another node had no room for."""
-        if self.paused or self._stopping:
+        if not self._takes_work:
             return
         for executor in self.executors:
             self._claim(executor, since=now - self.timing.late)
@@ -353,7 +368,9 @@ class Loop:
         known = len(self.store.expectations(overdue=True))
         self.overdue = known - len(self._round.overdue)  # those are counted when this round is written
         runs, lateness = len(self._calls) - len(self._round.ended), self.lateness.worst(now)
-        changes = self.presence.beat(now, paused=self.paused, runs=runs, lateness=lateness)
+        changes = self.presence.beat(
+            now, paused=self.paused, runs=runs, lateness=lateness, clock_error=self.clock_error
+        )  # fmt: skip
         self._round.events += [JobChanged(change.job, now) for change in changes]
 
     def keep_what_was_written(self) -> None:
@@ -478,6 +495,11 @@ class Loop:
         self.wake()
 
     # thin actions
+
+    @property
+    def _takes_work(self) -> bool:
+        """Whether this node fires and claims."""
+        return not self.paused and not self._stopping and self.clock_error is None
 
     def _next_work(self) -> datetime:
         """When the next run starts, a call may have taken too long, or the next round is due."""

@@ -46,6 +46,9 @@ ON_TIME = timedelta(minutes=1)
 
 FAILURES = frozenset({RunState.FAILED, RunState.TIMED_OUT, RunState.LOST})
 
+CLOCK_TOLERANCE = timedelta(seconds=30)
+"""How far a machine's clock may be off, beside the store's, while its node fires."""
+
 RETIRED = "retired: no running code declares it"
 """Why a job is paused that is gone from the code."""
 
@@ -90,6 +93,16 @@ class Hold(NamedTuple):
 
     node: str
     lease_until: datetime
+
+
+def clock_error(wall: datetime, now: datetime, *, known: timedelta | None) -> timedelta | None:
+    """How far a machine's clock, which says *wall*, is ahead of its store's, if too far for its node to fire.
+
+    None: they agree. One that was *known* to be wrong has to come twice as close, or a clock on the edge would stop and
+    start its node by turns.
+    """
+    error = wall - now
+    return error if abs(error) > (CLOCK_TOLERANCE if known is None else CLOCK_TOLERANCE / 2) else None
 
 
 def first_fire_time(trigger: Trigger, now: datetime) -> datetime | None:

@@ -50,9 +50,13 @@ class Presence:
         """When a round has to come for a beat's sake; nearly always a poll is before it."""
         return self.beat_at + min(self.poll, self.lease / 3)
 
-    def beat(self, now: datetime, *, paused: bool, runs: int, lateness: timedelta | None) -> Sequence[Change]:
+    def beat(
+        self, now: datetime, *, paused: bool, runs: int, lateness: timedelta | None, clock_error: timedelta | None
+    ) -> Sequence[Change]:
         """Tell the store that this node is alive. Returns the jobs that were retired, or came back."""
-        node = self._told.beat(now, self.lease, paused=paused, runs=runs, lateness=lateness)
+        node = self._told.beat(
+            now, self.lease, paused=paused, runs=runs, lateness=lateness, clock_error=clock_error
+        )  # fmt: skip
         self.store.beat(node)
         self._telling = node, self.store.nodes(alive=True)
         return self._tend_declared_jobs(*self._telling, now)

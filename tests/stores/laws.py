@@ -1848,11 +1848,12 @@ class StoreLaws:
     def test_a_beat_moves_a_node_on_and_does_not_make_another(self, store: Store, clock: VirtualClock) -> None:
         store.beat(node := make_node())
         clock.advance(3 * SECOND)
-        store.beat(later := node.beat(clock.now(), 10 * SECOND, paused=True, runs=7, lateness=SECOND))
+        told = {"paused": True, "runs": 7, "lateness": SECOND, "clock_error": -MINUTE}
+        store.beat(later := node.beat(clock.now(), 10 * SECOND, **told))
 
         assert store.nodes() == [later]
         assert (later.seen_since, later.seen_at, later.lease_until) == (NOW, NOW + 3 * SECOND, NOW + 13 * SECOND)
-        assert (later.paused, later.runs, later.lateness) == (True, 7, SECOND)
+        assert {name: getattr(later, name) for name in told} == told
 
     def test_a_node_is_alive_until_its_lease_ends_or_it_stops(self, store: Store, clock: VirtualClock) -> None:
         for id in ("a", "b"):

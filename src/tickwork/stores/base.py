@@ -93,6 +93,8 @@ class Store(Protocol):
 
     clock: Clock
     """What decides when something is due, for every node on this store."""
+    wall_clock: Clock
+    """This machine's clock, which its jobs read. Where the store has no clock of its own it is `clock`."""
     location: str
     """For people: where it is."""
 

@@ -62,6 +62,7 @@ class MemoryStore:
 
     def __init__(self, *, clock: Clock | None = None) -> None:
         self.clock: Clock = clock or SystemClock()
+        self.wall_clock = self.clock
         self._lock = threading.RLock()
         self._jobs: dict[int, Job] = {}
         self._ids: dict[str, int] = {}

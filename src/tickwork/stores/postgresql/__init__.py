@@ -19,7 +19,7 @@ from zlib import crc32
 from psycopg import Connection
 
 from tickwork.backfill import Answered, Backfill
-from tickwork.clock import MICROSECOND, Clock, from_micros, to_micros
+from tickwork.clock import MICROSECOND, Clock, SystemClock, from_micros, to_micros
 from tickwork.codec import read_definition, read_instant, read_log, read_state, write_instant, write_state
 from tickwork.declaration import Declaration
 from tickwork.errors import BackfillNotFoundError, JobNotFoundError, RunNotFoundError
@@ -96,7 +96,8 @@ log = logging.getLogger("tickwork.store")
 class PostgreSQLStore:
     """Jobs and runs in the PostgreSQL database that *url* names; docs/stores.md has its options.
 
-    What is due is decided by the server's clock. Nodes wake each other by LISTEN and NOTIFY, except behind a pooler.
+    What is due is decided by the server's clock, or by *clock* in its place. *wall_clock* is this machine's; a node on
+    which the two disagree fires nothing. Nodes wake each other by LISTEN and NOTIFY, except behind a pooler.
     Raises StoreURLError.
     """
 
@@ -107,11 +108,12 @@ class PostgreSQLStore:
     _definitions: dict[int, Job]
     _executors: tuple[str, ...]
 
-    def __init__(self, url: str, *, clock: Clock | None = None) -> None:
+    def __init__(self, url: str, *, clock: Clock | None = None, wall_clock: Clock | None = None) -> None:
         self._address = Address.parse(url)
         self.location = self._address.location
         self._own_clock = ServerClock() if clock is None else None
         self.clock: Clock = clock or self._own_clock or ServerClock()
+        self.wall_clock: Clock = wall_clock or clock or SystemClock()
         self._name = secrets.token_hex(8)
         self._make_afresh()
 

@@ -35,7 +35,8 @@ id, job_uid, job_id, "trigger", start, "end", cursor, asked_at, max_instances, e
 asked_by, born, passed_over, version, ended_at, reason
 """
 NODE = """
-id, host, pid, version, started_at, seen_since, seen_at, lease_until, stopped_at, paused, runs, lateness, declaration
+id, host, pid, version, started_at, seen_since, seen_at, lease_until, stopped_at, paused, runs, lateness, declaration,
+clock_error
 """
 EXPECTATION = "job.id, job_uid, expect_by, succeeded_at, overdue_at, told_by"
 
@@ -419,9 +420,10 @@ where overdue_at is not null order by job.id
 
 TAKE_TURN = "select pg_advisory_xact_lock($1::bigint)"
 WRITE_BEAT = f"""
-insert into tickwork_nodes ({NODE}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+insert into tickwork_nodes ({NODE}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 on conflict (id, seen_since) do update set seen_at = excluded.seen_at, lease_until = excluded.lease_until,
-    stopped_at = excluded.stopped_at, paused = excluded.paused, runs = excluded.runs, lateness = excluded.lateness
+    stopped_at = excluded.stopped_at, paused = excluded.paused, runs = excluded.runs, lateness = excluded.lateness,
+    clock_error = excluded.clock_error
 """
 SELECT_LIVING_NODES = f"""
 select {NODE} from tickwork_nodes

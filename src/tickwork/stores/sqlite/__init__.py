@@ -99,6 +99,7 @@ class SQLiteStore:
         self.path = Path(path).absolute()
         self.location = f"sqlite:///{self.path}"
         self.clock: Clock = clock or SystemClock()
+        self.wall_clock = self.clock
         self._make_afresh()
 
     def open(self, ring: Callable[[], None] | None = None) -> None:

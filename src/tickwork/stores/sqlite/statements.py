@@ -24,7 +24,8 @@ asked_by, born, passed_over, version, ended_at, reason
 """
 
 NODE = """
-id, host, pid, version, started_at, seen_since, seen_at, lease_until, stopped_at, paused, runs, lateness, declaration
+id, host, pid, version, started_at, seen_since, seen_at, lease_until, stopped_at, paused, runs, lateness, declaration,
+clock_error
 """
 
 # jobs
@@ -284,9 +285,10 @@ select min(expect_by) from tickwork_expectations where overdue_at is null and ex
 # nodes
 
 WRITE_BEAT = f"""
-insert into tickwork_nodes ({NODE}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+insert into tickwork_nodes ({NODE}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 on conflict (id, seen_since) do update set seen_at = excluded.seen_at, lease_until = excluded.lease_until,
-    stopped_at = excluded.stopped_at, paused = excluded.paused, runs = excluded.runs, lateness = excluded.lateness
+    stopped_at = excluded.stopped_at, paused = excluded.paused, runs = excluded.runs, lateness = excluded.lateness,
+    clock_error = excluded.clock_error
 """
 SELECT_LIVING_NODES = f"""
 select {NODE} from tickwork_nodes
