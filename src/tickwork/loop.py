@@ -177,6 +177,7 @@ class Loop:
         self._round = Round()
         with self.store.together():
             for step in (
+                self.beat,
                 self.settle_reported,
                 self.heed_cancellations,
                 self.renew_leases,
@@ -187,7 +188,6 @@ class Loop:
                 self.fill_backfills,
                 self.claim_waiting_runs,
                 self.notice_overdue_jobs,
-                self.beat,
             ):
                 step(now)
                 self.start_due_runs(self.clock.now())
@@ -223,6 +223,17 @@ class Loop:
             if call.deadline is not None and call.deadline <= now:
                 self._timed.discard(call)
                 self._ask_to_end(call, TimedOut(f"it took longer than its timeout of {call.job.timeout}"))
+
+    def beat(self, now: datetime) -> None:
+        """Tell the store, a third of a lease at a time, that this node is alive and how it does; see who else is."""
+        if not self.presence.is_due(now):
+            return
+        runs, lateness = len(self._calls) - len(self._reports), self.lateness.worst(now)
+        changes = self.presence.beat(
+            now, paused=self.paused, runs=runs, lateness=lateness, clock_error=self.clock_error
+        )  # fmt: skip
+        self.overdue = len(self.store.expectations(overdue=True))
+        self._round.events += [JobChanged(change.job, now) for change in changes]
 
     def settle_reported(self, now: datetime) -> None:
         """Close the runs whose calls have ended."""
@@ -273,16 +284,17 @@ class Loop:
             self._round.renew_at = now + self.timing.lease / 3
 
     def reap_lost_runs(self, now: datetime) -> None:
-        """Close the runs of nodes that stopped renewing them, unless it was the store that let no node renew."""
+        """Close the runs of nodes that died or renew them no more, unless it was the store that let no node renew."""
         if now < self._reap_at:
             return
         if now < self._spare_until:
             self._reap_at = self._spare_until
             return
-        lost = self.store.lost(self.timing.batch)
+        dead = {*self.store.cut_lifelines()} - {self.node}
+        lost = self.store.lost(self.timing.batch, nodes=dead)
         jobs = {job.uid: job for job in self.store.jobs(ids={run.job_id for run in lost})} if lost else {}
         retries = {uid: job.retry for uid, job in jobs.items()}
-        settlements = [plan.settle(run, retries.get(run.job_uid, ONCE), self._lost(run), now) for run in lost]
+        settlements = [plan.settle(run, retries.get(run.job_uid, ONCE), self._lost(run, now), now) for run in lost]
         for settlement in self.store.settle(settlements) if settlements else ():
             run = settlement.run
             self._round.events.append(RunSettled(run, now))
@@ -360,18 +372,6 @@ class Loop:
             job = jobs.get(one.job_uid)
             if job is not None and one.expect_by is not None:
                 self._round.events.append(JobOverdue(job, one.expect_by, one.succeeded_at, now))
-
-    def beat(self, now: datetime) -> None:
-        """Tell the store, a third of a lease at a time, that this node is alive and how it does; see who else is."""
-        if now < self.presence.beat_at:
-            return
-        known = len(self.store.expectations(overdue=True))
-        self.overdue = known - len(self._round.overdue)  # those are counted when this round is written
-        runs, lateness = len(self._calls) - len(self._round.ended), self.lateness.worst(now)
-        changes = self.presence.beat(
-            now, paused=self.paused, runs=runs, lateness=lateness, clock_error=self.clock_error
-        )  # fmt: skip
-        self._round.events += [JobChanged(change.job, now) for change in changes]
 
     def keep_what_was_written(self) -> None:
         """The round's commit is done: let go of what has ended, and hold what was taken until its time."""
@@ -946,7 +946,7 @@ class Loop:
             )  # fmt: skip
         self.finished = True
 
-    def _lost(self, run: Run) -> Lost | Released | Cancelled:
+    def _lost(self, run: Run, now: datetime) -> Lost | Released | Cancelled:
         """What becomes of a run whose lease has ended. If it is ours and there is no call of it, it never began:
         we were not told that it was given to us.
         """
@@ -954,6 +954,8 @@ class Loop:
             return Released()
         if run.cancel_reason is not None:
             return Cancelled(run.cancel_reason)
+        if run.lease_until is not None and run.lease_until > now:
+            return Lost(f"node {run.node} is gone: its process has died, or was cut off from the store")
         return Lost(f"node {run.node} did not renew its lease, which ended at {run.lease_until:%Y-%m-%dT%H:%M:%SZ}")
 
 

@@ -44,6 +44,9 @@ class Node(NamedTuple):
     """What its code declares, as a short hash: nodes that show the same declare the same jobs. Empty: none."""
     clock_error: timedelta | None = None
     """How far its machine's clock was ahead of the store's, too far for it to fire. None: they agreed."""
+    lifeline: str = ""
+    """What it holds in the store for as long as its process lives, by the store's name for it. Empty: nothing, and only
+    its lease tells that it died."""
     state: NodeState = NodeState.ALIVE
     """What it was taken for when it was read, by the store's clock."""
 
@@ -54,12 +57,12 @@ class Node(NamedTuple):
 
     def beat(
         self, now: datetime, lease: timedelta, *, paused: bool, runs: int, lateness: timedelta | None,
-        clock_error: timedelta | None = None,
+        clock_error: timedelta | None = None, lifeline: str = "",
     ) -> Node:  # fmt: skip
         """This node as it is heard of *now*."""
         return self._replace(
             seen_since=self.seen_since if now <= self.lease_until else now, seen_at=now, lease_until=now + lease,
-            paused=paused, runs=runs, lateness=lateness, clock_error=clock_error,
+            paused=paused, runs=runs, lateness=lateness, clock_error=clock_error, lifeline=lifeline,
         )  # fmt: skip
 
     def stopped(self, now: datetime) -> Node:

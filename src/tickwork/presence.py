@@ -34,12 +34,12 @@ class Presence:
         self.poll = poll
         self.beat_at = node.seen_at
         """When the next beat is due."""
-        self.living: Sequence[Node] = (node,)
-        """The nodes that were alive at the last beat."""
+        self.living: Sequence[str] = (node.declaration,)
+        """What the nodes declare that were alive at the last beat, a name for each."""
         self._declaration = declaration
         self._told = node
         """This node, as the store was told of it last."""
-        self._telling: tuple[Node, Sequence[Node]] | None = None
+        self._telling: tuple[Node, Sequence[str]] | None = None
         """What a round says of this node and has found of the others. None: nothing, in this round."""
         self._judged: frozenset[str] | None = None
         """The declarations of the nodes that were alive when jobs were last looked for that none of them declares."""
@@ -50,15 +50,19 @@ class Presence:
         """When a round has to come for a beat's sake; nearly always a poll is before it."""
         return self.beat_at + min(self.poll, self.lease / 3)
 
+    def is_due(self, now: datetime) -> bool:
+        """Whether it is time for a beat: also when others are to know that they cannot see any more whether we live."""
+        return now >= self.beat_at or self.store.hold_lifeline(self._told.id) != self._told.lifeline
+
     def beat(
         self, now: datetime, *, paused: bool, runs: int, lateness: timedelta | None, clock_error: timedelta | None
     ) -> Sequence[Change]:
         """Tell the store that this node is alive. Returns the jobs that were retired, or came back."""
         node = self._told.beat(
-            now, self.lease, paused=paused, runs=runs, lateness=lateness, clock_error=clock_error
+            now, self.lease, paused=paused, runs=runs, lateness=lateness, clock_error=clock_error,
+            lifeline=self.store.hold_lifeline(self._told.id),
         )  # fmt: skip
-        self.store.beat(node)
-        self._telling = node, self.store.nodes(alive=True)
+        self._telling = node, self.store.beat(node)
         return self._tend_declared_jobs(*self._telling, now)
 
     def keep_what_was_written(self) -> None:
@@ -74,7 +78,7 @@ class Presence:
         except StoreError as error:
             log.warning("the store was not told that this node stops: %s", error)
 
-    def _tend_declared_jobs(self, node: Node, living: Sequence[Node], now: datetime) -> Sequence[Change]:
+    def _tend_declared_jobs(self, node: Node, living: Sequence[str], now: datetime) -> Sequence[Change]:
         """Retire the jobs that no living node declares any more, and bring back our own after an absence.
 
         Behind the beat, so in a transaction that no other node's beat can come between: what is retired here is
@@ -85,7 +89,7 @@ class Presence:
             self.store.declare(self._declaration)
             ours = self.store.jobs(ids=self._declaration.ids)
             changes += [plan.come_back(job) for job in ours if job.retired_at is not None]
-        declared = frozenset(one.declaration for one in living)
+        declared = frozenset(living)
         somebody_left = self._judged is None or self._judged - declared
         if self._declaration.apps and (somebody_left or now >= self._judge_at):
             changes += [plan.retire(job, now) for job in self.store.undeclared(self._declaration.apps)]

@@ -190,12 +190,14 @@ class MemoryStore:
                 self._put_run(_key(run), run)
             return renewed
 
-    def lost(self, limit: int) -> Sequence[Run]:
+    def lost(self, limit: int, *, nodes: Collection[str] = ()) -> Sequence[Run]:
         with self._lock:
             lost = [self._runs[key] for key in islice(self._leases.take(self.clock.now()), limit)]
             for run in lost:  # they stay lost until they are settled
                 self._put_run(_key(run), run)
-            return lost
+            active = (run for runs in self._active.values() for run in runs.values()) if nodes else ()
+            held = [run for run in active if run.node in nodes and run.state is RunState.RUNNING and run not in lost]
+            return [*lost, *held][:limit]
 
     def expired(self, limit: int) -> Sequence[Run]:
         with self._lock:
@@ -318,9 +320,17 @@ class MemoryStore:
         with self._lock:
             return sorted(one for one in self._expectations.values() if one.overdue_at is not None or not overdue)
 
-    def beat(self, node: Node) -> None:
+    def beat(self, node: Node) -> Sequence[str]:
         with self._lock:
             self._nodes[node.id, node.seen_since] = node
+            return [one.declaration for one in self.nodes(alive=True, limit=MAX_NODES)]
+
+    def hold_lifeline(self, node: str) -> str:
+        """None: a process that dies takes its memory along."""
+        return ""
+
+    def cut_lifelines(self) -> Collection[str]:
+        return ()
 
     def declare(self, declaration: Declaration) -> None:
         with self._lock:

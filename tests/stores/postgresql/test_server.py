@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from tests import deeds
-from tests.samples import NOW, SECOND, held_run, make_job, next_version
+from tests.nodes import Node, advance
+from tests.samples import HOUR, MINUTE, NOW, SECOND, held_run, make_job, next_version
 from tests.servers import DURABLE, PostgreSQLServer
 from tests.stores.laws import MakeStore, StoreLaws
 
@@ -41,8 +42,13 @@ class TestBehindAPooler(StoreLaws):
 
 
 @pytest.fixture
-def store(postgresql_url: str) -> Iterator[PostgreSQLStore]:
-    store = PostgreSQLStore(postgresql_url, clock=VirtualClock(NOW))
+def clock() -> VirtualClock:
+    return VirtualClock(NOW)
+
+
+@pytest.fixture
+def store(postgresql_url: str, clock: VirtualClock) -> Iterator[PostgreSQLStore]:
+    store = PostgreSQLStore(postgresql_url, clock=clock)
     store.open()
     yield store
     store.close()
@@ -318,16 +324,36 @@ def test_an_idle_round_asks_the_server_once(store: PostgreSQLStore) -> None:
     assert asked.statements == 1
 
 
-class Counted:
-    """A cursor that counts what it is asked."""
+def test_an_idle_node_asks_the_server_at_most_once_a_second_its_beats_included(
+    store: PostgreSQLStore, clock: VirtualClock
+) -> None:
+    later = NOW + 5 * HOUR
+    store.add([make_job(f"job-{number}", next_fire_time=later, declared="app") for number in range(1_000)])
+    node = Node(store)
+    advance(clock, MINUTE, node)
+    (session,) = store._server._idle
+    session._cursor = asked = Counted(session._cursor)  # type: ignore[assignment]
+    session.connection = told = Counted(session.connection)  # type: ignore[assignment]
 
-    def __init__(self, cursor: Any) -> None:
-        self.cursor = cursor
+    advance(clock, 5 * MINUTE, node)
+
+    assert asked.statements + told.statements <= 5 * 60
+    assert store.nodes()[0].seen_at >= clock.now() - 5 * SECOND
+
+
+class Counted:
+    """A cursor or a connection that counts what it is asked."""
+
+    def __init__(self, one: Any) -> None:
+        self.one = one
         self.statements = 0
 
     def execute(self, *args: Any, **options: Any) -> Any:
         self.statements += 1
-        return self.cursor.execute(*args, **options)
+        return self.one.execute(*args, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.one, name)
 
 
 def idle_round(store: PostgreSQLStore) -> None:

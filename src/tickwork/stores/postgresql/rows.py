@@ -252,18 +252,20 @@ def written_node(node: Node) -> Row:
         to_micros(node.seen_since), to_micros(node.seen_at), to_micros(node.lease_until),
         write_instant(node.stopped_at), node.paused, node.runs,
         _in_micros(node.lateness), text(node.declaration), _in_micros(node.clock_error),
+        text(node.lifeline),
     )  # fmt: skip
 
 
 def read_node(row: Row) -> Node:
     (
         id, host, pid, version, started_at, seen_since, seen_at, lease_until, stopped_at, paused, runs, lateness,
-        declaration, clock_error,
+        declaration, clock_error, lifeline,
     ) = row  # fmt: skip
     return Node(
         read_text(id) or "", read_text(host) or "", pid, read_text(version) or "", from_micros(started_at),
         from_micros(seen_since), from_micros(seen_at), from_micros(lease_until), read_instant(stopped_at), paused,
         runs, _from_micros(lateness), read_text(declaration) or "", _from_micros(clock_error),
+        read_text(lifeline) or "",
     )  # fmt: skip
 
 

@@ -59,6 +59,8 @@ class Glance(NamedTuple):
     """The nodes that have to end a run."""
     expire_at: int | None
     expect_by: int | None
+    overdue: bool
+    """Whether a job is overdue."""
     backfilling: bool
     """Whether a backfill goes on."""
 

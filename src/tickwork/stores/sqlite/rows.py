@@ -206,18 +206,19 @@ def written_node(node: Node) -> Row:
         node.id, node.host, node.pid, node.version, to_micros(node.started_at), to_micros(node.seen_since),
         to_micros(node.seen_at), to_micros(node.lease_until), write_instant(node.stopped_at), node.paused, node.runs,
         _in_micros(node.lateness), node.declaration, _in_micros(node.clock_error),
+        node.lifeline,
     )  # fmt: skip
 
 
 def read_node(row: Row) -> Node:
     (
         id, host, pid, version, started_at, seen_since, seen_at, lease_until, stopped_at, paused, runs, lateness,
-        declaration, clock_error,
+        declaration, clock_error, lifeline,
     ) = row  # fmt: skip
     return Node(
         id, host, pid, version, from_micros(started_at), from_micros(seen_since), from_micros(seen_at),
         from_micros(lease_until), read_instant(stopped_at), bool(paused), runs,
-        _from_micros(lateness), declaration, _from_micros(clock_error),
+        _from_micros(lateness), declaration, _from_micros(clock_error), lifeline,
     )  # fmt: skip
 
 
