@@ -167,6 +167,34 @@ def test_a_server_that_can_only_be_read_is_named_so(postgresql_url: str) -> None
         PostgreSQLStore(f"{postgresql_url}&options=-c%20default_transaction_read_only%3Don").open()
 
 
+def test_what_keeps_a_scheduler_from_starting_is_told_in_one_error_without_the_drivers_own(
+    postgresql_database: str, postgresql_url: str, store: PostgreSQLStore, administrator: psycopg.Connection, role: str
+) -> None:
+    schema = postgresql_url.rpartition("=")[2]
+    administrator.execute(f"grant usage on schema {schema} to {role}".encode())
+    nowhere = urlsplit(postgresql_database)
+    with closing(socket.socket()) as unused:
+        unused.bind(("127.0.0.1", 0))
+        expected = {
+            with_user(postgresql_url, role): "expected the right to use the tables, got permission denied for table",
+            with_user(postgresql_url, "nobody_at_all"): 'role "nobody_at_all" does not exist: check user, password',
+            nowhere._replace(path="/nowhere").geturl(): 'database "nowhere" does not exist: check user, password',
+            f"postgresql://127.0.0.1:{unused.getsockname()[1]}/db": "it works again as soon as the server does",
+            "postgresql://no-such-host.invalid/db": "it works again as soon as the server does",
+        }
+        told = {}
+        for url in expected:
+            with pytest.raises((StoreUnusableError, StoreUnavailableError)) as raised:
+                BackgroundScheduler(url).start()
+            told[url] = "".join(traceback.format_exception(raised.value))
+    administrator.execute(f"grant select on all tables in schema {schema} to {role}".encode())
+    with pytest.raises(StoreUnusableError, match="permission denied for table tickwork_declarations"):
+        BackgroundScheduler(with_user(postgresql_url, role)).start()
+
+    assert {url: message for url, message in expected.items() if message not in told[url]} == {}
+    assert [url for url, text in told.items() if "exception" in text] == [], "as between errors in a chain"
+
+
 # tables
 
 
