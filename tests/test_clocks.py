@@ -23,6 +23,7 @@ from tickwork.plan import CLOCK_TOLERANCE, clock_error
 from tickwork.run import RunState
 from tickwork.stores import make_store
 from tickwork.stores.base import Store
+from tickwork.stores.memory import MemoryStore
 from tickwork.stores.postgresql import PostgreSQLStore
 from tickwork.testing import VirtualClock
 from tickwork.triggers import IntervalTrigger
@@ -110,6 +111,23 @@ def test_a_node_with_a_wrong_clock_fires_and_claims_nothing_says_so_and_goes_on_
     side = "ahead of" if error > timedelta(0) else "behind"
     assert told.startswith("this node fires nothing until its clock is set")
     assert told.endswith(f"its clock is {abs(error).total_seconds():.0f} s {side} the store's")
+
+
+def test_a_wrong_clock_is_told_at_once_also_if_a_beat_was_just_made(clock: SetClock) -> None:
+    store = MemoryStore(clock=clock)
+    store.wall_clock = wall = WallClock(clock)
+    node = Node(store)
+    node.tick()
+    clock.move_to(node.loop.presence.beat_at)
+
+    told = []
+    for off in (HOUR, timedelta(0)):
+        wall.off = off
+        node.loop.wake()
+        advance(clock, timedelta(milliseconds=50), node)  # a round of a beat, and the one that it woke
+        told.append(store.nodes()[0].clock_error)
+
+    assert told == [HOUR, None]
 
 
 def test_a_clock_on_the_edge_does_not_stop_and_start_its_node_by_turns(open_store: OpenStore, clock: SetClock) -> None:

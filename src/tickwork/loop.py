@@ -226,7 +226,7 @@ class Loop:
 
     def beat(self, now: datetime) -> None:
         """Tell the store, a third of a lease at a time, that this node is alive and how it does; see who else is."""
-        if not self.presence.is_due(now):
+        if not self.presence.is_due(now, self.clock_error):
             return
         runs, lateness = len(self._calls) - len(self._reports), self.lateness.worst(now)
         changes = self.presence.beat(
@@ -325,7 +325,7 @@ class Loop:
             log.error("this node fires nothing until its clock is set: %s", say_clock_error(self.clock_error))
         else:
             log.info("this node's clock agrees with the store's again: it fires")
-        self.presence.beat_at = now  # so that all can see it
+        self.wake()  # for a beat that tells it
 
     def fire_due_jobs(self, now: datetime) -> None:
         """Advance the jobs whose fire time has come, and take their runs as far as there is room."""

@@ -50,9 +50,14 @@ class Presence:
         """When a round has to come for a beat's sake; nearly always a poll is before it."""
         return self.beat_at + min(self.poll, self.lease / 3)
 
-    def is_due(self, now: datetime) -> bool:
-        """Whether it is time for a beat: also when others are to know that they cannot see any more whether we live."""
-        return now >= self.beat_at or self.store.hold_lifeline(self._told.id) != self._told.lifeline
+    def is_due(self, now: datetime, clock_error: timedelta | None) -> bool:
+        """Whether it is time for a beat; also when others do not know yet that our lifeline or clock has changed."""
+        told = self._told
+        return (
+            now >= self.beat_at
+            or self.store.hold_lifeline(told.id) != told.lifeline
+            or (clock_error is None) is not (told.clock_error is None)
+        )
 
     def beat(
         self, now: datetime, *, paused: bool, runs: int, lateness: timedelta | None, clock_error: timedelta | None

@@ -63,10 +63,15 @@ class Lifeline:
         assert fcntl is not None
         name = secrets.token_hex(8)
         hidden = self._folder / f".{name}"
-        self._file = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o660)
-        fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        self._path = hidden.rename(self._folder / f"{name}{SUFFIX}")
-        self.name = name
+        file = os.open(hidden, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o660)
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._path = hidden.rename(self._folder / f"{name}{SUFFIX}")
+        except BaseException:
+            os.close(file)
+            hidden.unlink(missing_ok=True)
+            raise
+        self._file, self.name = file, name
 
     def _clear_away(self) -> None:
         for path in self._folder.glob(f"*{SUFFIX}"):
