@@ -40,6 +40,7 @@ JOBS: Sequence[tuple[str, str, float, float, dict[str, Any]]] = (
     ("coalesced", "work", 0.3, 0.0, {"retry": 2}),
     ("overlapping", "work", 0.7, 1.6, {"retry": 2, "max_instances": 2}),
     ("alone", "work_async", 0.4, 0.7, {}),
+    ("long", "work_async", 3.0, LEASE + 1.5, {"retry": 2, "max_instances": 4}),
 )
 """Id, function, interval, how long a call takes, policies."""
 
@@ -174,8 +175,12 @@ def run(seed: int, store: str, seconds: float, folder: Path) -> Report:
         healed_at = now_micros()
         time.sleep(SETTLE + QUIET)
         until = now_micros()
-        wait_until(lambda: campaign.answered_through(until), "an answer to each fire time and an end of each run")
-        campaign.end()
+        stuck = []
+        try:
+            wait_until(lambda: campaign.answered_through(until), "an answer to each fire time and an end of each run")
+            campaign.end()
+        except AssertionError as error:  # the checker says which, if it is more than a matter of time
+            stuck.append(str(error).splitlines()[0])
         evidence = Evidence(
             place.rows(), [*campaign.witness.lines("start"), *campaign.witness.lines("end")], campaign.troubles(),
             [grid(place, campaign.begun, *job) for job in JOBS], campaign.nodes(),
@@ -185,7 +190,7 @@ def run(seed: int, store: str, seconds: float, folder: Path) -> Report:
     return Report(
         seed, store, Counter(fault.kind for fault in faults), Counter(row.state for row in evidence.rows),
         len(campaign.witness.lines("start")), len(overlapping(evidence)), late[-1] if late else 0.0,
-        check(evidence, latest=LATEST),
+        [*stuck, *check(evidence, latest=LATEST)],
     )  # fmt: skip
 
 

@@ -19,6 +19,9 @@ from tickwork import BackgroundScheduler
 from tickwork.errors import StoreUnavailableError
 from tickwork.stores import make_store
 
+TIME_TO_END = 15.0
+"""Seconds: the longest job takes its time."""
+
 
 class WallClock:
     """The clock of this machine, as if it had been set by *off*."""
@@ -50,7 +53,7 @@ def main() -> None:
     for line in sys.stdin:
         wall.off = timedelta(seconds=json.loads(line)["seconds"])
         reply(wall.off.total_seconds())
-    scheduler.shutdown(timeout=5.0)
+    scheduler.shutdown(timeout=TIME_TO_END)
 
 
 if __name__ == "__main__":
