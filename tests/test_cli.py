@@ -239,16 +239,20 @@ def test_nodes_are_listed_with_what_became_of_them(ledger, tickwork):
 def test_health_is_whether_a_node_is_alive_that_fires(ledger, tickwork):
     nobody = tickwork("health", ledger)
     with closing(make_store(ledger)) as store:
-        for number, paused in enumerate([True, False]):
-            store.beat(new_node(str(number), store.clock.now(), timedelta(hours=1))._replace(paused=paused))
+        for number, (trouble, *expected) in enumerate([
+            ({"paused": True}, 1, "1 node is alive, paused\n"),
+            ({"clock_error": timedelta(hours=-1)}, 1, "2 nodes are alive, 1 of them paused, 1 with a wrong clock\n"),
+            ({}, 0, "3 nodes are alive, 1 of them paused, 1 with a wrong clock\n"),
+        ]):  # fmt: skip
+            store.beat(new_node(str(number), store.clock.now(), timedelta(hours=1))._replace(**trouble))
             answer = tickwork("health", ledger)
-            assert (answer.code, answer.out) == [
-                (1, "1 node is alive, paused\n"), (0, "2 nodes are alive, 1 of them paused\n"),
-            ][number]  # fmt: skip
+            assert [answer.code, answer.out] == expected
     as_json = json.loads(tickwork("health", ledger, "--json").out)
 
     assert (nobody.code, nobody.out) == (1, "no node is alive: nothing fires\n")
-    assert (as_json["healthy"], len(as_json["nodes"])) == (True, 2)
+    assert as_json["healthy"]
+    assert {node["id"]: node["clock_error"] for node in as_json["nodes"]} == {"0": None, "1": -3600, "2": None}
+    assert "alive, but its clock is 3600 s behind the store's" in tickwork("nodes", ledger).out
 
 
 def test_jobs_that_are_overdue_are_listed_as_such_and_make_a_store_unhealthy(folder, tickwork):

@@ -684,9 +684,19 @@ def test_what_the_row_knew_already_is_kept() -> None:
 def test_what_becomes_of_a_run_whose_lease_has_ended(
     begun: bool, cancel_reason: str | None, state: RunState, reason: str | None
 ) -> None:
-    outcome = plan.lost(held_run(make_job(), cancel_reason=cancel_reason), begun=begun)
+    run = held_run(make_job(), cancel_reason=cancel_reason)
+    assert run.lease_until is not None
+
+    outcome = plan.lost(run, run.lease_until, begun=begun)
 
     assert (outcome.state, getattr(outcome, "reason", None)) == (state, reason)
+
+
+def test_a_run_whose_node_is_gone_is_lost_before_its_lease_has_ended() -> None:
+    outcome = plan.lost(held_run(make_job()), NOW, begun=True)
+
+    assert isinstance(outcome, Lost)
+    assert outcome.reason == "node a is gone: its process has died, or was cut off from the store"
 
 
 @pytest.mark.parametrize("state", [state for state in RunState if state is not RunState.RUNNING])

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 
 from tickwork.clock import Clock
 from tickwork.loop import Loop
+from tickwork.node import say_clock_error
 
 LONGEST_WAIT = timedelta(seconds=60)
 """A wait that is cut short costs an idle tick."""
@@ -64,6 +65,8 @@ class Driver:
         began = self.ticking_since
         if self.loop.outage is not None:
             return self.loop.outage.error
+        if self.loop.clock_error is not None:
+            return f"this node fires nothing: {say_clock_error(self.loop.clock_error)}; set it, by NTP for example"
         if began is not None and time.monotonic() - began > LONG_TICK:
             return f"a tick has been going on for {time.monotonic() - began:.0f} s"
         return self.fault

@@ -29,7 +29,7 @@ from tickwork.job import Job
 from tickwork.lateness import Lateness
 from tickwork.listeners import Listeners
 from tickwork.lookout import FAR_OFF, Lookout
-from tickwork.node import Node
+from tickwork.node import Node, say_clock_error
 from tickwork.plan import Change, Filling, Hold
 from tickwork.policies import ONCE
 from tickwork.presence import Presence
@@ -64,6 +64,8 @@ class Loop:
         """How many jobs were overdue at the last beat, and those that this node has found since."""
         self.lateness = Lateness(node.started_at)
         self.outage: StoreLost | None = None
+        self.clock_error: timedelta | None = None
+        """How far this machine's clock is ahead of the store's, too far to fire. None: they agree."""
         self.finished = False
         self._listeners = listeners
         self._wake = wake
@@ -120,6 +122,7 @@ class Loop:
         self._begin()
         with self.store.together():
             for step in (
+                self.beat,
                 self.tell_what_was_in_doubt,
                 self.settle_reported,
                 self.pause_failing_jobs,
@@ -127,11 +130,11 @@ class Loop:
                 self.renew_leases,
                 self.reap_lost_runs,
                 self.close_expired_runs,
+                self.compare_clocks,
                 self.fire_due_jobs,
                 self.fill_backfills,
                 self.claim_waiting_runs,
                 self.notice_overdue_jobs,
-                self.beat,
             ):
                 step(now)
                 self.start_due_runs(self.clock.now())
@@ -167,6 +170,17 @@ class Loop:
             if call.deadline is not None and call.deadline <= now:
                 self._timed.discard(call)
                 self._ask_to_end(call, TimedOut(f"it took longer than its timeout of {call.job.timeout}"))
+
+    def beat(self, now: datetime) -> None:
+        """Tell the store, a third of a lease at a time, that this node is alive and how it does; see who else is."""
+        if not self.presence.is_due(now, self.clock_error):
+            return
+        runs, lateness = len(self._calls) - len(self._reports), self.lateness.worst(now)
+        changes = self.presence.beat(
+            now, paused=self.paused, runs=runs, lateness=lateness, clock_error=self.clock_error
+        )  # fmt: skip
+        self.overdue = len(self.store.expectations(overdue=True))
+        self._draft.events += [JobChanged(change.job, now) for change in changes]
 
     def tell_what_was_in_doubt(self, now: datetime) -> None:
         """Tell of what was closed by a commit that seemed to fail, since only its reply was lost."""
@@ -217,20 +231,21 @@ class Loop:
             self._draft.renew_at = now + self.timing.lease / 3
 
     def reap_lost_runs(self, now: datetime) -> None:
-        """Close the runs of nodes that stopped renewing them, unless it was the store that let no node renew."""
+        """Close the runs of nodes that died or renew them no more, unless it was the store that let no node renew."""
         if now < self._lookout.reap_at:
             return
         if now < self._lookout.spare_until:
             self._lookout.reap_at = self._lookout.spare_until
             return
-        lost = self.store.lost(self.timing.batch)
+        dead = {*self.store.cut_lifelines()} - {self.node}
+        lost = self.store.lost(self.timing.batch, nodes=dead)
         jobs = {job.uid: job for job in self.store.jobs(ids={run.job_id for run in lost})} if lost else {}
         retries = {uid: job.retry for uid, job in jobs.items()}
         in_hand = {call.run.id for call in self._calls} if lost else ()
         settlements = [
             plan.settle(
                 run, retries.get(run.job_uid, ONCE),
-                plan.lost(run, begun=run.node != self.node or run.id in in_hand), now,
+                plan.lost(run, now, begun=run.node != self.node or run.id in in_hand), now,
             )
             for run in lost
         ]  # fmt: skip
@@ -257,11 +272,23 @@ class Loop:
             self._draft.events.append(RunSettled(run, now))
         self._lookout.expire_at = now if len(expired) == self.timing.batch else now + self.timing.poll
 
+    def compare_clocks(self, now: datetime) -> None:
+        """Fire nothing while this machine's clock disagrees with the store's: jobs here would work by a wrong time."""
+        known = self.clock_error
+        self.clock_error = plan.clock_error(self.store.wall_clock.now(), self.clock.now(), known=known)
+        if (self.clock_error is None) is (known is None):
+            return
+        if self.clock_error is not None:
+            log.error("this node fires nothing until its clock is set: %s", say_clock_error(self.clock_error))
+        else:
+            log.info("this node's clock agrees with the store's again: it fires")
+        self.wake()  # for a beat that tells it
+
     def fire_due_jobs(self, now: datetime) -> None:
         """Advance the jobs whose fire time has come, and take their runs as far as there is room."""
         self._lookout.deferred_to = now + self.timing.poll
         self._more.clear()
-        if self.paused or self._stopping:
+        if not self._takes_work:
             return
         for executor in self.executors:
             fired = self._fire(executor, now)
@@ -273,7 +300,7 @@ class Loop:
 
     def fill_backfills(self, now: datetime) -> None:
         """Bear the next few runs of what is to be run after all; they wait with the others, and behind them."""
-        if self.paused or self._stopping:
+        if not self._takes_work:
             return
         filled = self.store.fill(self._stretch, self._fill_back, limit=MAX_OPEN_BACKFILLS)
         if any(filling.moved for filling in filled):  # there may be more to look at
@@ -281,7 +308,7 @@ class Loop:
 
     def claim_waiting_runs(self, now: datetime) -> None:
         """Take runs that wait: retries, runs that someone asked for, what another node had no room for."""
-        if self.paused or self._stopping:
+        if not self._takes_work:
             return
         for executor in self.executors:
             self._claim(executor, since=now - self.timing.late)
@@ -302,16 +329,6 @@ class Loop:
             job = jobs.get(one.job_uid)
             if job is not None and one.expect_by is not None:
                 self._draft.events.append(JobOverdue(job, one.expect_by, one.succeeded_at, now))
-
-    def beat(self, now: datetime) -> None:
-        """Tell the store, a third of a lease at a time, that this node is alive and how it does; see who else is."""
-        if now < self.presence.beat_at:
-            return
-        known = len(self.store.expectations(overdue=True))
-        self.overdue = known - len(self._draft.overdue)  # those are counted when this round is written
-        runs, lateness = len(self._calls) - len(self._draft.ended), self.lateness.worst(now)
-        changes = self.presence.beat(now, paused=self.paused, runs=runs, lateness=lateness)
-        self._draft.events += [JobChanged(change.job, now) for change in changes]
 
     def keep_what_was_written(self) -> None:
         """The round's commit is done: let go of what has ended, and hold what was taken until its time."""
@@ -432,6 +449,11 @@ class Loop:
         """A new round, which has written nothing."""
         self._draft = Draft()
         self._endings = Endings(self.store, self._draft, node=self.node, is_told=bool(self._listeners))
+
+    @property
+    def _takes_work(self) -> bool:
+        """Whether this node fires and claims."""
+        return not self.paused and not self._stopping and self.clock_error is None
 
     def _next_work(self) -> datetime:
         """When the next run starts, a call may have taken too long, or the next round is due."""

@@ -46,6 +46,9 @@ ON_TIME = timedelta(minutes=1)
 
 FAILURES = frozenset({RunState.FAILED, RunState.TIMED_OUT, RunState.LOST})
 
+CLOCK_TOLERANCE = timedelta(seconds=30)
+"""How far a machine's clock may be off, beside the store's, while its node fires."""
+
 RETIRED = "retired: no running code declares it"
 """Why a job is paused that is gone from the code."""
 
@@ -90,6 +93,16 @@ class Hold(NamedTuple):
 
     node: str
     lease_until: datetime
+
+
+def clock_error(wall: datetime, now: datetime, *, known: timedelta | None) -> timedelta | None:
+    """How far a machine's clock, which says *wall*, is ahead of its store's, if too far for its node to fire.
+
+    None: they agree. One that was *known* to be wrong has to come twice as close, or a clock on the edge would stop and
+    start its node by turns.
+    """
+    error = wall - now
+    return error if abs(error) > (CLOCK_TOLERANCE if known is None else CLOCK_TOLERANCE / 2) else None
 
 
 def first_fire_time(trigger: Trigger, now: datetime) -> datetime | None:
@@ -211,14 +224,16 @@ def settle(
             assert_never(outcome)
 
 
-def lost(run: Run, *, begun: bool) -> Lost | Released | Cancelled:
-    """What becomes of a run whose lease has ended. If its node, which is alive, has not *begun* it, since it was never
-    told that the run was its own, it is given back.
+def lost(run: Run, now: datetime, *, begun: bool) -> Lost | Released | Cancelled:
+    """What becomes of a run whose node is gone, or has let its lease end. If the node is alive and has not *begun* it,
+    since it was never told that the run was its own, it is given back.
     """
     if not begun:
         return Released()
     if run.cancel_reason is not None:
         return Cancelled(run.cancel_reason)
+    if run.lease_until is not None and run.lease_until > now:
+        return Lost(f"node {run.node} is gone: its process has died, or was cut off from the store")
     return Lost(f"node {run.node} did not renew its lease, which ended at {run.lease_until:%Y-%m-%dT%H:%M:%SZ}")
 
 

@@ -120,7 +120,7 @@ class Health:
     store: str
     """Where the store is."""
     outage: str | None
-    """Why nothing fires: the store cannot be used, or ticks fail. None: all is well."""
+    """Why nothing fires: the store cannot be used, ticks fail, or clocks disagree. None: all is well."""
     live: bool = True
     """Whether its thread works. If not, nothing helps but a new process. One that was not started is not dead."""
     lateness: timedelta | None = None

@@ -762,7 +762,7 @@ def test_probes_tell_yes_or_no_and_no_more(tmp_path: Path) -> None:
 
     assert good == recovered == [(200, {"live": True}), (200, {"ready": True, "reason": None})]
     assert outage == [
-        (200, {"live": True}), (503, {"ready": False, "reason": "the store cannot be used, or ticks fail"}),
+        (200, {"live": True}), (503, {"ready": False, "reason": "the store cannot be used, ticks fail, or clocks disagree"}),
     ]  # fmt: skip
     assert stopped == [(200, {"live": True}), (503, {"ready": False, "reason": "its scheduler does not run"})]
 

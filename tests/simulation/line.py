@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 READS = frozenset({
     "get", "jobs", "lost", "expired", "cancelling", "outlook", "expectations", "undeclared", "nodes", "census", "run",
-    "state", "log", "runs", "backfill", "backfills", "evidence",
+    "state", "log", "runs", "backfill", "backfills", "evidence", "hold_lifeline", "cut_lifelines",
 })  # fmt: skip
 TELLING = frozenset({"fire", "claim", "renew", "settle", "commit"})
 """Whoever is not told of these believes something that is not so."""
@@ -35,7 +35,7 @@ class Line:
         self._world = world
         self._process = process
         self._store = world.store_for(process)
-        self.clock = process.clock
+        self.clock = self.wall_clock = process.clock
         self.location = self._store.location
         self.ring: Callable[[], None] | None = None
         self._is_open = False

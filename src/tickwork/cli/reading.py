@@ -137,8 +137,7 @@ def show_health(options: argparse.Namespace) -> int:
     """
     with open_store(options.store) as scheduler:
         nodes, overdue = scheduler.get_nodes(alive=True), scheduler.get_overdue()
-    firing = [node for node in nodes if not node.paused]
-    healthy = bool(firing) and not overdue
+    healthy = any(node.firing for node in nodes) and not overdue
     if options.json:
         listed = [node_record(node) for node in nodes]
         print_json({"healthy": healthy, "nodes": listed, "overdue": [one.job_id for one in overdue]})

@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from tickwork.backfill import Backfill
 from tickwork.job import Job
-from tickwork.node import Node, NodeState
+from tickwork.node import Node, NodeState, say_clock_error
 from tickwork.run import Progress, Run, RunState
 from tickwork.triggers.clock_changes import ClockChange
 from tickwork.triggers.ticks import Tick
@@ -67,19 +67,25 @@ def say_state(job: Job, overdue_at: datetime | None = None) -> str:
 
 
 def say_node_state(node: Node) -> str:
-    return f"{node.state}, paused" if node.paused and node.state is NodeState.ALIVE else node.state
+    if node.state is not NodeState.ALIVE or node.firing:
+        return node.state
+    return (
+        f"{node.state}, paused"
+        if node.clock_error is None
+        else f"{node.state}, but {say_clock_error(node.clock_error)}"
+    )
 
 
 def say_nodes(nodes: Sequence[Node]) -> str:
     """How many are alive, as these are, and how many of them do not fire."""
+    if not nodes:
+        return "no node is alive: nothing fires"
+    if len(nodes) == 1:
+        return f"1 node is {say_node_state(nodes[0])}"
     paused = sum(node.paused for node in nodes)
-    match len(nodes):
-        case 0:
-            return "no node is alive: nothing fires"
-        case 1:
-            return "1 node is alive, paused" if paused else "1 node is alive"
-        case number:
-            return f"{number} nodes are alive, {paused} of them paused" if paused else f"{number} nodes are alive"
+    wrong = sum(node.clock_error is not None for node in nodes)
+    idle = [f"{paused} of them paused"] * bool(paused) + [f"{wrong} with a wrong clock"] * bool(wrong)
+    return ", ".join([f"{len(nodes)} nodes are alive", *idle])
 
 
 def say_ending(run: Run) -> str:

@@ -13,15 +13,15 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
-from typing import TypeVar
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
 from zlib import crc32
 
 from psycopg import Connection
 from psycopg.errors import LockNotAvailable
 
 from tickwork.backfill import MAX_OPEN_BACKFILLS, Answered, Backfill, one_too_many
-from tickwork.clock import MICROSECOND, Clock, from_micros, to_micros
+from tickwork.clock import MICROSECOND, Clock, SystemClock, from_micros, to_micros
 from tickwork.codec import read_instant, read_log, read_state, write_instant, write_state
 from tickwork.declaration import Declaration
 from tickwork.errors import BackfillNotFoundError, JobNotFoundError, RunNotFoundError
@@ -89,6 +89,9 @@ REMOVED_JOBS = 100
 PATIENCE = 5.0
 """Seconds that who ends a backfill tries to find none of its runs in other hands."""
 A_MOMENT = 0.01
+TIME_TO_RETURN = timedelta(seconds=0.9)
+"""How long a lifeline has to be cut until its node is taken for dead: one that lives, and lost its session, takes hold
+again at once. A little less than a poll, so that the second look is enough."""
 OPEN = frozenset({RunState.PENDING, RunState.RUNNING})
 
 T = TypeVar("T")
@@ -99,7 +102,8 @@ log = logging.getLogger("tickwork.store")
 class PostgreSQLStore:
     """Jobs and runs in the PostgreSQL database that *url* names; docs/stores.md has its options.
 
-    What is due is decided by the server's clock. Nodes wake each other by LISTEN and NOTIFY, except behind a pooler.
+    What is due is decided by the server's clock, or by *clock* in its place. *wall_clock* is this machine's; a node on
+    which the two disagree fires nothing. Nodes wake each other by LISTEN and NOTIFY, except behind a pooler.
     Raises StoreURLError.
     """
 
@@ -109,12 +113,15 @@ class PostgreSQLStore:
     _doorbell: Doorbell | None
     _definitions: dict[int, Job]
     _executors: tuple[str, ...]
+    _cut: dict[str, datetime]
+    """Since when each node's lifeline is seen to be cut."""
 
-    def __init__(self, url: str, *, clock: Clock | None = None) -> None:
+    def __init__(self, url: str, *, clock: Clock | None = None, wall_clock: Clock | None = None) -> None:
         self._address = Address.parse(url)
         self.location = self._address.location
         self._own_clock = ServerClock() if clock is None else None
         self.clock: Clock = clock or self._own_clock or ServerClock()
+        self.wall_clock: Clock = wall_clock or clock or SystemClock()
         self._name = secrets.token_hex(8)
         self._make_afresh()
 
@@ -133,8 +140,9 @@ class PostgreSQLStore:
             self._close_doorbell()
             if self._server.pooled:
                 log.info(
-                    "nodes on %s cannot wake each other behind a pooler: news is noticed within a poll", self.location
-                )
+                    "nodes on %s cannot wake each other behind a pooler, nor see at once that one dies: "
+                    "news is noticed within a poll, a death when a lease ends", self.location,
+                )  # fmt: skip
             else:
                 self._doorbell = Doorbell(self._server.connect, self._channel, self._name, ring)
 
@@ -262,12 +270,15 @@ class PostgreSQLStore:
                 renewed, session.select_one(sql.RENEW_RUNS, *keys, to_micros(lease_until), *renewed_runs(renewed))
             )
 
-    def lost(self, limit: int) -> Sequence[Run]:
+    def lost(self, limit: int, *, nodes: Collection[str] = ()) -> Sequence[Run]:
         now, glance = to_micros(self.clock.now()), self._glance()
-        if glance is not None and not _has_come(glance.lapse_at, now):
+        if glance is not None and not nodes and not _has_come(glance.lapse_at, now):
             return []
         with self._reading() as session:
-            rows = session.select(sql.SELECT_LOST, now, limit)
+            if nodes:
+                rows = session.select(sql.SELECT_LOST_OR_HELD, now, limit, texts(nodes))
+            else:
+                rows = session.select(sql.SELECT_LOST, now, limit)
         return [read_run(row) for row in rows]
 
     def expired(self, limit: int) -> Sequence[Run]:
@@ -377,16 +388,42 @@ class PostgreSQLStore:
             return [read_expectation(row) for row in session.select(sql.MARK_OVERDUE, now, text(node), limit)]
 
     def expectations(self, *, overdue: bool = False) -> Sequence[Expectation]:
+        glance = self._glance() if overdue else None
+        if glance is not None and not glance.overdue:
+            return []
         with self._reading() as session:
             rows = session.select(sql.SELECT_OVERDUE if overdue else sql.SELECT_EXPECTATIONS)
         return [read_expectation(row) for row in rows]
 
     # the nodes
 
-    def beat(self, node: Node) -> None:
+    def beat(self, node: Node) -> Sequence[str]:
+        together = self._server.of_this_thread.together
+        goes_on = node.seen_since < node.seen_at and node.stopped_at is None
+        if goes_on and together is not None and not together.begun:
+            with self._reading() as session:
+                told = *written_node(node), texts(self._executors)
+                others, *seen, _ = self._server.learn_from(session, sql.BEAT_AND_GLANCE, *told)
+            together.glance = self._seen(seen)
+            return [*others, node.declaration]
         with self._writing() as session:
             session.select(sql.TAKE_TURN, self._turn_of_nodes)
             session.execute(sql.WRITE_BEAT, *written_node(node))
+            now = to_micros(self.clock.now())
+            return [declaration for (declaration,) in session.select(sql.SELECT_DECLARING, now)]
+
+    def hold_lifeline(self, node: str) -> str:
+        return "" if self._doorbell is None else self._doorbell.hold(f"{self._lifelines}{node}")
+
+    def cut_lifelines(self) -> Collection[str]:
+        glance = self._glance()
+        if glance is not None and glance.lapse_at is None:  # nothing runs anywhere
+            return ()
+        now = self.clock.now()
+        with self._reading() as session:
+            cut = {node for (node,) in session.select(sql.SELECT_CUT_LIFELINES, to_micros(now), self._lifelines)}
+        self._cut = {node: self._cut.get(node, now) for node in cut}
+        return [node for node, since in self._cut.items() if now - since >= TIME_TO_RETURN]
 
     def declare(self, declaration: Declaration) -> None:
         with self._writing() as session:
@@ -396,6 +433,11 @@ class PostgreSQLStore:
     def undeclared(self, apps: Collection[str]) -> Sequence[Job]:
         now = to_micros(self.clock.now())
         with self._reading() as session:
+            found = session.select(sql.SELECT_UNDECLARED, texts(apps), now)
+        if not found:
+            return []
+        with self._writing() as session:  # behind the turn: one that declares them may just have come
+            session.select(sql.TAKE_TURN, self._turn_of_nodes)
             return [read_job(row) for row in session.select(sql.SELECT_UNDECLARED, texts(apps), now)]
 
     def nodes(self, *, alive: bool = False, limit: int = 1_000) -> Sequence[Node]:
@@ -518,11 +560,14 @@ class PostgreSQLStore:
         if together is None:
             return None
         if together.glance is None:
-            names = self._executors
             with self._reading() as session:
-                fire_at, *others, _ = self._server.learn_from(session, sql.GLANCE, texts(names))
-            together.glance = Glance(dict(zip(names, fire_at, strict=True)), *others)
+                *seen, _ = self._server.learn_from(session, sql.GLANCE, texts(self._executors))
+            together.glance = self._seen(seen)
         return together.glance
+
+    def _seen(self, row: Sequence[Any]) -> Glance:
+        fire_at, *others = row
+        return Glance(dict(zip(self._executors, fire_at, strict=True)), *others)
 
     def _look_again_later(self, glance: Glance, executor: str) -> None:
         """Go on with what was seen before a write that changed the fire times of one executor alone."""
@@ -564,6 +609,7 @@ class PostgreSQLStore:
         self._doorbell = None
         self._definitions = {}
         self._executors = ()
+        self._cut = {}
         # Of one process's threads, at firing and claiming: each would pass over the jobs that another has locked.
         self._turn = threading.Lock()
 
@@ -582,6 +628,11 @@ class PostgreSQLStore:
     def _channel(self) -> str:
         assert self._server.schema is not None
         return channel_of(self._server.schema)
+
+    @property
+    def _lifelines(self) -> str:
+        """What the names of locks begin with that nodes hold, in this schema."""
+        return f"tickwork {self._server.schema} "
 
     @property
     def _turn_of_nodes(self) -> int:
