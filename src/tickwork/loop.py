@@ -565,8 +565,8 @@ class Loop:
             if change is not None:
                 changes.append(change)
                 born += len(change.runs)
-                if change.cancelled:  # perhaps runs of this node, which it asks to end in its next round
-                    self._deferred_to = now
+                if change.cancelled:  # perhaps runs of this node, which its next round asks to end
+                    self.wake()
                 for run in change.runs:
                     room -= run.state is RunState.RUNNING
         return changes
