@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from tickwork.checks import check_duration, check_flag, check_text, check_whole
+from tickwork.checks import check_duration, check_flag, check_text, check_whole, shown
 from tickwork.errors import InvalidJobError, did_you_mean
 from tickwork.labels import sorted_metadata, sorted_tags
 from tickwork.policies import ONCE, Overlap, Retry
@@ -130,6 +130,12 @@ DEFINITION = (
     "pause_after", "expect_every", "expire_after", "tags", "metadata", "keep", "disposable", "declared",
 )  # fmt: skip
 """The fields that a declaration in code sets; the others tell where the schedule stands."""
+
+
+def check_job_id(job_id: object) -> None:
+    """InvalidJobError unless *job_id* is text; whether there is such a job, the store knows."""
+    if not isinstance(job_id, str):
+        raise InvalidJobError(f"job_id: expected the id of a job, got {shown(job_id)}: pass its id, as job.id")
 
 
 def check_job(job: Job) -> Job:

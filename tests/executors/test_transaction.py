@@ -299,3 +299,22 @@ def test_a_table_of_ones_own_is_read_and_written_with_ones_own_settings(
 
     assert invoke(call(deed)) == Succeeded()
     store.add([make_job("the store's own rows are as they were")])
+
+
+def test_what_is_used_outside_of_its_block_says_how_it_is_written(
+    call: Callable[..., Call], store: SQLiteStore
+) -> None:  # fmt: skip
+    def forgets(run: RunContext) -> None:
+        run.transaction().execute("insert into notes values ('lost')")
+
+    async def awaits(run: RunContext) -> None:
+        async with run.transaction():  # type: ignore[attr-defined]
+            pass
+
+    outcome, other = invoke(call(forgets)), asyncio.run(invoke_async(make_call(awaits)))
+
+    assert isinstance(outcome, Failed)
+    assert "got .execute outside of one: write `with run.transaction() as connection:`" in outcome.reason
+    assert isinstance(other, Failed)
+    assert "SchedulerError" in other.reason
+    assert notes(store) == []
