@@ -694,7 +694,11 @@ class Scheduler:
         """
         store, job = self._opened_store(), self.get_job(job_id)
         now, instant = store.clock.now(), self._read_time("at", at, None if job is None else job.trigger)
-        return explain(store.evidence(job_id, instant), instant, now, say)
+        evidence = store.evidence(job_id, instant)
+        if evidence.job is not None:
+            going_on = store.backfills(job_id=job_id, ended=False, limit=MAX_OPEN_BACKFILLS)
+            evidence = evidence._replace(backfills=[one for one in going_on if one.job_uid == evidence.job.uid])
+        return explain(evidence, instant, now, say)
 
     def get_overdue(self) -> Sequence[Expectation]:
         """The jobs that have not succeeded for longer than their `expect_every`, in the order of their ids."""
