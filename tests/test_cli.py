@@ -189,11 +189,20 @@ def test_who_names_a_job_in_place_of_a_run_is_told_which_runs_it_has(ledger, tic
     with closing(make_store(ledger)) as store:
         store.add([make_job("new")])
 
+    tick, new = tickwork(command, ledger, "tick"), tickwork(command, ledger, "new")
+
+    assert f"expected the id of a run, got that of a job: its newest run is {newest}, and `tickwork runs " in tick.err
     assert (
-        f"the id of a run, got that of the job 'tick': its newest is {newest}, "
-        in tickwork(command, ledger, "tick").err
+        "expected the id of a run, got that of a job: it has no run yet, and `tickwork runs STORE --job new`" in new.err
     )
-    assert "the id of a run, got that of the job 'new': it has none yet, " in tickwork(command, ledger, "new").err
+
+
+def test_a_log_without_lines_says_so(ledger, tickwork):
+    run = json.loads(tickwork("runs", ledger, "--limit", "1", "--json").out)[0]["id"]
+
+    shown = tickwork("log", ledger, run)
+
+    assert (shown.code, shown.out, shown.err) == (0, "", f"tickwork: run {run} has logged nothing that is kept\n")
 
 
 def test_runs_can_be_chosen_by_job_state_and_number(ledger, tickwork):

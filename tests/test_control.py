@@ -44,6 +44,7 @@ MICROSECOND = timedelta(microseconds=1)
 SECOND = timedelta(seconds=1)
 MINUTE = timedelta(minutes=1)
 HOUR = timedelta(hours=1)
+DAY = timedelta(days=1)
 
 seen: list[Any] = []
 """What the jobs of this file were called with."""
@@ -1014,3 +1015,36 @@ def test_what_is_no_label_is_refused(labelled: ManualScheduler, labels: dict[str
         labelled.modify_job("c", **labels)
     with pytest.raises(InvalidJobError, match=message):
         labelled.get_jobs(**labels)
+
+
+@pytest.mark.parametrize("newest_first", [False, True])
+def test_why_tells_what_a_backfill_has_still_to_come_to(scheduler: ManualScheduler, newest_first: bool) -> None:
+    outage(scheduler, 5)
+    broken.add("hold")  # so that the first run is followed by a long wait
+    scheduler.modify_job("crawl", retry=Retry(max_attempts=2, delay=DAY))
+    backfill = scheduler.backfill_job("crawl", NOW + HOUR, NOW + 4 * HOUR, newest_first=newest_first, by="alice")
+    scheduler.run_due()
+
+    first, last = (4, 1) if newest_first else (1, 4)
+    told = {hour: scheduler.why("crawl", NOW + hour * HOUR).sentence for hour in (first, last, 5)}
+
+    coming = f"; backfill {backfill.id} is to run it after all for alice"
+    assert coming not in told[first]
+    assert told[last].startswith("skipped: paused")
+    assert told[last].endswith(coming)
+    assert coming not in told[5], "it lies behind the end"
+    scheduler.cancel_backfill(backfill.id)
+    assert coming not in scheduler.why("crawl", NOW + last * HOUR).sentence
+
+
+def test_why_tells_that_a_backfill_of_everything_runs_again_what_ran(scheduler: ManualScheduler) -> None:
+    scheduler.add_job(crawl, "interval", hours=1, id="crawl", args=["a"])
+    scheduler.advance(4 * HOUR)
+    scheduler.pause_job("crawl")  # it stands still meanwhile
+
+    some = scheduler.backfill_job("crawl", NOW, NOW + 4 * HOUR)
+    quiet = scheduler.why("crawl", NOW + 2 * HOUR).sentence
+    every = scheduler.backfill_job("crawl", NOW, NOW + 4 * HOUR, everything=True)
+
+    assert some.id not in quiet
+    assert scheduler.why("crawl", NOW + 2 * HOUR).sentence.endswith(f"; backfill {every.id} is to run it again")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.deeds import nothing
 from tests.nodes import FlakyStore, Node, advance
 from tests.samples import EVERY_MINUTE, HOUR, MINUTE, NOW, SECOND, make_backfill, make_job, make_run
 
@@ -352,3 +354,43 @@ def test_a_success_counts_for_the_job_as_it_is_by_then(store: Store, clock: Virt
     (expected,) = store.expectations()
     assert expected.succeeded_at is not None
     assert expected.expect_by == expected.succeeded_at + 2 * MINUTE
+
+
+@pytest.mark.parametrize(
+    ("trigger", "refused"),
+    [
+        ({"trigger": "interval", "hours": 2}, True),
+        ({"trigger": "interval", "hours": 2, "jitter": 600}, True),
+        ({"trigger": "interval", "hours": 2, "jitter": 7200}, False),
+        ({"trigger": "interval", "hours": 1}, False),
+        ({"trigger": "interval", "minutes": 59}, False),
+        ({"trigger": "cron", "hour": 3}, True),
+        ({"trigger": "cron", "hour": "9-17", "day_of_week": "mon-fri"}, False),
+        ({"trigger": "cron", "hour": 3, "minute": "0,30"}, False),
+        ({"trigger": "date", "run_date": "2026-03-05T00:00Z"}, False),
+        ({"trigger": None}, False),
+    ],
+)
+def test_what_no_run_could_keep_is_refused_and_what_some_can_is_not(trigger: dict[str, Any], refused: bool) -> None:
+    scheduler = ManualScheduler(start=datetime(2026, 3, 1, tzinfo=UTC))
+    expected = "expect_every: expected no less than the time between two fire times, got 1:00:00, and its trigger, "
+
+    with pytest.raises(InvalidJobError, match=expected) if refused else nullcontext():
+        scheduler.add_job(nothing, id="job", expect_every=3600, **trigger)
+
+
+def test_a_change_after_which_no_run_could_keep_it_is_refused() -> None:
+    with ManualScheduler(start=NOW) as scheduler:
+        scheduler.add_job(nothing, "interval", hours=1, id="job", expect_every=2 * HOUR)
+        before = scheduler.get_job("job")
+
+        with pytest.raises(InvalidJobError, match="expect_every: expected no less than"):
+            scheduler.modify_job("job", expect_every=60)
+        with pytest.raises(InvalidJobError, match="expect_every: expected no less than"):
+            scheduler.modify_job("job", trigger=IntervalTrigger(hours=3))
+        with pytest.raises(InvalidJobError, match="expect_every: expected no less than"):
+            scheduler.reschedule_job("job", "interval", hours=3)
+
+        assert scheduler.get_job("job") == before
+        both = scheduler.modify_job("job", trigger=IntervalTrigger(hours=3), expect_every=4 * HOUR)
+        assert both.expect_every == 4 * HOUR

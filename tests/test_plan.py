@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any
 
 import pytest
@@ -393,6 +393,17 @@ def test_a_fire_time_that_lies_ahead_waits_for_an_active_run_to_end(coalesce: bo
     assert change is None
 
 
+@pytest.mark.parametrize("overlap", Overlap)
+def test_nothing_is_decided_while_nobody_knows_whether_what_is_in_the_way_goes_on(overlap: Overlap) -> None:
+    """Its lease has ended: in a moment its node renews it, or it is lost and in nobody's way."""
+    job = make_job(overlap=overlap, max_instances=2)
+    going_on, doubtful = some_active(job, ["running"])[0], held_run(job, at(-2), lease_until=at(1))
+
+    assert plan.fire(job, [going_on, doubtful], at(1), HOLD) is None
+    assert plan.fire(job, [going_on, doubtful], at(1) - MICROSECOND, HOLD) is not None
+    assert plan.fire(job, [doubtful], at(1), HOLD) is not None, "there is room for both"
+
+
 def test_a_born_run_is_held_or_waits() -> None:
     job = make_job()
 
@@ -407,7 +418,7 @@ def test_a_born_run_is_held_or_waits() -> None:
 
 def test_a_closed_row_says_when_and_why() -> None:
     job = make_job(misfire_grace_time=SECOND)
-    running = held_run(job, at(-1))
+    running = held_run(job, at(-1), lease_until=at(3))
 
     missed = plan.fire(job, [], at(2.5), HOLD)
     in_the_way = plan.fire(make_job(uid=job.uid), [running], at(2.5), HOLD)
@@ -1153,11 +1164,12 @@ class Stuck(Asked):
 
 
 def some_active(job: Job, states: Sequence[str]) -> list[Run]:
-    """Active runs of *job* in these states, for earlier fire times."""
+    """Active runs of *job* in these states, for earlier fire times; their leases go on."""
+    goes_on = {"lease_until": NOW + timedelta(days=900)}
     return [
-        held_run(job, NOW - timedelta(days=900 + number)) if state == "running" else make_run(job, NOW - timedelta(days=900 + number))
-        for number, state in enumerate(states)
-    ]  # fmt: skip
+        held_run(job, fire_time, **goes_on) if state == "running" else make_run(job, fire_time)
+        for state, fire_time in zip(states, (NOW - timedelta(days=900 + number) for number in count()), strict=False)
+    ]
 
 
 def check_answers(job: Job, change: Change) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import secrets
 import socket
 import subprocess
@@ -1309,3 +1310,62 @@ def test_a_decorator_without_its_trigger_is_refused() -> None:
 def test_an_option_that_is_nearly_one_of_the_jobs_is_recognised() -> None:
     with pytest.raises(InvalidJobError, match=r"got 'max_instance' \(did you mean 'max_instances'\?\)"):
         memory_scheduler().add_job(deeds.nothing, "interval", seconds=1, max_instance=1)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (("cron", "0 3 * * *"), "got '0 3 * * *' behind the trigger: write crontab='0 3 * * *'"),
+        (("interval", 10), "got 10 behind the trigger: write its_name=10"),
+        (("interval", [1], {"a": 2}), "got [1] behind the trigger: write its_name=[1]"),
+    ],
+)
+def test_options_go_by_their_names(given: Any, message: str) -> None:
+    with pytest.raises(InvalidJobError, match=re.escape(f"add_job: expected options by their names, {message}")):
+        memory_scheduler().add_job(deeds.nothing, *given)
+    with pytest.raises(InvalidJobError, match=re.escape(f"scheduled_job: expected options by their names, {message}")):
+        memory_scheduler().scheduled_job(*given)
+
+
+VERBS_OF_JOBS: dict[str, tuple[Any, ...]] = {
+    "get_job": (), "modify_job": (), "reschedule_job": ("date",), "pause_job": (), "resume_job": (), "remove_job": (),
+    "run_job_now": (), "get_state": (), "set_state": ({"a": 1},), "clear_state": (), "backfill_job": ("00:00Z", "01:00Z"),
+    "get_backfills": (), "get_runs": (), "why": ("18:00Z",),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", VERBS_OF_JOBS)
+@pytest.mark.parametrize("kind", ["job", "function", "number"])
+def test_a_job_in_place_of_its_id_is_refused(make_scheduler: MakeScheduler, verb: str, kind: str) -> None:
+    scheduler = make_scheduler()
+    job = scheduler.new_job(deeds.nothing, "interval", hours=1, id="a")
+    scheduler.add_jobs([job])
+
+    with pytest.raises(InvalidJobError, match="job_id: expected the id of a job, got .*: pass its id, as job.id"):
+        getattr(scheduler, verb)({"job": job, "function": deeds.nothing, "number": 7}[kind], *VERBS_OF_JOBS[verb])
+
+    assert [job.id for job in scheduler.get_jobs()] == ["a"]
+
+
+@pytest.mark.parametrize("verb", ["get_run", "get_log", "cancel_run", "retry_run"])
+def test_a_run_in_place_of_its_id_is_refused(make_scheduler: MakeScheduler, verb: str) -> None:
+    scheduler = make_scheduler()
+    scheduler.add_jobs([scheduler.new_job(deeds.nothing, "interval", hours=1, id="a")])
+    run = scheduler.run_job_now("a")
+
+    with pytest.raises(InvalidJobError, match=r"run_id: expected the id of a run, got Run\(.*: pass its id, as run.id"):
+        getattr(scheduler, verb)(run)
+
+
+@pytest.mark.parametrize(
+    ("states", "message"),
+    [
+        ("failed", "states: expected a list of states of runs, got 'failed': put it into a list"),
+        (None, "states: expected a list of states of runs, got None"),
+        (["fialed"], r"states: expected states of runs, got 'fialed' \(did you mean 'failed'"),
+        ([None], "states: expected states of runs, got None"),
+    ],
+)
+def test_what_are_no_states_is_refused(states: Any, message: str) -> None:
+    with pytest.raises(InvalidJobError, match=message):
+        memory_scheduler().get_runs(states=states)

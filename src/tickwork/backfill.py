@@ -82,6 +82,13 @@ class Backfill(NamedTuple):
         following = self.trigger.next_after(fire_time)
         return None if following is None or following > self.end else following
 
+    def is_ahead_of(self, fire_time: datetime) -> bool:
+        """Whether it has not looked at this fire time yet, and is going to."""
+        if self.cursor is None or not self.start <= fire_time <= self.end:
+            return False
+        passed = fire_time > self.cursor if self.newest_first else fire_time < self.cursor
+        return not passed and self.trigger.next_after(fire_time - MICROSECOND) == fire_time
+
     @property
     def _first(self) -> datetime:
         first = self.trigger.next_after(self.start - MICROSECOND)

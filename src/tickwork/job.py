@@ -132,6 +132,12 @@ DEFINITION = (
 """The fields that a declaration in code sets; the others tell where the schedule stands."""
 
 
+def check_job_id(job_id: object) -> None:
+    """InvalidJobError unless *job_id* is text; whether there is such a job, the store knows."""
+    if not isinstance(job_id, str):
+        raise InvalidJobError(f"job_id: expected the id of a job, got {shown(job_id)}: pass its id, as job.id")
+
+
 def check_job(job: Job) -> Job:
     """*job* itself, if each of its policies is possible; otherwise an InvalidJobError."""
     check_text("id", job.id, most=MAX_ID_LENGTH)

@@ -253,6 +253,7 @@ class Loop:
         for settlement in self.store.settle(settlements) if settlements else ():
             run = settlement.run
             self._draft.events.append(RunSettled(run, now))
+            self._aside.pop(run.job_uid, None)  # it may have waited for this one
             if run.state is RunState.LOST:
                 log.warning("run %s of job %r is lost: %s", run.id, run.job_id, run.reason)
                 job = jobs.get(run.job_uid)

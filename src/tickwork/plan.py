@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any, NamedTuple, assert_never
 
 from tickwork.backfill import UNANSWERED, Answered, Backfill
@@ -43,6 +44,9 @@ MAX_MADE_UP = 100
 """How many runs of a job may wait at once, when it does not coalesce what it missed."""
 ON_TIME = timedelta(minutes=1)
 """With catch_up=0 and without a misfire_grace_time: what is fired within it was not missed."""
+
+NEXT_FEW = 10
+"""How many fire times are looked at, to see whether a job can ever succeed as often as it is expected to."""
 
 FAILURES = frozenset({RunState.FAILED, RunState.TIMED_OUT, RunState.LOST})
 
@@ -128,7 +132,8 @@ def fire(
     that lease, otherwise it waits for any node; of several that are born together *room* are held.
 
     None says "not yet": the fire time lies a little ahead of *now*, and an active run may still get out
-    of its way; or the job catches up with what it missed, and enough of its runs wait already.
+    of its way; or nobody can tell whether that run goes on, as its lease has ended and it will be renewed or lost in a
+    moment; or the job catches up with what it missed, and enough of its runs wait already.
     """
     first = job.next_fire_time
     assert first is not None, f"{job.id!r} has ended"
@@ -136,7 +141,7 @@ def fire(
     if active:  # what is backfilled goes on beside the schedule, and is in nobody's way
         active = [run for run in active if run.backfill is None]
     full = len(active) >= job.max_instances
-    if full and first > now:
+    if full and (first > now or any(_is_in_doubt(run, now) for run in active)):
         return None
     last, following = latest_fire_time(job.trigger, first, now)
     most = job.made_up
@@ -158,6 +163,10 @@ def fire(
     kept = on_time if most is None else first_of_latest(job.trigger, on_time, last, most)
     too_many = _before(job, now, RunState.MISSED, f"catch_up is {most}, and so many later ones are run", on_time, kept)
     return _catch_up(job, active, now, hold, room, (*missed, *too_many), kept, last)
+
+
+def _is_in_doubt(run: Run, now: datetime) -> bool:
+    return run.lease_until is not None and run.lease_until <= now
 
 
 def _overlap(
@@ -290,6 +299,25 @@ def fails_too_often(job: Job, newest: Sequence[Run]) -> bool:
     return len(verdicts) == job.pause_after and all(run.state in FAILURES for run in verdicts)
 
 
+def check_expected(trigger: Trigger, expect_every: timedelta | None, now: datetime) -> None:
+    """InvalidJobError if a job is expected to succeed more often than *trigger*, which is anchored, ever fires.
+
+    Only what is certainly wrong is refused: if not even two of the next fire times lie so near. A cron of working days
+    may well be expected to succeed daily, and be overdue on Sunday.
+    """
+    if expect_every is None:
+        return
+    fire_times = [now]
+    while len(fire_times) <= NEXT_FEW and (following := trigger.next_after(fire_times[-1])) is not None:
+        fire_times.append(following)
+    nearest = min((later - earlier for earlier, later in pairwise(fire_times[1:])), default=None)
+    if nearest is not None and nearest > expect_every:
+        raise InvalidJobError(
+            f"expect_every: expected no less than the time between two fire times, got {expect_every}, and its "
+            f"trigger, {trigger}, fires {nearest} apart: make it longer than that and the longest run together"
+        )
+
+
 def expect(job: Job, now: datetime) -> Expectation | None:
     """By when *job* is to succeed, counted from *now*. None: nobody waits for that."""
     if job.expect_every is None:
@@ -389,6 +417,12 @@ def _is_paused_for_itself(job: Job) -> bool:
 
 def reschedule(job: Job, trigger: Trigger, now: datetime) -> Change:
     """Give *job* another trigger, counted from *now*; TriggerError if it has ended. A paused job stays paused."""
+    change = _reschedule(job, trigger, now)
+    check_expected(change.job.trigger, job.expect_every, now)
+    return change
+
+
+def _reschedule(job: Job, trigger: Trigger, now: datetime) -> Change:
     check_fires(trigger.anchored(now, job.id), now)
     change = _retrigger(job, trigger, now)
     _check_forward(job, change.job.next_fire_time)
@@ -412,15 +446,18 @@ def modify(job: Job, changes: Mapping[str, Any], now: datetime) -> Change:
             raise InvalidJobError(
                 f"modify_job: expected one of {', '.join(MODIFIABLE)}, got {name!r}{did_you_mean(name, MODIFIABLE)}"
             )
-    changes = dict(changes)
+    changes, before = dict(changes), job
     runs: tuple[Run, ...] = ()
     if "trigger" in changes:
-        rescheduled = reschedule(job, changes.pop("trigger"), now)
+        rescheduled = _reschedule(job, changes.pop("trigger"), now)
         job, runs = rescheduled.job._replace(version=job.version), rescheduled.runs
     elif "next_fire_time" in changes:
         job, runs = _drop_until(job, now)
     _check_forward(job, changes.get("next_fire_time"))
-    return Change(check_job(_next_version(job, revision=job.revision + 1, **changes)), runs)
+    modified = check_job(_next_version(job, revision=job.revision + 1, **changes))
+    if (modified.trigger, modified.expect_every) != (before.trigger, before.expect_every):
+        check_expected(modified.trigger, modified.expect_every, now)
+    return Change(modified, runs)
 
 
 def ensure(job: Job, declared: Job, now: datetime) -> Change | None:

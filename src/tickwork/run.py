@@ -14,7 +14,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from tickwork.checks import shown
 from tickwork.clock import from_micros, to_micros
-from tickwork.errors import RunNotFoundError
+from tickwork.errors import InvalidJobError, RunNotFoundError
 from tickwork.policies import exception_names
 
 
@@ -209,7 +209,7 @@ class RunKey:
     def parse(cls, run_id: str) -> RunKey:
         """The key that *run_id* writes down; a RunNotFoundError if it cannot be a run's id."""
         if not isinstance(run_id, str):
-            raise RunNotFoundError(shown(run_id))
+            raise InvalidJobError(f"run_id: expected the id of a run, got {shown(run_id)}: pass its id, as run.id")
         try:
             uid, _, rest = run_id.partition("-")
             micros, _, attempt = rest.rpartition("-")

@@ -16,10 +16,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any, TypeVar, final
+from typing import Any, Never, TypeVar, final
 
 from tickwork import plan
-from tickwork.backfill import MAX_BACKFILL_INSTANCES, Backfill
+from tickwork.backfill import MAX_BACKFILL_INSTANCES, MAX_OPEN_BACKFILLS, Backfill
 from tickwork.checks import check_duration, check_flag, check_text, check_whole, seconds, shown
 from tickwork.clock import MICROSECOND, Clock
 from tickwork.declaration import Declaration, app_of, declaration_of
@@ -56,7 +56,7 @@ from tickwork.executors.state import JobState
 from tickwork.executors.threads import ThreadExecutor
 from tickwork.executors.transaction import when_committed
 from tickwork.expectation import Expectation
-from tickwork.job import MAX_ID_LENGTH, NO_ARGUMENTS, NO_METADATA, Job, check_job
+from tickwork.job import MAX_ID_LENGTH, NO_ARGUMENTS, NO_METADATA, Job, check_job, check_job_id
 from tickwork.labels import has_labels, sorted_metadata, sorted_tags
 from tickwork.listeners import Listeners
 from tickwork.loop import Loop
@@ -293,7 +293,7 @@ class Scheduler:
         /,
         func: Function | str,
         trigger: Trigger | str | None = None,
-        *,
+        *beyond: Never,
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
         id: str | None = None,
@@ -342,6 +342,7 @@ class Scheduler:
 
         Raises TriggerError, InvalidJobError, FunctionReferenceError, JobExistsError, StoreError.
         """
+        _check_named("add_job", beyond)
         job = self._make_job(
             func, trigger, args=args, kwargs=kwargs, id=id, name=name, executor=executor, coalesce=coalesce,
             catch_up=catch_up, misfire_grace_time=misfire_grace_time, max_instances=max_instances, overlap=overlap,
@@ -368,8 +369,9 @@ class Scheduler:
         self._tell(JobAdded, *new)
         return new
 
-    def scheduled_job(self, trigger: Trigger | str, **options: Any) -> Callable[[F], F]:
+    def scheduled_job(self, trigger: Trigger | str, *beyond: Never, **options: Any) -> Callable[[F], F]:
         """Decorate a function to make it a job, with the options of `add_job`; the function is unchanged."""
+        _check_named("scheduled_job", beyond)
         if inspect.isfunction(trigger):
             raise InvalidJobError(
                 f"scheduled_job: expected a trigger, got the function {trigger.__name__!r}: "
@@ -384,6 +386,7 @@ class Scheduler:
 
     def get_job(self, job_id: str) -> Job | None:
         """The job as it is now, or None if there is none."""
+        check_job_id(job_id)
         stored = self._opened_store().jobs(ids=[job_id])
         return stored[0] if stored else self._declared.get(job_id)
 
@@ -485,6 +488,7 @@ class Scheduler:
 
     def remove_job(self, job_id: str) -> None:
         """Remove a job; its waiting runs are cancelled, running ones go on. Raises JobNotFoundError."""
+        check_job_id(job_id)
         declared = self._declared.pop(job_id, None)
         if not self._remove([job_id]) and declared is None:
             raise JobNotFoundError(job_id, (job.id for job in self._store.jobs(limit=1000)))
@@ -528,6 +532,7 @@ class Scheduler:
 
     def get_state(self, job_id: str) -> dict[str, Any]:
         """What the runs of a job hand on to each other, as the last of them has left it. Raises JobNotFoundError."""
+        check_job_id(job_id)
         store = self._opened_store()
         return store.state(store.get(job_id).uid).values
 
@@ -605,6 +610,7 @@ class Scheduler:
         Raises JobNotFoundError, InvalidJobError for a range without such fire times or one of which the ledger was
         pruned, and if a hundred backfills go on already, and FunctionReferenceError as `run_job_now` does.
         """
+        check_job_id(job_id)
         _check_by(by)
         check_whole("max_instances", max_instances, most=MAX_BACKFILL_INSTANCES)
         check_flag("everything", everything)
@@ -647,6 +653,7 @@ class Scheduler:
         self, job_id: str | None = None, *, ended: bool | None = None, limit: int = 100
     ) -> Sequence[Backfill]:
         """The newest backfills, of one job or all: those that have *ended*, those that have not, or both."""
+        check_job_id(job_id or "")
         return self._opened_store().backfills(job_id=job_id, ended=ended, limit=limit)
 
     # the ledger
@@ -655,7 +662,8 @@ class Scheduler:
         self, job_id: str | None = None, *, states: Collection[RunState] = (), limit: int = 100, offset: int = 0
     ) -> Sequence[Run]:
         """The newest rows of the ledger, of one job or all, in these states or all."""
-        wanted = [_state(state) for state in states]
+        check_job_id(job_id or "")
+        wanted = _states(states)
         return self._opened_store().runs(job_id=job_id, states=wanted, limit=limit, offset=offset)
 
     def get_run(self, run_id: str) -> Run:
@@ -682,7 +690,11 @@ class Scheduler:
         """
         store, job = self._opened_store(), self.get_job(job_id)
         now, instant = store.clock.now(), self._read_time("at", at, None if job is None else job.trigger)
-        return explain(store.evidence(job_id, instant), instant, now, say)
+        evidence = store.evidence(job_id, instant)
+        if evidence.job is not None:
+            going_on = store.backfills(job_id=job_id, ended=False, limit=MAX_OPEN_BACKFILLS)
+            evidence = evidence._replace(backfills=[one for one in going_on if one.job_uid == evidence.job.uid])
+        return explain(evidence, instant, now, say)
 
     def get_overdue(self) -> Sequence[Expectation]:
         """The jobs that have not succeeded for longer than their `expect_every`, in the order of their ids."""
@@ -783,6 +795,8 @@ class Scheduler:
         anchored = chosen.anchored(now, job_id)
         if self._stores_at_once():
             plan.check_fires(anchored, now)
+        policies_read = self._read_policies(settings)
+        plan.check_expected(anchored, policies_read.get("expect_every"), now)
         anchored_at, first = now, plan.first_fire_time(anchored, now)
         if not isinstance(next_run_time, Unset) and next_run_time is not None:
             anchored_at = first = self._read_time("next_run_time", next_run_time, chosen)
@@ -795,7 +809,7 @@ class Scheduler:
             pause_reason="added with next_run_time=None" if next_run_time is None else None, disposable=made_up,
             tags=() if isinstance(tags, tuple) and not tags else sorted_tags(tags),
             metadata=NO_METADATA if metadata is None else sorted_metadata(metadata),
-            **self._read_policies(settings),
+            **policies_read,
         ))  # fmt: skip
 
     def _read_time(self, name: str, time: object, trigger: Trigger | None) -> datetime:
@@ -923,6 +937,7 @@ class Scheduler:
 
     def _change(self, job_id: str, decide: Callable[[Job, datetime], Change], held: Outcome | None = None) -> Job:
         """Read, decide and write, again if another writer was faster; *held* is what becomes of runs claimed ahead."""
+        check_job_id(job_id)
         store = self._opened_store()
         if job_id in self._declared and not self.running and not store.jobs(ids=[job_id]):
             raise SchedulerNotRunningError(f"expected a stored job, got the declared {job_id!r}: call start() first")
@@ -939,6 +954,7 @@ class Scheduler:
         raise _too_many_conflicts(f"job {job_id!r}")
 
     def _change_state(self, job_id: str, change: Callable[[JobState], None]) -> dict[str, Any]:
+        check_job_id(job_id)
         store = self._opened_store()
         for _ in range(MAX_TRIES):
             uid = store.get(job_id).uid
@@ -1107,7 +1123,23 @@ def check_scheduler(place: str, given: object, instead: str) -> None:
         raise SchedulerError(f"{place}: expected a scheduler, got {shown(given)}: write {instead}")
 
 
-JOB_OPTIONS = inspect.signature(Scheduler.add_job).parameters.keys() - {"self", "func", "trigger", "replace_existing"}
+JOB_OPTIONS = inspect.signature(Scheduler.add_job).parameters.keys() - {
+    "self",
+    "func",
+    "trigger",
+    "beyond",
+    "replace_existing",
+}
+
+
+def _check_named(verb: str, beyond: Sequence[object]) -> None:
+    """InvalidJobError if an option was passed by its place, as the text of a cron is at first."""
+    if beyond:
+        name = "crontab" if isinstance(beyond[0], str) and len(beyond[0].split()) > 1 else "its_name"
+        raise InvalidJobError(
+            f"{verb}: expected options by their names, got {shown(beyond[0])} behind the trigger: "
+            f"write {name}={shown(beyond[0])}"
+        )
 
 
 def _named(func: Function | str) -> tuple[str, Function]:
@@ -1199,13 +1231,13 @@ def _may_wait(length: timedelta | float | None) -> timedelta | None:
     return duration
 
 
-def _state(state: RunState | str) -> RunState:
-    try:
-        return RunState(state)
-    except ValueError:
-        raise InvalidJobError(
-            f"states: expected states of runs, got {state!r}{did_you_mean(state, RunState)}"
-        ) from None
+def _states(states: Collection[RunState | str]) -> list[RunState]:
+    if isinstance(states, str) or not isinstance(states, Collection):
+        raise InvalidJobError(f"states: expected a list of states of runs, got {shown(states)}: put it into a list")
+    for state in states:
+        if state not in [*RunState]:
+            raise InvalidJobError(f"states: expected states of runs, got {shown(state)}{did_you_mean(state, RunState)}")
+    return [RunState(state) for state in states]
 
 
 def _seconds(name: str, duration: object) -> float | None:

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple, TypeAlias, assert_never
 
+from tickwork.backfill import Backfill
 from tickwork.clock import MICROSECOND
 from tickwork.errors import TriggerError
 from tickwork.job import Job
@@ -132,6 +133,8 @@ class Evidence(NamedTuple):
     """Attempts at runs that someone asked for at the instant (see `end_of`)."""
     backfilled: Sequence[Run] = ()
     """Attempts of backfills at fire times at the instant."""
+    backfills: Sequence[Backfill] = ()
+    """The backfills of the job that go on."""
     running: Sequence[Run] = ()
     """Its running runs, if one that answers waits: no more of them than its `max_instances`."""
     silence: Silence | None = None
@@ -172,6 +175,7 @@ def explain(evidence: Evidence, instant: datetime, now: datetime, say: Say = say
     found = _in_ledger(case) or _in_schedule(case)
     if evidence.backfilled:
         found = _with_backfilled(case, found)
+    found = _with_coming_backfill(case, found)
     if evidence.manual:
         found = _with_manual(case, found)
     before, after = _nearest(case, found.fire_time)
@@ -251,6 +255,20 @@ def _with_backfilled(case: Case, scheduled: Found) -> Found:
     if scheduled.fire_time is not None:
         told += f"; before that {scheduled.sentence}"
     return Found(Verdict(latest[-1].state), told, latest[0].fire_time, (*scheduled.runs, *backfilled))
+
+
+def _with_coming_backfill(case: Case, found: Found) -> Found:
+    """What is still to be run after all, as a backfill that goes on has not come to it yet."""
+    fire_time = found.fire_time
+    if fire_time is None or found.verdict in (Verdict.PENDING, Verdict.RUNNING):
+        return found
+    ran = any(run.state not in NEVER_BEGUN for run in found.runs)
+    for backfill in case.evidence.backfills:
+        if backfill.is_ahead_of(fire_time) and (backfill.everything or not ran):
+            asked_by = f" for {backfill.asked_by}" if backfill.asked_by else ""
+            told = f"backfill {backfill.id} is to run it{' again' if ran else ' after all'}{asked_by}"
+            return found._replace(sentence=f"{found.sentence}; {told}")
+    return found
 
 
 # what the job and its trigger say

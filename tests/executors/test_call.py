@@ -19,6 +19,7 @@ from tickwork.executors.call import (
     current_run,
     inside_run,
     invoke,
+    keep_arguments,
 )
 from tickwork.run import Failed, Progress, Succeeded
 
@@ -119,3 +120,32 @@ def test_a_context_is_recognised_however_its_annotation_is_written() -> None:
     def other(run: str) -> None: ...
 
     assert [context_parameter(func) for func in (plain, optional, text, other)] == ["run", "run", "run", None]
+
+
+def test_what_is_written_nearly_right_says_how_it_is_written() -> None:
+    def logs(run: RunContext) -> None:
+        run.log("x")  # type: ignore[operator]
+
+    def replaces(run: RunContext) -> None:
+        run.state = {"cursor": 5}
+
+    logged, replaced = invoke(make_call(logs)), invoke(make_call(replaces))
+
+    assert isinstance(logged, Failed)
+    assert (
+        logged.reason
+        == "TypeError: run.log: expected a level, got a call of the logger itself: write run.log.info(...)"
+    )
+    assert isinstance(replaced, Failed)
+    assert replaced.reason.endswith('write run.state["cursor"] = ..., or run.state.update(...)')
+
+
+@pytest.mark.parametrize("name", ["run", "context", "ctx", "run_context"])
+def test_a_parameter_that_may_be_meant_for_the_run_is_to_say_so(name: str) -> None:
+    scope: dict[str, Any] = {}
+    exec(f"def report({name}, day): ...", scope)
+
+    with pytest.raises(InvalidJobError, match=f": write `{name}: RunContext` if it is to receive the run"):
+        keep_arguments(scope["report"], (), {"day": "monday"})
+
+    assert keep_arguments(scope["report"], ("own", "monday"), {}) == (("own", "monday"), {})

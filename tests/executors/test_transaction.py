@@ -370,3 +370,22 @@ def test_a_run_that_was_claimed_ahead_is_withdrawn_when_the_pause_of_its_job_is_
             [] if fails else [(JobChanged, "held"), (JobAdded, "new")]
         )
         assert (scheduler.get_job("new") is None) is fails
+
+
+def test_what_is_used_outside_of_its_block_says_how_it_is_written(
+    call: Callable[..., Call], store: Store
+) -> None:  # fmt: skip
+    def forgets(run: RunContext) -> None:
+        run.transaction().execute("insert into notes values ('lost')")
+
+    async def awaits(run: RunContext) -> None:
+        async with run.transaction():  # type: ignore[attr-defined]
+            pass
+
+    outcome, other = invoke(call(forgets)), asyncio.run(invoke_async(make_call(awaits)))
+
+    assert isinstance(outcome, Failed)
+    assert "got .execute outside of one: write `with run.transaction() as connection:`" in outcome.reason
+    assert isinstance(other, Failed)
+    assert "SchedulerError" in other.reason
+    assert notes(store) == []

@@ -29,6 +29,7 @@ from tickwork.triggers import (
 )
 from tickwork.triggers.clock_changes import clock_changes
 from tickwork.triggers.preview import preview
+from tickwork.triggers.zones import ABBREVIATIONS, find_zone
 
 HOURLY = CronTrigger(minute=0)
 
@@ -187,3 +188,18 @@ def test_the_ends_of_the_calendar_are_asked_about_in_any_zone(instant: datetime)
         fire_time = trigger.next_after(instant)
         assert fire_time is None or fire_time.year < 2000
         assert trigger.anchored(instant, "job").anchored(instant) is not None
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"), [("KST", "Asia/Seoul"), ("PST", "America/Los_Angeles"), ("seoul", "Asia/Seoul")]
+)
+def test_an_abbreviation_is_no_zone_and_a_hint_says_which_may_be_meant(written: str, meant: str) -> None:
+    with pytest.raises(TriggerError, match=rf"got '{written}' \(did you mean '{meant}'\?\)"):
+        find_zone(written)
+
+
+def test_what_abbreviations_hint_at_are_zones() -> None:
+    for abbreviation, meant in ABBREVIATIONS.items():
+        assert find_zone(meant).key == meant
+        with pytest.raises(TriggerError):
+            find_zone(abbreviation)

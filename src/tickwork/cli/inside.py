@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 
 from tickwork.cli.reading import run_id_of
 from tickwork.cli.records import log_record, print_json
@@ -18,6 +19,8 @@ def show_log(options: argparse.Namespace) -> int:
         log = scheduler.get_log(run_id_of(scheduler, options.run))
     if options.json:
         return print_json(log_record(log))
+    if not log.beginning:
+        print(f"tickwork: run {options.run} has logged nothing that is kept", file=sys.stderr)
     zone = "UTC" if options.utc else None
     for line in log.beginning:
         _print_line(line, zone)

@@ -160,9 +160,9 @@ def run_id_of(scheduler: Scheduler, written: str) -> str:
     """*written* itself; UsageError if it is the id of a job, with that of its newest run."""
     if scheduler.get_job(written) is None:
         return written
-    newest = [f"its newest is {run.id}" for run in scheduler.get_runs(written, limit=1)] or ["it has none yet"]
+    newest = [f"its newest run is {run.id}" for run in scheduler.get_runs(written, limit=1)] or ["it has no run yet"]
     raise UsageError(
-        f"expected the id of a run, got that of the job {written!r}: {newest[0]}, `tickwork runs STORE --job` shows all"
+        f"expected the id of a run, got that of a job: {newest[0]}, and `tickwork runs STORE --job {written}` shows all"
     )
 
 

@@ -14,7 +14,7 @@ from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, TypeVar, get_args
+from typing import Any, Never, TypeVar, get_args
 
 from tickwork.arguments import Arguments
 from tickwork.checks import shown
@@ -35,6 +35,8 @@ from tickwork.signatures import name_of, signature
 
 MAX_ERROR_LENGTH = 16 * 1024
 MAX_REASON_LENGTH = 500
+RUN_NAMES = frozenset({"run", "context", "ctx", "run_context"})
+"""By such a name a parameter may be meant to receive the run, though nothing says so."""
 NOWHERE = Surroundings()
 PROGRESS_INTERVAL = 0.5
 """Seconds between two progress reports that leave the process; those in between stay in it."""
@@ -115,6 +117,13 @@ class RunContext:
         records = self._records()
         _uses_state.add(self._call.func)
         return kept_of(self._call).state_of(records, self._call.run)
+
+    @state.setter
+    def state(self, values: Never) -> None:
+        raise AttributeError(
+            "run.state: expected its keys to be set, got another value for all of it: "
+            'write run.state["cursor"] = ..., or run.state.update(...)'
+        )
 
     def transaction(self) -> AbstractContextManager[Any]:
         """A transaction in the store's own database, which commits what is written in it and the success of this run
@@ -422,7 +431,7 @@ def check_arguments(func: Function, args: tuple[Any, ...], kwargs: Mapping[str, 
         own = [each for each in signature(func).parameters.values() if each.name not in filled]
         raise InvalidJobError(
             f"args, kwargs: expected what {name_of(func)}{signature(func).replace(parameters=own)} takes, "
-            f"got args={args!r} kwargs={dict(kwargs)!r}: {error}{_unread(own)}{_by_name(args, filled)}"
+            f"got args={args!r} kwargs={dict(kwargs)!r}: {error}{_hint(own)}{_by_name(args, filled)}"
         ) from None
 
 
@@ -431,11 +440,13 @@ def _by_name(args: Sequence[Any], filled: Mapping[str, str]) -> str:
     return f": pass them by name, kwargs={{...}}, beside {', '.join(filled)}" if args and filled else ""
 
 
-def _unread(parameters: Sequence[inspect.Parameter]) -> str:
+def _hint(parameters: Sequence[inspect.Parameter]) -> str:
     """What more to say of parameters that miss a value, if one of them may be meant to be filled in by tickwork."""
     for each in parameters:
         if isinstance(each.annotation, str):
             return f"; the annotation {each.annotation!r} cannot be evaluated: import its names not under TYPE_CHECKING"
+        if each.annotation is inspect.Parameter.empty and each.name in RUN_NAMES:
+            return f": write `{each.name}: RunContext` if it is to receive the run"
     return ""
 
 

@@ -13,7 +13,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, MutableMapping
-from typing import Any, TypeAlias
+from typing import Any, Never, TypeAlias
 
 from tickwork.clock import Clock
 from tickwork.runlog import LogLine, RunLog
@@ -99,6 +99,9 @@ class RunLogger(logging.LoggerAdapter[logging.Logger]):
     def __init__(self, logger: logging.Logger, least: int | None, fields: Mapping[str, object]) -> None:
         super().__init__(logger, fields)
         self._least = least
+
+    def __call__(self, *_: Any) -> Never:
+        raise TypeError("run.log: expected a level, got a call of the logger itself: write run.log.info(...)")
 
     def isEnabledFor(self, level: int) -> bool:  # noqa: N802  the name that `logging` gave it
         return self.logger.isEnabledFor(level) or (self._least is not None and level >= self._least)

@@ -9,8 +9,9 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from contextlib import AbstractContextManager, contextmanager
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Never
 
 from tickwork import plan
 from tickwork.errors import RunCancelledError, RunClosedError
@@ -53,10 +54,35 @@ def when_committed(records: object, act: Callable[[], object]) -> None:
         act()
 
 
-@contextmanager
-def transaction(call: Call, kept: Kept, records: Records) -> Iterator[Any]:
+class Transaction:
+    """What `run.transaction()` is: a block to enter, and nothing before."""
+
+    def __init__(self, block: AbstractContextManager[Any]) -> None:
+        self._block = block
+
+    def __enter__(self) -> Any:
+        return self._block.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> bool | None:  # fmt: skip
+        return self._block.__exit__(kind, error, traceback)
+
+    def __getattr__(self, name: str) -> Never:
+        raise AttributeError(
+            f"run.transaction(): expected a block, got .{name} outside of one: "
+            f"write `with run.transaction() as connection:`"
+        )
+
+
+def transaction(call: Call, kept: Kept, records: Records) -> Transaction:
     """Settle the call's run as succeeded with what is written inside; `call.kept` has how it ended."""
     refuse_in_event_loop("run.transaction()", "await asyncio.to_thread(work, run), and use it in that function")
+    return Transaction(_block(call, kept, records))
+
+
+@contextmanager
+def _block(call: Call, kept: Kept, records: Records) -> Iterator[Any]:
     if kept.settled is not None:
         raise RunClosedError("run.transaction(): expected one in a run, got a second: the first has settled it")
     state, began = kept.state_of(records, call.run), None

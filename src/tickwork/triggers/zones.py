@@ -27,6 +27,13 @@ LONGEST_LOOK = 4 * DAY  # no zone ever kept an offset for less than six days (Re
 YEARLY_RULES = 4_102_444_800  # 2100: no zone lists its changes one by one so far; a rule has two a year
 TABLE_SPAN = 1 << 28  # seconds in one table: eight and a half years
 MAX_TABLES = 64  # of one zone: five centuries, at about 4 KiB each
+ABBREVIATIONS = {
+    "KST": "Asia/Seoul", "JST": "Asia/Tokyo", "HKT": "Asia/Hong_Kong", "SGT": "Asia/Singapore", "IST": "Asia/Kolkata",
+    "BST": "Europe/London", "CEST": "Europe/Berlin", "EEST": "Europe/Helsinki", "AEST": "Australia/Sydney",
+    "EDT": "America/New_York", "CST": "America/Chicago", "CDT": "America/Chicago", "MDT": "America/Denver",
+    "PST": "America/Los_Angeles", "PDT": "America/Los_Angeles",
+}  # fmt: skip
+"""What people write that names no zone, and which one they may mean: a hint, and never taken for it."""
 AREA_BITS = 2
 AREA = DAY << AREA_BITS  # 4 days, so that few areas have a change of the clock within
 MAX_AREAS = 1 << 14
@@ -140,7 +147,8 @@ def _zone(key: str) -> Zone:
     try:
         ZoneInfo(key)
     except (LookupError, ValueError, OSError):
-        hint = did_you_mean(key, _known_zones())
+        meant = ABBREVIATIONS.get(key)
+        hint = f" (did you mean {meant!r}?)" if meant else did_you_mean(key, _known_zones())
         raise TriggerError(f"timezone: expected an IANA name such as 'Asia/Seoul', got {shown(key)}{hint}") from None
     return Zone(key)
 

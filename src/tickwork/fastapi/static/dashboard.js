@@ -166,13 +166,15 @@ function showJobs({ jobs, jobs_total: total }) {
 }
 
 function updateJob(row, job) {
-  const { title, name, trigger, state, "last-reason": reason, progress } = row.fields;
+  const { title, name, trigger, tags, state, "last-reason": reason, progress } = row.fields;
   const last = job.last_run;
   put(title, job.id);
   describe(title, `Show the runs of ${job.id}`, job.func);
   put(name, [job.id, job.func.split(":").pop()].includes(job.name) ? "" : `${job.name} · `);
   put(trigger, triggerWords(job));
   trigger.title = job.trigger;
+  put(tags, job.tags.join(" · "));
+  tags.parentElement.hidden = job.tags.length === 0;
   mark(row, "paused", job.paused);
   mark(row, "ended", job.ended);
   showState(state, last?.state);
