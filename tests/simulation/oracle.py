@@ -147,11 +147,17 @@ class Oracle:
             self.fault(f"{run.id} began {row.available_at - wall} early")
         if row.expires_at is not None and clock_is_right and row.expires_at <= wall:
             self.fault(f"{run.id} began at {wall}, and had expired at {row.expires_at}")
-        if (
-            self._world.true > self._world.calm_from and wall - row.available_at > MOST_LATE
-            and run.origin is Origin.SCHEDULE and run.attempt == 1
-        ):  # fmt: skip
-            self.fault(f"{run.id} of {run.job_id} began {wall - row.available_at} late, and all had been well for long")
+        late = wall - row.available_at
+        if late > self._most_late() and run.origin is Origin.SCHEDULE and run.attempt == 1:
+            self.fault(f"{run.id} of {run.job_id} began {late} late, and all had been well for long")
+
+    def _most_late(self) -> timedelta:
+        """How late a run may begin just now. After clocks were wrong, some of what is due is found by polls alone."""
+        world = self._world
+        if world.true <= world.calm_from:
+            return timedelta.max
+        clocks_were_wrong = world.weather.has("clock") or world.weather.has("wrong clock")
+        return MOST_LATE + world.weather.poll if clocks_were_wrong else MOST_LATE
 
     def ended(self, process: Process, call: Call, outcome: Outcome) -> None:
         self._world.tell(process.name, "ends", lambda: f"{call.run.id} with {outcome}")
