@@ -164,8 +164,6 @@ class Oracle:
         story = self._stories[_key(call.run)]
         story.ended, story.outcome = True, outcome
 
-    def killed(self, process: Process) -> None: ...
-
     def heard(self, process: Process, event: Event) -> None:
         if isinstance(event, RunStarted):
             told = self._stories.setdefault(_key(event.run), Story()).told
@@ -195,11 +193,9 @@ class Oracle:
         self._be_unsure_for(self._world.weather.lease + 3 * self._world.weather.poll)
 
     def clock_is_wrong(self, process: Process) -> None:
-        process.impaired_until = max(process.impaired_until, self._world.true + _micros(self._world.weather.lease))
+        process.is_impaired_for(self._world.weather.lease)
         if process.clock.error:
             self._be_unsure_for(60 * SECOND)
-
-    def store_was_found(self) -> None: ...
 
     def _be_unsure_for(self, length: timedelta) -> None:
         self._unsure_until = max(self._unsure_until, self._world.true + _micros(length))
