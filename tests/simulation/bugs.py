@@ -72,7 +72,7 @@ def _() -> AbstractContextManager[object]:
     return patch.object(MemoryStore, "_is_current", lambda store, key, version: key in store._runs)
 
 
-@bug("jobs are saved at any version", seed=102, store="memory")
+@bug("jobs are saved at any version", seed=253, store="memory")
 def _() -> AbstractContextManager[object]:
     def save(store: MemoryStore, change: Change) -> bool:
         if change.job.uid not in store._jobs:
@@ -97,7 +97,7 @@ def _() -> AbstractContextManager[object]:
     return patch.object(memory, "_in_the_way", lambda run: False)
 
 
-@bug("paused jobs are due", seed=7, store="memory")
+@bug("paused jobs are due", seed=2, store="memory")
 @contextmanager
 def _() -> Iterator[object]:
     put_job = MemoryStore._put_job
@@ -118,7 +118,7 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("runs of a paused job are claimed", seed=42, store="memory")
+@bug("runs of a paused job are claimed", seed=142, store="memory")
 def _() -> AbstractContextManager[object]:
     def claimable(store: MemoryStore, job: Job) -> Sequence[Run]:
         return [
@@ -142,7 +142,7 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("a removed job leaves runs that wait", seed=275, store="memory")
+@bug("a removed job leaves runs that wait", seed=75, store="memory")
 def _() -> AbstractContextManager[object]:
     return patch.object(MemoryStore, "_cancel_orphan", lambda store, run: None)
 
@@ -191,7 +191,7 @@ def _() -> AbstractContextManager[object]:
     return patch.object(statements, "SELECT_PENDING", without)
 
 
-@bug("SQLite: runs of a paused job are claimed", seed=28, store="sqlite")
+@bug("SQLite: runs of a paused job are claimed", seed=204, store="sqlite")
 def _() -> AbstractContextManager[object]:
     without = statements.SELECT_PENDING.replace("job.paused_at is null or", "true or")
     return patch.object(statements, "SELECT_PENDING", without)
@@ -226,12 +226,12 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("misfire_grace_time is ignored", seed=2)
+@bug("misfire_grace_time is ignored", seed=4)
 def _() -> AbstractContextManager[object]:
     return _fired_as(lambda job: job._replace(misfire_grace_time=None))
 
 
-@bug("max_waiting is ignored", seed=26)
+@bug("max_waiting is ignored", seed=29)
 def _() -> AbstractContextManager[object]:
     return _fired_as(lambda job: job._replace(max_waiting=1_000))
 
@@ -272,7 +272,7 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("the next fire time may be set back", seed=117)
+@bug("the next fire time may be set back", seed=33)
 def _() -> AbstractContextManager[object]:
     return patch.object(plan, "_check_forward", lambda job, fire_time: None)
 
@@ -310,7 +310,7 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("a run that waits does not heed its cancellation", seed=103)
+@bug("a run that waits does not heed its cancellation", seed=147)
 def _() -> AbstractContextManager[object]:
     def cancel(run: Run, reason: str, now: datetime) -> Run:
         return run._replace(version=run.version + 1, cancel_reason=reason)
@@ -318,7 +318,7 @@ def _() -> AbstractContextManager[object]:
     return patch.object(plan, "cancel", cancel)
 
 
-@bug("a backfill walks past its end", seed=50)
+@bug("a backfill walks past its end", seed=7)
 @contextmanager
 def _() -> Iterator[object]:
     between = Backfill._between
@@ -358,7 +358,7 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("a fire whose reply was lost is written again", seed=104, store="memory")
+@bug("a fire whose reply was lost is written again", seed=379, store="memory")
 @contextmanager
 def _() -> Iterator[object]:
     decide_all, sit_out = Loop._decide_all, Loop.sit_out
@@ -440,12 +440,12 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("a call is forgotten when its renewal is refused", seed=13)
+@bug("a call is forgotten when its renewal is refused", seed=88)
 def _() -> AbstractContextManager[object]:
     return patch.object(Loop, "_check_ownership", lambda loop, call: loop._calls.discard(call))
 
 
-@bug("an ending that others have written is taken for our own", seed=270)
+@bug("an ending that others have written is taken for our own", seed=136)
 def _() -> AbstractContextManager[object]:
     return patch.object(loop_module, "_ending_of", lambda run: (run.version, run.state))
 
@@ -462,7 +462,7 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("a node keeps its name when it starts again", seed=33)
+@bug("a node keeps its name when it starts again", seed=15)
 @contextmanager
 def _() -> Iterator[object]:
     new_node = Scheduler._new_node
