@@ -147,18 +147,22 @@ class Oracle:
             self.fault(f"{run.id} began {row.available_at - wall} early")
         if row.expires_at is not None and clock_is_right and row.expires_at <= wall:
             self.fault(f"{run.id} began at {wall}, and had expired at {row.expires_at}")
-        if (
-            self._world.true > self._world.calm_from and wall - row.available_at > MOST_LATE
-            and run.origin is Origin.SCHEDULE and run.attempt == 1
-        ):  # fmt: skip
-            self.fault(f"{run.id} of {run.job_id} began {wall - row.available_at} late, and all had been well for long")
+        late = wall - row.available_at
+        if late > self._most_late() and run.origin is Origin.SCHEDULE and run.attempt == 1:
+            self.fault(f"{run.id} of {run.job_id} began {late} late, and all had been well for long")
+
+    def _most_late(self) -> timedelta:
+        """How late a run may begin just now. After clocks were wrong, some of what is due is found by polls alone."""
+        world = self._world
+        if world.true <= world.calm_from:
+            return timedelta.max
+        clocks_were_wrong = world.weather.has("clock") or world.weather.has("wrong clock")
+        return MOST_LATE + world.weather.poll if clocks_were_wrong else MOST_LATE
 
     def ended(self, process: Process, call: Call, outcome: Outcome) -> None:
         self._world.tell(process.name, "ends", lambda: f"{call.run.id} with {outcome}")
         story = self._stories[_key(call.run)]
         story.ended, story.outcome = True, outcome
-
-    def killed(self, process: Process) -> None: ...
 
     def heard(self, process: Process, event: Event) -> None:
         if isinstance(event, RunStarted):
@@ -189,11 +193,9 @@ class Oracle:
         self._be_unsure_for(self._world.weather.lease + 3 * self._world.weather.poll)
 
     def clock_is_wrong(self, process: Process) -> None:
-        process.impaired_until = max(process.impaired_until, self._world.true + _micros(self._world.weather.lease))
+        process.is_impaired_for(self._world.weather.lease)
         if process.clock.error:
             self._be_unsure_for(60 * SECOND)
-
-    def store_was_found(self) -> None: ...
 
     def _be_unsure_for(self, length: timedelta) -> None:
         self._unsure_until = max(self._unsure_until, self._world.true + _micros(length))

@@ -277,10 +277,18 @@ class Process:
         for actor in self.world.turns.actors:
             if actor.process is self:
                 actor.killed = True
-        self.world.oracle.killed(self)
+
+    def is_impaired_for(self, length: timedelta) -> None:
+        self.impaired_until = max(self.impaired_until, self.world.true + length // timedelta(microseconds=1))
+
+    def reconnect(self) -> None:
+        self.cut_off = False
 
     def go_on(self) -> None:
-        """After it stood still."""
+        """After it stood still, if it did."""
+        if not self.stalled:
+            return
+        self.world.tell(self.name, "goes on")
         self.stalled = False
         pending, self.when_it_goes_on = self.when_it_goes_on, []
         for act in pending:

@@ -17,7 +17,7 @@ ORDINARY_DAY = datetime(2026, 1, 1, 12, tzinfo=UTC)
 SPRING_FORWARD = datetime(2026, 3, 29, 0, 59, 45, tzinfo=UTC)
 """Shortly before the clocks of Berlin are put forward."""
 FALL_BACK = datetime(2026, 10, 25, 0, 59, 45, tzinfo=UTC)
-SQLITE_EVERY = 16
+SQLITE_EVERY = 8
 """One of so many seeds has its store in an SQLite file, which takes several times as long."""
 
 

@@ -1,4 +1,4 @@
-"""The world of one seed: its time, its processes, the faults that come over them, and what the people ask for.
+"""The world of one seed: its time, its processes, and what its chance has in store for them.
 
 The rule: all chance comes from one seed, and nothing waits for the real world. Time goes on where threads park.
 """
@@ -20,8 +20,9 @@ from unittest.mock import patch
 
 from tests.simulation.line import Transactions
 from tests.simulation.oracle import Oracle
-from tests.simulation.people import draw_deed, draw_job
+from tests.simulation.people import draw_job
 from tests.simulation.processes import FAILURES, MILLISECOND, QUICK, SUCCESS, Fate, Process
+from tests.simulation.troubles import Troubles
 from tests.simulation.turns import Actor, Turns
 from tests.simulation.weather import Weather, draw_weather
 
@@ -65,6 +66,7 @@ class World:
         self.transactions = Transactions(self) if self.weather.store == "sqlite" else None
         self._folder = folder
         self._memory = MemoryStore(clock=self)
+        self._troubles = Troubles(self)
         self._coming: list[tuple[int, int, Callable[[], None]]] = []
         self._steps = 0
         self._counted = 0
@@ -210,7 +212,7 @@ class World:
             if ring is not None and process is not writer and process.alive and self.rng.random() < self.weather.hints:
                 self.later(MILLISECOND, ring)
 
-    # faults
+    # from the beginning to the end
 
     def _begin(self) -> None:
         if self.transactions is not None:
@@ -218,34 +220,18 @@ class World:
             first.open()
             first.close()
         for _ in range(self.weather.nodes):
-            self._boot()
+            self.boot()
         setter = self.processes[0]
         jobs = [draw_job(self, f"job-{number}") for number in range(self.weather.jobs)]
         store = setter.line._store
         store.open()
         store.add(jobs)
         self.oracle.done(setter, self.turns.main, "add", (jobs,), None, self.wall)
-        for fault, strike in (
-            ("crash", self._crash), ("stall", self._stall), ("partition", self._cut_off), ("outage", self._lose_store),
-            ("clock", self._set_clock), ("wrong clock", self._mistell), ("deploy", self._deploy), ("full", self._fill),
-            ("stuck", self._stick), ("verbs", self._ask), ("verbs", self._ask), ("slow store", self._slow_down),
-        ):  # fmt: skip
-            if self.weather.has(fault):
-                self._strike_again(strike)
+        self._troubles.begin()
         self.at(self.heals_at, self._heal)
 
-    def _strike_again(self, strike: Callable[[], None]) -> None:
-        """At some time, and again and again, until all is well."""
-        wait = self.rng.expovariate(1 / (self.weather.every if strike != self._ask else self.weather.every / 3))
-
-        def struck() -> None:
-            if not self.healed:
-                strike()
-                self._strike_again(strike)
-
-        self.at(self.true + int(wait * 1e6), struck)
-
-    def _boot(self) -> None:
+    def boot(self) -> None:
+        """A process starts; once all is well only if there is no other."""
         if self.healed and any(process.alive and not process.is_to_stop for process in self.processes):
             return
         room = self.rng.choice([1, 2]) if self.weather.has("full") else self.rng.choice([3, 20])
@@ -254,114 +240,6 @@ class World:
         self.processes.append(process)
         self.tell(process.name, "starts")
 
-    def _any_process(self) -> Process | None:
-        alive = [process for process in self.processes if process.is_up]
-        return self.rng.choice(alive) if alive else None
-
-    def _crash(self) -> None:
-        self._now_or_at_the_next_write(self._kill)
-
-    def _now_or_at_the_next_write(self, strike: Callable[[Process], None]) -> None:
-        process = self._any_process()
-        if process is not None:
-            if self.rng.random() < 0.5:
-                strike(process)
-            else:
-                process.doom = strike
-
-    def _kill(self, process: Process) -> None:
-        if process.is_up and not self.healed:
-            self.tell(process.name, "is killed")
-            process.kill()
-            self.later(timedelta(seconds=self.rng.choice([0.1, 2.0, 12.0])), self._boot)
-
-    def _deploy(self) -> None:
-        process = self._any_process()
-        if process is not None and process.scheduler is not None:
-            self.tell(process.name, "is to stop")
-            process.scheduler.shutdown(wait=False, timeout=self.rng.choice([None, 0.5, 5.0]))
-            self.later(timedelta(seconds=self.rng.choice([0.1, 5.0])), self._boot)
-
-    def _stall(self) -> None:
-        self._now_or_at_the_next_write(self._freeze)
-
-    def _freeze(self, process: Process) -> None:
-        if process.alive and not process.stalled and not self.healed:
-            length = self.weather.lease * self.rng.choice([0.3, 0.9, 1.01, 1.3, 2.0])
-            self.tell(process.name, "stands still for", length)
-            process.stalled = True
-            process.impaired_until = max(process.impaired_until, self.true + length // timedelta(microseconds=1))
-            self.later(length, lambda: self._go_on(process))
-
-    def _go_on(self, process: Process) -> None:
-        if process.stalled:
-            self.tell(process.name, "goes on")
-            process.go_on()
-
-    def _cut_off(self) -> None:
-        process = self._any_process()
-        if process is not None and not process.cut_off:
-            length = self.weather.lease * self.rng.choice([0.2, 0.9, 1.1, 2.0])
-            self.tell(process.name, "is cut off for", length)
-            process.cut_off = True
-            process.impaired_until = max(process.impaired_until, self.true + length // timedelta(microseconds=1))
-            self.later(length, lambda: setattr(process, "cut_off", False))
-
-    def _lose_store(self) -> None:
-        if not self.outage:
-            length = self.weather.lease * self.rng.choice([0.1, 0.5, 1.2, 2.0])
-            self.tell("store", "is out for", length)
-            self.outage = True
-            self.later(length, self._find_store)
-
-    def _find_store(self) -> None:
-        self.outage = False
-        self.oracle.store_was_found()
-
-    def _slow_down(self) -> None:
-        """Everything takes its time for a while: as when a disk is busy."""
-        for process in self.processes:
-            if process.alive and not process.stalled:
-                process.stalled = True
-                self.later(timedelta(seconds=self.rng.choice([0.1, 0.5])), lambda one=process: self._go_on(one))  # type: ignore[misc]
-
-    def _set_clock(self) -> None:
-        by = self.rng.choice([-40.0, -10.0, -1.0, 1.0, 10.0, 45.0])
-        self.tell("machine", "sets its clock by", by)
-        self.offset += int(by * 1e6)
-        self._set_time(self.true)
-        self.oracle.clock_was_set()
-
-    def _mistell(self) -> None:
-        process = self._any_process()
-        if process is not None:
-            error = self.rng.choice([0.005, 0.02, 0.02, 1.0, 20.0, 60.0]) * self.rng.choice([-1, 1])
-            self.tell(process.name, "has a clock that is wrong by", error)
-            process.clock.error = timedelta(seconds=error)
-            self.oracle.clock_is_wrong(process)
-
-            def mend() -> None:
-                process.clock.error = timedelta(0)
-                self.oracle.clock_is_wrong(process)
-
-            self.later(timedelta(seconds=self.rng.choice([0.5, 3.0, 15.0])), mend)
-
-    def _fill(self) -> None:
-        process = self._any_process()
-        if process is not None:
-            process.handlers.room = self.rng.choice([0, 1, 1, 3])
-
-    def _stick(self) -> None:
-        process = self._any_process()
-        if process is not None:
-            process.handlers.stuck = True
-            self.later(timedelta(seconds=self.rng.choice([0.2, 3.0, 6.0])), process.handlers.begin_waiting)
-
-    def _ask(self) -> None:
-        process = self._any_process()
-        if process is not None and not process.stalled:
-            self.turns.start("someone", process, draw_deed(self, process))
-
     def _heal(self) -> None:
         """From now on all is well. Give it the time that leases and clocks need, and a while in which all is punctual."""
         self.tell("world", "heals")
@@ -369,17 +247,25 @@ class World:
         self.outage = False
         for process in [*self.processes]:
             if process.alive:
-                process.cut_off = False
+                process.reconnect()
                 process.clock.error = timedelta(0)
-                self._go_on(process)
+                process.go_on()
                 process.handlers.room = max(20, process.handlers.room)
                 process.handlers.begin_waiting()
                 process.handlers.end_hanging()
-        self._boot()
+        self.boot()
         settling = self.weather.lease + 4 * self.weather.poll + self.oracle.time_to_make_up()
         self.calm_from = self.true + settling // timedelta(microseconds=1)
         self.ends_at = self.calm_from + int(QUIET * 1e6)
         self.at(self.ends_at, lambda: self.tell("world", "ends"))
+
+    def find_store(self) -> None:
+        self.outage = False
+
+    def set_clock(self, by: timedelta) -> None:
+        """The clock of the machine, which is the store's."""
+        self.offset += by // timedelta(microseconds=1)
+        self._set_time(self.true)
 
     def close(self, store: Any) -> None:
         if store is not self._memory:
