@@ -19,6 +19,7 @@ import psycopg
 import pytest
 from tests import deeds
 from tests.nodes import Node, advance
+from tests.processes.patience import wait_until
 from tests.samples import HOUR, MINUTE, NOW, SECOND, held_run, make_job, next_version
 from tests.servers import DURABLE, PostgreSQLServer
 from tests.stores.laws import MakeStore, StoreLaws
@@ -29,7 +30,7 @@ from tickwork.events import RunSettled, StoreLost, StoreRecovered
 from tickwork.plan import Hold, settle
 from tickwork.run import DONE, RunState
 from tickwork.stores.postgresql import PostgreSQLStore
-from tickwork.stores.postgresql.schema import FOLDER, SCRIPTS, script, upgrade
+from tickwork.stores.postgresql.schema import FOLDER, META, SCRIPTS, script, upgrade
 from tickwork.testing import VirtualClock
 
 
@@ -240,6 +241,32 @@ def test_tables_of_a_newer_version_are_refused(
         PostgreSQLStore(postgresql_url).open()
 
 
+def test_tables_of_the_first_version_are_upgraded_and_what_its_code_goes_on_to_write_is_understood(
+    postgresql_url: str, administrator: psycopg.Connection
+) -> None:
+    schema = postgresql_url.rpartition("=")[2]
+    first = (FOLDER / SCRIPTS[0]).read_text()
+    made = f'create schema "{schema}"; set search_path to "{schema}"; {first}; {META}; insert into tickwork_schema values (1);'
+    beat = (
+        f'insert into "{schema}".tickwork_nodes (id, host, pid, version, started_at, seen_since, seen_at, lease_until,'
+        " paused, runs, declaration) values (%s, 'web-1', 1, '0', 0, 0, 0, 4e15, false, 0, '')"
+    )
+    administrator.execute(made.encode())
+    administrator.execute(beat.encode(), ["before"])
+
+    with pytest.raises(StoreUnusableError, match="got version 1, and create=off: run what .* --after 1` prints"):
+        PostgreSQLStore(f"{postgresql_url}&create=off").open()
+    administrator.execute(script(schema, after=1).encode())
+    with closing(PostgreSQLStore(f"{postgresql_url}&create=off")) as store:
+        store.open()
+        administrator.execute(beat.encode(), ["after"])
+        seen = {node.id: (node.clock_error, node.lifeline) for node in store.nodes()}
+        cut = store.cut_lifelines()
+
+    assert seen == {"before": (None, ""), "after": (None, "")}
+    assert [*cut] == [], "of nodes that hold none nobody knows more than their lease"
+
+
 def test_older_tables_get_the_steps_that_they_lack_and_a_step_that_fails_leaves_them_as_they_were(
     store: PostgreSQLStore, postgresql_url: str, administrator: psycopg.Connection
 ) -> None:
@@ -423,6 +450,20 @@ def test_without_a_bell_polling_is_enough(postgresql_url: str) -> None:
     other.close()
 
 
+def test_behind_a_pooler_there_is_no_lifeline_and_the_log_says_so(
+    postgresql_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = PostgreSQLStore(f"{postgresql_url}&pooler=on")
+    with caplog.at_level("INFO", "tickwork.store"):
+        store.open(lambda: None)
+
+    lifelines = {store.hold_lifeline("a") for _ in range(3)}
+    store.close()
+
+    assert lifelines == {""}
+    assert "nor see at once that one dies: news is noticed within a poll, a death when a lease ends" in caplog.text
+
+
 def test_after_a_restart_everything_goes_on_and_rings_are_heard_again() -> None:
     with PostgreSQLServer(DURABLE) as server:
         store, other = (PostgreSQLStore(server.url(), clock=VirtualClock(NOW)) for _ in range(2))
@@ -431,6 +472,7 @@ def test_after_a_restart_everything_goes_on_and_rings_are_heard_again() -> None:
         other.open(rung.set)
         store.add([make_job("before")])
         assert rung.wait(5)
+        before = wait_until(lambda: other.hold_lifeline("b"), "a lifeline")
 
         server.kill()
         with pytest.raises(StoreUnavailableError, match="it works again as soon as the server does"):
@@ -439,6 +481,9 @@ def test_after_a_restart_everything_goes_on_and_rings_are_heard_again() -> None:
         found = [job.id for job in store.jobs()]  # at once: connections that died are not used
         rung.clear()
         assert rung.wait(10), "the other listens again, and looks for what it did not hear"
+        wait_until(
+            lambda: other.hold_lifeline("b") not in ("", before), "another lifeline, which the restart left alone"
+        )
         rung.clear()
         store.add([make_job("after")])
 

@@ -49,9 +49,10 @@ def upgrade(
     if found == len(steps):
         return
     if not create:
+        got, missing = (f"version {found}", f" --after {found}") if found else ("none", "")
         raise StoreUnusableError(
-            f"expected tables of version {len(steps)} in {location}, got {f'version {found}' if found else 'none'}, "
-            f"and create=off: run what `tickwork schema postgresql` prints"
+            f"expected tables of version {len(steps)} in {location}, got {got}, and create=off: "
+            f"run what `tickwork schema postgresql{missing}` prints"
         )
     if not session.select(
         "select 1 from pg_namespace where nspname = $1", schema
