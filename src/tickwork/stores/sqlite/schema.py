@@ -19,14 +19,19 @@ SCRIPTS = (
 )
 """What leads from each version to the next: the first script makes version 1 from nothing."""
 
-META = "create table if not exists tickwork_schema (version integer not null)"
+TABLE = "tickwork_schema"
 
 
-def upgrade(connection: sqlite3.Connection, location: str, scripts: Sequence[str] | None = None) -> None:
-    """Bring the tables to this version, inside the caller's transaction; StoreSchemaError if they are newer."""
+def upgrade(
+    connection: sqlite3.Connection, location: str, scripts: Sequence[str] | None = None, *, table: str = TABLE
+) -> None:
+    """Bring the tables to this version, inside the caller's transaction; StoreSchemaError if they are newer.
+
+    *table* holds the version: who keeps other tables in the file counts for itself.
+    """
     steps = [(FOLDER / name).read_text("utf-8") for name in SCRIPTS] if scripts is None else scripts
-    connection.execute(META)
-    (found,) = connection.execute("select coalesce(max(version), 0) from tickwork_schema").fetchone()
+    connection.execute(f"create table if not exists {table} (version integer not null)")
+    (found,) = connection.execute(f"select coalesce(max(version), 0) from {table}").fetchone()
     if found > len(steps):
         raise StoreSchemaError(
             f"expected tables of version {len(steps)} or older in {location}, got version {found}: "
@@ -37,8 +42,8 @@ def upgrade(connection: sqlite3.Connection, location: str, scripts: Sequence[str
     for step in steps[found:]:
         for statement in _statements(step):
             connection.execute(statement)
-    connection.execute("delete from tickwork_schema")
-    connection.execute("insert into tickwork_schema (version) values (?)", (len(steps),))
+    connection.execute(f"delete from {table}")
+    connection.execute(f"insert into {table} (version) values (?)", (len(steps),))
 
 
 def _statements(script: str) -> list[str]:

@@ -1,0 +1,144 @@
+"""Sessions: begun, found by their tokens, rotated at login, ended."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from threading import Lock
+
+from tickwork.checks import shown
+from tickwork.clock import Clock, SystemClock
+from tickwork.errors import InvalidSessionError, SessionNotFoundError
+from tickwork.sessions.limits import Length, Limits, read_length
+from tickwork.sessions.record import Record
+from tickwork.sessions.session import Session
+from tickwork.sessions.stores import make_store
+from tickwork.sessions.stores.base import SessionStore
+from tickwork.sessions.token import id_of, new_token
+from tickwork.sessions.values import check_name
+
+DEFAULT = Limits()
+NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+SWEPT_AT_ONCE = 1_000
+MAX_PAGE = 1_000
+
+
+class Sessions:
+    """The sessions at *url*: `sqlite:///sessions.db`, `redis://host`, `valkey://host`.
+
+    *name* keeps applications in one place apart: a token of one opens nothing in another. A session ends when it was
+    not used for *idle*, and *absolute* after its begin or last login. Lengths are timedeltas, seconds, or texts
+    ("30m"). For the other limits see `Limits`; *clock* is for tests on SQLite.
+
+    Nothing is opened before the first verb, or `open`. Every verb is safe from any thread, and raises StoreError when
+    the store cannot be used: a session that cannot be looked up is nobody's.
+    """
+
+    def __init__(
+        self, url: str, *, name: str = "default", idle: Length = DEFAULT.idle, absolute: Length = DEFAULT.absolute,
+        max_messages: int = DEFAULT.max_messages, max_bytes: int = DEFAULT.max_bytes,
+        max_value_bytes: int = DEFAULT.max_value_bytes, max_keys: int = DEFAULT.max_keys, clock: Clock | None = None,
+    ) -> None:  # fmt: skip
+        if not isinstance(name, str) or not NAME.fullmatch(name):
+            raise InvalidSessionError(f"name: expected 1 to 64 letters, digits, '_', '.' or '-', got {shown(name)}")
+        self.limits = Limits(
+            read_length("idle", idle), read_length("absolute", absolute),
+            max_messages, max_bytes, max_value_bytes, max_keys,
+        )  # fmt: skip
+        self._clock: Clock = clock or SystemClock()
+        self._store = make_store(url, name=name, limits=self.limits, clock=clock)
+        self._opened = False
+        self._opening = Lock()
+
+    def open(self) -> None:
+        """Make ready, and find out what is wrong with the store. Raises StoreError."""
+        with self._opening:
+            if not self._opened:
+                self._store.open()
+                self._opened = True
+
+    def close(self) -> None:
+        with self._opening:
+            self._opened = False
+            self._store.close()
+
+    def create(self, user: str | None = None) -> Session:
+        """Begin a session, of *user* or of nobody yet. Give its `token` to the client alone."""
+        if user is not None:
+            check_name("user", user)
+        token = new_token()
+        return self._session(self._ready().create(_id(token), user), token)
+
+    def get(self, token: str | None) -> Session | None:
+        """The session that *token* opens; None if it has ended, or no server made this token."""
+        id = id_of(token)
+        record = None if id is None else self._ready().look(id)
+        return None if record is None or token is None else self._session(record, token)
+
+    def log_in(self, user: str, session: Session | None = None) -> Session:
+        """A session of *user* with a new token, to be called when it is proved who is there.
+
+        It takes over what a *session* of nobody, or of the same user, holds, and its old token is refused from now on.
+        Another user's session is ended, and nothing of it taken over.
+        """
+        check_name("user", user)
+        if session is None:
+            return self.create(user)
+        token = new_token()
+        try:
+            record = self._ready().log_in(session.id, _id(token), user)
+        except SessionNotFoundError:  # it ended meanwhile: there is nothing to take over
+            return self.create(user)
+        if record is None:
+            self.destroy(session)
+            return self.create(user)
+        return self._session(record, token)
+
+    def rotate(self, session: Session) -> Session:
+        """The same session with a new token; the old one is refused from now on. Raises SessionNotFoundError."""
+        token = new_token()
+        return self._session(self._ready().rotate(session.id, _id(token)), token)
+
+    def destroy(self, session: Session | str) -> bool:
+        """End a session, or that of an id; whether it went on."""
+        return self._ready().destroy(session.id if isinstance(session, Session) else check_name("id", session))
+
+    def destroy_user(self, user: str, *, but: Session | None = None) -> int:
+        """End all sessions of a user, *but* one; how many went on."""
+        return self._ready().destroy_user(check_name("user", user), but=but.id if but else None)
+
+    def of_user(self, user: str) -> Sequence[Record]:
+        """The sessions of a user that go on, the last one used first."""
+        return self._ready().of_user(check_name("user", user))
+
+    def records(self, *, limit: int = 100, offset: int = 0) -> Sequence[Record]:
+        """The sessions that go on, those that expire last first: what stores know of them, without content."""
+        if not 1 <= limit <= MAX_PAGE or offset < 0:
+            raise InvalidSessionError(f"expected a limit from 1 to {MAX_PAGE}, an offset from 0, got {limit}, {offset}")
+        return self._ready().records(limit=limit, offset=offset)
+
+    def count(self) -> int:
+        """How many sessions go on."""
+        return self._ready().count()
+
+    def sweep(self) -> int:
+        """Delete what has expired, a thousand at a time; how many. For a scheduled job: SQLite keeps it until then."""
+        store = self._ready()
+        deleted = 0
+        while swept := store.sweep(SWEPT_AT_ONCE):
+            deleted += swept
+        return deleted
+
+    def _ready(self) -> SessionStore:
+        if not self._opened:
+            self.open()
+        return self._store
+
+    def _session(self, record: Record, token: str) -> Session:
+        return Session(self._store, self.limits, self._clock, record, token)
+
+
+def _id(token: str) -> str:
+    id = id_of(token)
+    assert id is not None, "a new token has the form of a token"
+    return id
