@@ -27,9 +27,9 @@ from tickwork.sessions.limits import Limits
 from tickwork.sessions.record import Place, Record
 from tickwork.sessions.stores.base import full
 from tickwork.sessions.stores.sqlite import statements as sql
-from tickwork.stores.sqlite.file import DatabaseFile
-from tickwork.stores.sqlite.place import check_place
-from tickwork.stores.sqlite.schema import upgrade
+from tickwork.sqlite.file import DatabaseFile
+from tickwork.sqlite.place import check_place
+from tickwork.sqlite.schema import upgrade
 
 SCHEMA = (Path(__file__).with_name("schema.sql"),)
 SCHEMA_TABLE = "tickwork_sessions_schema"

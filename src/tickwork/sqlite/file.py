@@ -17,8 +17,8 @@ from typing import TypeVar
 from weakref import WeakSet
 
 from tickwork.errors import SchedulerError, StoreUnavailableError, StoreUnusableError
-from tickwork.stores.sqlite.lent import LentConnection
-from tickwork.stores.sqlite.turn import PATIENCE, Turn
+from tickwork.sqlite.lent import LentConnection
+from tickwork.sqlite.turn import PATIENCE, Turn
 
 CACHE_KIB = 32 * 1024
 """How much of the file each connection may keep in memory: SQLite's own 2 MiB hold some 4,000 jobs."""
@@ -168,15 +168,17 @@ class DatabaseFile:
                 self._check_identity()
                 if synced and not self._synced:
                     self._writer.execute("pragma synchronous = full")
-                self._writer.execute("begin immediate")
                 try:
-                    yield self._writer
-                except BaseException:
-                    self._writer.execute("rollback")
-                    raise
-                self._writer.execute("commit")
-                if synced and not self._synced:
-                    self._writer.execute("pragma synchronous = normal")
+                    self._writer.execute("begin immediate")
+                    try:
+                        yield self._writer
+                    except BaseException:
+                        self._writer.execute("rollback")
+                        raise
+                    self._writer.execute("commit")
+                finally:
+                    if synced and not self._synced:
+                        self._writer.execute("pragma synchronous = normal")
             except StoreUnavailableError:  # in a part of it
                 self._close_writer()
                 raise
