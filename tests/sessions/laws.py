@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, TypeAlias
@@ -22,6 +22,25 @@ from tickwork.sessions import Sessions
 Make: TypeAlias = Callable[..., Sessions]
 Advance: TypeAlias = Callable[[timedelta], None]
 MINUTE = timedelta(minutes=1)
+
+
+class Unreadable(dict[str, int]):
+    """Hostile: it raises what it likes when it is looked at."""
+
+    def __bool__(self) -> bool:
+        raise OSError("no disk")
+
+    def __iter__(self) -> Iterator[str]:
+        raise OSError("no disk")
+
+    items = keys = __repr__ = __len__ = __iter__  # type: ignore[assignment]
+
+
+def nested(depth: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(depth - 1):
+        value = [value]
+    return value
 
 
 APPEND = """
@@ -258,7 +277,23 @@ class SessionLaws:
         assert session.state.all() == {"a": 2, "c": {"한": ["글", 1.5, None]}}
 
     @pytest.mark.parametrize(
-        "content", [b"binary", "\ud800", float("nan"), {1}, object(), pytest.param(10**5000, id="huge"), "x" * 100_000]
+        "content",
+        [
+            b"binary",
+            "\ud800",
+            ["\udfff"],
+            {"\ud800": 1},
+            float("nan"),
+            [float("-inf")],
+            {1},
+            object(),
+            {(1, 2): 3},
+            Unreadable(a=1),
+            pytest.param(10**5000, id="huge"),
+            pytest.param("x" * 100_000, id="long"),
+            pytest.param(nested(101), id="deep"),
+            pytest.param(nested(100_000), id="abyss"),
+        ],
     )
     def test_what_cannot_be_kept_is_refused(self, make: Make, content: Any) -> None:
         session = make().create()
@@ -269,6 +304,35 @@ class SessionLaws:
 
         assert session.history() == []
         assert session.state.all() == {}
+
+    def test_what_is_nested_can_be_read_from_far_up_the_stack(self, make: Make) -> None:
+        session = make().create()
+        session.append("user", nested(99))
+
+        def read(frames: int) -> Any:
+            return read(frames - 1) if frames else session.history()[0].content
+
+        assert read(500) == nested(99)
+
+    def test_looking_on_puts_no_end_off_and_shows_what_is_in_it(self, make: Make, advance: Advance) -> None:
+        sessions = make(idle="30m")
+        session = sessions.create("anna")
+        session.append("user", "hello")
+        session.state.set("step", 1)
+
+        for _ in range(2):
+            advance(10 * MINUTE)
+            found = sessions.find(session.id)
+            assert found is not None
+            assert (found.user, found.messages) == ("anna", 1)
+        content = sessions.content(session.id)
+        assert [message.content for message in content.history] == ["hello"]
+        assert content.state == {"step": 1}
+        advance(11 * MINUTE)
+
+        assert sessions.find(session.id) is None
+        with pytest.raises(SessionNotFoundError):
+            sessions.content(session.id)
 
     @pytest.mark.parametrize("name", ["", "x" * 201, "a\nb", "\ud800", None, 7])
     def test_names_that_cannot_be_are_refused(self, make: Make, name: Any) -> None:

@@ -5,16 +5,17 @@ from __future__ import annotations
 import secrets
 
 import pytest
+from tests.sessions.cache_laws import CacheLaws
 from tests.sessions.laws import Advance, Make, SessionLaws
 from tests.sessions.server import grow_older, redis_url  # noqa: F401
 
 from tickwork.errors import StoreUnavailableError, StoreUnusableError, StoreURLError
 from tickwork.sessions import Sessions
-from tickwork.sessions.stores.redis import check_version
+from tickwork.sessions.stores.redis.server import check_version
 from tickwork.testing import VirtualClock
 
 
-class TestRedisSessions(SessionLaws):
+class TestRedisSessions(SessionLaws, CacheLaws):
     @pytest.fixture
     def namespace(self) -> str:
         return secrets.token_hex(8)

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from tests.sessions.cache_laws import CacheLaws
 from tests.sessions.laws import MINUTE, Advance, Make, SessionLaws
 
 from tickwork.sessions import Sessions
 from tickwork.testing import VirtualClock
 
 
-class TestSQLiteSessions(SessionLaws):
+class TestSQLiteSessions(SessionLaws, CacheLaws):
     @pytest.fixture
     def clock(self) -> VirtualClock:
         return VirtualClock()

@@ -34,9 +34,11 @@ class Limits:
     """Of one message, and of one value of the state."""
     max_keys: int = 100
     """Of the state of a session."""
+    max_cached_bytes: int = 1_000_000
+    """Of one value of the cache."""
 
     def __post_init__(self) -> None:
-        for name in ("max_messages", "max_bytes", "max_value_bytes", "max_keys"):
+        for name in ("max_messages", "max_bytes", "max_value_bytes", "max_keys", "max_cached_bytes"):
             number = getattr(self, name)
             if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MOST:
                 raise InvalidSessionError(f"{name}: expected a whole number from 1 to {MOST}, got {shown(number)}")

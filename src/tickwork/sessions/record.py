@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -35,6 +36,13 @@ class Message(NamedTuple):
     role: str
     content: Any
     at: datetime
+
+
+class Content(NamedTuple):
+    """What is in a session: for those who may see it."""
+
+    history: Sequence[Message]
+    state: Mapping[str, Any]
 
 
 class Place(StrEnum):

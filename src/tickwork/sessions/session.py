@@ -9,6 +9,7 @@ from typing import Any
 from tickwork.checks import shown
 from tickwork.clock import Clock, from_micros, to_micros
 from tickwork.errors import InvalidSessionError, SessionNotFoundError
+from tickwork.sessions.face import Face, awaitable
 from tickwork.sessions.limits import Limits
 from tickwork.sessions.record import Message, Record, place_of
 from tickwork.sessions.stores.base import SessionStore
@@ -34,11 +35,18 @@ class Session:
         self.state = State(store, limits, self._find)
 
     @property
+    def aio(self) -> AwaitableSession:
+        """The same verbs, as awaitables: `await session.aio.append(...)`, `await session.aio.state.incr(...)`."""
+        return AwaitableSession(self)
+
+    @property
     def id(self) -> str:
+        """The hash of its token, by which operators name it; it opens nothing."""
         return self.record.id
 
     @property
     def user(self) -> str | None:
+        """Who has logged in; None: nobody yet."""
         return self.record.user
 
     def append(self, role: str, content: Any) -> int:
@@ -58,7 +66,7 @@ class Session:
         """The messages in their order: all, or those that are never trimmed and the *last* ones of the others."""
         if last is not None and (not isinstance(last, int) or isinstance(last, bool) or not 1 <= last < BIGGEST):
             raise InvalidSessionError(f"last: expected a whole number from 1 on, or None, got {shown(last)}")
-        return [_message(number, body) for number, body in self._store.history(self._find(), last)]
+        return [read_message(number, body) for number, body in self._store.history(self._find(), last)]
 
     def _find(self) -> str:
         """The id; if the session was not looked at for a while, its end is put off first."""
@@ -107,6 +115,28 @@ class State:
         return self._store.delete_state(self._find(), check_name("key", key))
 
 
-def _message(number: int, body: bytes) -> Message:
+class AwaitableState(Face[State]):
+    """The verbs of a session's state, as awaitables."""
+
+    all = awaitable(State.all)
+    get = awaitable(State.get)
+    set = awaitable(State.set)
+    incr = awaitable(State.incr)
+    delete = awaitable(State.delete)
+
+
+class AwaitableSession(Face[Session]):
+    """The verbs of a session, as awaitables."""
+
+    append = awaitable(Session.append)
+    history = awaitable(Session.history)
+
+    @property
+    def state(self) -> AwaitableState:
+        return AwaitableState(self._behind.state)
+
+
+def read_message(number: int, body: bytes) -> Message:
+    """A message, from the form that `Session.append` gives it."""
     written = read(body)
     return Message(number, written["role"], written["content"], from_micros(written["at"]))

@@ -9,17 +9,20 @@ from threading import Lock
 from tickwork.checks import shown
 from tickwork.clock import Clock, SystemClock
 from tickwork.errors import InvalidSessionError, SessionNotFoundError
+from tickwork.sessions.cache import AwaitableCache, Cache
+from tickwork.sessions.face import Face, awaitable
 from tickwork.sessions.limits import Length, Limits, read_length
-from tickwork.sessions.record import Record
-from tickwork.sessions.session import Session
+from tickwork.sessions.record import Content, Record
+from tickwork.sessions.session import Session, read_message
 from tickwork.sessions.stores import make_store
 from tickwork.sessions.stores.base import SessionStore
 from tickwork.sessions.token import id_of, new_token
-from tickwork.sessions.values import check_name
+from tickwork.sessions.values import check_name, read
 
 DEFAULT = Limits()
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
-SWEPT_AT_ONCE = 1_000
+SWEPT_AT_ONCE = 100
+"""Sessions in one transaction, with all their messages: so nobody waits long for a turn."""
 MAX_PAGE = 1_000
 
 
@@ -37,18 +40,36 @@ class Sessions:
     def __init__(
         self, url: str, *, name: str = "default", idle: Length = DEFAULT.idle, absolute: Length = DEFAULT.absolute,
         max_messages: int = DEFAULT.max_messages, max_bytes: int = DEFAULT.max_bytes,
-        max_value_bytes: int = DEFAULT.max_value_bytes, max_keys: int = DEFAULT.max_keys, clock: Clock | None = None,
+        max_value_bytes: int = DEFAULT.max_value_bytes, max_keys: int = DEFAULT.max_keys,
+        max_cached_bytes: int = DEFAULT.max_cached_bytes, clock: Clock | None = None,
     ) -> None:  # fmt: skip
         if not isinstance(name, str) or not NAME.fullmatch(name):
             raise InvalidSessionError(f"name: expected 1 to 64 letters, digits, '_', '.' or '-', got {shown(name)}")
         self.limits = Limits(
             read_length("idle", idle), read_length("absolute", absolute),
-            max_messages, max_bytes, max_value_bytes, max_keys,
+            max_messages, max_bytes, max_value_bytes, max_keys, max_cached_bytes,
         )  # fmt: skip
         self._clock: Clock = clock or SystemClock()
         self._store = make_store(url, name=name, limits=self.limits, clock=clock)
         self._opened = False
         self._opening = Lock()
+        self.cache = Cache(lambda: self._ready().cache, self.limits)
+        """Values that are kept for a while and computed once; they belong to no session."""
+
+    @property
+    def aio(self) -> AwaitableSessions:
+        """The same verbs, as awaitables: `await sessions.aio.get(token)`."""
+        return AwaitableSessions(self)
+
+    @property
+    def location(self) -> str:
+        """Where they are kept, without a password."""
+        return self._store.location
+
+    @property
+    def sweeps(self) -> bool:
+        """Whether what has expired stays until `sweep` is called."""
+        return self._store.sweeps
 
     def open(self) -> None:
         """Make ready, and find out what is wrong with the store. Raises StoreError."""
@@ -121,12 +142,26 @@ class Sessions:
         """How many sessions go on."""
         return self._ready().count()
 
+    def find(self, id: str) -> Record | None:
+        """What the store knows of the session of an id; None if it has ended. Looking on does not put its end off."""
+        return self._ready().find(check_name("id", id))
+
+    def content(self, id: str) -> Content:
+        """What is in the session of an id, for operators who may see it. Raises SessionNotFoundError."""
+        store = self._ready()
+        messages = [read_message(number, body) for number, body in store.history(check_name("id", id), None)]
+        return Content(messages, {key: read(value) for key, value in store.state(id).items()})
+
     def sweep(self) -> int:
-        """Delete what has expired, a thousand at a time; how many. For a scheduled job: SQLite keeps it until then."""
+        """Delete what has expired, a few at a time; how many sessions and cached values. SQLite keeps them until then.
+
+        `add_sweep_job` declares the job that does it.
+        """
         store = self._ready()
         deleted = 0
-        while swept := store.sweep(SWEPT_AT_ONCE):
-            deleted += swept
+        for sweep in (store.sweep, store.cache.sweep):
+            while swept := sweep(SWEPT_AT_ONCE):
+                deleted += swept
         return deleted
 
     def _ready(self) -> SessionStore:
@@ -136,6 +171,29 @@ class Sessions:
 
     def _session(self, record: Record, token: str) -> Session:
         return Session(self._store, self.limits, self._clock, record, token)
+
+
+class AwaitableSessions(Face[Sessions]):
+    """The verbs of sessions, as awaitables."""
+
+    open = awaitable(Sessions.open)
+    close = awaitable(Sessions.close)
+    create = awaitable(Sessions.create)
+    get = awaitable(Sessions.get)
+    log_in = awaitable(Sessions.log_in)
+    rotate = awaitable(Sessions.rotate)
+    destroy = awaitable(Sessions.destroy)
+    destroy_user = awaitable(Sessions.destroy_user)
+    of_user = awaitable(Sessions.of_user)
+    records = awaitable(Sessions.records)
+    count = awaitable(Sessions.count)
+    find = awaitable(Sessions.find)
+    content = awaitable(Sessions.content)
+    sweep = awaitable(Sessions.sweep)
+
+    @property
+    def cache(self) -> AwaitableCache:
+        return self._behind.cache.aio
 
 
 def _id(token: str) -> str:

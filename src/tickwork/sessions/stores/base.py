@@ -7,6 +7,7 @@ an id that it does not know: a session that has ended never comes back in part.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Protocol
 
 from tickwork.sessions.record import Place, Record
@@ -25,6 +26,11 @@ class SessionStore(Protocol):
         """Whether what has expired stays until `sweep` is called."""
         ...
 
+    @property
+    def cache(self) -> CacheStore:
+        """Cached values in the same place, opened and closed with it."""
+        ...
+
     def open(self) -> None:
         """Make ready, and find out what is wrong. May be called again. Raises StoreError."""
         ...
@@ -37,6 +43,10 @@ class SessionStore(Protocol):
 
     def look(self, id: str) -> Record | None:
         """The session, whose end is put off if it was not used for `Limits.step`; None if it has ended."""
+        ...
+
+    def find(self, id: str) -> Record | None:
+        """The session, whose end is not put off: for those who only look on. None if it has ended."""
         ...
 
     def rotate(self, id: str, new_id: str) -> Record:
@@ -97,6 +107,36 @@ class SessionStore(Protocol):
         ...
 
     def delete_state(self, id: str, key: str) -> bool: ...
+
+
+class CacheStore(Protocol):
+    """Where cached values live, and leases: who computes a value that is not there, and how long that is believed."""
+
+    def get(self, key: str) -> bytes | None: ...
+
+    def set(self, key: str, value: bytes, ttl: timedelta) -> None:
+        """Keep the value. Whoever computes one at this moment does so in vain: this one is newer."""
+        ...
+
+    def delete(self, key: str) -> bool:
+        """Forget the value; whether there was one. Whoever computes one at this moment does so in vain."""
+        ...
+
+    def begin(self, key: str, owner: str, lease: timedelta) -> bytes | timedelta | None:
+        """The value; or how long the lease of another lasts that computes it; or None: *owner* has the lease now."""
+        ...
+
+    def finish(self, key: str, owner: str, value: bytes, ttl: timedelta) -> bool:
+        """Keep the value and give the lease back; False, and nothing is changed, if it is not the owner's any more."""
+        ...
+
+    def give_up(self, key: str, owner: str) -> None:
+        """Give the lease back, if it is the owner's."""
+        ...
+
+    def sweep(self, limit: int) -> int:
+        """Delete what has expired, at most so many values; how many."""
+        ...
 
 
 def full(limit: str, most: int) -> str:

@@ -6,33 +6,21 @@ the call returns. All else survives the death of any process, but a power cut ma
 
 from __future__ import annotations
 
-import os
 import re
 import sqlite3
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 from tickwork.clock import MICROSECOND, Clock, SystemClock, from_micros, to_micros
-from tickwork.errors import (
-    InvalidSessionError,
-    SessionFullError,
-    SessionNotFoundError,
-    StoreUnavailableError,
-    StoreUnusableError,
-)
+from tickwork.errors import InvalidSessionError, SessionFullError, SessionNotFoundError
 from tickwork.sessions.limits import Limits
 from tickwork.sessions.record import Place, Record
 from tickwork.sessions.stores.base import full
 from tickwork.sessions.stores.sqlite import statements as sql
-from tickwork.sqlite.file import DatabaseFile
-from tickwork.sqlite.place import check_place
-from tickwork.sqlite.schema import upgrade
+from tickwork.sessions.stores.sqlite.cache import SQLiteCacheStore
+from tickwork.sessions.stores.sqlite.file import SessionsFile
 
-SCHEMA = (Path(__file__).with_name("schema.sql"),)
-SCHEMA_TABLE = "tickwork_sessions_schema"
 BIGGEST = 2**63
 INTEGER = re.compile(rb"-?\d{1,19}")
 
@@ -41,78 +29,61 @@ class SQLiteSessionStore:
     """Sessions in the SQLite file at *path*, which is made if there is none."""
 
     sweeps = True
-    _process: int
-    _opened: bool
-    _file: DatabaseFile
 
     def __init__(self, path: str | Path, *, name: str, limits: Limits, clock: Clock | None = None) -> None:
-        self.path = Path(path).absolute()
-        self.location = f"sqlite:///{self.path}"
+        self._file = SessionsFile(path)
+        self.location = self._file.location
         self._name = name
         self._limits = limits
         self._clock: Clock = clock or SystemClock()
         self._idle, self._absolute, self._step = (
             length // MICROSECOND for length in (limits.idle, limits.absolute, limits.step)
         )
-        self._opening = Lock()
-        self._make_afresh()
+        self.cache = SQLiteCacheStore(self._file, name=name, clock=self._clock)
 
     def open(self) -> None:
-        self._check_process()
-        with self._opening:
-            if self._opened:
-                return
-            check_place(self.path)
-            try:
-                self._folder.mkdir(mode=0o770, exist_ok=True)
-                self.path.touch(mode=0o660)
-                with self._file.writing(create=True) as connection:
-                    scripts = [path.read_text("utf-8") for path in SCHEMA]
-                    upgrade(connection, self.location, scripts, table=SCHEMA_TABLE)
-            except (OSError, StoreUnavailableError) as error:
-                self._file.close()
-                if "locked" in str(error):  # by someone who will be done: nothing is wrong with the place
-                    raise
-                raise StoreUnusableError(f"cannot keep sessions in {self.path}: {error}") from error
-            self._opened = True
+        self._file.open()
 
     def close(self) -> None:
-        self._check_process()
-        self._opened = False
         self._file.close()
 
     # sessions
 
     def create(self, id: str, user: str | None) -> Record:
         given = self._given(id=id, user=user)
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             connection.execute(sql.INSERT, given)
             return self._select(connection, given)
 
     def look(self, id: str) -> Record | None:
         given = self._given(id=id)
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             row = connection.execute(sql.SELECT, given).fetchone()
         if row is None:
             return None
         record = _record(row)
         if given["now"] - to_micros(record.seen_at) < self._step:
             return record
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             if not connection.execute(sql.TOUCH, given).rowcount:
                 return None
             return self._select(connection, given)
 
+    def find(self, id: str) -> Record | None:
+        with self._file.reading() as connection:
+            row = connection.execute(sql.SELECT, self._given(id=id)).fetchone()
+        return None if row is None else _record(row)
+
     def rotate(self, id: str, new_id: str) -> Record:
         given = self._given(id=id, new_id=new_id)
-        with self._writing(synced=True) as connection:
+        with self._file.writing(synced=True) as connection:
             if not connection.execute(sql.ROTATE, given).rowcount:
                 raise SessionNotFoundError
             return self._select(connection, given | {"id": new_id})
 
     def log_in(self, id: str, new_id: str, user: str) -> Record | None:
         given = self._given(id=id, new_id=new_id, user=user)
-        with self._writing(synced=True) as connection:
+        with self._file.writing(synced=True) as connection:
             if connection.execute(sql.LOG_IN, given).rowcount:
                 return self._select(connection, given | {"id": new_id})
             if connection.execute(sql.SELECT, given).fetchone() is None:
@@ -121,39 +92,39 @@ class SQLiteSessionStore:
 
     def destroy(self, id: str) -> bool:
         given = self._given(id=id)
-        with self._writing(synced=True) as connection:
+        with self._file.writing(synced=True) as connection:
             goes_on = connection.execute(sql.SELECT_NUMBER, given).fetchone() is not None
             connection.execute(sql.DESTROY, given)
             return goes_on
 
     def destroy_user(self, user: str, *, but: str | None = None) -> int:
         given = self._given(user=user, but=but)
-        with self._writing(synced=True) as connection:
+        with self._file.writing(synced=True) as connection:
             (going_on,) = connection.execute(sql.COUNT_USER, given).fetchone()
             connection.execute(sql.DESTROY_USER, given)
             return int(going_on)
 
     def of_user(self, user: str) -> Sequence[Record]:
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             return [_record(row) for row in connection.execute(sql.SELECT_USER, self._given(user=user))]
 
     def records(self, *, limit: int, offset: int = 0) -> Sequence[Record]:
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             return [_record(row) for row in connection.execute(sql.SELECT_ALL, self._given(limit=limit, offset=offset))]
 
     def count(self) -> int:
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             return int(connection.execute(sql.COUNT, self._given()).fetchone()[0])
 
     def sweep(self, limit: int) -> int:
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             return connection.execute(sql.SWEEP, self._given(limit=limit)).rowcount
 
     # history
 
     def append(self, id: str, place: Place, body: bytes) -> int:
         most_messages, most_bytes = self._limits.max_messages, self._limits.max_bytes
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             row = connection.execute(sql.SELECT_ROOM, (id, self._name, self._now())).fetchone()
             if row is None:
                 raise SessionNotFoundError
@@ -170,7 +141,7 @@ class SQLiteSessionStore:
         return number
 
     def history(self, id: str, last: int | None) -> Sequence[tuple[int, bytes]]:
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             session = self._number(connection, id)
             return connection.execute(
                 sql.SELECT_HISTORY,
@@ -180,15 +151,15 @@ class SQLiteSessionStore:
     # state
 
     def state(self, id: str) -> Mapping[str, bytes]:
-        with self._reading() as connection:
+        with self._file.reading() as connection:
             return dict(connection.execute(sql.SELECT_STATE, (self._number(connection, id),)).fetchall())
 
     def set_state(self, id: str, key: str, value: bytes) -> None:
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             self._keep_value(connection, self._number(connection, id), key, value)
 
     def add_to_state(self, id: str, key: str, number: int) -> int:
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             session = self._number(connection, id)
             row = connection.execute(sql.SELECT_VALUE, (session, key)).fetchone()
             value = b"0" if row is None else row[0]
@@ -199,7 +170,7 @@ class SQLiteSessionStore:
         return total
 
     def delete_state(self, id: str, key: str) -> bool:
-        with self._writing() as connection:
+        with self._file.writing() as connection:
             return bool(connection.execute(sql.DELETE_VALUE, (self._number(connection, id), key)).rowcount)
 
     # inside a transaction
@@ -250,33 +221,6 @@ class SQLiteSessionStore:
 
     def _now(self) -> int:
         return to_micros(self._clock.now())
-
-    # the file, as this process sees it
-
-    @property
-    def _folder(self) -> Path:
-        return self.path.with_name(self.path.name + ".tickwork")
-
-    def _make_afresh(self) -> None:
-        self._process = os.getpid()
-        self._opened = False
-        self._file = DatabaseFile(self.path, self._folder / "turn", synced=False)
-
-    def _check_process(self) -> None:
-        """Start anew in a forked child: SQLite's connections must not be used on both sides of a fork."""
-        if self._process != os.getpid():
-            self._left_to_parent = self._file  # closing it here would take the parent's locks
-            self._opening = Lock()
-            self._make_afresh()
-            self.open()
-
-    def _writing(self, *, synced: bool = False) -> AbstractContextManager[sqlite3.Connection]:
-        self._check_process()
-        return self._file.writing(synced=synced)
-
-    def _reading(self) -> AbstractContextManager[sqlite3.Connection]:
-        self._check_process()
-        return self._file.reading()
 
 
 def _record(row: Sequence[Any]) -> Record:

@@ -33,3 +33,23 @@ create table tickwork_session_state (
     value   blob not null,
     primary key (session, key)
 ) without rowid;
+
+create table tickwork_cache (
+    number     integer primary key,
+    name       text not null,
+    key        text not null,
+    value      blob not null,
+    expires_at integer not null,
+    unique (name, key)
+);
+
+create index tickwork_cache_by_end on tickwork_cache (name, expires_at);
+
+-- Who computes a value that is not there, and how long that is believed.
+create table tickwork_cache_leases (
+    name        text not null,
+    key         text not null,
+    owner       text not null,
+    lease_until integer not null,
+    primary key (name, key)
+) without rowid;

@@ -108,3 +108,39 @@ UPSERT_VALUE = """
 DELETE_VALUE = """
     delete from tickwork_session_state where session = ? and key = ?
 """
+
+# cache
+
+SELECT_CACHED = """
+    select value from tickwork_cache where name = :name and key = :key and expires_at > :now
+"""
+UPSERT_CACHED = """
+    insert into tickwork_cache (name, key, value, expires_at) values (:name, :key, :value, :expires)
+    on conflict (name, key) do update set value = excluded.value, expires_at = excluded.expires_at
+"""
+DELETE_CACHED = """
+    delete from tickwork_cache where name = :name and key = :key
+"""
+SWEEP_CACHED = """
+    delete from tickwork_cache where number in (
+        select number from tickwork_cache
+        where name = :name and expires_at <= :now order by expires_at limit :limit
+    )
+"""
+SELECT_LEASE = """
+    select lease_until from tickwork_cache_leases where name = :name and key = :key and lease_until > :now
+"""
+TAKE_LEASE = """
+    insert into tickwork_cache_leases (name, key, owner, lease_until) values (:name, :key, :owner, :until)
+    on conflict (name, key) do update set owner = excluded.owner, lease_until = excluded.lease_until
+    where lease_until <= :now
+"""
+GIVE_LEASE_BACK = """
+    delete from tickwork_cache_leases where name = :name and key = :key and owner = :owner
+"""
+REVOKE_LEASE = """
+    delete from tickwork_cache_leases where name = :name and key = :key
+"""
+SWEEP_LEASES = """
+    delete from tickwork_cache_leases where name = :name and lease_until <= :now
+"""
