@@ -53,7 +53,36 @@ for number in range(250):
 """
 
 
+FORK = """
+import os, sys
+from tickwork.sessions import Sessions
+url, name = sys.argv[1:]
+sessions = Sessions(url, name=name, max_messages=1_000)
+session = sessions.create("anna")
+session.append("user", "parent")
+children = []
+for who in range(3):
+    if (child := os.fork()) == 0:
+        assert sessions.get(session.token).user == "anna"
+        for number in range(100):
+            session.append("user", [who, number])
+        os._exit(0)
+    children.append(child)
+for number in range(100):
+    session.append("user", ["parent", number])
+assert [os.waitpid(child, 0)[1] for child in children] == [0, 0, 0]
+history = session.history()
+assert [message.number for message in history] == [*range(1, 402)]
+for who in ("parent", 0, 1, 2):
+    assert [message.content[1] for message in history[1:] if message.content[0] == who] == [*range(100)]
+"""
+
+
 class SessionLaws:
+    @pytest.mark.processes
+    def test_both_sides_of_a_fork_go_on(self, url: str) -> None:
+        subprocess.run([sys.executable, "-W", "error", "-c", FORK, url, secrets.token_hex(8)], check=True, timeout=60)
+
     @pytest.mark.processes
     def test_a_thousand_appends_from_four_processes_are_all_kept_in_order(self, url: str) -> None:
         name = secrets.token_hex(8)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import redis
@@ -17,8 +19,35 @@ def redis_url() -> Iterator[str]:
         yield url
         return
     with ValkeyServer() as server:
-        kwargs = server.connection_kwargs
-        yield f"redis://{kwargs.get('host', '127.0.0.1')}:{kwargs['port']}/0"
+        yield f"redis://127.0.0.1:{server.port}/0"
+
+
+class Outage:
+    """A server of the test's own that dies, freezes and comes back; what it has answered for is on its disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self._server = ValkeyServer(data_dir=folder, config={"appendonly": "yes", "appendfsync": "always"})
+        self._server.start()
+        self.url = f"redis://127.0.0.1:{self._server.port}"
+
+    @property
+    def _pid(self) -> int:
+        process = self._server._process
+        assert process is not None
+        return process.pid
+
+    def kill(self) -> None:
+        self._server._desired_port = self._server.port
+        self._server.terminate()
+
+    def come_back(self) -> None:
+        self._server.start()
+
+    def freeze(self) -> None:
+        os.kill(self._pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self._pid, signal.SIGCONT)
 
 
 def grow_older(url: str, name: str, millis: int) -> None:

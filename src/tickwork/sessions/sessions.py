@@ -49,6 +49,7 @@ class Sessions:
             read_length("idle", idle), read_length("absolute", absolute),
             max_messages, max_bytes, max_value_bytes, max_keys, max_cached_bytes,
         )  # fmt: skip
+        self.name = name
         self._clock: Clock = clock or SystemClock()
         self._store = make_store(url, name=name, limits=self.limits, clock=clock)
         self._opened = False
