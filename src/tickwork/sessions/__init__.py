@@ -14,5 +14,6 @@ from tickwork.sessions.limits import Limits
 from tickwork.sessions.record import Content, Message, Record
 from tickwork.sessions.session import Session
 from tickwork.sessions.sessions import Sessions
+from tickwork.sessions.sweeping import add_sweep_job
 
-__all__ = ["Cache", "Content", "Limits", "Message", "Record", "Session", "Sessions"]
+__all__ = ["Cache", "Content", "Limits", "Message", "Record", "Session", "Sessions", "add_sweep_job"]
