@@ -6,6 +6,7 @@ import re
 import sqlite3
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.sessions.cache_laws import CacheLaws
@@ -23,8 +24,13 @@ class TestSQLiteSessions(SessionLaws, CacheLaws):
         return VirtualClock()
 
     @pytest.fixture
-    def make(self, tmp_path: Path, clock: VirtualClock) -> Make:
-        return lambda **options: Sessions(f"sqlite:///{tmp_path / 'sessions.db'}", clock=clock, **options)
+    def make(self, tmp_path: Path, clock: VirtualClock, request: pytest.FixtureRequest) -> Make:
+        def make(**options: Any) -> Sessions:
+            sessions = Sessions(f"sqlite:///{tmp_path / 'sessions.db'}", clock=clock, **options)
+            request.addfinalizer(sessions.close)
+            return sessions
+
+        return make
 
     @pytest.fixture
     def url(self, tmp_path: Path) -> str:
