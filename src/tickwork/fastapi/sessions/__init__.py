@@ -10,5 +10,6 @@ app.include_router(create_sessions_router(sessions, prefix="/sessions", dependen
 
 from tickwork.fastapi.sessions.cookie import SessionCookie
 from tickwork.fastapi.sessions.header import SessionHeader
+from tickwork.fastapi.sessions.router import create_sessions_router
 
-__all__ = ["SessionCookie", "SessionHeader"]
+__all__ = ["SessionCookie", "SessionHeader", "create_sessions_router"]
