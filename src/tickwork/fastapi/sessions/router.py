@@ -42,7 +42,7 @@ def create_sessions_router(
         app.include_router(create_sessions_router(sessions, prefix="/sessions", dependencies=[Depends(admin)]))
 
     *dependencies* guard every route; without them this raises UnprotectedRoutesError, unless *unprotected* lets in
-    everyone who can reach the server by a local name. *content*, such as `Depends(may_read_chats)`, guards the one route
+    everyone who can reach the server by a local name. *content*, such as `Depends(may_read_chats)`, guards the route
     that shows what is in a session; without it there is none.
 
     Routes, below *prefix*: `GET sessions` (of one user with `?user=`), `GET sessions/{id}`, `DELETE sessions/{id}`,
