@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -228,6 +229,18 @@ class SessionLaws:
 
         assert [(message.number, message.content) for message in session.history()] == sorted(numbers)
         assert [number for number, _ in sorted(numbers)] == list(range(1, 201))
+
+    def test_two_hundred_threads_at_once_are_answered(self, make: Make) -> None:
+        sessions = make(max_messages=1_000)
+        session = sessions.create()
+        together = threading.Barrier(200)
+
+        def append(number: int) -> int:
+            together.wait(60)
+            return session.append("user", number)
+
+        with ThreadPoolExecutor(200) as threads:
+            assert sorted(threads.map(append, range(200))) == [*range(1, 201)]
 
     def test_whole_turns_are_trimmed_and_what_is_pinned_stays(self, make: Make) -> None:
         session = make(max_messages=5).create()

@@ -21,6 +21,8 @@ SCHEMES = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valkeys": "
 FOLDER = Path(__file__).parent
 PATIENCE = 2.0
 """Seconds to wait for a connection, and for each answer."""
+MAX_CONNECTIONS = 1_000
+"""Of one process: a thread that asks has one for as long as it does."""
 OLDEST = 6
 FOREIGN = ("WRONGTYPE", "NOPERM")
 
@@ -78,7 +80,7 @@ def make_client(url: str) -> redis.Redis:
         client: redis.Redis = redis.Redis.from_url(
             f"{SCHEMES[parts.scheme]}://{url.partition('://')[2]}", decode_responses=False, protocol=2,
             socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, retry=Retry(NoBackoff(), 0),
-            client_name="tickwork-sessions",
+            client_name="tickwork-sessions", max_connections=MAX_CONNECTIONS,
         )  # fmt: skip
         client.connection_pool.connection_kwargs.setdefault("db", 0)
         client.connection_pool.connection_kwargs.setdefault("port", 6379)
