@@ -389,6 +389,31 @@ class SessionLaws:
             with pytest.raises(InvalidSessionError):
                 verb()
 
+    def test_a_token_where_an_id_belongs_is_refused_and_not_shown(self, make: Make) -> None:
+        """It would be ended in vain, and nobody would notice."""
+        sessions = make()
+        session = sessions.create()
+
+        for verb in (
+            sessions.destroy,
+            sessions.find,
+            sessions.content,
+            sessions.rotate,
+            lambda it: sessions.log_in("anna", it),
+        ):
+            with pytest.raises(InvalidSessionError, match="expected") as raised:
+                verb(session.token)  # type: ignore[arg-type]
+            assert session.token not in str(raised.value)
+        with pytest.raises(InvalidSessionError, match="expected a Session"):
+            sessions.destroy_user("anna", but=session.token)  # type: ignore[arg-type]
+        assert sessions.get(session.token) is not None
+
+    @pytest.mark.parametrize("number", [-1, True, None, "1", 1.0, 10**30])
+    def test_pages_that_cannot_be_are_refused(self, make: Make, number: Any) -> None:
+        for page in ({"limit": number}, {"offset": number}):
+            with pytest.raises(InvalidSessionError, match="expected a whole number"):
+                make().records(**page)
+
     def test_records_are_listed_page_by_page(self, make: Make) -> None:
         sessions = make()
         ids = {sessions.create().id for _ in range(5)}

@@ -126,6 +126,7 @@ def test_a_server_is_asked_too(redis_url: str, tickwork) -> None:  # noqa: F811
         (["list", "redis://127.0.0.1:1", "--name", "a b"], "name: expected"),
         (["list", "sqlite:///s.db", "--limit", "0"], "expected a whole number from 1"),
         (["destroy", "sqlite:///s.db"], "expected SESSION"),
+        (["destroy", "redis://127.0.0.1:1", "A" * 43], "id: expected the id of a session, 64 hexadecimal digits"),
         (["lits", "sqlite:///s.db"], "lits"),
         ([], "expected COMMAND"),
     ],

@@ -47,18 +47,20 @@ class Cache:
         return AwaitableCache(self)
 
     def get(self, key: str, default: Any = None) -> Any:
-        written = self._store().get(check_name("key", key))
+        check_name("key", key)
+        written = self._store().get(key)
         return default if written is None else read(written)
 
     def set(self, key: str, value: Any, *, ttl: Length) -> None:
         """Keep *value* for *ttl*, in place of what is there or is just being computed."""
         check_name("key", key)
-        lives = read_length("ttl", ttl)
-        self._store().set(key, write("value", value, most=self._limits.max_cached_bytes), lives)
+        lives, written = read_length("ttl", ttl), write("value", value, most=self._limits.max_cached_bytes)
+        self._store().set(key, written, lives)
 
     def delete(self, key: str) -> bool:
         """Forget the value, and what is just being computed for it; whether there was one."""
-        return self._store().delete(check_name("key", key))
+        check_name("key", key)
+        return self._store().delete(key)
 
     def get_or_set(self, key: str, compute: Callable[[], Any], *, ttl: Length, lease: Length = LEASE) -> Any:
         """The value, which *compute* makes if there is none; then it is kept for *ttl*.

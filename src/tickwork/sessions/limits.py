@@ -39,14 +39,18 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name in ("max_messages", "max_bytes", "max_value_bytes", "max_keys", "max_cached_bytes"):
-            number = getattr(self, name)
-            if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MOST:
-                raise InvalidSessionError(f"{name}: expected a whole number from 1 to {MOST}, got {shown(number)}")
+            check_count(name, getattr(self, name), least=1, most=MOST)
 
     @property
     def step(self) -> timedelta:
         """How often the end of a session is put off while it is used: not at each look, which would be a write."""
         return min(MINUTE, self.idle / 20)
+
+
+def check_count(name: str, number: object, *, least: int, most: int) -> None:
+    """InvalidSessionError unless *number* is a whole number from *least* to *most*."""
+    if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= most:
+        raise InvalidSessionError(f"{name}: expected a whole number from {least} to {most:,}, got {shown(number)}")
 
 
 def read_length(name: str, length: object) -> timedelta:

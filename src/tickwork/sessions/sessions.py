@@ -11,12 +11,12 @@ from tickwork.clock import Clock, SystemClock
 from tickwork.errors import InvalidSessionError, SessionNotFoundError
 from tickwork.sessions.cache import AwaitableCache, Cache
 from tickwork.sessions.face import Face, awaitable
-from tickwork.sessions.limits import Length, Limits, read_length
+from tickwork.sessions.limits import MOST, Length, Limits, check_count, read_length
 from tickwork.sessions.record import Content, Record
 from tickwork.sessions.session import Session, read_message
 from tickwork.sessions.stores import make_store
 from tickwork.sessions.stores.base import SessionStore
-from tickwork.sessions.token import id_of, new_token
+from tickwork.sessions.token import check_id, id_of, new_token
 from tickwork.sessions.values import check_name, read
 
 DEFAULT = Limits()
@@ -106,9 +106,9 @@ class Sessions:
         check_name("user", user)
         if session is None:
             return self.create(user)
-        token = new_token()
+        old_id, token = _id_of_session(session), new_token()
         try:
-            record = self._ready().log_in(session.id, _id(token), user)
+            record = self._ready().log_in(old_id, _id(token), user)
         except SessionNotFoundError:  # it ended meanwhile: there is nothing to take over
             return self.create(user)
         if record is None:
@@ -118,25 +118,29 @@ class Sessions:
 
     def rotate(self, session: Session) -> Session:
         """The same session with a new token; the old one is refused from now on. Raises SessionNotFoundError."""
-        token = new_token()
-        return self._session(self._ready().rotate(session.id, _id(token)), token)
+        old_id, token = _id_of_session(session), new_token()
+        return self._session(self._ready().rotate(old_id, _id(token)), token)
 
     def destroy(self, session: Session | str) -> bool:
-        """End a session, or that of an id; whether it went on."""
-        return self._ready().destroy(session.id if isinstance(session, Session) else check_name("id", session))
+        """End a session, or that of an id (a token is none); whether it went on."""
+        id = check_id(session) if isinstance(session, str) else _id_of_session(session)
+        return self._ready().destroy(id)
 
     def destroy_user(self, user: str, *, but: Session | None = None) -> int:
         """End all sessions of a user, *but* one; how many went on."""
-        return self._ready().destroy_user(check_name("user", user), but=but.id if but else None)
+        check_name("user", user)
+        spared = None if but is None else _id_of_session(but)
+        return self._ready().destroy_user(user, but=spared)
 
     def of_user(self, user: str) -> Sequence[Record]:
         """The sessions of a user that go on, the last one used first."""
-        return self._ready().of_user(check_name("user", user))
+        check_name("user", user)
+        return self._ready().of_user(user)
 
     def records(self, *, limit: int = 100, offset: int = 0) -> Sequence[Record]:
         """The sessions that go on, those that expire last first: what stores know of them, without content."""
-        if not 1 <= limit <= MAX_PAGE or offset < 0:
-            raise InvalidSessionError(f"expected a limit from 1 to {MAX_PAGE}, an offset from 0, got {limit}, {offset}")
+        check_count("limit", limit, least=1, most=MAX_PAGE)
+        check_count("offset", offset, least=0, most=MOST)
         return self._ready().records(limit=limit, offset=offset)
 
     def count(self) -> int:
@@ -145,12 +149,14 @@ class Sessions:
 
     def find(self, id: str) -> Record | None:
         """What the store knows of the session of an id; None if it has ended. Looking on does not put its end off."""
-        return self._ready().find(check_name("id", id))
+        check_id(id)
+        return self._ready().find(id)
 
     def content(self, id: str) -> Content:
         """What is in the session of an id, for operators who may see it. Raises SessionNotFoundError."""
+        check_id(id)
         store = self._ready()
-        messages = [read_message(number, body) for number, body in store.history(check_name("id", id), None)]
+        messages = [read_message(number, body) for number, body in store.history(id, None)]
         return Content(messages, {key: read(value) for key, value in store.state(id).items()})
 
     def sweep(self) -> int:
@@ -195,6 +201,20 @@ class AwaitableSessions(Face[Sessions]):
     @property
     def cache(self) -> AwaitableCache:
         return self._behind.cache.aio
+
+
+def check_sessions(place: str, given: object) -> None:
+    """InvalidSessionError unless *given* are Sessions; *place* got them."""
+    if not isinstance(given, Sessions):
+        raise InvalidSessionError(f"{place}: expected Sessions, got a {type(given).__name__}: make one, Sessions(url)")
+
+
+def _id_of_session(session: object) -> str:
+    if not isinstance(session, Session):  # what was given is not shown: it may be a token
+        raise InvalidSessionError(
+            f"session: expected a Session, as create and get return it, got a {type(session).__name__}"
+        )
+    return session.id
 
 
 def _id(token: str) -> str:

@@ -6,9 +6,9 @@ from contextlib import closing
 
 from tickwork.errors import StoreURLError
 from tickwork.job import Job
-from tickwork.scheduler import Scheduler
+from tickwork.scheduler import Scheduler, check_scheduler
 from tickwork.sessions.limits import Length, read_length
-from tickwork.sessions.sessions import Sessions
+from tickwork.sessions.sessions import Sessions, check_sessions
 
 EVERY = "10m"
 
@@ -17,8 +17,10 @@ def add_sweep_job(scheduler: Scheduler, sessions: Sessions, *, every: Length = E
     """Declare the job that deletes what has expired, a job as any other: `sweep-sessions-<name>`, in its ledger.
 
     None, and no job, if the store expires by itself (Redis, Valkey). On a scheduler that runs already the job is added,
-    or brought up to date. Raises InvalidSessionError.
+    or brought up to date. Raises InvalidSessionError, SchedulerError.
     """
+    check_scheduler("add_sweep_job", scheduler, "add_sweep_job(scheduler, sessions)")
+    check_sessions("add_sweep_job", sessions)
     length = read_length("every", every)
     if not sessions.sweeps:
         return None

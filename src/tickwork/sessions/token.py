@@ -9,9 +9,12 @@ import hashlib
 import re
 import secrets
 
+from tickwork.errors import InvalidSessionError
+
 BYTES = 32
 """256 bits: nobody guesses one."""
 FORM = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+ID = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
 def new_token() -> str:
@@ -24,3 +27,10 @@ def id_of(token: object) -> str | None:
     if not isinstance(token, str) or not FORM.fullmatch(token):
         return None
     return hashlib.sha256(token.encode()).hexdigest()
+
+
+def check_id(id: object) -> str:
+    """InvalidSessionError unless *id* is written as ids are. What was given is not shown: it may be a token."""
+    if not isinstance(id, str) or not ID.fullmatch(id):
+        raise InvalidSessionError("id: expected the id of a session, 64 hexadecimal digits, got something else")
+    return id

@@ -312,6 +312,8 @@ def test_a_proxy_may_have_taken_the_tls_off(sessions: Sessions) -> None:
         [7],
         ["https://u@a.com"],
         ["ftp://a.com"],
+        7,
+        None,
     ],
 )
 def test_what_no_origin_can_be_is_refused(sessions: Sessions, origins: Any) -> None:
@@ -323,6 +325,13 @@ def test_what_no_origin_can_be_is_refused(sessions: Sessions, origins: Any) -> N
 def test_names_that_cannot_be_are_refused(sessions: Sessions, name: Any) -> None:
     with pytest.raises(InvalidSessionError, match="name: expected"):
         SessionCookie(sessions, name=name)
+
+
+@pytest.mark.parametrize("make", [SessionCookie, SessionHeader])
+@pytest.mark.parametrize("given", ["sqlite:///sessions.db", None, Sessions])
+def test_what_are_no_sessions_is_refused(make: Any, given: Any) -> None:
+    with pytest.raises(InvalidSessionError, match=r"Session(Cookie|Header): expected Sessions, got a"):
+        make(given)
 
 
 # in development

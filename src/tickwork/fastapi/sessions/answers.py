@@ -50,12 +50,13 @@ async def looked_up(
 
 
 def answer(connection: HTTPConnection, error: TickworkError) -> HTTPException | WebSocketException:
-    """What an error is for a client. That the store is away is told to the log; where it is, to nobody else."""
+    """What an error is for a client. That a store is away is told to the log; where it is, to nobody else."""
     status = next(status for kind, status in STATUS if isinstance(error, kind))
     if status != 503:
+        log.info("a request with a session is answered with %d: %s", status, error)
         return refusal(connection, status, str(error))
-    log.warning("sessions cannot be used: %s", error)
-    return refusal(connection, status, "expected to look up a session, got no answer from where they are: try again")
+    log.warning("a request with a session is answered with 503, since a store cannot be used: %s", error)
+    return refusal(connection, status, "expected an answer from where sessions are kept, got none: try again")
 
 
 def refusal(connection: HTTPConnection, status: int, detail: str) -> HTTPException | WebSocketException:

@@ -16,6 +16,7 @@ from tickwork.errors import InvalidSessionError
 from tickwork.fastapi.sessions.answers import looked_up, refusal, required
 from tickwork.fastapi.sessions.origin import check_origins, hostname, refuse_other_origins
 from tickwork.sessions import Session, Sessions
+from tickwork.sessions.sessions import check_sessions
 
 NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
 
@@ -46,6 +47,7 @@ class SessionCookie(SecurityBase):
     def __init__(
         self, sessions: Sessions, *, name: str = "session", secure: bool = True, allowed_origins: Collection[str] = ()
     ) -> None:
+        check_sessions("SessionCookie", sessions)
         if not isinstance(name, str) or not NAME.fullmatch(name) or name.startswith("__"):
             raise InvalidSessionError(
                 f"name: expected 1 to 64 letters, digits, '_', '.' or '-', and no prefix, got {shown(name)}"

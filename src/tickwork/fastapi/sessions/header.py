@@ -10,6 +10,7 @@ from fastapi.security.base import SecurityBase
 
 from tickwork.fastapi.sessions.answers import looked_up, required
 from tickwork.sessions import Session, Sessions
+from tickwork.sessions.sessions import check_sessions
 
 
 class SessionHeader(SecurityBase):
@@ -21,6 +22,7 @@ class SessionHeader(SecurityBase):
     """
 
     def __init__(self, sessions: Sessions) -> None:
+        check_sessions("SessionHeader", sessions)
         self.model = HTTPBearer()
         self.scheme_name = type(self).__name__
         self._sessions = sessions

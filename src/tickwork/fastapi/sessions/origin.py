@@ -19,7 +19,8 @@ from tickwork.fastapi.sessions.answers import refusal
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 OWN_SITES = ("same-origin", "none")
 """What a browser says of a request from a page of this very server, and of one that its user typed."""
-SECURE = {"ws": "http", "wss": "https"}
+SCHEMES_OF_PAGES = {"ws": "http", "wss": "https"}
+"""Of the pages that may open a WebSocket."""
 
 
 def refuse_other_origins(connection: HTTPConnection, allowed_origins: Collection[str]) -> None:
@@ -42,7 +43,7 @@ def refuse_other_origins(connection: HTTPConnection, allowed_origins: Collection
 
 def check_origins(origins: Collection[str]) -> frozenset[str]:
     """InvalidSessionError unless all are origins, such as https://app.example.com."""
-    if isinstance(origins, str):
+    if isinstance(origins, str) or not isinstance(origins, Collection):
         raise InvalidSessionError(f"allowed_origins: expected a list of origins, got {shown(origins)}")
     for origin in origins:
         scheme, _, host = origin.partition("://") if isinstance(origin, str) else ("", "", "")
@@ -65,6 +66,6 @@ def _is_ours(connection: HTTPConnection, origin: str | None) -> bool:
     if origin is None:
         return True
     scheme, _, host = origin.lower().partition("://")
-    here = SECURE.get(connection.url.scheme, connection.url.scheme)
+    here = SCHEMES_OF_PAGES.get(connection.url.scheme, connection.url.scheme)
     # a proxy may have taken the TLS off; but a page over HTTP, which could be forged, is no page of one over HTTPS
     return bool(host) and host == connection.headers.get("host", "").lower() and scheme in ("https", here)

@@ -20,6 +20,7 @@ from tickwork.fastapi.models import ErrorView
 from tickwork.fastapi.router import Limit, Offset, TickworkRoute, UnprotectedRoutesError
 from tickwork.fastapi.sessions.models import ContentView, EndedView, SessionsView, SessionView
 from tickwork.sessions import Sessions
+from tickwork.sessions.sessions import check_sessions
 
 ASSETS = (
     Asset("/", "sessions.html", "text/html"),
@@ -49,6 +50,7 @@ def create_sessions_router(
     `DELETE users/{user}/sessions`, and with *content* `GET sessions/{id}/content`. Looking on puts no end off. Errors
     are `{"detail": ...}` with 403, 404, 422 or 503.
     """
+    check_sessions("create_sessions_router", sessions)
     check_dependencies("create_sessions_router", dependencies)
     if content is not None:
         check_depends("create_sessions_router: content", content)
