@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.sessions.laws import MINUTE
 from tests.sessions.server import grow_older, redis_url  # noqa: F401
 
 from tickwork.errors import TickworkError
@@ -83,10 +84,11 @@ class Place:
         return None
 
     def look(self) -> list[Any]:
-        """All that can be known of it, but for instants, which the clocks of the two tell differently."""
+        """All that can be known of it; lengths of time in minutes, since the clock of the server goes on by itself."""
         found = [self.sessions.find(session.id) for session in self.held]
         return [
             [record and (record.user, record.messages, record.bytes) for record in found],
+            [record and [round((at - record.created_at) / MINUTE) for at in record[3:6]] for record in found],
             [record and self.sessions.content(record.id).state for record in found],
             self.sessions.count(),
             *(len(self.sessions.of_user(user)) for user in ("anna", "bob")),
