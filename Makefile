@@ -6,9 +6,10 @@ BIN    := $(VENV)/bin
 HOST   ?= 127.0.0.1
 PORT   ?= 8000
 WORKERS ?= 4
+SEEDS   ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types floors format coverage oracle benchmark clean
+.PHONY: help run test lint types floors format coverage oracle sim chaos benchmark clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -36,6 +37,12 @@ coverage: $(VENV)/dev  ## Run the tests and show which lines and branches they m
 
 oracle: $(VENV)/dev  ## Compare every cron rule at every clock change of every zone, 1970-2050 (a quarter of an hour)
 	$(BIN)/python -m tests.triggers.oracle $(ARGS)
+
+sim: $(VENV)/dev  ## Live through many simulated days: make sim SEEDS=100000
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+chaos: $(VENV)/dev  ## Break workers, network and servers, and see whether a tick is lost (minutes); ARGS="--seed 7" replays
+	$(BIN)/python -m tests.chaos $(or $(ARGS),--report docs/chaos.md)
 
 benchmark: $(VENV)/benchmark  ## Measure beside APScheduler, in one run (minutes)
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -42,6 +42,10 @@ class FakeExecutor:
         self.room = room
         self.takes = takes
         self.stuck = stuck
+        self.outcome: Outcome | None = None
+        """What comes of each call that is not ended by hand. None: it succeeds."""
+        self.when_asked: Outcome | None = None
+        """What comes of a call that is asked to end. None: it goes on."""
         self.started: list[Call] = []
         self.waiting: list[Call] = []
         self.running: list[Call] = []
@@ -70,6 +74,8 @@ class FakeExecutor:
 
     def cancel(self, call: Call) -> bool:
         self.cancelled.append(call)
+        if self.when_asked is not None:
+            self.end(self.when_asked, call=call)
         return True
 
     def stop(self) -> None:
@@ -83,7 +89,7 @@ class FakeExecutor:
 
     def end_those_due(self) -> None:
         while (end_at := self.next_end()) is not None and end_at <= self.clock.now():
-            self.end()
+            self.end(self.outcome)
 
     def next_end(self) -> datetime | None:
         if self.takes is None or not self.running:

@@ -140,6 +140,7 @@ jobs = st.builds(
 nodes = st.builds(
     Node, texts.filter(bool), texts, st.integers(0, 2**31), names, instants, instants, instants, instants,
     st.none() | instants, st.booleans(), st.integers(0, 10**6), st.none() | st.timedeltas(timedelta(0), timedelta(days=9)),
+    texts, st.none() | st.timedeltas(timedelta(days=-9), timedelta(days=9)),
     texts,
 )  # fmt: skip
 

@@ -68,6 +68,16 @@ class PostgreSQLServer:
     def url(self, database: str = "postgres") -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{database}"
 
+    @property
+    def pid(self) -> int:
+        assert self._server is not None
+        return self._server.pid
+
+    def wait(self) -> None:
+        """Wait until somebody has ended it."""
+        assert self._server is not None
+        self._server.wait(PATIENCE)
+
     def start(self) -> None:
         """Start it, and wait until it answers."""
         settings = {

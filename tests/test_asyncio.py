@@ -14,7 +14,7 @@ from tests import deeds
 from tests.deeds import PATIENCE, Ledger, Stage
 
 from tickwork import AsyncIOScheduler, CronTrigger, JobNotFoundError
-from tickwork.asyncio import Awaitables
+from tickwork.awaitables import Awaitables
 from tickwork.errors import SchedulerError
 from tickwork.events import SchedulerStopped
 from tickwork.run import Run, RunState
@@ -25,6 +25,7 @@ TOUCH_NO_STORE = {
     "pause",
     "resume",
     "running",
+    "timezone",
     "health",
     "new_job",
     "scheduled_job",

@@ -40,6 +40,18 @@ def test_each_case_yields_each_metric(name, tmp_path):
 
 
 @pytest.mark.processes
+def test_each_disagreement_of_a_sample_has_a_cause():
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.agreement", "--count", "150", "--seed", "4"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "cronsim: the same" in done.stdout
+    assert "croniter: a range of one number, 7-7, is the whole field" in done.stdout
+
+
+@pytest.mark.processes
 def test_command_prints_the_machine_and_writes_the_figures(tmp_path):
     file = tmp_path / "figures.json"
 

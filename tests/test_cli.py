@@ -31,6 +31,7 @@ from tests.samples import held_run, make_job
 
 from tickwork import Retry, RunState, StoreError
 from tickwork.cli import main
+from tickwork.cli.arguments import duration
 from tickwork.cli.bars import MAX_BARS, Bars
 from tickwork.cli.records import print_json
 from tickwork.cli.serving import make_app
@@ -168,16 +169,31 @@ def test_jobs_are_listed_the_next_to_fire_first(ledger, tickwork):
 
 
 def test_runs_are_listed_newest_first_with_what_became_of_them(ledger, tickwork):
-    listed = tickwork("runs", ledger).out
+    ids = [run["id"] for run in json.loads(tickwork("runs", ledger, "--json").out)]
+    header, *rows = tickwork("runs", ledger).out.splitlines()
 
-    assert listed == (
-        "FIRE TIME                       JOB        STATE              LATE    TOOK    NOTE\n"
-        '2026-01-01 09:00:04.500 +09:00  tick       succeeded          0.0 ms  0.0 ms  {"ticks": 1}\n'
-        "2026-01-01 09:00:04 +09:00      깨진-작업  failed, attempt 2  0.0 ms  0.0 ms  ValueError: no ?[31mway\n"
-        "2026-01-01 09:00:04 +09:00      깨진-작업  failed             0.0 ms  0.0 ms  ValueError: no ?[31mway\n"
-        '2026-01-01 09:00:03 +09:00      tick       succeeded          0.0 ms  0.0 ms  {"ticks": 1}\n'
-        '2026-01-01 09:00:01.500 +09:00  tick       succeeded          0.0 ms  0.0 ms  {"ticks": 1}\n'
+    assert header.split() == ["FIRE", "TIME", "JOB", "STATE", "LATE", "TOOK", "NOTE", "RUN"]
+    assert [row.removesuffix(id).rstrip() for id, row in zip(ids, rows, strict=True)] == [
+        '2026-01-01 09:00:04.500 +09:00  tick       succeeded          0.0 ms  0.0 ms  {"ticks": 1}',
+        "2026-01-01 09:00:04 +09:00      깨진-작업  failed, attempt 2  0.0 ms  0.0 ms  ValueError: no ?[31mway",
+        "2026-01-01 09:00:04 +09:00      깨진-작업  failed             0.0 ms  0.0 ms  ValueError: no ?[31mway",
+        '2026-01-01 09:00:03 +09:00      tick       succeeded          0.0 ms  0.0 ms  {"ticks": 1}',
+        '2026-01-01 09:00:01.500 +09:00  tick       succeeded          0.0 ms  0.0 ms  {"ticks": 1}',
+    ]
+    assert tickwork("log", ledger, rows[1].split()[-1]).code == 0
+
+
+@pytest.mark.parametrize("command", ["log", "cancel", "retry"])
+def test_who_names_a_job_in_place_of_a_run_is_told_which_runs_it_has(ledger, tickwork, command):
+    newest = json.loads(tickwork("runs", ledger, "--job", "tick", "--json").out)[0]["id"]
+    with closing(make_store(ledger)) as store:
+        store.add([make_job("new")])
+
+    assert (
+        f"the id of a run, got that of the job 'tick': its newest is {newest}, "
+        in tickwork(command, ledger, "tick").err
     )
+    assert "the id of a run, got that of the job 'new': it has none yet, " in tickwork(command, ledger, "new").err
 
 
 def test_runs_can_be_chosen_by_job_state_and_number(ledger, tickwork):
@@ -223,16 +239,20 @@ def test_nodes_are_listed_with_what_became_of_them(ledger, tickwork):
 def test_health_is_whether_a_node_is_alive_that_fires(ledger, tickwork):
     nobody = tickwork("health", ledger)
     with closing(make_store(ledger)) as store:
-        for number, paused in enumerate([True, False]):
-            store.beat(new_node(str(number), store.clock.now(), timedelta(hours=1))._replace(paused=paused))
+        for number, (trouble, *expected) in enumerate([
+            ({"paused": True}, 1, "1 node is alive, paused\n"),
+            ({"clock_error": timedelta(hours=-1)}, 1, "2 nodes are alive, 1 of them paused, 1 with a wrong clock\n"),
+            ({}, 0, "3 nodes are alive, 1 of them paused, 1 with a wrong clock\n"),
+        ]):  # fmt: skip
+            store.beat(new_node(str(number), store.clock.now(), timedelta(hours=1))._replace(**trouble))
             answer = tickwork("health", ledger)
-            assert (answer.code, answer.out) == [
-                (1, "1 node is alive, paused\n"), (0, "2 nodes are alive, 1 of them paused\n"),
-            ][number]  # fmt: skip
+            assert [answer.code, answer.out] == expected
     as_json = json.loads(tickwork("health", ledger, "--json").out)
 
     assert (nobody.code, nobody.out) == (1, "no node is alive: nothing fires\n")
-    assert (as_json["healthy"], len(as_json["nodes"])) == (True, 2)
+    assert as_json["healthy"]
+    assert {node["id"]: node["clock_error"] for node in as_json["nodes"]} == {"0": None, "1": -3600, "2": None}
+    assert "alive, but its clock is 3600 s behind the store's" in tickwork("nodes", ledger).out
 
 
 def test_jobs_that_are_overdue_are_listed_as_such_and_make_a_store_unhealthy(folder, tickwork):
@@ -286,6 +306,19 @@ def test_a_terminal_gets_what_fits_and_a_pipe_gets_all(ledger, tickwork, monkeyp
     assert max(map(len, whole.splitlines())) > 92
     assert max(len(line) + 4 * ("깨진" in line) for line in narrow.splitlines()) <= 92
     assert "ValueError: n…" in narrow
+
+
+@pytest.mark.parametrize(("columns", "beside"), [(80, False), (92, False), (160, True), (400, True)])
+def test_the_ids_of_runs_are_never_cut(ledger, tickwork, monkeypatch, columns, beside):
+    ids = [run["id"] for run in json.loads(tickwork("runs", ledger, "--json").out)]
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+
+    lines = tickwork("runs", ledger).out.splitlines()[1 if beside else 2 :]
+
+    assert [line.split()[-1] for line in lines if line.split()[-1] in ids] == ids
+    assert len(lines) == len(ids) * (1 if beside else 2)
+    assert max(map(len, lines)) <= columns
 
 
 def test_what_a_job_wrote_cannot_command_the_terminal(ledger, tickwork):
@@ -525,7 +558,7 @@ def test_what_is_no_length_of_time(ledger, tickwork, written):
     refused = tickwork("prune", ledger, f"--age={written}")
 
     assert refused.code == 2
-    assert "--age: expected a length of time such as 30d or '1w 12h'" in refused.err
+    assert "--age: expected a length of time" in refused.err
 
 
 def test_a_job_is_paused_and_resumed(ledger, tickwork):
@@ -534,6 +567,29 @@ def test_a_job_is_paused_and_resumed(ledger, tickwork):
     assert tickwork("jobs", ledger).out.splitlines()[-1].split(maxsplit=2)[2].startswith("paused by 앨리스: the source")
     assert tickwork("resume", ledger, "tick").out.startswith("tick is scheduled, next fire time 20")
     assert "paused" not in tickwork("jobs", ledger).out
+
+
+def test_what_is_so_already_is_told(ledger, tickwork):
+    tickwork("pause", ledger, "tick", "--reason", "the source moves", "--by", "alice")
+
+    again = tickwork("pause", ledger, "tick", "--by", "bob").out
+    tickwork("resume", ledger, "tick")
+
+    assert again == "tick is paused by alice: the source moves (it was paused already)\n"
+    assert tickwork("resume", ledger, "tick").out.endswith(" (it was not paused)\n")
+
+
+def test_several_jobs_are_paused_and_resumed_by_their_labels(ledger, tickwork):
+    with closing(make_store(ledger)) as store:
+        store.add([make_job("a", tags=("etl",)), make_job("b", tags=("etl",), metadata={"team": "search"})])
+
+    one = tickwork("pause", ledger, "--tag", "etl", "--metadata", "team=search", "--by", "alice").out
+    both = tickwork("pause", ledger, "--tag", "etl", "--by", "bob").out.splitlines()
+    resumed = tickwork("resume", ledger, "--tag", "etl").out
+
+    assert one == "b is paused by alice\n"
+    assert sorted(both) == ["a is paused by bob", "b is paused by alice (it was paused already)"]
+    assert re.findall(r"^(\w) is scheduled", resumed, re.MULTILINE) == ["a", "b"]
 
 
 def test_a_job_is_run_now_and_removed(ledger, tickwork):
@@ -817,6 +873,28 @@ def test_next_explains_in_english_and_korean(tickwork):
     assert english[1].startswith("FIRE TIME")
 
 
+def test_next_explains_all_of_it_in_one_language(tickwork):
+    arguments = ["next", "30 2 * * *", "--tz", "Europe/Berlin", "--after", "2026-03-27 12:00", "-n", "1"]
+    shown = tickwork(*arguments, "--exclude", "sat-sun", "--explain", "ko")
+    moved = tickwork(*arguments, "--exclude", "2026-03-28", "--shift", "next", "--jitter", "0.001", "--explain", "ko")
+
+    assert [line.split("  ")[-1] for line in shown.out.splitlines()[2:4]] == ["제외: 토요일", "제외: 일요일"]
+    assert shown.err == ""
+    assert "2026-03-28 02:30:00 +01:00에서 이동: 지정한 날짜 2026-03-28" in moved.out
+    assert moved.err.splitlines()[:2] == [
+        "tickwork: 2026-03-29 Europe/Berlin: 시계가 02:00에서 03:00(으)로 바뀌어 02:30 시각이 없음: 03:00에 실행",
+        "tickwork: 2026-10-25 Europe/Berlin: 시계가 03:00에서 02:00(으)로 바뀌어 02:30 시각이 두 번 옴: 첫 번째에 실행",
+    ]
+
+
+@pytest.mark.parametrize("store", ["sqlite:///jobs.db", "postgresql://localhost/jobs", "app.jobs:scheduler"])
+def test_next_of_a_store_says_how_a_job_is_named(tickwork, store):
+    refused = tickwork("next", store)
+
+    assert refused.code == 2
+    assert f"write `tickwork next {store} --job ID`" in refused.err
+
+
 def test_next_warns_of_clock_changes(tickwork):
     warned = tickwork(
         "next", "30 2 * * *", "--tz", "Europe/Berlin", "-n", "1", "--after", "2026-01-01"
@@ -870,7 +948,7 @@ def test_next_writes_all_of_it_as_json(tickwork):
     assert record["fire_times"] == ["2026-03-29T01:00:00+00:00", "2026-03-30T00:30:00+00:00"]
     assert record["ticks"][0] == {
         "at": "2026-03-28T01:30:00+00:00",
-        "excluded": "a Saturday",
+        "excluded": "토요일",
         "through": None,
         "shifted_from": None,
         "why": None,
@@ -903,6 +981,23 @@ def test_next_shows_the_calendar_of_a_job(folder, tickwork):
     assert shown[3].endswith("left out: a Saturday")
 
 
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [("0", 0), ("30", 30), ("0.5", 0.5), ("30s", 30), ("1m", 60), ("1h 30m", 5400), ("1w2d", 777600)],
+)
+def test_a_length_of_time_without_a_unit_is_in_seconds(written, seconds):
+    assert duration(written) == timedelta(seconds=seconds)
+
+
+def test_a_time_is_read_in_the_zone_of_the_machine_if_nothing_names_one(folder, tickwork):
+    """As it is shown."""
+    local = tickwork("next", "every 10m", "--after", "2026-09-23 09:00", "-n", "1").out
+    berlin = tickwork("next", "0 10 * * *", "--tz", "Europe/Berlin", "--after", "2026-09-23 09:00", "-n", "1").out
+
+    assert "2026-09-23 09:10:00 +09:00" in local
+    assert "2026-09-23 10:00:00 +02:00" in berlin
+
+
 # what goes wrong
 
 
@@ -911,14 +1006,25 @@ def test_next_shows_the_calendar_of_a_job(folder, tickwork):
     [
         (["jbos"], "expected a command, got 'jbos' (did you mean 'jobs'?)"),
         (["jobs"], "expected STORE: see `tickwork jobs --help`"),
-        (["pause", "sqlite:///x.db"], "expected JOB: see `tickwork pause --help`"),
-        (["jobs", "a", "b"], "did not expect b: see `tickwork --help`"),
+        (["remove", "sqlite:///x.db"], "expected JOB: see `tickwork remove --help`"),
+        (["pause", "sqlite:///ledger.db"], "expected JOB, or --tag or --metadata, got neither: see `tickwork pause --help`"),
+        (["resume", "sqlite:///ledger.db", "tick", "--tag", "x"], "expected JOB, or --tag or --metadata, got both: see"),
+        (["pause", "sqlite:///ledger.db", "--tag", "none"], "expected jobs with these labels, got none: "),
+        (["resume", "sqlite:///ledger.db", "tik"], "expected the id of a job, got 'tik' (did you mean 'tick'?)"),
+        (["jobs", "a", "b"], "did not expect 'b': see `tickwork jobs --help`"),
+        (["runs", "a", "--stat", "failed"], "did not expect '--stat' (did you mean '--state'?): see `tickwork runs --help`"),
+        (["jobs", "a", "--tags=etl"], "did not expect '--tags=etl' (did you mean '--tag'?): see `tickwork jobs --help`"),
+        (["jobs", "a", "--" + 5_000 * "x"], "xxx...: see `tickwork jobs --help`"),
         (["runs", "x", "--limit", "0"], "--limit: expected a whole number from 1 to 10000, got '0': see `"),
         (["runs", "x", "--state", "fialed"], ", lost, missed, skipped), got 'fialed' (did you mean 'failed'?)"),
         (["pause", "sqlite:///ledger.db", "\udcff"], r"expected arguments in UTF-8, got b'\xff'"),
         (["pause", "sqlite:///ledger.db", "tick", "--reason", "\udcff"], "expected arguments in UTF-8, got b'"),
         (["\udcff"], "expected arguments in UTF-8, got b'"),
         (["run", "x:y", "--timeout", "-1"], "--timeout: expected "),
+        (["run", "x:y", "--timeout", "soon"], "expected a length of time such as 30s, 10m or '1h 30m', at most 1 d, got 'soon'"),
+        (["run", "x:y", "--timeout", "25h"], "--timeout: expected a length of time such as 30s, 10m"),
+        (["prune", "sqlite:///ledger.db", "--age", "30"], "--age: expected a length of time with its unit, such as 30d, got '30'"),
+        (["next", "0 9 * * *", "--jitter", "9999999d"], "--jitter: expected a length of time"),
         (["jobs", "ledger.db"], "expected MODULE:SCHEDULER, got 'ledger.db': write sqlite:///ledger.db"),
         (["jobs", "made_app"], "expected MODULE:SCHEDULER, got 'made_app', as in app.jobs:scheduler"),
         (["jobs", "nowhere:scheduler"], "on the path, got 'nowhere' in 'nowhere:scheduler'"),

@@ -683,7 +683,7 @@ def test_what_cannot_be_run_after_all_is_refused_at_once(
     assert scheduler.get_backfills() == []
 
 
-@pytest.mark.parametrize("instant", [None, "yesterday", 7, date(2026, 1, 1)])
+@pytest.mark.parametrize("instant", [None, "yesterday", 7, b"2026-01-01"])
 def test_what_is_no_instant_is_refused(scheduler: ManualScheduler, instant: Any) -> None:
     outage(scheduler, 5)
 
@@ -691,6 +691,15 @@ def test_what_is_no_instant_is_refused(scheduler: ManualScheduler, instant: Any)
         scheduler.backfill_job("crawl", NOW, instant)
     with pytest.raises(InvalidJobError, match="start: expected"):
         scheduler.backfill_job("crawl", instant, NOW)
+
+
+def test_a_range_is_written_as_the_instants_of_why_are(scheduler: ManualScheduler) -> None:
+    outage(scheduler, 5)
+    scheduler.reschedule_job("crawl", "cron", minute=0, timezone="Asia/Seoul")
+
+    backfill = scheduler.backfill_job("crawl", "2026-01-01 10:00", "2026-01-01 11:00Z")
+
+    assert backfill.start == datetime(2026, 1, 1, 1, tzinfo=UTC)
 
 
 def test_all_of_time_is_a_range(scheduler: ManualScheduler) -> None:

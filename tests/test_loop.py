@@ -21,7 +21,16 @@ from tests.samples import EVERY_MINUTE, HOUR, MINUTE, NOW, SECOND, make_job, mak
 
 from tickwork import plan
 from tickwork.errors import StoreUnavailableError
-from tickwork.events import JobFired, JobOverdue, JobRecovered, RunSettled, RunStarted, StoreLost, StoreRecovered
+from tickwork.events import (
+    JobChanged,
+    JobFired,
+    JobOverdue,
+    JobRecovered,
+    RunSettled,
+    RunStarted,
+    StoreLost,
+    StoreRecovered,
+)
 from tickwork.executors.call import Call, RunContext, kept_of, success
 from tickwork.executors.call import begin as begin_call
 from tickwork.expectation import Expectation
@@ -356,6 +365,61 @@ def test_a_run_whose_node_is_silent_is_lost_within_its_lease_and_its_late_outcom
     assert [event.run for event in b.record.of(RunSettled)] == [lost]
 
 
+def test_the_run_of_a_node_whose_lifeline_is_cut_is_lost_long_before_its_lease_ends(clock: VirtualClock) -> None:
+    store, cut = MemoryStore(clock=clock), {"b"}
+    store.cut_lifelines = lambda: cut  # type: ignore[method-assign]
+    store.add([make_job(trigger=EVERY_MINUTE, retry=Retry(max_attempts=2))])
+    a, b = Node(store, "a"), Node(store, "b")
+    a.tick()
+
+    advance(clock, SECOND * 2, b)
+    (before,) = store.runs()
+    cut.add("a")
+    advance(clock, 2 * SECOND, b)
+    (second, first) = store.runs()
+    a.executor.end(Succeeded("late"))
+    advance(clock, SECOND, a, b)
+
+    assert (before.state, before.node) == (RunState.RUNNING, "a")
+    assert (first.state, first.reason) == (
+        RunState.LOST, "node a is gone: its process has died, or was cut off from the store",
+    )  # fmt: skip
+    assert first.ended_at <= NOW + 3 * SECOND + AHEAD
+    assert (second.state, second.node, second.attempt) == (RunState.RUNNING, "b", 2), "which takes itself for alive"
+    assert store.run(first.id) == first, "the late outcome changes nothing"
+
+
+def test_a_node_tells_at_once_that_its_lifeline_has_gone_and_that_it_is_back(clock: VirtualClock) -> None:
+    store, held = MemoryStore(clock=clock), ["one"]
+    store.hold_lifeline = lambda node: held[0]  # type: ignore[method-assign]
+    node = Node(store)
+    told = []
+
+    for lifeline in ("one", "", "two"):
+        held[0] = lifeline
+        node.loop.wake()
+        advance(clock, timedelta(milliseconds=20), node)
+        told.append(store.nodes()[0].lifeline)
+
+    assert told == ["one", "", "two"]
+
+
+def test_after_an_outage_no_lifeline_is_looked_at_until_the_others_had_time_to_come_back(clock: VirtualClock) -> None:
+    flaky = FlakyStore(MemoryStore(clock=clock))
+    looks: list[datetime] = []
+    flaky.between = lambda verb: looks.append(clock.now()) if verb == "cut_lifelines" else None
+    node = Node(flaky)  # type: ignore[arg-type]
+    advance(clock, 5 * SECOND, node)
+
+    flaky.down = "before"
+    advance(clock, 5 * SECOND, node)
+    flaky.down, back = None, clock.now()
+    advance(clock, 5 * SECOND, node)
+
+    assert [at for at in looks if at < back]
+    assert next(at for at in looks if at >= back) >= back + 2 * SECOND - AHEAD
+
+
 def test_a_lost_run_is_tried_again_on_another_node(open_store: OpenStore, clock: VirtualClock) -> None:
     store = open_store()
     store.add([make_job(trigger=IntervalTrigger(minutes=60, start_date=NOW), retry=Retry(2))])
@@ -600,6 +664,31 @@ def test_a_job_that_fails_too_often_is_paused_with_the_reason(store: Store, cloc
     assert job.pause_reason == "it failed 3 times in a row, the last time with: broken 5"
     assert [run.state for run in store.runs(limit=8)][:6] == [RunState.FAILED] * 6
     assert next(endings) == Succeeded(), "it did not run again"
+
+
+def test_a_job_that_fails_too_often_is_paused_although_somebody_just_changes_it(
+    store: Store, clock: VirtualClock
+) -> None:
+    flaky: Any = FlakyStore(store)
+    node = Node(flaky)
+    store.add([make_job(pause_after=2)])
+
+    def rename(verb: str) -> None:
+        """Between the moments at which a round reads the job and writes it."""
+        if verb == "jobs":
+            flaky.between = lambda _: None
+            store.save([next_version(store.get("job"), name="renamed")])
+
+    for _ in range(2):
+        advance(clock, SECOND, node)
+        node.executor.end(Failed("broken"))
+        flaky.between = rename
+        advance(clock, MINUTE - SECOND, node)
+
+    job = store.get("job")
+    assert (job.name, job.pause_reason) == ("renamed", "it failed 2 times in a row, the last time with: broken")
+    assert len(store.runs()) == 2
+    assert len(node.record.of(JobChanged)) == 1
 
 
 def test_a_run_that_has_timed_out_and_is_cancelled_besides_is_not_tried_again(
@@ -1898,15 +1987,15 @@ def test_a_node_that_is_frozen_is_dead_after_its_lease_and_back_in_a_new_stretch
     advance(clock, MINUTE, frozen, other)
     advance(clock, 2 * LEASE, other)
     dead = {one.id: one.state for one in other.loop.store.nodes()}
-    alone = {one.id for one in other.loop.presence.living}
+    alone = len(other.loop.presence.living)
     advance(clock, LEASE, frozen, other)
 
     back = next(one for one in other.loop.store.nodes() if one.id == "frozen")
 
     assert dead == {"frozen": NodeState.DEAD, "other": NodeState.ALIVE}
-    assert alone == {"other"}
+    assert alone == 1
     assert (back.state, back.started_at, back.seen_since) == (NodeState.ALIVE, NOW, NOW + MINUTE + 2 * LEASE)
-    assert {one.id for one in other.loop.presence.living} == {"frozen", "other"}
+    assert len(other.loop.presence.living) == 2
 
 
 def test_a_beat_that_did_not_get_through_is_told_again_and_one_whose_reply_was_lost_does_no_harm(
@@ -1994,3 +2083,84 @@ class CountingStore:
             return verb(*args, **kwargs)
 
         return call
+
+
+# what the simulation found
+
+
+def test_a_run_that_expires_while_a_tick_goes_on_is_missed_in_it(store: Store, clock: VirtualClock) -> None:
+    """The store's clock decides what has expired, and it goes on between the beginning of a tick and that question."""
+    flaky: Any = FlakyStore(store)
+    job = make_job(next_fire_time=None)
+    store.add([job])
+    store.save([next_version(job, make_run(job, expires_at=NOW + SECOND))])
+    node = Node(flaky, room=0)
+    flaky.between = lambda verb: clock.advance(2 * MILLISECOND) if verb == "cancelling" else None
+    clock.move_to(NOW + SECOND - MILLISECOND)
+
+    node.tick()
+
+    (run,) = store.runs()
+    assert (run.state, run.ended_at) == (RunState.MISSED, NOW + SECOND)
+
+
+def test_an_end_that_others_have_written_is_not_taken_for_our_own(open_store: OpenStore, clock: VirtualClock) -> None:
+    """A call whose run was taken over is asked to end and ends as lost, which its run is already: that is told once."""
+    open_store().add([make_job(trigger=IntervalTrigger(hours=1, start_date=NOW))])
+    a, b = Node(open_store(), "a"), Node(open_store(), "b")
+    a.tick()
+    advance(clock, LEASE + SECOND, b)
+
+    a.executor.end(Lost("its task was cancelled before it ended"))
+    advance(clock, SECOND, a)
+
+    assert [event.run.state for event in b.record.of(RunSettled)] == [RunState.LOST]
+    assert a.record.of(RunSettled) == []
+
+
+def test_a_node_whose_clock_is_ahead_fires_nothing_early(store: Store, clock: VirtualClock) -> None:
+    """What is due is decided by the store's clock."""
+    fast: Any = FlakyStore(store)
+    fast.clock = VirtualClock(NOW + MINUTE)
+    store.add([make_job(next_fire_time=NOW + SECOND)])
+    node = Node(fast)
+
+    node.tick()
+    early = store.runs()
+    clock.move_to(NOW + SECOND - AHEAD)
+    fast.clock.advance(SECOND)
+    node.tick()
+
+    assert early == []
+    assert [run.fire_time for run in store.runs()] == [NOW + SECOND]
+
+
+def test_a_node_that_starts_after_an_outage_leaves_the_others_time_to_come_back(
+    open_store: OpenStore, clock: VirtualClock
+) -> None:
+    """It has not seen the outage in which their leases ended, and would take them for dead."""
+    flaky: Any = FlakyStore(open_store())
+    open_store().add([make_job(trigger=IntervalTrigger(hours=1, start_date=NOW))])
+    a = Node(flaky, "a")
+    a.tick()
+    flaky.down = "before"
+    advance(clock, 2 * LEASE, a)
+
+    flaky.down = None
+    b = Node(open_store(), "b")
+    b.tick()
+    advance(clock, MINUTE, a, b)
+
+    assert [(run.state, run.node) for run in open_store().runs()] == [(RunState.RUNNING, "a")]
+
+
+def test_a_node_that_starts_finds_what_a_dead_one_has_left_within_a_few_polls(
+    open_store: OpenStore, clock: VirtualClock
+) -> None:
+    open_store().add([make_job(trigger=IntervalTrigger(hours=1, start_date=NOW))])
+    Node(open_store(), "a").tick()
+    clock.advance(2 * LEASE)
+
+    advance(clock, 3 * SECOND, Node(open_store(), "b"))
+
+    assert [run.state for run in open_store().runs()] == [RunState.LOST]

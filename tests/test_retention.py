@@ -30,7 +30,7 @@ def test_what_is_older_than_its_age_lies_before_the_cutoff(age: Any, cutoff: Any
     ("options", "message"),
     [
         ({"age": -DAY}, "Retention age: expected a timedelta from 0:00:00 to"),
-        ({"age": -1}, "Retention age: expected seconds, a timedelta or None, got -1"),
+        ({"age": -1}, "Retention age: expected seconds, from 0 on, or a timedelta, got -1"),
         ({"age": "30d"}, "Retention age: expected a timedelta"),
         ({"age": True}, "Retention age: expected a timedelta"),
         ({"count": 0}, "Retention count: expected a whole number from 1 to"),

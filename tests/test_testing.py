@@ -52,6 +52,40 @@ def test_a_virtual_clock_stands_still_until_it_is_moved_and_never_goes_back() ->
         clock.advance(-HOUR)
 
 
+def test_a_number_means_seconds(scheduler: ManualScheduler) -> None:
+    scheduler.start()
+
+    scheduler.advance(90)
+    scheduler.clock.advance(0.5)
+
+    assert scheduler.clock.now() == START + timedelta(seconds=90.5)
+
+
+@pytest.mark.parametrize("duration", [-1, None, "1m", True, float("nan"), float("inf"), 10**12, timedelta.max])
+def test_what_is_no_duration_moves_nothing(scheduler: ManualScheduler, duration: Any) -> None:
+    scheduler.start()
+
+    for advance in (scheduler.advance, scheduler.clock.advance):
+        with pytest.raises(InvalidJobError, match="advance: expected "):
+            advance(duration)
+
+    assert scheduler.clock.now() == START
+
+
+def test_code_that_awaits_the_verbs_can_be_tested(scheduler: ManualScheduler) -> None:
+    async def story() -> None:
+        await scheduler.aio.start()
+        await scheduler.aio.add_job(deeds.nothing, "interval", hours=1, id="hourly")
+        scheduler.advance(HOUR)
+        await scheduler.aio.pause_job("hourly", reason="moved")
+        assert [run.state for run in await scheduler.aio.get_runs()] == [RunState.SUCCEEDED]
+        await scheduler.aio.shutdown()
+
+    asyncio.run(story())
+
+    assert not scheduler.running
+
+
 @pytest.mark.parametrize("start", [datetime(2026, 3, 1), "2026-03-01", None])
 def test_a_clock_needs_an_instant_with_a_zone(start: Any) -> None:
     with pytest.raises(InvalidJobError, match="start: expected a"):

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import NamedTuple
 
 from tickwork.clock import MICROSECOND
+from tickwork.errors import InvalidJobError
 from tickwork.run import Given
 from tickwork.triggers import Trigger
 from tickwork.triggers.ticks import first_of_latest, latest_fire_time
@@ -109,3 +110,11 @@ class Answered(NamedTuple):
 
 
 UNANSWERED = Answered(ran=False, open=False, backfilled=0)
+
+
+def one_too_many() -> InvalidJobError:
+    """What is wrong with one more than a store works on at once."""
+    return InvalidJobError(
+        f"backfill_job: expected fewer than {MAX_OPEN_BACKFILLS} backfills that go on, got so many: "
+        f"wait for some of them to end, or cancel them"
+    )

@@ -22,10 +22,10 @@ def check_flag(name: str, flag: object) -> None:
         raise InvalidJobError(f"{name}: expected True or False, got {shown(flag)}")
 
 
-def check_whole(name: str, number: object, *, most: int) -> None:
-    """InvalidJobError unless *number* is a whole number from 1 to *most*."""
-    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= most:
-        raise InvalidJobError(f"{name}: expected a whole number from 1 to {most}, got {shown(number)}")
+def check_whole(name: str, number: object, *, least: int = 1, most: int) -> None:
+    """InvalidJobError unless *number* is a whole number from *least* to *most*."""
+    if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= most:
+        raise InvalidJobError(f"{name}: expected a whole number from {least} to {most}, got {shown(number)}")
 
 
 def check_fraction(name: str, number: object, *, least: float, most: float) -> None:
@@ -50,7 +50,7 @@ def seconds(name: str, duration: object) -> timedelta:
         and 0 <= duration <= LONGEST.total_seconds()
     ):
         return timedelta(seconds=duration)
-    raise InvalidJobError(f"{name}: expected seconds, a timedelta or None, got {shown(duration)}")
+    raise InvalidJobError(f"{name}: expected seconds, from 0 on, or a timedelta, got {shown(duration)}")
 
 
 def shown(value: object, *, most: int = 80) -> str:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
+from tickwork.checks import shown
 from tickwork.clock import MICROSECOND, from_micros, to_micros
 from tickwork.errors import InvalidJobError, TriggerError
 from tickwork.job import DEFINITION, Job
@@ -177,9 +178,9 @@ def plain_arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tup
     Tuples become lists, as in JSON. The error names the place: `kwargs['when']`.
     """
     if not isinstance(args, list | tuple):
-        raise InvalidJobError(f"args: expected a list or tuple, got {_short(args)}: write args=[...]")
+        raise InvalidJobError(f"args: expected a list or tuple, got {shown(args)}: write args=[...]")
     if not isinstance(kwargs, Mapping):
-        raise InvalidJobError(f"kwargs: expected a dict, got {_short(kwargs)}: write kwargs={{'name': value}}")
+        raise InvalidJobError(f"kwargs: expected a dict, got {shown(kwargs)}: write kwargs={{'name': value}}")
     plain = _plain(args, "args"), _plain(dict(kwargs), "kwargs")
     for place, values in zip(("args", "kwargs"), plain, strict=True):
         if values and len(text := _write(values)) > MAX_ARGUMENTS_LENGTH:
@@ -313,7 +314,7 @@ def _plain(value: Any, place: str, depth: int = 0) -> Any:
         case _:
             raise InvalidJobError(
                 f"{place}: expected plain JSON (strings, numbers, booleans, None, lists, dicts), "
-                f"got {type(value).__name__} {_short(value)}: pass what identifies it, and look it up in the job"
+                f"got {type(value).__name__} {shown(value)}: pass what identifies it, and look it up in the job"
             )
 
 
@@ -323,12 +324,7 @@ def _plain_text(text: str, place: str) -> str:
         text.encode()
     except UnicodeEncodeError:
         raise InvalidJobError(
-            f"{place}: expected text that can be written as UTF-8, got {_short(text)}: "
+            f"{place}: expected text that can be written as UTF-8, got {shown(text)}: "
             f"for file names use os.fsencode(name).hex(), or name.encode(errors='backslashreplace').decode()"
         ) from None
     return str.__str__(text)
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from tickwork.events import Event
 from tickwork.executors.call import Call
 from tickwork.expectation import Expectation
+from tickwork.job import Job
 from tickwork.run import Outcome, Run
 
 Report: TypeAlias = tuple[Call, Outcome, datetime]
@@ -32,5 +33,7 @@ class Draft:
     """When leases are to be renewed next. None: they were not, in this round."""
     overdue: list[Expectation] = field(default_factory=list)
     """What was found to be overdue, and is to be told."""
+    failing: list[Job] = field(default_factory=list)
+    """The jobs that failed too often, and were just being changed by somebody else."""
     closing: dict[str, Run] = field(default_factory=dict)
     """What it closes that no call of this node reports, as it is then."""

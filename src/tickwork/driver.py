@@ -12,9 +12,10 @@ from datetime import datetime, timedelta
 
 from tickwork.clock import Clock
 from tickwork.loop import Loop
+from tickwork.node import say_clock_error
 
-LONGEST_WAIT = 60.0
-"""Seconds; a wait that is cut short costs an idle tick."""
+LONGEST_WAIT = timedelta(seconds=60)
+"""A wait that is cut short costs an idle tick."""
 LONG_TICK = 5.0
 """Seconds; a tick that takes longer is hung up in something, and health says so."""
 STUCK = 60.0
@@ -64,6 +65,8 @@ class Driver:
         began = self.ticking_since
         if self.loop.outage is not None:
             return self.loop.outage.error
+        if self.loop.clock_error is not None:
+            return f"this node fires nothing: {say_clock_error(self.loop.clock_error)}; set it, by NTP for example"
         if began is not None and time.monotonic() - began > LONG_TICK:
             return f"a tick has been going on for {time.monotonic() - began:.0f} s"
         return self.fault
@@ -74,10 +77,12 @@ class Driver:
         return not self._thread.is_alive()
 
     def _drive(self) -> None:
+        # No loop asks for more than a poll; if it seems so, the clock was set back while it ticked.
+        longest = min(max(self.loop.timing.poll, AFTER_A_BUG), LONGEST_WAIT)
         try:
             while not self.loop.finished:
                 self._bell.clear()
-                wait = min((self._tick() - self._clock.now()).total_seconds(), LONGEST_WAIT)
+                wait = min(self._tick() - self._clock.now(), longest).total_seconds()
                 if self.fault is None:
                     self.expected_by = time.monotonic() + max(wait, 0.0) + STUCK
                 if wait > 0 and not self.loop.finished:

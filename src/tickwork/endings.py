@@ -169,9 +169,11 @@ class Endings:
         current = [one for one in self._store.jobs(ids=[job.id]) if one.uid == job.uid and not one.paused]
         if current and plan.fails_too_often(job, newest):
             reason = f"it failed {job.pause_after} times in a row, the last time with: {newest[0].reason}"
-            log.warning("job %r is paused: %s", job.id, reason)
             for change in self._store.save([plan.pause(current[0], self._store.clock.now(), reason)]):
+                log.warning("job %r is paused: %s", job.id, reason)
                 self.draft.events.append(JobChanged(change.job, self._store.clock.now()))
+                return
+            self.draft.failing.append(job)
 
     def _settle_again(self, call: Call, refused: Settlement) -> Settlement | None:
         """What to write instead of an ending that was refused: it was decided on an older version of the run.
@@ -189,8 +191,7 @@ class Endings:
         if kept is not None and current is not None and current in (kept.settling, kept.settled, kept.doubtful):
             self._tell_settled(call, kept, current)  # by a thread that was left behind, or whose reply was lost
             return None
-        written = current is not None and current.version == refused.run.version and current.state is refused.run.state
-        if written:
+        if current is not None and _ending_of(current) == _ending_of(refused.run):
             self.draft.events.append(RunSettled(refused.run, self._store.clock.now()))
         else:
             log.warning(
@@ -209,3 +210,8 @@ class Endings:
         return plan.settle(
             current, call.job.retry, failed, refused.run.ended_at, started_at=call.started_at, progress=call.progress
         )._replace(log=refused.log)
+
+
+def _ending_of(run: Run) -> tuple[int, RunState, datetime | None]:
+    """What tells one writing of a run's ending from another's: two may have lost it, but at different instants."""
+    return run.version, run.state, run.ended_at

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from tickwork.checks import check_duration, check_flag, check_text, check_whole
+from tickwork.checks import check_duration, check_flag, check_text, check_whole, shown
 from tickwork.errors import InvalidJobError, did_you_mean
 from tickwork.labels import sorted_metadata, sorted_tags
 from tickwork.policies import ONCE, Overlap, Retry
@@ -140,15 +140,15 @@ def check_job(job: Job) -> Job:
     check_text("name", job.name, most=MAX_ID_LENGTH)
     check_text("executor", job.executor, most=MAX_ID_LENGTH)
     check_flag("coalesce", job.coalesce)
-    if job.catch_up is not None and job.catch_up != 0:
-        check_whole("catch_up", job.catch_up, most=MAX_CATCH_UP)
+    if job.catch_up is not None:
+        check_whole("catch_up", job.catch_up, least=0, most=MAX_CATCH_UP)
     if job.misfire_grace_time is not None:
         check_duration("misfire_grace_time", job.misfire_grace_time, least=timedelta(microseconds=1))
     check_whole("max_instances", job.max_instances, most=MAX_INSTANCES)
     if not isinstance(job.overlap, Overlap):
         known = ", ".join(Overlap)
         raise InvalidJobError(
-            f"overlap: expected {known}, got {job.overlap!r}{did_you_mean(str(job.overlap), Overlap)}"
+            f"overlap: expected {known}, got {shown(job.overlap)}{did_you_mean(job.overlap, Overlap)}"
         )
     check_whole("max_waiting", job.max_waiting, most=MAX_WAITING)
     if job.timeout is not None:
@@ -169,9 +169,9 @@ def check_job(job: Job) -> Job:
     if job.expect_every is not None:
         check_duration("expect_every", job.expect_every, least=timedelta(seconds=1))
     if not isinstance(job.retry, Retry):
-        raise InvalidJobError(f"retry: expected a tickwork.Retry, got {job.retry!r}: write Retry(max_attempts=3)")
+        raise InvalidJobError(f"retry: expected a tickwork.Retry, got {shown(job.retry)}: write Retry(max_attempts=3)")
     if job.keep is not None and not isinstance(job.keep, Retention):
         raise InvalidJobError(
-            f"keep: expected a tickwork.Retention or None, got {job.keep!r}: write Retention(count=9)"
+            f"keep: expected a tickwork.Retention or None, got {shown(job.keep)}: write Retention(count=9)"
         )
     return job

@@ -36,7 +36,7 @@ class Lookout:
         self.deferred_to = now
         """What this node has put off itself: jobs that it could not decide on yet."""
         self.reap_at = now
-        self.spare_until = now
+        self.spare_until = now + 2 * timing.poll  # the store may have been out until now, for all nodes
         """Until then no run is taken for lost: its node may just not have been able to renew it."""
         self.expire_at = now
         self.overdue_at = now

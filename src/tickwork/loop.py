@@ -29,13 +29,13 @@ from tickwork.job import Job
 from tickwork.lateness import Lateness
 from tickwork.listeners import Listeners
 from tickwork.lookout import FAR_OFF, Lookout
-from tickwork.node import Node
+from tickwork.node import Node, say_clock_error
 from tickwork.plan import Change, Filling, Hold
 from tickwork.policies import ONCE
 from tickwork.presence import Presence
 from tickwork.pruning import Pruning
 from tickwork.retention import FOREVER, Retention
-from tickwork.run import Cancelled, Lost, Outcome, Released, Run, RunState, TimedOut
+from tickwork.run import Cancelled, Outcome, Released, Run, RunState, TimedOut
 from tickwork.stores.base import Store
 from tickwork.timing import Timing
 
@@ -64,6 +64,8 @@ class Loop:
         """How many jobs were overdue at the last beat, and those that this node has found since."""
         self.lateness = Lateness(node.started_at)
         self.outage: StoreLost | None = None
+        self.clock_error: timedelta | None = None
+        """How far this machine's clock is ahead of the store's, too far to fire. None: they agree."""
         self.finished = False
         self._listeners = listeners
         self._wake = wake
@@ -87,6 +89,8 @@ class Loop:
         self._cancelled = False
         self._untold: list[Expectation] = []
         """What was found to be overdue in a round whose commit failed, or only its reply: perhaps it is to be told."""
+        self._failing: list[Job] = []
+        """The jobs that the next round is to pause."""
         self._doubtful: dict[str, Run] = {}
         """What such a round closed, perhaps."""
         self._pruning = Pruning(store, keep, node=node.id, every=timing.prune, now=self.clock.now())
@@ -118,17 +122,19 @@ class Loop:
         self._begin()
         with self.store.together():
             for step in (
+                self.beat,
                 self.tell_what_was_in_doubt,
                 self.settle_reported,
+                self.pause_failing_jobs,
                 self.heed_cancellations,
                 self.renew_leases,
                 self.reap_lost_runs,
                 self.close_expired_runs,
+                self.compare_clocks,
                 self.fire_due_jobs,
                 self.fill_backfills,
                 self.claim_waiting_runs,
                 self.notice_overdue_jobs,
-                self.beat,
             ):
                 step(now)
                 self.start_due_runs(self.clock.now())
@@ -165,6 +171,17 @@ class Loop:
                 self._timed.discard(call)
                 self._ask_to_end(call, TimedOut(f"it took longer than its timeout of {call.job.timeout}"))
 
+    def beat(self, now: datetime) -> None:
+        """Tell the store, a third of a lease at a time, that this node is alive and how it does; see who else is."""
+        if not self.presence.is_due(now, self.clock_error):
+            return
+        runs, lateness = len(self._calls) - len(self._reports), self.lateness.worst(now)
+        changes = self.presence.beat(
+            now, paused=self.paused, runs=runs, lateness=lateness, clock_error=self.clock_error
+        )  # fmt: skip
+        self.overdue = len(self.store.expectations(overdue=True))
+        self._draft.events += [JobChanged(change.job, now) for change in changes]
+
     def tell_what_was_in_doubt(self, now: datetime) -> None:
         """Tell of what was closed by a commit that seemed to fail, since only its reply was lost."""
         self._endings.tell_if_closed(self._doubtful, now)
@@ -174,6 +191,11 @@ class Loop:
         reported = [*self._reports]
         self._endings.settle(reported)
         self._draft.settled = len(reported)
+
+    def pause_failing_jobs(self, now: datetime) -> None:
+        """Pause the jobs that the last round found to fail too often while somebody else had them in hand."""
+        for job in self._failing:
+            self._endings.pause_if_it_fails_too_often(job)
 
     def heed_cancellations(self, now: datetime) -> None:
         """Ask those to end that somebody, on whatever node, wants to end."""
@@ -209,16 +231,24 @@ class Loop:
             self._draft.renew_at = now + self.timing.lease / 3
 
     def reap_lost_runs(self, now: datetime) -> None:
-        """Close the runs of nodes that stopped renewing them, unless it was the store that let no node renew."""
+        """Close the runs of nodes that died or renew them no more, unless it was the store that let no node renew."""
         if now < self._lookout.reap_at:
             return
         if now < self._lookout.spare_until:
             self._lookout.reap_at = self._lookout.spare_until
             return
-        lost = self.store.lost(self.timing.batch)
+        dead = {*self.store.cut_lifelines()} - {self.node}
+        lost = self.store.lost(self.timing.batch, nodes=dead)
         jobs = {job.uid: job for job in self.store.jobs(ids={run.job_id for run in lost})} if lost else {}
         retries = {uid: job.retry for uid, job in jobs.items()}
-        settlements = [plan.settle(run, retries.get(run.job_uid, ONCE), self._lost(run), now) for run in lost]
+        in_hand = {call.run.id for call in self._calls} if lost else ()
+        settlements = [
+            plan.settle(
+                run, retries.get(run.job_uid, ONCE),
+                plan.lost(run, now, begun=run.node != self.node or run.id in in_hand), now,
+            )
+            for run in lost
+        ]  # fmt: skip
         self._draft.closing |= {settlement.run.id: settlement.run for settlement in settlements}
         for settlement in self.store.settle(settlements) if settlements else ():
             run = settlement.run
@@ -234,18 +264,31 @@ class Loop:
         """Close the runs that have waited for as long as they may, whoever was to begin them."""
         if now < self._lookout.expire_at:
             return
-        expired = [plan.expire(run, now) for run in self.store.expired(self.timing.batch)]
+        # By the store's clock, which has gone on since this tick began.
+        expired = [plan.expire(run, max(now, run.expires_at or now)) for run in self.store.expired(self.timing.batch)]
         self._draft.closing |= {run.id: run for run in expired}
         for run in self.store.cancel(expired) if expired else ():
             log.warning("run %s of job %r is missed: %s", run.id, run.job_id, run.reason)
             self._draft.events.append(RunSettled(run, now))
         self._lookout.expire_at = now if len(expired) == self.timing.batch else now + self.timing.poll
 
+    def compare_clocks(self, now: datetime) -> None:
+        """Fire nothing while this machine's clock disagrees with the store's: jobs here would work by a wrong time."""
+        known = self.clock_error
+        self.clock_error = plan.clock_error(self.store.wall_clock.now(), self.clock.now(), known=known)
+        if (self.clock_error is None) is (known is None):
+            return
+        if self.clock_error is not None:
+            log.error("this node fires nothing until its clock is set: %s", say_clock_error(self.clock_error))
+        else:
+            log.info("this node's clock agrees with the store's again: it fires")
+        self.wake()  # for a beat that tells it
+
     def fire_due_jobs(self, now: datetime) -> None:
         """Advance the jobs whose fire time has come, and take their runs as far as there is room."""
         self._lookout.deferred_to = now + self.timing.poll
         self._more.clear()
-        if self.paused or self._stopping:
+        if not self._takes_work:
             return
         for executor in self.executors:
             fired = self._fire(executor, now)
@@ -257,7 +300,7 @@ class Loop:
 
     def fill_backfills(self, now: datetime) -> None:
         """Bear the next few runs of what is to be run after all; they wait with the others, and behind them."""
-        if self.paused or self._stopping:
+        if not self._takes_work:
             return
         filled = self.store.fill(self._stretch, self._fill_back, limit=MAX_OPEN_BACKFILLS)
         if any(filling.moved for filling in filled):  # there may be more to look at
@@ -265,7 +308,7 @@ class Loop:
 
     def claim_waiting_runs(self, now: datetime) -> None:
         """Take runs that wait: retries, runs that someone asked for, what another node had no room for."""
-        if self.paused or self._stopping:
+        if not self._takes_work:
             return
         for executor in self.executors:
             self._claim(executor, since=now - self.timing.late)
@@ -286,16 +329,6 @@ class Loop:
             job = jobs.get(one.job_uid)
             if job is not None and one.expect_by is not None:
                 self._draft.events.append(JobOverdue(job, one.expect_by, one.succeeded_at, now))
-
-    def beat(self, now: datetime) -> None:
-        """Tell the store, a third of a lease at a time, that this node is alive and how it does; see who else is."""
-        if now < self.presence.beat_at:
-            return
-        known = len(self.store.expectations(overdue=True))
-        self.overdue = known - len(self._draft.overdue)  # those are counted when this round is written
-        runs, lateness = len(self._calls) - len(self._draft.ended), self.lateness.worst(now)
-        changes = self.presence.beat(now, paused=self.paused, runs=runs, lateness=lateness)
-        self._draft.events += [JobChanged(change.job, now) for change in changes]
 
     def keep_what_was_written(self) -> None:
         """The round's commit is done: let go of what has ended, and hold what was taken until its time."""
@@ -320,7 +353,9 @@ class Loop:
             self._listeners.tell(event)
         self.overdue += len(done.overdue)
         _log_overdue(done.overdue)
-        self._untold, self._doubtful = [], {}
+        self._untold, self._doubtful, self._failing = [], {}, done.failing
+        if done.failing:
+            self._lookout.news = True
         self._begin()
 
     def look_ahead(self, now: datetime) -> None:
@@ -414,6 +449,11 @@ class Loop:
         """A new round, which has written nothing."""
         self._draft = Draft()
         self._endings = Endings(self.store, self._draft, node=self.node, is_told=bool(self._listeners))
+
+    @property
+    def _takes_work(self) -> bool:
+        """Whether this node fires and claims."""
+        return not self.paused and not self._stopping and self.clock_error is None
 
     def _next_work(self) -> datetime:
         """When the next run starts, a call may have taken too long, or the next round is due."""
@@ -512,10 +552,12 @@ class Loop:
 
         Jobs that catch up bear many; the rest of these jobs is for the next round, so that none takes long.
         """
-        hold = self._hold(now)
+        hold, latest = self._hold(now), now + self.timing.ahead
         changes: list[Change] = []
         born = 0
         for job in jobs:
+            if job.next_fire_time is not None and job.next_fire_time > latest:
+                continue  # our clock runs ahead of the store's, which decides what is due
             if born >= self.timing.batch:
                 self._more.add(executor)
                 break
@@ -523,6 +565,8 @@ class Loop:
             if change is not None:
                 changes.append(change)
                 born += len(change.runs)
+                if change.cancelled:  # perhaps runs of this node, which its next round asks to end
+                    self.wake()
                 for run in change.runs:
                     room -= run.state is RunState.RUNNING
         return changes
@@ -667,16 +711,6 @@ class Loop:
                 call.run.id, call.job.id, call.run.lease_until,
             )  # fmt: skip
         self.finished = True
-
-    def _lost(self, run: Run) -> Lost | Released | Cancelled:
-        """What becomes of a run whose lease has ended. If it is ours and there is no call of it, it never began:
-        we were not told that it was given to us.
-        """
-        if run.node == self.node and run.id not in {call.run.id for call in self._calls}:
-            return Released()
-        if run.cancel_reason is not None:
-            return Cancelled(run.cancel_reason)
-        return Lost(f"node {run.node} did not renew its lease, which ended at {run.lease_until:%Y-%m-%dT%H:%M:%SZ}")
 
 
 def _settles_itself(call: Call) -> bool:

@@ -42,14 +42,27 @@ class Node(NamedTuple):
     """The longest that a run of the last minute or two waited for its start on it. None: it began none."""
     declaration: str = ""
     """What its code declares, as a short hash: nodes that show the same declare the same jobs. Empty: none."""
+    clock_error: timedelta | None = None
+    """How far its machine's clock was ahead of the store's, too far for it to fire. None: they agreed."""
+    lifeline: str = ""
+    """What it holds in the store for as long as its process lives, by the store's name for it. Empty: nothing, and only
+    its lease tells that it died."""
     state: NodeState = NodeState.ALIVE
     """What it was taken for when it was read, by the store's clock."""
 
-    def beat(self, now: datetime, lease: timedelta, *, paused: bool, runs: int, lateness: timedelta | None) -> Node:
+    @property
+    def firing(self) -> bool:
+        """Whether it is alive and fires what comes due."""
+        return self.state is NodeState.ALIVE and not self.paused and self.clock_error is None
+
+    def beat(
+        self, now: datetime, lease: timedelta, *, paused: bool, runs: int, lateness: timedelta | None,
+        clock_error: timedelta | None = None, lifeline: str = "",
+    ) -> Node:  # fmt: skip
         """This node as it is heard of *now*."""
         return self._replace(
             seen_since=self.seen_since if now <= self.lease_until else now, seen_at=now, lease_until=now + lease,
-            paused=paused, runs=runs, lateness=lateness,
+            paused=paused, runs=runs, lateness=lateness, clock_error=clock_error, lifeline=lifeline,
         )  # fmt: skip
 
     def stopped(self, now: datetime) -> Node:
@@ -61,6 +74,12 @@ class Node(NamedTuple):
         if self.stopped_at is not None:
             return self._replace(state=NodeState.STOPPED)
         return self._replace(state=NodeState.ALIVE if self.lease_until > now else NodeState.DEAD)
+
+
+def say_clock_error(error: timedelta) -> str:
+    """That a node's clock is wrong: *its clock is 61 s ahead of the store's*."""
+    side = "ahead of" if error > timedelta(0) else "behind"
+    return f"its clock is {abs(error).total_seconds():.0f} s {side} the store's"
 
 
 def new_node(

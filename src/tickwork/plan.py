@@ -39,12 +39,15 @@ from tickwork.triggers import DateTrigger, Trigger
 from tickwork.triggers.base import innermost
 from tickwork.triggers.ticks import first_of_latest, latest_fire_time
 
-MAX_CATCH_UP = 100
+MAX_MADE_UP = 100
 """How many runs of a job may wait at once, when it does not coalesce what it missed."""
 ON_TIME = timedelta(minutes=1)
 """With catch_up=0 and without a misfire_grace_time: what is fired within it was not missed."""
 
 FAILURES = frozenset({RunState.FAILED, RunState.TIMED_OUT, RunState.LOST})
+
+CLOCK_TOLERANCE = timedelta(seconds=30)
+"""How far a machine's clock may be off, beside the store's, while its node fires."""
 
 RETIRED = "retired: no running code declares it"
 """Why a job is paused that is gone from the code."""
@@ -92,6 +95,16 @@ class Hold(NamedTuple):
     lease_until: datetime
 
 
+def clock_error(wall: datetime, now: datetime, *, known: timedelta | None) -> timedelta | None:
+    """How far a machine's clock, which says *wall*, is ahead of its store's, if too far for its node to fire.
+
+    None: they agree. One that was *known* to be wrong has to come twice as close, or a clock on the edge would stop and
+    start its node by turns.
+    """
+    error = wall - now
+    return error if abs(error) > (CLOCK_TOLERANCE if known is None else CLOCK_TOLERANCE / 2) else None
+
+
 def first_fire_time(trigger: Trigger, now: datetime) -> datetime | None:
     """When a job that gets *trigger* at *now* fires first. None: its trigger has ended.
 
@@ -107,7 +120,7 @@ def check_fires(trigger: Trigger, now: datetime) -> None:
 
 
 def fire(
-    job: Job, active: Sequence[Run], now: datetime, hold: Hold | None, *, room: int = MAX_CATCH_UP
+    job: Job, active: Sequence[Run], now: datetime, hold: Hold | None, *, room: int = MAX_MADE_UP
 ) -> Change | None:
     """Advance a due *job* past its fire time, and decide what becomes of it.
 
@@ -176,11 +189,11 @@ def _catch_up(
     job: Job, active: Sequence[Run], now: datetime, hold: Hold | None, room: int,
     missed: Sequence[Run], first: datetime, last: datetime,
 ) -> Change | None:  # fmt: skip
-    """A run for each fire time; they wait for each other, MAX_CATCH_UP of them at a time."""
+    """A run for each fire time; they wait for each other, MAX_MADE_UP of them at a time."""
     waiting = sum(run.state is RunState.PENDING for run in active)
     born: list[Run] = []
     following: datetime | None = first
-    while following is not None and following <= last and waiting < MAX_CATCH_UP:
+    while following is not None and following <= last and waiting < MAX_MADE_UP:
         startable = hold is not None and len(born) < room and len(active) + len(born) < job.max_instances
         waiting += not startable
         born.append(_born(job, following, hold if startable else None, now))
@@ -209,6 +222,19 @@ def settle(
             return Settlement(ended, _next_attempt(run, retry, None, now))
         case _:
             assert_never(outcome)
+
+
+def lost(run: Run, now: datetime, *, begun: bool) -> Lost | Released | Cancelled:
+    """What becomes of a run whose node is gone, or has let its lease end. If the node is alive and has not *begun* it,
+    since it was never told that the run was its own, it is given back.
+    """
+    if not begun:
+        return Released()
+    if run.cancel_reason is not None:
+        return Cancelled(run.cancel_reason)
+    if run.lease_until is not None and run.lease_until > now:
+        return Lost(f"node {run.node} is gone: its process has died, or was cut off from the store")
+    return Lost(f"node {run.node} did not renew its lease, which ended at {run.lease_until:%Y-%m-%dT%H:%M:%SZ}")
 
 
 def ending(asked: TimedOut | Cancelled | None, outcome: Outcome) -> Outcome:

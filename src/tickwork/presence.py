@@ -28,7 +28,8 @@ class Beat(NamedTuple):
     """What a round says of this node, and what it has found of the others and done about their jobs."""
 
     node: Node
-    living: Sequence[Node]
+    living: Sequence[str]
+    """What the living nodes declare, a name for each."""
     judge_at: datetime
     """When jobs are looked for again that no living node declares, though no node leaves."""
     judged: frozenset[str] | None = None
@@ -49,14 +50,14 @@ class Presence:
         self.beat_at = node.seen_at
         """When the next beat is due."""
         self._declaration = declaration
-        self._last = Beat(node, (node,), judge_at=node.seen_at)
+        self._last = Beat(node, (node.declaration,), judge_at=node.seen_at)
         """The last beat that was written."""
         self._next: Beat | None = None
         """The one that a round writes. None: it writes none."""
 
     @property
-    def living(self) -> Sequence[Node]:
-        """The nodes that were alive at the last beat."""
+    def living(self) -> Sequence[str]:
+        """What the nodes declare that were alive at the last beat, a name for each."""
         return self._last.living
 
     @property
@@ -64,11 +65,24 @@ class Presence:
         """When a round has to come for a beat's sake; nearly always a poll is before it."""
         return self.beat_at + min(self.poll, self.lease / 3)
 
-    def beat(self, now: datetime, *, paused: bool, runs: int, lateness: timedelta | None) -> Sequence[Change]:
+    def is_due(self, now: datetime, clock_error: timedelta | None) -> bool:
+        """Whether it is time for a beat; also when others do not know yet that our lifeline or clock has changed."""
+        told = self._last.node
+        return (
+            now >= self.beat_at
+            or self.store.hold_lifeline(told.id) != told.lifeline
+            or (clock_error is None) is not (told.clock_error is None)
+        )
+
+    def beat(
+        self, now: datetime, *, paused: bool, runs: int, lateness: timedelta | None, clock_error: timedelta | None
+    ) -> Sequence[Change]:
         """Tell the store that this node is alive. Returns the jobs that were retired, or came back."""
-        node = self._last.node.beat(now, self.lease, paused=paused, runs=runs, lateness=lateness)
-        self.store.beat(node)
-        self._next = self._tend_declared_jobs(node, self.store.nodes(alive=True), now)
+        node = self._last.node.beat(
+            now, self.lease, paused=paused, runs=runs, lateness=lateness, clock_error=clock_error,
+            lifeline=self.store.hold_lifeline(self._last.node.id),
+        )  # fmt: skip
+        self._next = self._tend_declared_jobs(node, self.store.beat(node), now)
         return self._next.changes
 
     def keep_what_was_written(self) -> None:
@@ -87,7 +101,7 @@ class Presence:
         except StoreError as error:
             log.warning("the store was not told that this node stops: %s", error)
 
-    def _tend_declared_jobs(self, node: Node, living: Sequence[Node], now: datetime) -> Beat:
+    def _tend_declared_jobs(self, node: Node, living: Sequence[str], now: datetime) -> Beat:
         """Retire the jobs that no living node declares any more, and bring back our own after an absence.
 
         Behind the beat, so in a transaction that no other node's beat can come between: what is retired here is
@@ -95,11 +109,11 @@ class Presence:
         """
         last, judge_at = self._last, self._last.judge_at
         changes: list[Change] = []
-        if node.seen_since != last.node.seen_since:  # meanwhile we were taken for dead
+        if node.seen_since != last.node.seen_since or last.judged is None:  # meanwhile we were taken for dead
             self.store.declare(self._declaration)
             ours = self.store.jobs(ids=self._declaration.ids)
             changes += [plan.come_back(job) for job in ours if job.retired_at is not None]
-        declared = frozenset(one.declaration for one in living)
+        declared = frozenset(living)
         somebody_left = last.judged is None or last.judged - declared
         if self._declaration.apps and (somebody_left or now >= judge_at):
             changes += [plan.retire(job, now) for job in self.store.undeclared(self._declaration.apps)]

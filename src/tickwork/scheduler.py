@@ -19,9 +19,9 @@ from functools import partial
 from typing import Any, TypeVar, final
 
 from tickwork import plan
-from tickwork.backfill import MAX_BACKFILL_INSTANCES, MAX_OPEN_BACKFILLS, Backfill
+from tickwork.backfill import MAX_BACKFILL_INSTANCES, Backfill
 from tickwork.checks import check_duration, check_flag, check_text, check_whole, seconds, shown
-from tickwork.clock import MICROSECOND, Clock, aware_utc
+from tickwork.clock import MICROSECOND, Clock
 from tickwork.declaration import Declaration, app_of, declaration_of
 from tickwork.driver import Driver
 from tickwork.errors import (
@@ -36,6 +36,7 @@ from tickwork.errors import (
     SchedulerError,
     SchedulerNotRunningError,
     StoreError,
+    TriggerError,
     did_you_mean,
 )
 from tickwork.events import (
@@ -119,7 +120,7 @@ class Health:
     store: str
     """Where the store is."""
     outage: str | None
-    """Why nothing fires: the store cannot be used, or ticks fail. None: all is well."""
+    """Why nothing fires: the store cannot be used, ticks fail, or clocks disagree. None: all is well."""
     live: bool = True
     """Whether its thread works. If not, nothing helps but a new process. One that was not started is not dead."""
     lateness: timedelta | None = None
@@ -143,10 +144,10 @@ class Scheduler:
     """What all schedulers can do; the faces differ in where coroutines run and whether `start` returns.
 
     *store* is a URL (`sqlite:///jobs.db`), a store, or None for memory. *executors* adds to or replaces
-    `threads` and `asyncio`. *timezone* is that of triggers that name none. *job_defaults* are the policies
+    `threads` and `asyncio`. *timezone* is that of triggers and times that name none. *job_defaults* are the policies
     of jobs that choose none: `coalesce`, `catch_up`, `misfire_grace_time`, `max_instances`, `overlap`, `max_waiting`,
     `timeout`, `retry`, `pause_after`, `expect_every`, `expire_after`, `executor`.
-    *lease* is how long a run is believed to go on after its node was last heard of, *poll* the
+    *lease* (seconds) is how long a run is believed to go on after its node was last heard of, *poll* the
     longest time until news is noticed when no bell rings. *keep* is how long the ledger keeps what is closed, of
     jobs that do not say so themselves: 30 days, and 10,000 rows a job; `Retention(age=None, count=None)` keeps all.
     *log_level* is from where on what a run logs is kept with it; None keeps nothing.
@@ -163,8 +164,8 @@ class Scheduler:
         executors: Mapping[str, Executor] | None = None,
         timezone: str | None = None,
         job_defaults: Mapping[str, Any] | None = None,
-        lease: timedelta = DEFAULT_TIMING.lease,
-        poll: timedelta = DEFAULT_TIMING.poll,
+        lease: timedelta | float = DEFAULT_TIMING.lease,
+        poll: timedelta | float = DEFAULT_TIMING.poll,
         keep: Retention = DEFAULT_RETENTION,
         log_level: int | str | None = logging.INFO,
         app: str | None = None,
@@ -186,7 +187,7 @@ class Scheduler:
                     f"executors: expected executors by name, got {one!r} for {name!r}: try ThreadExecutor(20)"
                 )
         self._defaults = self._check_defaults(job_defaults or {})
-        self._timing = _check_timing(lease, poll)
+        self._timing = _timing(lease, poll)
         self._keep = _check_keep(keep)
         if app is not None:
             check_text("app", app, most=MAX_ID_LENGTH)
@@ -197,6 +198,11 @@ class Scheduler:
         self._process: int | None = None
         self._shutting_down = False
         self._lock = threading.RLock()
+
+    @property
+    def timezone(self) -> str | None:
+        """The zone of triggers and times that name none. None: UTC for a cron, and no time is read without a zone."""
+        return self._timezone
 
     # starting and stopping
 
@@ -307,7 +313,7 @@ class Scheduler:
         tags: Collection[str] = (),
         metadata: Mapping[str, str] | None = None,
         keep: Retention | None = None,
-        next_run_time: datetime | Unset | None = UNSET,
+        next_run_time: datetime | str | Unset | None = UNSET,
         replace_existing: bool = False,
         **trigger_args: Any,
     ) -> Job:
@@ -398,10 +404,6 @@ class Scheduler:
 
         A new trigger counts from now. Raises JobNotFoundError, InvalidJobError, TriggerError.
         """
-        for name in changes.keys() & {"next_run_time", "next_fire_time"}:
-            if changes[name] is None:
-                raise InvalidJobError(f"{name}: expected a time, got None: pause_job pauses a job")
-            changes["next_fire_time"] = self._instant(name, changes.pop(name))
         return self._change(job_id, lambda job, now: plan.modify(job, self._checked(job, changes), now), Released())
 
     def reschedule_job(self, /, job_id: str, trigger: Trigger | str, **trigger_args: Any) -> Job:
@@ -579,8 +581,8 @@ class Scheduler:
     def backfill_job(
         self,
         job_id: str,
-        start: datetime,
-        end: datetime,
+        start: datetime | str,
+        end: datetime | str,
         *,
         max_instances: int = 1,
         everything: bool = False,
@@ -593,7 +595,7 @@ class Scheduler:
 
         That is: those without a run in the ledger, and those that were missed or skipped; with *everything* those
         that ran, too. The trigger is the job's as it is now. Only what the schedule has passed counts, so a later
-        *end* is brought forward. Times without a zone are in the scheduler's.
+        *end* is brought forward. Times may be text, such as "2026-12-24 18:00"; docs/times.md says in which zone.
 
         It goes on by itself on whatever node there is, also after a restart: at most *max_instances* of its runs are
         active at once. These are beside the schedule's: neither are in the way of the other, and where room is
@@ -601,7 +603,7 @@ class Scheduler:
         `run_job_now`.
 
         Raises JobNotFoundError, InvalidJobError for a range without such fire times or one of which the ledger was
-        pruned, and FunctionReferenceError as `run_job_now` does.
+        pruned, and if a hundred backfills go on already, and FunctionReferenceError as `run_job_now` does.
         """
         _check_by(by)
         check_whole("max_instances", max_instances, most=MAX_BACKFILL_INSTANCES)
@@ -609,16 +611,12 @@ class Scheduler:
         check_flag("newest_first", newest_first)
         store = self._opened_store()
         job, now = store.get(job_id), store.clock.now()
-        first, last, given = self._instant("start", start), self._instant("end", end), _given_to(job, args, kwargs)
+        first, last = self._read_time("start", start, job.trigger), self._read_time("end", end, job.trigger)
+        given = _given_to(job, args, kwargs)
         asked = Backfill(
             secrets.token_hex(8), job.id, job.uid, job.trigger, first, last, None, now,
             max_instances, everything, newest_first, given, by,
         )  # fmt: skip
-        if len(store.backfills(ended=False, limit=MAX_OPEN_BACKFILLS)) == MAX_OPEN_BACKFILLS:
-            raise InvalidJobError(
-                f"backfill_job: expected fewer than {MAX_OPEN_BACKFILLS} backfills that go on, got so many: "
-                f"wait for some of them to end, or cancel them"
-            )
         backfill = plan.backfill(job, asked, now, pruned_through=store.evidence(job_id, now).pruned_through)
         store.add_backfill(backfill)
         self._ring()
@@ -675,16 +673,15 @@ class Scheduler:
     def why(self, job_id: str, at: datetime | str, *, say: Say = say_instant) -> Answer:
         """What became of a job at one instant, past or future, or what will: the one answer, and why.
 
-        *at* is a datetime or a string, such as "2026-12-24 18:00"; without a zone it is in the scheduler's, or else
-        in that of the job's trigger. A time alone ("18:00") is today's, and one without a fraction of a second stands
-        for all of that second. *say* writes the instants of the sentence; the others are in UTC.
+        *at* is a datetime or a string, such as "2026-12-24 18:00" or today's "18:00"; docs/times.md says in which zone.
+        One without a fraction of a second stands for all of that second. *say* writes the instants of the sentence;
+        the others are in UTC.
 
         A job that was removed is answered for as long as the ledger has rows of it. Raises JobNotFoundError, and
-        InvalidJobError or TriggerError for what is no time.
+        InvalidJobError for what is no time.
         """
-        store = self._opened_store()
-        now = store.clock.now()
-        instant = self._question(job_id, at, now)
+        store, job = self._opened_store(), self.get_job(job_id)
+        now, instant = store.clock.now(), self._read_time("at", at, None if job is None else job.trigger)
         return explain(store.evidence(job_id, instant), instant, now, say)
 
     def get_overdue(self) -> Sequence[Expectation]:
@@ -763,7 +760,7 @@ class Scheduler:
     def _make_job(
         self, func: Function | str, trigger: Trigger | str | None, *,
         args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, id: str | None = None,
-        name: str | None = None, next_run_time: datetime | Unset | None = UNSET,
+        name: str | None = None, next_run_time: datetime | str | Unset | None = UNSET,
         tags: Collection[str] = (), metadata: Mapping[str, str] | None = None,
         trigger_args: Mapping[str, Any], **policies: Any,
     ) -> Job:  # fmt: skip
@@ -776,7 +773,7 @@ class Scheduler:
             )
         self._check_options(trigger_args)
         chosen = make_trigger(DateTrigger() if trigger is None else trigger, trigger_args, timezone=self._timezone)
-        kept_args, kept_kwargs = keep_arguments(function, args, kwargs or {})
+        kept_args, kept_kwargs = keep_arguments(function, args, {} if kwargs is None else kwargs)
         now = self._store.clock.now()
         settings = {**self._defaults, **{key: value for key, value in policies.items() if value is not UNSET}}
         if settings.get("executor") is None:
@@ -788,7 +785,7 @@ class Scheduler:
             plan.check_fires(anchored, now)
         anchored_at, first = now, plan.first_fire_time(anchored, now)
         if not isinstance(next_run_time, Unset) and next_run_time is not None:
-            anchored_at = first = self._instant("next_run_time", next_run_time)
+            anchored_at = first = self._read_time("next_run_time", next_run_time, chosen)
         return check_job(Job(
             id=job_id,
             func=ref, trigger=chosen, args=kept_args, kwargs=kept_kwargs or NO_ARGUMENTS,
@@ -796,27 +793,19 @@ class Scheduler:
             uid=_uids.new(), anchored_at=anchored_at, next_fire_time=first,
             paused_at=now if next_run_time is None else None,
             pause_reason="added with next_run_time=None" if next_run_time is None else None, disposable=made_up,
-            tags=() if tags == () else sorted_tags(tags),
+            tags=() if isinstance(tags, tuple) and not tags else sorted_tags(tags),
             metadata=NO_METADATA if metadata is None else sorted_metadata(metadata),
             **self._read_policies(settings),
         ))  # fmt: skip
 
-    def _instant(self, name: str, time: object) -> datetime:
-        """A user's time as an instant; one without a zone is in the scheduler's, if that has one."""
-        if isinstance(time, datetime) and time.tzinfo is None and self._timezone is not None:
-            time = DateTrigger(time, timezone=self._timezone).run_date
-        return aware_utc(time, name)  # type: ignore[arg-type]  # it checks what it is given
-
-    def _question(self, job_id: str, at: object, now: datetime) -> datetime:
-        """The instant that someone asks about; a time alone is that of today."""
-        zone = self._timezone
-        if zone is None and (job := self.get_job(job_id)) is not None:
-            zone = zone_of(job.trigger)
-        if isinstance(at, datetime) and zone is None:
-            return aware_utc(at, "at")
-        if not isinstance(at, datetime | str):
-            raise InvalidJobError(f"at: expected a datetime or a string such as '2026-12-24 18:00', got {shown(at)}")
-        return read_instant(on_this_day(at, now, zone) if isinstance(at, str) else at, "at", zone)
+    def _read_time(self, name: str, time: object, trigger: Trigger | None) -> datetime:
+        """A user's time as an instant, by the rule of docs/times.md; *trigger* is that of the job it is about."""
+        zone = (None if trigger is None else zone_of(trigger)) or self._timezone
+        try:
+            dated = on_this_day(time, self._store.clock.now(), zone) if isinstance(time, str) else time
+            return read_instant(dated, name, zone)  # type: ignore[arg-type]  # it checks what it is given
+        except TriggerError as error:
+            raise InvalidJobError(str(error)) from None
 
     def _check_options(self, trigger_args: Mapping[str, Any]) -> None:
         """InvalidJobError for an option of the trigger that was meant as one of the job."""
@@ -832,8 +821,8 @@ class Scheduler:
         read = dict(settings)
         executor = read.get("executor", "threads")
         if not isinstance(executor, str) or executor not in self._executors:
-            known = did_you_mean(str(executor), self._executors)
-            raise InvalidJobError(f"executor: expected one of this scheduler's, got {executor!r}{known}")
+            known = did_you_mean(executor, self._executors)
+            raise InvalidJobError(f"executor: expected one of this scheduler's, got {shown(executor)}{known}")
         for name in ("misfire_grace_time", "timeout", "expect_every", "expire_after"):
             if name in read:
                 read[name] = None if read[name] is None else seconds(name, read[name])
@@ -857,6 +846,10 @@ class Scheduler:
     def _checked(self, job: Job, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Changes to *job* as it keeps them, checked like a new job's."""
         read = dict(changes)
+        for name in changes.keys() & {"next_run_time", "next_fire_time"}:
+            if changes[name] is None:
+                raise InvalidJobError(f"{name}: expected a time, got None: pause_job pauses a job")
+            read["next_fire_time"] = self._read_time(name, read.pop(name), read.get("trigger", job.trigger))
         function = None
         if "func" in read:
             read["func"], function = _named(read["func"])
@@ -985,6 +978,9 @@ class Scheduler:
     def _withdraw(self, job: Job, outcome: Outcome) -> None:
         if self._driver is not None:
             when_committed(self._store, partial(self._driver.loop.withdraw, job.uid, outcome))
+
+    def _run_coroutines_here(self) -> None:
+        """Let coroutines run in the event loop that this is called in, from the next start on, if they are to."""
 
     # the parts that a start puts together
 
@@ -1216,10 +1212,11 @@ def _seconds(name: str, duration: object) -> float | None:
     return None if duration is None else seconds(name, duration).total_seconds()
 
 
-def _check_timing(lease: timedelta, poll: timedelta) -> Timing:
-    check_duration("lease", lease, least=timedelta(seconds=1), most=timedelta(hours=1))
-    check_duration("poll", poll, least=timedelta(milliseconds=10), most=timedelta(hours=1))
-    return Timing(lease=lease, poll=poll)
+def _timing(lease: timedelta | float, poll: timedelta | float) -> Timing:
+    timing = Timing(lease=seconds("lease", lease), poll=seconds("poll", poll))
+    check_duration("lease", timing.lease, least=timedelta(seconds=1), most=timedelta(hours=1))
+    check_duration("poll", timing.poll, least=timedelta(milliseconds=10), most=timedelta(hours=1))
+    return timing
 
 
 def _check_keep(keep: object) -> Retention:

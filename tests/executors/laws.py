@@ -25,7 +25,7 @@ from tickwork.executors.call import Call
 from tickwork.executors.injection import Surroundings
 from tickwork.job import Job
 from tickwork.jobstate import StateChange
-from tickwork.run import Cancelled, Failed, Lost, Missed, Outcome, Run, Succeeded
+from tickwork.run import Cancelled, Failed, Lost, Missed, Outcome, Released, Run, Succeeded
 from tickwork.stores.memory import MemoryStore
 
 
@@ -51,7 +51,13 @@ class Reports:
 
 def make_call(func: Callable[..., Any], *args: Any, number: int = 0, **kwargs: Any) -> Call:
     job = make_job(args=args, kwargs=kwargs)
-    return Call(job, held_run(job, NOW + number * timedelta(seconds=1)), func, SystemClock(), lambda call: None)
+    return Call(
+        job,
+        held_run(job, NOW + number * timedelta(seconds=1), lease_until=None),
+        func,
+        SystemClock(),
+        lambda call: None,
+    )
 
 
 AROUND: ContextVar[list[str]] = ContextVar("around")
@@ -166,16 +172,21 @@ class ExecutorLaws:
         self, started: Executor, reports: Reports, deed: Callable[[], Any]
     ) -> None:
         entered: list[str] = []
-        expired, cancelled = make_call(deed), make_call(deed, number=1)
+        expired, cancelled, believed_lost = (make_call(deed, number=number) for number in range(3))
         expired.run = expired.run._replace(expires_at=NOW)
         cancelled.asked = Cancelled("by someone")
-        for call in (expired, cancelled):
+        believed_lost.run = believed_lost.run._replace(lease_until=NOW)
+        refused = [expired, cancelled, believed_lost]
+        for call in refused:
             call.surroundings = Surroundings()
             call.surroundings.around = (lambda job, run: entered.append(run.id),)
 
-        started.submit([expired, cancelled])
+        outcomes = set()
+        for call in refused:  # one by one: there is room for two
+            started.submit([call])
+            outcomes.add(type(reports.next()[1]))
 
-        assert {type(reports.next()[1]) for _ in range(2)} == {Missed, Lost}
+        assert outcomes == {Missed, Lost, Released}
         assert entered == []
 
     def test_what_is_put_around_a_call_can_hurt_no_run(

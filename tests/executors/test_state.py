@@ -58,7 +58,7 @@ def call(store: WatchedStore) -> Callable[..., Call]:
     number = iter(range(1000))
 
     def call(func: Callable[..., Any], *args: Any) -> Call:
-        run = held_run(job, NOW.replace(microsecond=next(number)))
+        run = held_run(job, NOW.replace(microsecond=next(number)), lease_until=None)
         store.save([next_version(store.get("job"), run)])
         made = make_call(func, *args)
         made.job, made.run, made.surroundings = job, run, Surroundings(records=store)

@@ -50,7 +50,7 @@ def call(store: Store) -> Callable[..., Call]:
 
     def call(func: Callable[..., Any], *args: Any) -> Call:
         store.add([job := make_job()])
-        store.save([next_version(job, run := held_run(job))])
+        store.save([next_version(job, run := held_run(job, lease_until=None))])
         made = make_call(func, *args)
         made.job, made.run, made.clock, made.surroundings = job, run, store.clock, Surroundings(records=store)
         return made

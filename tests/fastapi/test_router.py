@@ -485,10 +485,37 @@ def test_jobs_are_found_by_their_labels(scheduler: ManualScheduler, client: Clie
         return [job["id"] for job in client.get(url).json()]
 
     assert client.get("/jobs/refresh").json()["tags"] == ["etl", "nightly"]
-    assert found("/jobs?tag=etl&tag=nightly&metadata=team:a:b") == ["refresh"]
-    assert found("/jobs?tag=hourly") == found("/jobs?metadata=team:b") == []
+    assert found("/jobs?tag=etl&tag=nightly&metadata=team=a:b") == ["refresh"]
+    assert found("/jobs?tag=hourly") == found("/jobs?metadata=team=b") == []
     assert client.get("/jobs?metadata=team").status_code == 422
     assert client.get("/jobs?tag=").status_code == 422
+
+
+def test_several_jobs_are_paused_and_resumed_by_their_labels(scheduler: ManualScheduler) -> None:
+    scheduler.modify_job("refresh", tags=["etl"], metadata={"team": "search"})
+    scheduler.add_job(refresh, "interval", hours=1, id="pause", tags=["etl"])
+    client = Client(make_app(scheduler, caller=Depends(lambda: "alice")))
+
+    one = client.post("/jobs/pause", json={"tags": ["etl"], "metadata": {"team": "search"}, "reason": "moved"})
+    both = client.post("/jobs/pause", json={"tags": ["etl"]})
+    resumed = client.post("/jobs/resume", json={"tags": ["etl"]})
+
+    assert [(job["id"], job["pause_reason"], job["paused_by"]) for job in one.json()] == [("refresh", "moved", "alice")]
+    assert sorted(job["id"] for job in both.json()) == ["pause", "refresh"]
+    assert all(job["paused"] for job in both.json())
+    assert not any(job["paused"] for job in resumed.json())
+    assert client.post("/jobs/pause/pause", json={}).json()["id"] == "pause"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{}, {"tags": []}, {"tags": "etl"}, {"tags": [""]}, {"metadata": {"a": 1}}, {"tag": ["etl"]}, {"tags": 51 * ["x"]}],
+)
+def test_several_jobs_that_nothing_names_are_not_paused(scheduler: ManualScheduler, client: Client, body: Any) -> None:
+    assert client.post("/jobs/pause", json=body).status_code == 422
+    assert client.post("/jobs/resume", json=body).status_code == 422
+    assert client.post("/jobs/resume", json={"tags": ["x"], "reason": "none is asked for"}).status_code == 422
+    assert not any(job.paused for job in scheduler.get_jobs())
 
 
 def test_a_range_of_the_past_is_run_after_all(scheduler: ManualScheduler) -> None:
@@ -735,7 +762,7 @@ def test_probes_tell_yes_or_no_and_no_more(tmp_path: Path) -> None:
 
     assert good == recovered == [(200, {"live": True}), (200, {"ready": True, "reason": None})]
     assert outage == [
-        (200, {"live": True}), (503, {"ready": False, "reason": "the store cannot be used, or ticks fail"}),
+        (200, {"live": True}), (503, {"ready": False, "reason": "the store cannot be used, ticks fail, or clocks disagree"}),
     ]  # fmt: skip
     assert stopped == [(200, {"live": True}), (503, {"ready": False, "reason": "its scheduler does not run"})]
 

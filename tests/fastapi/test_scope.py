@@ -35,7 +35,14 @@ def _blank_page() -> None:
 
 def make_call(func: Callable[..., Any], surroundings: Surroundings | None = None, **kwargs: Any) -> Call:
     job = make_job(kwargs=kwargs)
-    return Call(job, held_run(job, NOW), func, SystemClock(), lambda call: None, surroundings or Surroundings())
+    return Call(
+        job,
+        held_run(job, NOW, lease_until=None),
+        func,
+        SystemClock(),
+        lambda call: None,
+        surroundings or Surroundings(),
+    )
 
 
 Make = Callable[..., Outcome]

@@ -12,12 +12,13 @@ import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.processes.orders import Orders
 from tests.processes.patience import PATIENCE, wait_until
 
 ROOT = Path(__file__).parents[2]
+AnyProcess = TypeVar("AnyProcess", bound="Process")
 
 
 class Process:
@@ -76,8 +77,10 @@ class Process:
 class Worker(Process):
     """A process with a scheduler, without a web server: see `worker.py`."""
 
+    module = "tests.processes.worker"
+
     def __init__(self, orders: Orders, log: Path) -> None:
-        super().__init__(["-m", "tests.processes.worker"], log, orders.environment())
+        super().__init__(["-m", self.module], log, orders.environment())
         self.node = ""
 
     def wait_started(self) -> None:
@@ -128,22 +131,27 @@ class Crew:
 
     def hire(self, orders: Orders, number: int, **changed: Any) -> list[Worker]:
         """That many workers, started at the same time."""
-        workers = [Worker(replace(orders, **changed), self._new_log()) for _ in range(number)]
+        workers = [Worker(replace(orders, **changed), self.new_log()) for _ in range(number)]
         self._processes += workers
         for worker in workers:
             worker.wait_started()
         return workers
 
     def serve(self, orders: Orders, *, workers: int) -> Server:
-        server = Server(orders, self._new_log(), workers=workers)
+        server = Server(orders, self.new_log(), workers=workers)
         self._processes.append(server)
         return server
 
     def run(self, program: str, *arguments: str) -> Process:
         """A small program; its first line is awaited."""
-        process = Process(["-c", program, *arguments], self._new_log())
+        process = Process(["-c", program, *arguments], self.new_log())
         self._processes.append(process)
         process.read_line()
+        return process
+
+    def add(self, process: AnyProcess) -> AnyProcess:
+        """One that was started elsewhere, to be ended with the others."""
+        self._processes.append(process)
         return process
 
     def dismiss(self) -> None:
@@ -153,7 +161,7 @@ class Crew:
     def logs(self) -> str:
         return "".join(path.read_text() for path in sorted(self._folder.glob("*.log")))
 
-    def _new_log(self) -> Path:
+    def new_log(self) -> Path:
         return self._folder / f"{len(list(self._folder.glob('*.log')))}-{os.getpid()}.log"
 
 

@@ -15,6 +15,7 @@ from tests.processes.witness import PATH
 from tickwork import Retry
 from tickwork.clock import to_micros
 from tickwork.scheduler import Scheduler
+from tickwork.stores.base import Store
 
 ORDERS = "TICKWORK_ORDERS"
 FUNCTIONS = "tests.processes.jobs"
@@ -28,6 +29,7 @@ NOTHING_GIVEN_UP = {"coalesce": False, "max_instances": 100}
 @dataclass(frozen=True, slots=True)
 class Orders:
     store: str
+    """The path of a SQLite file, or a URL."""
     witness: str
     jobs: list[dict[str, Any]] = field(default_factory=list)
     """The arguments of `add_job`, with the number of attempts as `retry`."""
@@ -46,11 +48,10 @@ class Orders:
     def given(cls) -> Orders:
         return cls(**json.loads(os.environ[ORDERS]))
 
-    def scheduler(self, kind: type[Scheduler]) -> Scheduler:
-        """A scheduler of that kind, with the jobs declared."""
-        scheduler = kind(
-            f"sqlite:///{self.store}", lease=timedelta(seconds=self.lease), poll=timedelta(seconds=self.poll)
-        )
+    def scheduler(self, kind: type[Scheduler], store: Store | None = None) -> Scheduler:
+        """A scheduler of that kind, with the jobs declared; on *store* in place of a new one."""
+        url = self.store if "://" in self.store else f"sqlite:///{self.store}"
+        scheduler = kind(store or url, lease=timedelta(seconds=self.lease), poll=timedelta(seconds=self.poll))
         for job in self.jobs:
             scheduler.add_job(job["func"], **options(job))
         return scheduler

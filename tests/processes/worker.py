@@ -58,6 +58,8 @@ def answer(scheduler: BackgroundScheduler, verb: str, **arguments: Any) -> Any:
             return [node._asdict() for node in scheduler.get_nodes()]
         case "threads":
             return sorted(thread.name for thread in threading.enumerate() if thread.is_alive())
+        case "pause":
+            return scheduler.pause()
         case "resume":
             return scheduler.resume()
         case "add":

@@ -6,7 +6,10 @@ use it), and with one fixture, `make_store`: a function that makes another handl
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -37,9 +40,10 @@ from tests.samples import (
     texts,
 )
 
-from tickwork.backfill import Answered, Backfill
+from tickwork.backfill import MAX_OPEN_BACKFILLS, Answered, Backfill
 from tickwork.errors import (
     BackfillNotFoundError,
+    InvalidJobError,
     JobExistsError,
     JobNotFoundError,
     RunNotFoundError,
@@ -50,7 +54,7 @@ from tickwork.expectation import Expectation
 from tickwork.job import Job
 from tickwork.jobstate import Entry, StateChange, StoredState
 from tickwork.node import Node
-from tickwork.plan import Change, Filling, Hold, Settlement, cancel, settle
+from tickwork.plan import Change, Filling, Hold, Settlement, cancel, end_backfill, settle
 from tickwork.policies import Retry
 from tickwork.retention import FOREVER, Retention
 from tickwork.run import Cancelled, Failed, Given, Lost, Origin, Progress, Released, Run, RunState, Succeeded
@@ -717,6 +721,21 @@ class StoreLaws:
 
         assert lost == []
 
+    def test_what_some_nodes_hold_is_lost_whatever_its_lease_says(self, store: Store, clock: VirtualClock) -> None:
+        store.add([job := make_job(max_instances=5)])
+        lapsed = held_run(job, NOW, node="a", lease_until=NOW + SECOND)
+        held = [
+            held_run(job, NOW + number * MINUTE, node=node, lease_until=NOW + HOUR)
+            for number, node in enumerate("bc", 1)
+        ]
+        closed = held_run(job, NOW + 3 * MINUTE, node="b", lease_until=NOW + HOUR)
+        store.save([next_version(job, lapsed, *held, closed, make_run(job, NOW + 4 * MINUTE))])
+        store.settle([settle(closed, job.retry, DONE, NOW)])
+        clock.advance(SECOND)
+
+        assert store.lost(PLENTY, nodes=["b", "unknown"]) == [lapsed, held[0]]
+        assert [*store.lost(PLENTY, nodes=["a"])] == [*store.lost(1, nodes=["a", "b", "c"])] == [lapsed]
+
     # cancel
 
     def test_cancelling_closes_what_waits_and_marks_what_runs(self, store: Store) -> None:
@@ -942,6 +961,20 @@ class StoreLaws:
             store.add_backfill(make_backfill(make_job(), NOW, NOW))
         with pytest.raises(BackfillNotFoundError):
             store.backfill("nobody")
+
+    def test_no_more_backfills_go_on_than_a_round_looks_at(self, store: Store) -> None:
+        store.add([job := make_job()])
+        backfills = [make_backfill(job, NOW, NOW + HOUR) for _ in range(MAX_OPEN_BACKFILLS + 1)]
+        for backfill in backfills[:-1]:
+            store.add_backfill(backfill)
+
+        with pytest.raises(InvalidJobError, match="expected fewer than 100 backfills that go on"):
+            store.add_backfill(backfills[-1])
+        store.end_backfill(end_backfill(backfills[0], "no need", NOW), lambda run: run)
+        store.add_backfill(backfills[-1])
+
+        assert len(store.backfills(ended=False, limit=PLENTY)) == MAX_OPEN_BACKFILLS
+        assert len(store.backfills(limit=PLENTY)) == MAX_OPEN_BACKFILLS + 1
 
     def test_filling_reads_decides_and_writes(self, store: Store, clock: VirtualClock) -> None:
         """What the ledger has of the fire times is told; what is born is there with the cursor that passed it."""
@@ -1848,11 +1881,26 @@ class StoreLaws:
     def test_a_beat_moves_a_node_on_and_does_not_make_another(self, store: Store, clock: VirtualClock) -> None:
         store.beat(node := make_node())
         clock.advance(3 * SECOND)
-        store.beat(later := node.beat(clock.now(), 10 * SECOND, paused=True, runs=7, lateness=SECOND))
+        told = {"paused": True, "runs": 7, "lateness": SECOND, "clock_error": -MINUTE, "lifeline": "l"}
+        store.beat(later := node.beat(clock.now(), 10 * SECOND, **told))
 
         assert store.nodes() == [later]
         assert (later.seen_since, later.seen_at, later.lease_until) == (NOW, NOW + 3 * SECOND, NOW + 13 * SECOND)
-        assert (later.paused, later.runs, later.lateness) == (True, 7, SECOND)
+        assert {name: getattr(later, name) for name in told} == told
+
+    def test_a_beat_tells_what_the_living_nodes_declare(self, store: Store, clock: VirtualClock) -> None:
+        first = store.beat(make_node("a", declaration="old"))
+        both = store.beat(make_node("b", declaration="new"))
+        store.beat(make_node("b", declaration="new").stopped(NOW))
+        clock.advance(5 * SECOND)
+        with store.together():
+            again = store.beat(
+                make_node("a", declaration="old").beat(clock.now(), 10 * SECOND, paused=False, runs=0, lateness=None)
+            )
+        clock.advance(15 * SECOND)
+        alone = store.beat(make_node("c", clock.now(), declaration="new"))
+
+        assert (first, sorted(both), again, alone) == (["old"], ["new", "old"], ["old"], ["new"])
 
     def test_a_node_is_alive_until_its_lease_ends_or_it_stops(self, store: Store, clock: VirtualClock) -> None:
         for id in ("a", "b"):
@@ -1985,6 +2033,23 @@ class SharedStoreLaws:
             f"job-{number:02}" for number in range(40)
         ]
 
+    def test_handles_that_add_backfills_together_add_no_more_than_may_go_on(self, store: Store, other: Store) -> None:
+        store.add([job := make_job()])
+        for _ in range(MAX_OPEN_BACKFILLS - 9):
+            store.add_backfill(make_backfill(job, NOW, NOW + HOUR))
+
+        def add(number: int) -> int:
+            try:
+                (store, other)[number % 2].add_backfill(make_backfill(job, NOW, NOW + HOUR))
+            except InvalidJobError:
+                return 0
+            return 1
+
+        added = sum(in_threads(add, 30))
+
+        assert added == 9
+        assert len(store.backfills(ended=False, limit=PLENTY)) == MAX_OPEN_BACKFILLS
+
     def test_handles_that_prune_together_while_others_fire_delete_each_row_once(
         self, store: Store, other: Store
     ) -> None:
@@ -2053,6 +2118,97 @@ class SharedStoreLaws:
         assert again.get("job") == job._replace(version=2)
         assert again.runs() == [run]
         again.close()
+
+
+class LifelineLaws:
+    """Of a store that sees at once when a process dies; it is opened by a node, which rings and is rung."""
+
+    @pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+    def test_the_lifeline_of_a_killed_process_is_cut_but_not_while_it_lives_or_stands_still(
+        self, make_store: MakeStore, clock: VirtualClock
+    ) -> None:
+        store = make_store()
+        store.open()
+        store.add([job := make_job()])
+        store.save([next_version(job, held_run(job))])  # something runs: else nobody asks
+        heard, tell = os.pipe()
+        child = os.fork()
+        if child == 0:
+            _live_as(make_store(), "doomed", lambda: os.write(tell, b"!"))
+        os.read(heard, 1)
+
+        def looks() -> list[str]:
+            """Two, a second apart: one is not enough where a session can be lost without a death."""
+            store.cut_lifelines()
+            clock.advance(SECOND)
+            return [*store.cut_lifelines()]
+
+        alive = looks()
+        os.kill(child, signal.SIGSTOP)
+        stopped = looks()
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        deadline = time.monotonic() + 5
+        while not store.cut_lifelines() and time.monotonic() < deadline:
+            clock.advance(timedelta(milliseconds=10))  # a server lets go within milliseconds, of its own
+        dead = looks()
+        clock.advance(10 * SECOND)
+        store.close()
+
+        assert (alive, stopped, dead) == ([], [], ["doomed"])
+        assert clock.now() < NOW + MINUTE
+
+    def test_a_node_that_says_that_it_stops_is_not_taken_for_dead(
+        self, make_store: MakeStore, clock: VirtualClock
+    ) -> None:
+        store, leaving = make_store(), make_store()
+        store.open()
+        store.add([job := make_job()])
+        store.save([next_version(job, held_run(job))])
+        leaving.open(lambda: None)
+        leaving.beat(node := make_node(lifeline=_held(leaving, "a")))
+        leaving.beat(node.stopped(clock.now()))
+        leaving.close()
+
+        looks = [store.cut_lifelines() for _ in range(3) if clock.advance(SECOND) is None]
+        store.close()
+
+        assert [*map(list, looks)] == [[], [], []]
+
+    def test_a_lifeline_is_held_for_one_node_at_a_time_and_again_after_a_restart(self, make_store: MakeStore) -> None:
+        store = make_store()
+
+        closed = store.hold_lifeline("a")
+        names = []
+        for node in ("a", "b"):
+            store.open(lambda: None)
+            names.append(_held(store, node))
+            again = store.hold_lifeline(node)
+            store.close()
+            assert again == names[-1]
+
+        assert closed == store.hold_lifeline("b") == ""
+        assert all(names)
+
+
+def _held(store: Store, node: str) -> str:
+    """The lifeline of an opened store; on a server it takes a moment."""
+    deadline = time.monotonic() + 10
+    while not (lifeline := store.hold_lifeline(node)):
+        assert time.monotonic() < deadline, "expected a lifeline within 10 s"
+        time.sleep(0.005)
+    return lifeline
+
+
+def _live_as(store: Store, node: str, ready: Callable[[], object]) -> None:
+    """The life of a forked child, until it is killed."""
+    try:
+        store.open(lambda: None)
+        store.beat(make_node(node, lifeline=_held(store, node)))
+        ready()
+        signal.pause()
+    finally:
+        os._exit(1)
 
 
 class LendingStoreLaws:

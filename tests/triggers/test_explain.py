@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,17 +15,25 @@ from tickwork.errors import TriggerError
 from tickwork.triggers import (
     AllOf,
     AnyOf,
+    BusinessDays,
+    Calendar,
     CalendarIntervalTrigger,
     CronTrigger,
+    Dates,
     DateTrigger,
+    Holidays,
+    Hours,
     IntervalTrigger,
+    Period,
     Trigger,
+    Weekdays,
     english,
     korean,
     make_trigger,
 )
-from tickwork.triggers.explain import explain
+from tickwork.triggers.explain import explain, explain_tick
 from tickwork.triggers.said import UnsaidError, read_said
+from tickwork.triggers.ticks import Tick
 
 SEOUL = "Asia/Seoul"
 
@@ -199,6 +209,55 @@ def test_what_no_plain_sentence_says_rightly_is_shown_as_it_is_written(cron: str
 def test_other_triggers(trigger: Trigger, in_english: str, in_korean: str) -> None:
     assert explain(trigger) == in_english
     assert explain(trigger, "ko") == in_korean
+
+
+CALENDARS: list[Calendar] = [
+    Dates("2026-05-05"),
+    Weekdays("mon-wed"),
+    Hours("22:00", "06:00"),
+    Period("2026-03-01", "2026-04-01"),
+    Period("2026-03-01 12:00", None),
+    Holidays("KR"),
+    Holidays("XKRX"),
+    BusinessDays("KR"),
+    BusinessDays(),
+]
+
+
+@pytest.mark.parametrize("calendar", CALENDARS, ids=str)
+def test_every_reason_of_a_calendar_is_said_in_korean(calendar: Calendar) -> None:
+    """All that a year of it says, and what a shift adds; only the code of the region has Latin letters."""
+    year = datetime(2026, 1, 1, tzinfo=UTC)
+    for hour in range(0, 366 * 24, 5):
+        at = year + timedelta(hours=hour)
+        reason = calendar.stretch(int(at.timestamp())).reason
+        for text in (reason, f"{reason}, and no day to shift to within 31 days"):
+            said = explain_tick(Tick(at, text), "ko").excluded
+
+            assert said is not None
+            assert re.search("[가-힣]", said)
+            assert not re.search("[a-z]", said), said
+
+
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [
+        ("a Saturday", "토요일"),
+        ("within 22:00-06:00", "22:00~06:00 안"),
+        ("not within 22:00-06:00", "22:00~06:00 밖"),
+        ("after 2026-01-01/2026-02-01", "2026-01-01~2026-02-01 이후"),
+        ("Chuseok (KR)", "추석 (KR)"),
+        ("Chuseok (KR), and no day to shift to within 31 days", "추석 (KR), 31일 안에 옮길 날이 없음"),
+        ("German Unity Day (DE)", "German Unity Day (DE)"),  # the package has no Korean name of it
+        ("the moon is full (new)", "the moon is full (new)"),
+    ],
+)
+def test_reasons_in_korean(reason: str, said: str) -> None:
+    tick = Tick(datetime(2026, 9, 24, 20, tzinfo=UTC), reason)
+
+    assert explain_tick(tick, "ko").excluded == said
+    assert explain_tick(tick._replace(excluded=None, why=reason), "ko").why == said
+    assert explain_tick(tick) == tick
 
 
 @given(triggers)

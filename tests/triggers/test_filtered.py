@@ -409,3 +409,13 @@ def test_what_fires_lately_or_late_is_not_taken_for_what_never_does(zone: str, o
     trigger = FilteredTrigger(CronTrigger("0 9 * * *", timezone=zone), only=only)
 
     assert trigger.next_after(datetime(2026, 1, 1, tzinfo=UTC)) is not None
+
+
+def test_what_is_shifted_into_a_gap_counts_as_what_the_clock_shows_then() -> None:
+    """Pyongyang went from 23:30 on 4 May 2018 to 00:00 on the 5th; so 23:40 came to lie within the hours that are kept."""
+    trigger = FilteredTrigger(
+        CronTrigger("40 * * * *", timezone="Asia/Pyongyang"), exclude="2018-05-05", only="00:00-02:00", shift="previous"
+    )
+    evening = datetime(2018, 5, 4, 12, 0, tzinfo=UTC)
+
+    assert trigger.next_after(evening) == datetime(2018, 5, 4, 15, 0, tzinfo=UTC)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
+import random
+import threading
 from datetime import UTC, date, datetime, timedelta
 from itertools import islice
 
@@ -266,6 +270,17 @@ def test_the_repr_makes_the_same_trigger(trigger: Trigger) -> None:
     assert eval(repr(trigger)) == trigger
 
 
+@given(triggers, instants)
+def test_a_copy_is_the_same_trigger(trigger: Trigger, instant: datetime) -> None:
+    """Also one that went to another process, without the tables that were filled here."""
+    answer = trigger.next_after(instant)
+
+    for again in (copy.deepcopy(trigger), pickle.loads(pickle.dumps(trigger))):
+        assert again == trigger
+        assert hash(again) == hash(trigger)
+        assert again.next_after(instant) == answer
+
+
 @given(crons())
 def test_a_cron_is_read_back_from_its_text(trigger: CronTrigger) -> None:
     again = CronTrigger.from_text(str(trigger))
@@ -329,3 +344,25 @@ def test_the_ends_of_all_years_are_no_trouble(trigger: Trigger) -> None:
 
     assert first is not None or is_open(trigger)
     assert trigger.next_after(datetime.max.replace(tzinfo=UTC)) is None
+
+
+@given(triggers, st.lists(instants, min_size=5, max_size=20), st.randoms(use_true_random=False))
+@settings(max_examples=20)
+def test_threads_that_share_a_trigger_get_the_same_answers(
+    trigger: Trigger, asked: list[datetime], dice: random.Random
+) -> None:
+    """What it remembers is no more than what it would find."""
+    fresh = trigger_from_json(trigger.to_json())
+    expected = {instant: trigger.next_after(instant) for instant in asked}
+    wrong: list[datetime] = []
+
+    def ask(order: list[datetime]) -> None:
+        wrong.extend(instant for instant in order if fresh.next_after(instant) != expected[instant])
+
+    threads = [threading.Thread(target=ask, args=(dice.sample(asked, len(asked)),)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert wrong == []

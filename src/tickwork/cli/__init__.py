@@ -18,8 +18,10 @@ from typing import Any
 from tickwork import __version__
 from tickwork.backfill import MAX_BACKFILL_INSTANCES
 from tickwork.cli.arguments import (
+    A_DAY,
     STATES,
     Parser,
+    age,
     check_command,
     check_text,
     day,
@@ -28,7 +30,7 @@ from tickwork.cli.arguments import (
     json_list,
     json_object,
     name,
-    seconds,
+    refuse_unknown,
     state,
     user_name,
     whole,
@@ -83,7 +85,7 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     target = ("target", "MODULE:SCHEDULER", "where the scheduler is, or a function that makes it: app.jobs:scheduler")
     store = ("store", "STORE", "sqlite:///jobs.db, or MODULE:SCHEDULER for the store of that scheduler")
     job = ("job", "JOB", "the job's id")
-    run_id = ("run", "RUN", "the run's id, as `tickwork runs --json` shows it")
+    run_id = ("run", "RUN", "the run's id, as `tickwork runs` shows it")
 
     def command(
         name: str, do: Callable[[argparse.Namespace], int], *positionals: tuple[str, str, str], among: Any = commands
@@ -93,24 +95,46 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
             name, help=said.partition("\n")[0].rstrip("."), description=said, allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )  # fmt: skip
-        added.set_defaults(do=do)
+        added.set_defaults(do=do, command=name)
         for attribute, metavar, meaning in positionals:
             added.add_argument(attribute, metavar=metavar, help=meaning)
         return added.add_argument
 
+    patience = partial(duration, most=A_DAY)
     option = command("run", run, target)
-    option("--timeout", type=seconds, default=30.0, metavar="SECONDS", help="what jobs get to end (default 30)")
+    option(
+        "--timeout",
+        type=patience,
+        default="30",
+        metavar="LENGTH",
+        help="what jobs get to end; default 30s",
+    )
 
     option = command("serve", serve, target)
     option("--host", default="127.0.0.1", help="default 127.0.0.1: this machine alone")
     option("--port", type=partial(whole, least=1, most=65535), default=8000, help="default 8000")
     option("--workers", type=partial(whole, least=1, most=1000), default=1, metavar="N", help="processes; default 1")
-    option("--timeout", type=seconds, default=30.0, metavar="SECONDS", help="what jobs get to end (default 30)")
+    option(
+        "--timeout",
+        type=patience,
+        default="30",
+        metavar="LENGTH",
+        help="what jobs get to end; default 30s",
+    )
     option("--unprotected", action="store_true", help="let everyone who can reach the port do everything")
 
+    def label(option: Callable[..., argparse.Action]) -> None:
+        option("--tag", action="append", default=[], metavar="TAG", help="with this tag; may be given several times")
+        option(
+            "--metadata", type=entry, action="append", default=[], metavar="KEY=VALUE", help="with this entry; likewise"
+        )
+
+    def name_jobs(option: Callable[..., argparse.Action]) -> None:
+        option("job", nargs="?", metavar="JOB", help="the job's id")
+        label(option)
+
     option = command("jobs", show_jobs, store)
-    option("--tag", action="append", default=[], metavar="TAG", help="with this tag; may be given several times")
-    option("--metadata", type=entry, action="append", default=[], metavar="KEY=VALUE", help="with this entry; likewise")
+    label(option)
     option("--utc", action="store_true", help="times in UTC, not in the local zone")
     option("--json", action="store_true", help="for programs; times in UTC, durations in seconds")
 
@@ -139,11 +163,11 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     option = command("health", show_health, store)
     option("--json", action="store_true", help="for programs; times in UTC, durations in seconds")
 
-    option = command("next", show_next, ("when", "WHEN", "'0 3 * * 1-5', 'every 10m', JSON, or with --job a STORE"))
-    option("--job", metavar="ID", help="the fire times of this job in the STORE")
+    option = command("next", show_next, ("when", "WHEN", "a cron, 'every 10m', JSON; or a STORE, beside --job"))
+    option("--job", metavar="ID", help="the fire times of this job, in the STORE that stands for WHEN")
     option("--tz", default=None, metavar="ZONE", help="the zone of the cron, such as Asia/Seoul (default UTC)")
     option("-n", dest="count", type=partial(whole, least=1, most=MAX_ROWS), default=5, metavar="N", help="default 5")
-    option("--after", metavar="TIME", help="such as '2026-12-24 18:00' (in --tz); default now")
+    option("--after", metavar="TIME", help="such as '2026-12-24 18:00'; default now")
     option("--day", type=day, metavar="DATE", help="all fire times of this day instead")
     option(
         "--explain", nargs="?", const="en", choices=("en", "ko"), metavar="LANGUAGE", help="a sentence first: en, ko"
@@ -154,15 +178,17 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     option("--only", action="append", default=[], metavar="WHAT", help="leave all others out")
     option("--include", action="append", default=[], metavar="WHAT", help="but never leave these out")
     option("--shift", choices=("next", "previous"), help="move a day that is left out to this one that is kept")
-    option("--jitter", type=seconds, metavar="SECONDS", help="up to so much later")
+    option("--jitter", type=duration, metavar="LENGTH", help="up to so much later, such as 30s")
     option("--seed", default="", metavar="ID", help="the job's id, which decides its jitter")
     option("--json", action="store_true", help="for programs")
 
     by = {"type": name, "default": user_name(), "metavar": "NAME", "help": "who asks for it; default %(default)s"}
-    option = command("pause", pause, store, job)
+    option = command("pause", pause, store)
+    name_jobs(option)
     option("--reason", metavar="TEXT", help="kept with the job, for people")
     option("--by", **by)
-    option = command("resume", resume, store, job)
+    option = command("resume", resume, store)
+    name_jobs(option)
     option("--by", **by)
     option = command("run-now", run_now, store, job)
     option("--args", type=json_list, metavar="JSON", help="a list, in place of the job's arguments by position")
@@ -196,7 +222,7 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     command("remove", remove, store, job)
 
     option = command("prune", prune, store)
-    option("--age", type=duration, metavar="LENGTH", help="such as 30d, 12h or '1w 12h'")
+    option("--age", type=age, metavar="LENGTH", help="such as 30d, 12h or '1w 12h'")
     count = partial(whole, least=1, most=MAX_COUNT)
     option("--count", type=count, metavar="N", help="how many rows each job keeps")
 
@@ -212,4 +238,7 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
 
     check_text(arguments)
     check_command(arguments, commands.choices)
-    return parser.parse_args(arguments)
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        refuse_unknown(unknown[0], options.command, commands.choices[options.command].options)
+    return options

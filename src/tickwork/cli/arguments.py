@@ -20,10 +20,11 @@ from tickwork.triggers import CronTrigger, IntervalTrigger, Trigger, trigger_fro
 
 Json = TypeVar("Json")
 
-MAX_SECONDS = 86_400
+A_DAY = timedelta(days=1)
 FIRST_DAY, LAST_DAY = date(1, 1, 3), date(9999, 12, 29)
 """With a day before and after them in every zone."""
 STATES = ", ".join(RunState)
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
 UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
 UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*(weeks?|days?|hours?|minutes?|seconds?|[wdhms])(?![a-z])")
 LENGTH = re.compile(rf"\s*(?:{UNIT.pattern}\s*)+")
@@ -35,7 +36,6 @@ INTERVAL = re.compile(
 REWORDED = {
     "argument -": "-",
     "the following arguments are required:": "expected",
-    "unrecognized arguments:": "did not expect",
 }
 """What argparse says, and what we say."""
 
@@ -46,6 +46,11 @@ class UsageError(TickworkError):
 
 class Parser(argparse.ArgumentParser):
     """A parser that says what is wrong in one line."""
+
+    @property
+    def options(self) -> Collection[str]:
+        """The long options that it knows."""
+        return [name for name in self._option_string_actions if name.startswith("--")]
 
     def error(self, message: str) -> NoReturn:
         for theirs, ours in REWORDED.items():
@@ -67,11 +72,11 @@ def check_command(arguments: Sequence[str], known: Collection[str]) -> None:
         raise UsageError(f"expected a command, got {arguments[0]!r}{did_you_mean(arguments[0], known)}")
 
 
-def seconds(written: str) -> float:
-    with suppress(ValueError):
-        if 0 <= float(written) <= MAX_SECONDS:
-            return float(written)
-    raise argparse.ArgumentTypeError(f"expected seconds from 0 to {MAX_SECONDS}, got {written!r}")
+def refuse_unknown(argument: str, command: str, known: Collection[str]) -> NoReturn:
+    """UsageError for what is no argument of the command."""
+    near = did_you_mean(argument.partition("=")[0], known) if argument.startswith("-") else ""
+    hint = near if near.startswith(" (did") else ""
+    raise UsageError(f"did not expect {shown(argument)}{hint}: see `tickwork {command} --help`")
 
 
 def whole(written: str, *, least: int, most: int) -> int:
@@ -90,13 +95,22 @@ def day(written: str) -> date:
     )
 
 
-def duration(written: str) -> timedelta:
-    """A length of time such as '30d' or '1h 30m'."""
-    units = _read_units(written)
+def duration(written: str, *, most: timedelta = LONGEST) -> timedelta:
+    """A length of time such as '30d' or '1h 30m'; a number alone means seconds."""
+    units = {"seconds": float(written)} if NUMBER.fullmatch(written) else _read_units(written)
     with suppress(OverflowError):
-        if units is not None and (length := timedelta(**units)) <= LONGEST:
+        if units is not None and (length := timedelta(**units)) <= most:
             return length
-    raise argparse.ArgumentTypeError(f"expected a length of time such as 30d or '1w 12h', got {written!r}")
+    raise argparse.ArgumentTypeError(
+        f"expected a length of time such as 30s, 10m or '1h 30m', at most {most.days} d, got {written!r}"
+    )
+
+
+def age(written: str) -> timedelta:
+    """A length of time that says its unit: what is deleted because 30 were not days does not come back."""
+    if NUMBER.fullmatch(written):
+        raise argparse.ArgumentTypeError(f"expected a length of time with its unit, such as 30d, got {written!r}")
+    return duration(written)
 
 
 def state(written: str) -> RunState:

@@ -3,27 +3,62 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
-from tickwork.cli.reading import read_time, zone_for
+from tickwork.cli.arguments import UsageError
+from tickwork.cli.reading import find_job, read_time, run_id_of, zone_for
+from tickwork.cli.tables import plain_text
 from tickwork.cli.targets import import_from_here, open_store
 from tickwork.cli.words import say_state, say_time
+from tickwork.job import Job
 from tickwork.retention import Retention
+from tickwork.scheduler import Scheduler
 
 
 def pause(options: argparse.Namespace) -> int:
-    """Fire a job no more, in any process, until it is resumed; what runs goes on."""
+    """Fire a job no more, in any process, until it is resumed; what runs goes on.
+
+    In place of JOB --tag and --metadata name several: those that have all of these.
+    """
     with open_store(options.store) as scheduler:
-        job = scheduler.pause_job(options.job, reason=options.reason, by=options.by)
-    print(f"{job.id} is {say_state(job)}")
+        jobs = _named_jobs(scheduler, options)
+        already = {job.id for job in jobs if job.paused}
+        paused = [scheduler.pause_job(job.id, reason=options.reason, by=options.by) for job in jobs]
+    for job in paused:
+        was = " (it was paused already)" if job.id in already else ""
+        print(plain_text(f"{job.id} is {say_state(job)}{was}"))
     return 0
 
 
 def resume(options: argparse.Namespace) -> int:
-    """Fire a paused job again; what fell into the pause is not made up."""
+    """Fire a paused job again; what fell into the pause is not made up.
+
+    In place of JOB --tag and --metadata name several: those that have all of these.
+    """
     with open_store(options.store) as scheduler:
-        job = scheduler.resume_job(options.job, by=options.by)
-    print(f"{job.id} is {say_state(job)}, next fire time {say_time(job.next_fire_time)}")
+        jobs = _named_jobs(scheduler, options)
+        already = {job.id for job in jobs if not job.paused}
+        resumed = [scheduler.resume_job(job.id, by=options.by) for job in jobs]
+    for job in resumed:
+        was = " (it was not paused)" if job.id in already else ""
+        print(plain_text(f"{job.id} is {say_state(job)}, next fire time {say_time(job.next_fire_time)}{was}"))
     return 0
+
+
+def _named_jobs(scheduler: Scheduler, options: argparse.Namespace) -> Sequence[Job]:
+    """The job that is named, or those that have the labels."""
+    labels = bool(options.tag or options.metadata)
+    if (options.job is None) is not labels:
+        got = "neither" if options.job is None else "both"
+        raise UsageError(f"expected JOB, or --tag or --metadata, got {got}: see `tickwork {options.command} --help`")
+    if options.job is not None:
+        return [find_job(scheduler, options.job)]
+    found = scheduler.get_jobs(tags=options.tag, metadata=dict(options.metadata))
+    if not found:
+        raise UsageError(
+            "expected jobs with these labels, got none: `tickwork jobs STORE --json` shows which there are"
+        )
+    return found
 
 
 def run_now(options: argparse.Namespace) -> int:
@@ -44,7 +79,7 @@ def run_now(options: argparse.Namespace) -> int:
 def cancel(options: argparse.Namespace) -> int:
     """Cancel a run: one that waits is closed, one that goes on is asked to end, in whatever process."""
     with open_store(options.store) as scheduler:
-        run = scheduler.cancel_run(options.run, reason=options.reason, by=options.by)
+        run = scheduler.cancel_run(run_id_of(scheduler, options.run), reason=options.reason, by=options.by)
     print(f"{run.id} of {run.job_id} is {'cancelled' if run.state.closed else 'asked to end'}")
     return 0
 
@@ -52,7 +87,8 @@ def cancel(options: argparse.Namespace) -> int:
 def retry(options: argparse.Namespace) -> int:
     """Try a run again that has ended: a next attempt at the same fire time, in a process that runs its scheduler."""
     with open_store(options.store) as scheduler:
-        run = scheduler.retry_run(options.run, even_if_succeeded=options.even_if_succeeded, by=options.by)
+        run_id = run_id_of(scheduler, options.run)
+        run = scheduler.retry_run(run_id, even_if_succeeded=options.even_if_succeeded, by=options.by)
     print(f"{run.job_id} will run in the next process with room; attempt {run.attempt} is {run.id}")
     return 0
 
@@ -60,13 +96,13 @@ def retry(options: argparse.Namespace) -> int:
 def backfill(options: argparse.Namespace) -> int:
     """Run the fire times of a job within a range of the past after all, a few at a time: those that never ran.
 
-    START and END are such as '2026-12-24 18:00', in --tz or else in the zone of the job's trigger, or else in the local
-    one; both count. The processes that run the scheduler do it, beside the schedule; `tickwork backfills` shows how far
-    they are.
+    START and END are such as '2026-12-24 18:00', in --tz or else in the zone of the job's trigger or scheduler, or else
+    in the local one; both count. The processes that run the scheduler do it, beside the schedule; `tickwork backfills`
+    shows how far they are.
     """
     import_from_here()
     with open_store(options.store) as scheduler:
-        zone = zone_for(scheduler.get_job(options.job), options.tz)
+        zone = zone_for(scheduler, options.job, options.tz)
         asked = scheduler.backfill_job(
             options.job, read_time(options.start, "START", zone), read_time(options.end, "END", zone),
             max_instances=options.max_instances, everything=options.everything, newest_first=options.newest_first,

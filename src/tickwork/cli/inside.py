@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+from tickwork.cli.reading import run_id_of
 from tickwork.cli.records import log_record, print_json
 from tickwork.cli.tables import plain_text
 from tickwork.cli.targets import open_store
@@ -14,7 +15,7 @@ from tickwork.runlog import LogLine
 def show_log(options: argparse.Namespace) -> int:
     """Show what a run has logged; of one that goes on, as it was a few seconds ago."""
     with open_store(options.store) as scheduler:
-        log = scheduler.get_log(options.run)
+        log = scheduler.get_log(run_id_of(scheduler, options.run))
     if options.json:
         return print_json(log_record(log))
     zone = "UTC" if options.utc else None

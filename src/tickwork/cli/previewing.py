@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from tickwork.cli.arguments import UsageError, read_trigger
-from tickwork.cli.reading import find_job
+from tickwork.cli.reading import find_job, read_time, zone_for
 from tickwork.cli.records import change_record, iso, print_json, tick_record
 from tickwork.cli.tables import plain_text, print_table
 from tickwork.cli.targets import open_store
@@ -18,8 +18,7 @@ from tickwork.triggers import Trigger, make_trigger
 from tickwork.triggers.base import zone_of
 from tickwork.triggers.clock_changes import clock_changes
 from tickwork.triggers.difference import Difference, compare
-from tickwork.triggers.explain import explain
-from tickwork.triggers.instants import read_instant
+from tickwork.triggers.explain import explain, explain_tick
 from tickwork.triggers.preview import preview, preview_day
 from tickwork.triggers.ticks import Tick
 from tickwork.triggers.zones import find_zone
@@ -40,9 +39,14 @@ class Asked(NamedTuple):
 def show_next(options: argparse.Namespace) -> int:
     """Show the next fire times of a trigger, or of a job in a store; and what is left out, with the reason.
 
-    WHEN is a cron ('0 3 * * 1-5'), an interval ('every 10m'), or a trigger as JSON; with --job it is a STORE.
+        tickwork next '0 3 * * 1-5' --tz Asia/Seoul         a cron
+        tickwork next 'every 10m'                           an interval
+        tickwork next '{"kind": "cron", "hour": 3}'         any trigger, as JSON
+        tickwork next sqlite:///jobs.db --job nightly       a job in a store
+
     Times are shown in the zone of the trigger, and others in the local zone, unless --tz names one. On stderr
-    stands which clock change of the next 400 days touches a fire time.
+    stands which clock change of the next 400 days touches a fire time. --explain says in its language when the
+    trigger fires, why times are left out or moved, and what clock changes do.
 
     What --exclude, --only and --include name is a date (2026-12-25), days (sat-sun), hours (22:00-06:00), a
     period (2026-12-24/2027-01-02), holidays ('holidays KR', 'holidays DE BY', 'holidays XNYS'), or
@@ -52,23 +56,30 @@ def show_next(options: argparse.Namespace) -> int:
     asked = _read(options, now)
     if options.compare is not None:
         return _show_difference(asked, options)
-    ticks = _ticks(asked, options)
+    language = options.explain or "en"
+    ticks = [explain_tick(tick, language) for tick in _ticks(asked, options)]
     if options.json:
-        return print_json(_record(asked, ticks, options.explain or "en"))
+        return print_json(_record(asked, ticks, language))
     if options.explain is not None:
-        print(plain_text(explain(asked.trigger, options.explain)))
+        print(plain_text(explain(asked.trigger, language)))
     for change in clock_changes(asked.trigger, asked.after):
-        print(f"tickwork: {say_clock_change(change)}", file=sys.stderr)
-    return _print_ticks(ticks, asked.zone, now)
+        print(f"tickwork: {say_clock_change(change, language)}", file=sys.stderr)
+    return _print_ticks(ticks, asked.zone, now, language)
 
 
 def _read(options: argparse.Namespace, now: datetime) -> Asked:
     zone = None if options.tz is None else find_zone(options.tz).key
-    after = now if options.after is None else read_instant(options.after, "--after", zone or "UTC")
     extras = {name: getattr(options, name) for name in EXTRAS if getattr(options, name) not in (None, [])}
+    if options.job is None and _is_store(options.when):
+        raise UsageError(
+            f"expected a trigger, or --job beside a store, got the store {options.when} alone: "
+            f"write `tickwork next {options.when} --job ID`; `tickwork jobs {options.when}` shows the ids"
+        )
     if options.job is None:
-        trigger = make_trigger(read_trigger(options.when, zone), extras, timezone=zone).anchored(after, options.seed)
-        return Asked(trigger, after, zone or zone_of(trigger))
+        trigger = make_trigger(read_trigger(options.when, zone), extras, timezone=zone)
+        zone = zone or zone_of(trigger)
+        after = now if options.after is None else read_time(options.after, "--after", zone)
+        return Asked(trigger.anchored(after, options.seed), after, zone)
     if extras:
         raise UsageError(
             f"expected a job as it is stored, got --{next(iter(extras))} beside --job: see `tickwork next --help`"
@@ -77,12 +88,18 @@ def _read(options: argparse.Namespace, now: datetime) -> Asked:
         job = find_job(scheduler, options.job)
     if job.paused:
         print(f"tickwork: job {job.id!r} is paused, and does not fire until it is resumed", file=sys.stderr)
-    zone = zone or zone_of(job.trigger)
+    zone = zone or zone_for(scheduler, job.id, None)
+    after = now if options.after is None else read_time(options.after, "--after", zone)
     if options.after is not None or options.day is not None:
         return Asked(job.trigger, after, zone)
     if job.next_fire_time is None:
         return Asked(job.trigger, datetime.max.replace(tzinfo=UTC), zone)
     return Asked(job.trigger, job.next_fire_time - MICROSECOND, zone, job.next_fire_time)
+
+
+def _is_store(written: str) -> bool:
+    """Whether it is written as a store is: sqlite:///jobs.db, app.jobs:scheduler."""
+    return ":" in written and len(written.split()) == 1 and not written.startswith("{")
 
 
 def _ticks(asked: Asked, options: argparse.Namespace) -> list[Tick]:
@@ -94,9 +111,14 @@ def _ticks(asked: Asked, options: argparse.Namespace) -> list[Tick]:
     return ticks
 
 
-def _print_ticks(ticks: list[Tick], zone: str | None, now: datetime) -> int:
+def _print_ticks(ticks: list[Tick], zone: str | None, now: datetime, language: str) -> int:
     rows = [
-        (say_time(tick.at, zone), f"{in_zone(tick.at, zone):%a}", say_distance(tick.at - now), say_tick(tick, zone))
+        (
+            say_time(tick.at, zone),
+            f"{in_zone(tick.at, zone):%a}",
+            say_distance(tick.at - now),
+            say_tick(tick, zone, language),
+        )
         for tick in ticks
     ]
     if any(note for *_, note in rows):

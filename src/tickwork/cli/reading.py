@@ -76,10 +76,11 @@ def show_why(options: argparse.Namespace) -> int:
     """Say what became of a job at one time, past or future, and why; or what will.
 
     TIME is such as '2026-12-24 18:00', or '18:00' for today. It is read and shown in --tz, or else in the zone of the
-    job's trigger, or else in the local one. A time without a fraction of a second stands for all of that second.
+    job's trigger or scheduler, or else in the local one. A time without a fraction of a second stands for all of that
+    second.
     """
     with open_store(options.store) as scheduler:
-        zone = zone_for(scheduler.get_job(options.job), options.tz)
+        zone = zone_for(scheduler, options.job, options.tz)
         at = read_time(options.time, "TIME", zone)
         answer = scheduler.why(options.job, at, say=say_instant if options.json else partial(say_time, zone=zone))
     if options.json:
@@ -136,8 +137,7 @@ def show_health(options: argparse.Namespace) -> int:
     """
     with open_store(options.store) as scheduler:
         nodes, overdue = scheduler.get_nodes(alive=True), scheduler.get_overdue()
-    firing = [node for node in nodes if not node.paused]
-    healthy = bool(firing) and not overdue
+    healthy = any(node.firing for node in nodes) and not overdue
     if options.json:
         listed = [node_record(node) for node in nodes]
         print_json({"healthy": healthy, "nodes": listed, "overdue": [one.job_id for one in overdue]})
@@ -156,6 +156,16 @@ def find_job(scheduler: Scheduler, job_id: str) -> Job:
     return job
 
 
+def run_id_of(scheduler: Scheduler, written: str) -> str:
+    """*written* itself; UsageError if it is the id of a job, with that of its newest run."""
+    if scheduler.get_job(written) is None:
+        return written
+    newest = [f"its newest is {run.id}" for run in scheduler.get_runs(written, limit=1)] or ["it has none yet"]
+    raise UsageError(
+        f"expected the id of a run, got that of the job {written!r}: {newest[0]}, `tickwork runs STORE --job` shows all"
+    )
+
+
 def _print_runs(runs: Sequence[Run], zone: str | None) -> int:
     now = datetime.now(UTC)
     return print_table(
@@ -167,18 +177,20 @@ def _print_runs(runs: Sequence[Run], zone: str | None) -> int:
             )
             for run in runs
         ],
+        keys=["RUN", *(run.id for run in runs)],
     )  # fmt: skip
 
 
-def zone_for(job: Job | None, asked_for: str | None) -> str | None:
-    """The zone to speak in. None: the local one."""
+def zone_for(scheduler: Scheduler, job_id: str, asked_for: str | None) -> str | None:
+    """The zone to speak in of a job. None: the local one."""
     if asked_for is not None:
         return find_zone(asked_for).key
-    return None if job is None else zone_of(job.trigger)
+    job = scheduler.get_job(job_id)
+    return (None if job is None else zone_of(job.trigger)) or scheduler.timezone
 
 
 def read_time(written: str, name: str, zone: str | None) -> datetime:
-    """The instant that someone typed as *name*."""
+    """The instant that someone typed as *name*, by the rule of docs/times.md."""
     dated = on_this_day(written, datetime.now(UTC), zone)
     if zone is None:
         with suppress(ValueError, OverflowError):

@@ -65,6 +65,7 @@ def node_record(node: Node) -> dict[str, Any]:
         "started_at": iso(node.started_at), "seen_since": iso(node.seen_since), "seen_at": iso(node.seen_at),
         "lease_until": iso(node.lease_until), "stopped_at": iso(node.stopped_at), "paused": node.paused,
         "runs": node.runs, "lateness": _in_seconds(node.lateness), "declaration": node.declaration,
+        "clock_error": _in_seconds(node.clock_error),
     }  # fmt: skip
 
 

@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     """
     scheduler = load_scheduler(options.target)
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
-    return asyncio.run(_run_until_stopped(scheduler, options.timeout))
+    return asyncio.run(_run_until_stopped(scheduler, options.timeout.total_seconds()))
 
 
 async def _run_until_stopped(scheduler: Scheduler, patience: float) -> int:

@@ -51,7 +51,7 @@ def serve(options: argparse.Namespace) -> int:
     _check_servable(load_scheduler(options.target), options.workers)
     _check_port(options.host, options.port)
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
-    os.environ[SERVED] = json.dumps([options.target, options.timeout, _is_loopback(options.host)])
+    os.environ[SERVED] = json.dumps([options.target, options.timeout.total_seconds(), _is_loopback(options.host)])
     host = f"[{options.host}]" if ":" in options.host else options.host
     print(f"tickwork: the dashboard is at http://{host}:{options.port}/", flush=True)
     uvicorn.run(

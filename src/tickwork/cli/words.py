@@ -5,16 +5,55 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from tickwork.backfill import Backfill
 from tickwork.job import Job
-from tickwork.node import Node, NodeState
+from tickwork.node import Node, NodeState, say_clock_error
 from tickwork.run import Progress, Run, RunState
 from tickwork.triggers.clock_changes import ClockChange
 from tickwork.triggers.ticks import Tick
 
 LAST_YEAR = 9999
+
+
+class TickWords(NamedTuple):
+    """What became of a tick, in one language."""
+
+    left_out: str
+    through: str
+    for_ever: str
+    shifted: str
+    jitter: str
+
+
+TICK_WORDS = {
+    "en": TickWords("left out{through}: {why}", " through {}", " from then on", "shifted from {}: {why}", "jitter {}"),
+    "ko": TickWords("{through}제외: {why}", "{}까지 ", "이후 모두 ", "{}에서 이동: {why}", "{} 늦게"),
+}
+CHANGE_WORDS = {
+    "en": {
+        "the clock goes": "the clock goes from {} to {}, so ",
+        "does not exist": "{} does not exist",
+        "comes twice": "{} comes twice",
+        "moved": "it fires at {}",
+        "left out": "it does not fire",
+        "first": "it fires the first time",
+        "second": "it fires the second time",
+        "both": "it fires both times",
+    },
+    "ko": {
+        "the clock goes": "시계가 {}에서 {}(으)로 바뀌어 ",
+        "does not exist": "{} 시각이 없음",
+        "comes twice": "{} 시각이 두 번 옴",
+        "moved": "{}에 실행",
+        "left out": "실행 안 함",
+        "first": "첫 번째에 실행",
+        "second": "두 번째에 실행",
+        "both": "두 번 모두 실행",
+    },
+}
 
 
 def say_state(job: Job, overdue_at: datetime | None = None) -> str:
@@ -28,19 +67,25 @@ def say_state(job: Job, overdue_at: datetime | None = None) -> str:
 
 
 def say_node_state(node: Node) -> str:
-    return f"{node.state}, paused" if node.paused and node.state is NodeState.ALIVE else node.state
+    if node.state is not NodeState.ALIVE or node.firing:
+        return node.state
+    return (
+        f"{node.state}, paused"
+        if node.clock_error is None
+        else f"{node.state}, but {say_clock_error(node.clock_error)}"
+    )
 
 
 def say_nodes(nodes: Sequence[Node]) -> str:
     """How many are alive, as these are, and how many of them do not fire."""
+    if not nodes:
+        return "no node is alive: nothing fires"
+    if len(nodes) == 1:
+        return f"1 node is {say_node_state(nodes[0])}"
     paused = sum(node.paused for node in nodes)
-    match len(nodes):
-        case 0:
-            return "no node is alive: nothing fires"
-        case 1:
-            return "1 node is alive, paused" if paused else "1 node is alive"
-        case number:
-            return f"{number} nodes are alive, {paused} of them paused" if paused else f"{number} nodes are alive"
+    wrong = sum(node.clock_error is not None for node in nodes)
+    idle = [f"{paused} of them paused"] * bool(paused) + [f"{wrong} with a wrong clock"] * bool(wrong)
+    return ", ".join([f"{len(nodes)} nodes are alive", *idle])
 
 
 def say_ending(run: Run) -> str:
@@ -87,31 +132,28 @@ def say_time(instant: datetime | None, zone: str | None = None) -> str:
     return f"{local:%Y-%m-%d %H:%M:%S}{fraction} {offset[:3]}:{offset[3:5]}"
 
 
-def say_tick(tick: Tick, zone: str | None) -> str:
-    """Why it is left out, or from where it was moved: nothing for most."""
+def say_tick(tick: Tick, zone: str | None, language: str = "en") -> str:
+    """Why it is left out, or from where it was moved: nothing for most. Its reasons are in that language already."""
+    words = TICK_WORDS[language]
     if tick.excluded is not None:
-        through = "" if tick.through is None else f" through {say_time(tick.through, zone)}"
-        through = " from then on" if tick.through is not None and tick.through.year == LAST_YEAR else through
-        return f"left out{through}: {tick.excluded}"
-    shifted = f"shifted from {say_time(tick.shifted_from, zone)}: {tick.why}" if tick.shifted_from is not None else ""
-    jitter = f"jitter {say_duration(tick.jitter)}" if tick.jitter else ""
+        through = "" if tick.through is None else words.through.format(say_time(tick.through, zone))
+        through = words.for_ever if tick.through is not None and tick.through.year == LAST_YEAR else through
+        return words.left_out.format(through=through, why=tick.excluded)
+    shifted = "" if tick.shifted_from is None else words.shifted.format(say_time(tick.shifted_from, zone), why=tick.why)
+    jitter = words.jitter.format(say_duration(tick.jitter)) if tick.jitter else ""
     return "; ".join(filter(None, (shifted, jitter)))
 
 
-def say_clock_change(change: ClockChange) -> str:
+def say_clock_change(change: ClockChange, language: str = "en") -> str:
     """'2027-03-28 Europe/Berlin: the clock goes from 02:00 to 03:00, so 02:30 does not exist: it fires at 03:00'."""
-    touched = "comes twice" if change.repeats else "does not exist"
-    outcome = {
-        "moved": f"it fires at {change.after:%H:%M}",
-        "left out": "it does not fire",
-        "first": "it fires the first time",
-        "second": "it fires the second time",
-        "both": "it fires both times",
-    }[change.outcome]
+    words = CHANGE_WORDS[language]
+    touched = words["comes twice" if change.repeats else "does not exist"]
     return (
         f"{change.before:%Y-%m-%d} {change.timezone}: "
-        f"the clock goes from {change.before:%H:%M} to {change.after:%H:%M}, "
-        f"so {change.time:%H:%M} {touched}: {outcome}"
+        + words["the clock goes"].format(f"{change.before:%H:%M}", f"{change.after:%H:%M}")
+        + touched.format(f"{change.time:%H:%M}")
+        + ": "
+        + words[change.outcome].format(f"{change.after:%H:%M}")
     )
 
 

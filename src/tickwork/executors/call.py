@@ -30,7 +30,7 @@ from tickwork.executors.transaction import transaction
 from tickwork.job import Job
 from tickwork.policies import exception_names
 from tickwork.refs import Function
-from tickwork.run import DONE, Cancelled, Failed, Lost, Missed, Outcome, Progress, Run, Succeeded, TimedOut
+from tickwork.run import DONE, Cancelled, Failed, Lost, Missed, Outcome, Progress, Released, Run, Succeeded, TimedOut
 from tickwork.signatures import name_of, signature
 
 MAX_ERROR_LENGTH = 16 * 1024
@@ -120,10 +120,10 @@ class RunContext:
         """A transaction in the store's own database, which commits what is written in it and the success of this run
         together, or neither: `with run.transaction() as connection: connection.execute("insert ...")`
 
-        It is the driver's connection (`sqlite3`), for plain functions; it must not be committed, closed or kept. If
-        anything is raised all is rolled back, and the run fails as usual. At the end of the block the run has
+        It is the driver's connection (`sqlite3`, `psycopg`), for plain functions; it must not be committed, closed or
+        kept. If anything is raised all is rolled back, and the run fails as usual. At the end of the block the run has
         succeeded, with what it logged and made of its state; what the function returns or raises after it counts no
-        more. The store writes nothing else meanwhile: do slow things before.
+        more. On SQLite nobody else writes meanwhile: do slow things before.
 
         Raises StoreUnusableError for a store without transactions (memory), RunLostError if the run was taken over,
         RunCancelledError if it was asked to end, StateConflictError, StoreUnavailableError, and SchedulerError in an
@@ -279,8 +279,12 @@ def refusal(call: Call) -> Outcome | None:
     """Why a call must not begin any more. None: it may."""
     if call.asked is not None:
         return Lost("it was asked to end before it began")
-    expires_at = call.run.expires_at
-    return None if expires_at is None or call.clock.now() < expires_at else Missed.waiting(call.run)
+    now, expires_at, lease_until = call.clock.now(), call.run.expires_at, call.run.lease_until
+    if expires_at is not None and expires_at <= now:
+        return Missed.waiting(call.run)
+    if lease_until is not None and lease_until <= now:  # it waited here while its node could not renew it
+        return Released()
+    return None
 
 
 def refuse_if_too_late(call: Call) -> None:
@@ -394,7 +398,8 @@ def keep_arguments(
     InvalidJobError if the function could not be called with them, or asks for what no job can be given.
     """
     wants = wants_of(func)
-    if not args and not kwargs and wants.nothing and takes_nothing(func) and isinstance(args, list | tuple):
+    left_out = isinstance(args, list | tuple) and isinstance(kwargs, dict) and not args and not kwargs
+    if left_out and wants.nothing and takes_nothing(func):
         return (), {}
     arguments = wants.arguments
     kept_args, kept_kwargs = arguments.keep(args, kwargs)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tickwork.executors.call import Call
 
 LONG = 1.0
-"""Seconds; who holds a transaction for longer keeps others from writing, and hears of it."""
+"""Seconds; who holds a transaction for longer may keep others from writing, and hears of it."""
 
 log = logging.getLogger("tickwork.run")
 
@@ -55,7 +55,7 @@ def when_committed(records: object, act: Callable[[], object]) -> None:
 
 @contextmanager
 def transaction(call: Call, kept: Kept, records: Records) -> Iterator[Any]:
-    """Settle the call's run as succeeded with what is written inside; `call.kept.settled` is how it ended."""
+    """Settle the call's run as succeeded with what is written inside; `call.kept` has how it ended."""
     refuse_in_event_loop("run.transaction()", "await asyncio.to_thread(work, run), and use it in that function")
     if kept.settled is not None:
         raise RunClosedError("run.transaction(): expected one in a run, got a second: the first has settled it")
@@ -76,7 +76,7 @@ def transaction(call: Call, kept: Kept, records: Records) -> Iterator[Any]:
         _blocks.here = None
         state.in_transaction = False
         if began is not None and (held := time.monotonic() - began) > LONG:
-            log.warning("run %s of job %r held its transaction for %.1f s: others had to wait, the scheduler too",
+            log.warning("run %s of job %r held its transaction for %.1f s: others may have had to wait",
                         call.run.id, call.job.id, held)  # fmt: skip
     state.close(change)
     for act in block.to_do:

@@ -214,6 +214,9 @@ class NodeView(BaseModel):
     runs: int = Field(description="How many runs it had then, begun or held for their time.")
     lateness: float | None = Field(description="Seconds; the longest that a run of the last minute or two was late.")
     declaration: str = Field(description="A short hash: nodes that show the same declare the same jobs in their code.")
+    clock_error: float | None = Field(
+        description="Seconds by which its machine's clock is ahead of the store's, too far for it to fire."
+    )
 
     @classmethod
     def of(cls, node: Node) -> Self:
@@ -221,7 +224,7 @@ class NodeView(BaseModel):
             id=node.id, state=node.state, host=node.host, pid=node.pid, version=node.version,
             started_at=node.started_at, seen_since=node.seen_since, seen_at=node.seen_at, lease_until=node.lease_until,
             stopped_at=node.stopped_at, paused=node.paused, runs=node.runs, lateness=_seconds(node.lateness),
-            declaration=node.declaration,
+            declaration=node.declaration, clock_error=_seconds(node.clock_error),
         )  # fmt: skip
 
 
@@ -232,7 +235,9 @@ class HealthView(BaseModel):
     paused: bool
     node: str | None
     store: str
-    outage: str | None = Field(description="Why nothing fires: the store cannot be used, or ticks fail. None: it can.")
+    outage: str | None = Field(
+        description="Why nothing fires: the store cannot be used, ticks fail, or clocks disagree. None: all is well."
+    )
     live: bool = Field(description="Whether its thread works. If not, a restart of the process is what helps.")
     ready: bool = Field(description="Whether it fires, or would if it were not paused.")
     lateness: float | None = Field(description="Seconds; the longest that a run of the last minute or two was late.")
@@ -267,7 +272,11 @@ class ReadyView(BaseModel):
     def of(cls, health: Health) -> Self:
         reason = None
         if not health.ready:
-            reason = "the store cannot be used, or ticks fail" if health.running else "its scheduler does not run"
+            reason = (
+                "the store cannot be used, ticks fail, or clocks disagree"
+                if health.running
+                else "its scheduler does not run"
+            )
         return cls(ready=health.ready, reason=reason)
 
 
@@ -289,6 +298,19 @@ class Reason(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     reason: Annotated[str, Field(max_length=MAX_REASON_LENGTH)] | None = None
+
+
+class Labels(BaseModel):
+    """Which jobs: those that have all of these."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tags: list[str] = []
+    metadata: dict[str, str] = {}
+
+
+class PauseOfSeveral(Labels, Reason):
+    """Which jobs are to be paused, and why."""
 
 
 class Order(BaseModel):
@@ -320,8 +342,8 @@ class Range(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    start: datetime
-    end: datetime
+    start: str = Field(description="The first instant that counts, such as 2026-12-24T18:00Z; as `at` of `why`.")
+    end: str = Field(description="The last instant that counts.")
     max_instances: StrictInt = 1
     everything: StrictBool = Field(False, description="Also the fire times that ran.")
     newest_first: StrictBool = False

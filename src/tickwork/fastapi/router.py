@@ -21,6 +21,7 @@ from fastapi.security import APIKeyQuery
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from tickwork.checks import shown
 from tickwork.clock import SystemClock
 from tickwork.errors import (
     BackfillEndedError,
@@ -60,12 +61,14 @@ from tickwork.fastapi.models import (
     ErrorView,
     HealthView,
     JobView,
+    Labels,
     LiveView,
     LogView,
     NodeView,
     Nothing,
     Order,
     Overview,
+    PauseOfSeveral,
     Range,
     ReadyView,
     Reason,
@@ -112,11 +115,11 @@ Tags = Annotated[
     list[str], Query(alias="tag", default_factory=list, description="One or several times: jobs that have all of them.")
 ]
 Metadata = Annotated[
-    list[str], Query(default_factory=list, description="Such as team:search, one or several times: jobs that have all.")
+    list[str], Query(default_factory=list, description="Such as team=search, one or several times: jobs that have all.")
 ]
 Instant = Annotated[
     str | None,
-    Query(description="Such as 2026-12-24T18:00Z. Without a zone it is in the scheduler's, or that of the job's cron."),
+    Query(description="Such as 2026-12-24T18:00Z. Without a zone it is in that of the job's cron, or the scheduler's."),
 ]
 
 
@@ -156,10 +159,11 @@ def create_router(
 
     Routes, below *prefix*: `GET jobs`, `GET jobs/{id}`, `GET jobs/{id}/why?at=...`, `GET runs`, `GET runs/{id}`,
     `GET runs/{id}/log`, `GET nodes`, `GET health` (503 if this process does not fire), `GET overview`,
-    `GET backfills`, `GET backfills/{id}`; `POST jobs/{id}/pause`, `resume`, `run` and `backfill`,
-    `POST runs/{id}/cancel` and `retry`, `POST backfills/{id}/cancel`, with a JSON content type or none; and
-    `DELETE jobs/{id}`. An id may hold slashes, encoded or not. Errors are `{"detail": ...}` with 403, 404, 409, 413,
-    415, 422 or 503, and what the dependencies answer, which are asked before a body is read.
+    `GET backfills`, `GET backfills/{id}`; `POST jobs/{id}/pause`, `resume`, `run` and `backfill`, `POST jobs/pause`
+    and `jobs/resume` (those with `tags` and `metadata`), `POST runs/{id}/cancel` and `retry`,
+    `POST backfills/{id}/cancel`, with a JSON content type or none; and `DELETE jobs/{id}`. An id may hold slashes,
+    encoded or not. Errors are `{"detail": ...}` with 403, 404, 409, 413, 415, 422 or 503, and what the dependencies
+    answer, which are asked before a body is read.
 
     `GET health/live` and `GET health/ready` are for orchestrators: nothing guards them, they tell yes (200) or no (503)
     and no detail.
@@ -303,12 +307,24 @@ def add_changing_routes(router: APIRouter, scheduler: Scheduler, caller: Any) ->
     guard = [Depends(refuse_simple_requests)]
     errors, with_body = _errors(404, 409, 415), _errors(404, 409, 413, 415)
     why, order = Depends(read_body(Reason)), Depends(read_body(Order))
+    labels, pause_of_several = Depends(read_body(Labels)), Depends(read_body(PauseOfSeveral))
     again, past, nothing = Depends(read_body(Again)), Depends(read_body(Range)), Depends(read_body(Nothing))
 
     @router.post("/jobs/{job_id:path}/pause", dependencies=guard, responses=with_body, openapi_extra=_schema(Reason))
     def pause(job_id: str, how: Reason = why, by: str | None = caller) -> JobView:
         """Fire this job on no node until it is resumed; what runs goes on."""
         return _job_view(scheduler, scheduler.pause_job(job_id, reason=how.reason, by=by))
+
+    @router.post("/jobs/pause", dependencies=guard, responses=_errors(413, 415), openapi_extra=_schema(PauseOfSeveral))
+    def pause_several(which: PauseOfSeveral = pause_of_several, by: str | None = caller) -> list[JobView]:
+        """Pause the jobs that have all of these tags and entries of metadata; those that are paused now."""
+        paused = scheduler.pause_jobs(tags=which.tags, metadata=which.metadata, reason=which.reason, by=by)
+        return _job_views(scheduler, paused)
+
+    @router.post("/jobs/resume", dependencies=guard, responses=_errors(413, 415), openapi_extra=_schema(Labels))
+    def resume_several(which: Labels = labels, by: str | None = caller) -> list[JobView]:
+        """Resume the jobs that have all of these tags and entries of metadata; those that fire again."""
+        return _job_views(scheduler, scheduler.resume_jobs(tags=which.tags, metadata=which.metadata, by=by))
 
     @router.post("/jobs/{job_id:path}/resume", dependencies=[*guard, nothing], responses=errors)
     def resume(job_id: str, by: str | None = caller) -> JobView:
@@ -476,9 +492,9 @@ def _with_plus(at: str) -> str:
 def _entries(metadata: Sequence[str]) -> dict[str, str]:
     """Entries of metadata as a URL writes them."""
     for entry in metadata:
-        if ":" not in entry:
-            raise InvalidJobError(f"metadata: expected an entry such as team:search, got {entry!r}")
-    return {key: value for key, _, value in (entry.partition(":") for entry in metadata)}
+        if "=" not in entry:
+            raise InvalidJobError(f"metadata: expected an entry such as team=search, got {shown(entry)}")
+    return {key: value for key, _, value in (entry.partition("=") for entry in metadata)}
 
 
 def _mentions(job: Job, text: str) -> bool:

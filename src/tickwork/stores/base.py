@@ -93,6 +93,8 @@ class Store(Protocol):
 
     clock: Clock
     """What decides when something is due, for every node on this store."""
+    wall_clock: Clock
+    """This machine's clock, which its jobs read. Where the store has no clock of its own it is `clock`."""
     location: str
     """For people: where it is."""
 
@@ -133,6 +135,9 @@ class Store(Protocol):
 
     def save(self, changes: Sequence[Change], *, expected: Sequence[Expectation] = ()) -> Sequence[Change]:
         """Write those changes whose job is still at the version they were decided on; return these.
+
+        Inside of `together`, for whose other locks others may wait, nobody is waited for: a job that somebody is just
+        changing counts as changed.
 
         A definition (the fields of `DEFINITION`) is written if the revision was raised; without `expect_every` nothing
         is expected of the job any more. What is *expected* from now on, of those that won, replaces what was, but for
@@ -176,8 +181,8 @@ class Store(Protocol):
         """Extend the lease of those that are still ours, and write their start and progress; return these."""
         ...
 
-    def lost(self, limit: int) -> Sequence[Run]:
-        """Running runs whose lease has ended."""
+    def lost(self, limit: int, *, nodes: Collection[str] = ()) -> Sequence[Run]:
+        """Running runs whose lease has ended, or that one of *nodes* holds, whatever its lease says."""
         ...
 
     def expired(self, limit: int) -> Sequence[Run]:
@@ -219,7 +224,7 @@ class Store(Protocol):
         ...
 
     def add_backfill(self, backfill: Backfill) -> None:
-        """Add it; JobNotFoundError if its job was removed."""
+        """Add it; JobNotFoundError if its job was removed, InvalidJobError if MAX_OPEN_BACKFILLS go on already."""
         ...
 
     def fill(self, stretch: Stretch, decide: Fill, *, limit: int) -> Sequence[Filling]:
@@ -263,8 +268,22 @@ class Store(Protocol):
 
     # the nodes
 
-    def beat(self, node: Node) -> None:
-        """Write that *node* was heard of: on from its last beat, or a new stretch (see `Node.seen_since`)."""
+    def beat(self, node: Node) -> Sequence[str]:
+        """Write that *node* was heard of: on from its last beat, or a new stretch (see `Node.seen_since`).
+
+        Returns what the nodes declare that are alive then, a name for each.
+        """
+        ...
+
+    def hold_lifeline(self, node: str) -> str:
+        """Hold until `close` what the system lets go of as soon as this process dies; it waits for nothing.
+
+        Returns its name, which *node* tells the others in its beats. Empty: this store has none, or not at present.
+        """
+        ...
+
+    def cut_lifelines(self) -> Collection[str]:
+        """The living nodes whose lifeline, by the name that they told, is held no more: they died, or are cut off."""
         ...
 
     def declare(self, declaration: Declaration) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+from tickwork.checks import seconds
 from tickwork.clock import aware_utc
 from tickwork.errors import InvalidJobError
 
@@ -17,11 +18,22 @@ class VirtualClock:
     def now(self) -> datetime:
         return self._now
 
-    def advance(self, duration: timedelta) -> None:
-        self.move_to(self._now + duration)
+    def advance(self, duration: timedelta | float) -> None:
+        """Move it by *duration*; a number means seconds."""
+        self.move_to(later(self._now, "advance", duration))
 
     def move_to(self, instant: datetime) -> None:
-        later = aware_utc(instant, "move_to")
-        if later < self._now:
+        moved = aware_utc(instant, "move_to")
+        if moved < self._now:
             raise InvalidJobError(f"move_to: expected an instant from {self._now} on, got {instant}")
-        self._now = later
+        self._now = moved
+
+
+def later(now: datetime, name: str, duration: timedelta | float) -> datetime:
+    """*duration* after *now*. InvalidJobError if it is none, or leads out of the calendar."""
+    try:
+        return now + seconds(name, duration)
+    except OverflowError:
+        raise InvalidJobError(
+            f"{name}: expected to stay before the year 10000, got {duration} after {now}: move it less far"
+        ) from None

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Self, final
 
 from tickwork import plan
-from tickwork.clock import aware_utc
+from tickwork.awaitables import Awaitables
 from tickwork.driver import Driver
 from tickwork.errors import InvalidJobError, did_you_mean
 from tickwork.executors.base import Executor
@@ -17,12 +17,12 @@ from tickwork.retention import FOREVER, Retention
 from tickwork.run import Run, RunState
 from tickwork.scheduler import Scheduler
 from tickwork.stores.base import Store
-from tickwork.testing.clock import VirtualClock
+from tickwork.testing.clock import VirtualClock, later
 from tickwork.testing.inline import InlineExecutor
 from tickwork.timing import Timing
 from tickwork.triggers import DateTrigger
 from tickwork.triggers.base import innermost
-from tickwork.triggers.instants import on_this_day, read_instant, say_instant
+from tickwork.triggers.instants import say_instant
 
 MAX_TICKS_AT_ONE_INSTANT = 100_000
 PATIENCE = 10.0
@@ -60,6 +60,11 @@ class ManualScheduler(Scheduler):
             prune=A_LONG_TIME if keep == FOREVER else HOUR,
         )  # fmt: skip
 
+    @property
+    def aio(self) -> Awaitables:
+        """The verbs as awaitables, as an AsyncIOScheduler has them: for code under test that awaits them."""
+        return Awaitables(self)
+
     @classmethod
     def rehearsing(
         cls, scheduler: Scheduler, *, start: datetime = datetime(2026, 1, 1, tzinfo=UTC), store: str | None = None
@@ -87,11 +92,11 @@ class ManualScheduler(Scheduler):
         if self.running:
             self.shutdown()
 
-    def advance(self, duration: timedelta = timedelta(0)) -> None:
-        """Move the clock by *duration*, from one instant at which something is due to the next."""
+    def advance(self, duration: timedelta | float = timedelta(0)) -> None:
+        """Move the clock by *duration* (seconds), from one instant at which something is due to the next."""
         driver = self._running_driver()
         assert isinstance(driver, _ManualDriver)
-        until = self.clock.now() + duration
+        until = later(self.clock.now(), "advance", duration)
         ticks = 0
         while (look_at := driver.tick()) <= until:
             ticks = ticks + 1 if look_at <= self.clock.now() else 0
@@ -102,7 +107,7 @@ class ManualScheduler(Scheduler):
 
     def advance_to(self, instant: datetime | str) -> None:
         """Move the clock to *instant* ("2026-03-29 03:00", in the scheduler's zone; "03:00" is today's), likewise."""
-        until = self._read(instant, "advance_to")
+        until = self._read_time("advance_to", instant, None)
         if until < self.clock.now():
             raise InvalidJobError(f"advance_to: expected an instant from {self.clock.now()} on, got {until}")
         self.advance(until - self.clock.now())
@@ -173,13 +178,6 @@ class ManualScheduler(Scheduler):
         elif job is not None and job.next_fire_time is not None:
             lines.append(f"its next fire time is {say_instant(job.next_fire_time)}")
         return "".join(f"\n  {line}" for line in lines)
-
-    def _read(self, instant: datetime | str, name: str) -> datetime:
-        if isinstance(instant, datetime) and self._timezone is None:
-            return aware_utc(instant, name)
-        if isinstance(instant, str):
-            instant = on_this_day(instant, self.clock.now(), self._timezone)
-        return read_instant(instant, name, self._timezone)
 
     def _own_executors(self) -> dict[str, Executor]:
         return {"threads": InlineExecutor(), "asyncio": InlineExecutor()}

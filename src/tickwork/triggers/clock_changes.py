@@ -58,8 +58,8 @@ def clock_changes(trigger: Trigger, after: datetime, days: int = DAYS_AHEAD) -> 
         case CronTrigger() | CalendarIntervalTrigger():
             return list(_touching(trigger, floor_second(after), days))
         case FilteredTrigger():
-            found = clock_changes(trigger.trigger, after, days)
-            return [change for change in found if _is_kept(trigger, change)]
+            found = [change for change in clock_changes(trigger.trigger, after, days) if _is_kept(trigger, change)]
+            return sorted({*found, *_touching_shifted(trigger, floor_second(after), days)})
         case AllOf():
             found = [change for part in trigger.triggers for change in clock_changes(part, after, days)]
             return sorted({change for change in found if _fires_near(trigger, change.at)})
@@ -81,17 +81,38 @@ def _fires_near(trigger: Trigger, at: datetime) -> bool:
 
 
 def _touching(trigger: CronTrigger | CalendarIntervalTrigger, at: int, days: int) -> Iterator[ClockChange]:
-    zone = find_zone(trigger.timezone)
     meant = _in_utc(trigger)
+    for begin, before, offset in _changes(trigger.timezone, at, days):
+        change = _touched(trigger, meant, begin, before, offset)
+        if change is not None:
+            yield change
+
+
+def _touching_shifted(trigger: FilteredTrigger, at: int, days: int) -> Iterator[ClockChange]:
+    """Those that touch a time which was shifted there."""
+    if trigger.shift is None:
+        return
+    for begin, before, after in _changes(trigger.timezone, at, days):
+        first = trigger.first_shifted_to(begin + min(before, after), begin + max(before, after))
+        if first is None:
+            continue
+        if after < before:
+            outcome = _in_both(trigger, first - before, first - after)
+        else:
+            outcome = "moved" if _fires(trigger, begin) else "left out"
+        if outcome != "left out":  # else its calendars leave it out, and not the clock
+            yield _change(trigger.timezone, begin, before, after, first, outcome)
+
+
+def _changes(timezone: str, at: int, days: int) -> Iterator[tuple[int, int, int]]:
+    """When the clock of a zone changes, and its offsets before and after that."""
+    zone = find_zone(timezone)
     end = min(at + days * SECONDS_IN_A_DAY, LAST_SECOND)
     segment = zone.segment(at)
     while segment.end < end:
         before, segment = segment, zone.segment(segment.end)
-        if before.offset == segment.offset:  # where one table of the zone ends
-            continue
-        change = _touched(trigger, meant, segment.begin, before.offset, segment.offset)
-        if change is not None:
-            yield change
+        if before.offset != segment.offset:  # and not only where one table of the zone ends
+            yield segment.begin, before.offset, segment.offset
 
 
 def _touched(
@@ -106,8 +127,12 @@ def _touched(
         return None
     if not _active(trigger, at):
         return None
+    return _change(trigger.timezone, at, before, after, first, outcome)
+
+
+def _change(timezone: str, at: int, before: int, after: int, first: int, outcome: Outcome) -> ClockChange:
     return ClockChange(
-        EPOCH + timedelta(seconds=at), trigger.timezone, _wall(at + before), _wall(at + after), _wall(first), outcome
+        EPOCH + timedelta(seconds=at), timezone, _wall(at + before), _wall(at + after), _wall(first), outcome
     )
 
 

@@ -86,6 +86,11 @@ def jittered(sentence: str, seconds: float) -> str:
     return f"{sentence}, up to {plain(seconds)} seconds later"
 
 
+def reason(text: str) -> str:
+    """As calendars say it."""
+    return text
+
+
 def calendar(text: str) -> str:
     """'sat-sun' -> 'weekends', '22:00-06:00' -> 'within 22:00-06:00'; others are English as they are."""
     words = {"sat-sun": "weekends", "mon-fri": "weekdays"}

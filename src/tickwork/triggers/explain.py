@@ -19,6 +19,7 @@ from tickwork.triggers.instants import say_instant
 from tickwork.triggers.interval import IntervalTrigger
 from tickwork.triggers.jittered import JitteredTrigger
 from tickwork.triggers.said import Said, UnsaidError, read_said
+from tickwork.triggers.ticks import Tick
 
 
 class Words(Protocol):
@@ -35,6 +36,7 @@ class Words(Protocol):
     def all_of(self, sentences: Sequence[str]) -> str: ...
     def filtered(self, sentence: str, rules: dict[str, list[str]], shift: str | None) -> str: ...
     def jittered(self, sentence: str, seconds: float) -> str: ...
+    def reason(self, text: str) -> str: ...
 
 
 LANGUAGES: Mapping[str, Words] = {"en": english, "ko": korean}
@@ -45,9 +47,36 @@ def explain(trigger: Trigger, language: str = "en") -> str:
 
     A cron that no plain sentence says rightly, and a trigger of your own, are shown as they are written.
     """
-    if language not in LANGUAGES:
+    return _explain(trigger, _find_words(language))
+
+
+def explain_tick(tick: Tick, language: str = "en") -> Tick:
+    """The tick with its reasons in that language: 'a Saturday', '토요일'."""
+    words = _find_words(language)
+    if language == "en":
+        return tick
+    excluded, why = (
+        None if reason is None else words.reason(_holiday_in(language, reason, at))
+        for reason, at in ((tick.excluded, tick.at), (tick.why, tick.shifted_from or tick.at))
+    )
+    return tick._replace(excluded=excluded, why=why)
+
+
+def _find_words(language: str) -> Words:
+    if not isinstance(language, str) or language not in LANGUAGES:
         raise TriggerError(f"language: expected 'en' or 'ko', got {shown(language)}{did_you_mean(language, LANGUAGES)}")
-    return _explain(trigger, LANGUAGES[language])
+    return LANGUAGES[language]
+
+
+def _holiday_in(language: str, reason: str, at: datetime) -> str:
+    """The reason, with the name of a holiday in it as that language has it."""
+    if ")" not in reason:
+        return reason
+    try:
+        from tickwork.triggers.holidays import in_language  # noqa: PLC0415  (its library is an extra)
+    except TriggerError:  # then it is no holiday, but what a calendar of the user's own says
+        return reason
+    return in_language(reason, at, language)
 
 
 def _explain(trigger: Trigger, words: Words) -> str:

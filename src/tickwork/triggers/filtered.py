@@ -148,6 +148,10 @@ class FilteredTrigger:
             raise naive_instant(instant)
         return self._judge(floor_second(instant))[0]
 
+    def first_shifted_to(self, low: int, high: int) -> int | None:
+        """The first time on the wall, from *low* until before *high*, to which one of another day is shifted."""
+        return None if self._shifting is None else self._shifting.first_moved_to(low, high)
+
     def kept_until(self, fire_time: datetime) -> datetime | None:
         """See `base.kept_until`."""
         reason, until = self._judge(floor_second(fire_time))

@@ -5,9 +5,10 @@ It is an extra, `pip install 'tickwork[holidays]'`, and this file alone imports 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 
 from tickwork.checks import shown
@@ -26,6 +27,7 @@ except ModuleNotFoundError:
 MAX_YEARS = 4096
 """How many years of all regions are kept; each is a few KiB."""
 SATURDAY = 5
+REASON = re.compile(r"(?P<name>.+) \((?P<region>\S+)(?: (?P<subdivision>\S+))?\)(?:, .+)?")
 
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
@@ -130,15 +132,39 @@ def _days_of_rest(region: str, subdivision: str | None, year: int) -> Mapping[in
     }
 
 
-def _calendar(region: str, subdivision: str | None, year: int) -> holidays.HolidayBase:
+def in_language(reason: str, at: datetime, language: str) -> str:
+    """A reason such as 'Chuseok (KR)', of a fire time at *at*, in a language that the package has for the region.
+
+    Where it has none, and where the reason is another, it stays as it is.
+    """
+    said = REASON.fullmatch(reason)
+    if said is None or not _is_region(said["region"], said["subdivision"]):
+        return reason
+    for year in range(max(at.year - 1, 1), min(at.year + 1, date.max.year) + 1):  # UTC's may not be the wall's
+        name = _names(said["region"], said["subdivision"], year, language).get(said["name"])
+        if name is not None:
+            return f"{name}{reason.removeprefix(said['name'])}"
+    return reason
+
+
+@lru_cache(maxsize=MAX_YEARS)
+def _names(region: str, subdivision: str | None, year: int, language: str) -> Mapping[str, str]:
+    """The holidays of one year: their names in *language* by those that reasons have."""
+    theirs = _calendar(region, subdivision, year, language)
+    return {name: theirs[day] for day, name in _calendar(region, subdivision, year).items() if day in theirs}
+
+
+def _calendar(region: str, subdivision: str | None, year: int, language: str = "en_US") -> holidays.HolidayBase:
+    """The holidays of one year, named in *language*, or else as the package names them by itself."""
     kind = holidays.country_holidays if _is_country(region) else holidays.financial_holidays
     languages = kind(region, subdivision).supported_languages
-    language = "en_US" if "en_US" in languages else None
-    return kind(region, subdivision, years=year, expand=False, language=language)
+    if language not in languages:
+        language = "en_US"
+    return kind(region, subdivision, years=year, expand=False, language=language if language in languages else None)
 
 
 def _check_region(region: object, subdivision: object) -> None:
-    regions = {**holidays.list_supported_countries(), **holidays.list_supported_financial()}
+    regions = _regions()
     if not isinstance(region, str) or region not in regions:
         hint = did_you_mean(region.upper() if isinstance(region, str) else "", regions)
         raise TriggerError(
@@ -149,6 +175,16 @@ def _check_region(region: object, subdivision: object) -> None:
         asked = subdivision if isinstance(subdivision, str) else ""
         known = did_you_mean(asked, parts) if parts else " (it has none)"
         raise TriggerError(f"holidays: expected a part of {shown(region)}, got {shown(subdivision)}{known}")
+
+
+def _regions() -> dict[str, list[str]]:
+    """The parts of each region."""
+    return {**holidays.list_supported_countries(), **holidays.list_supported_financial()}
+
+
+def _is_region(region: str, subdivision: str | None) -> bool:
+    parts = _regions().get(region)
+    return parts is not None and (subdivision is None or subdivision in parts)
 
 
 def _is_country(region: str) -> bool:

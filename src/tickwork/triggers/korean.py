@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import assert_never
 
+from tickwork.triggers.calendars import FULL_NAMES
 from tickwork.triggers.dialects import WEEKDAYS
 from tickwork.triggers.instants import plain
 from tickwork.triggers.said import LAST, At, DayOfMonth, Each, MonthDay, NearestWeekday, NthWeekday, Said, Spread, Times
@@ -16,6 +17,16 @@ UNITS = {"second": "초", "minute": "분", "hour": "시간", "day": "일", "week
 WEEK = (0, 1, 2, 3, 4)
 WEEKEND = (5, 6)
 ALL_DAYS = (0, 1, 2, 3, 4, 5, 6)
+REASONS = {
+    **{f"a {full}": f"{NAMES[day]}요일" for day, full in enumerate(FULL_NAMES)},
+    "after the last date that is named": "지정한 마지막 날짜 이후",
+    "not a date that is named": "지정한 날짜 아님",
+    "a business day": "영업일",
+    "the last days of all": "달력의 마지막 날",
+}
+"""What calendars say, as `calendars.py`, `holidays.py` and `shifting.py` write it."""
+PLACES = (("not within ", "밖"), ("within ", "안"), ("before ", "이전"), ("after ", "이후"))
+NOWHERE = ", and no day to shift to within "
 
 
 def cron(said: Said) -> str:
@@ -95,6 +106,23 @@ def calendar(text: str) -> str:
             text = text.replace(name, f"{NAMES[number]}요일")
         return text.replace("-", "~").replace(",", ", ")
     return text.replace("/", "~") if "/" in text else text.replace("-", "~") if text[2:3] == ":" else text
+
+
+def reason(text: str) -> str:
+    """Why a time is left out or was moved: 'a Saturday' -> '토요일'. What a user's own calendar says stays as it is."""
+    head, nowhere, days = text.partition(NOWHERE)
+    if nowhere:
+        return f"{reason(head)}, {days.removesuffix(' days')}일 안에 옮길 날이 없음"
+    if text in REASONS:
+        return REASONS[text]
+    if text.startswith("the date "):
+        return f"지정한 날짜 {text.removeprefix('the date ')}"
+    if text.startswith("no holiday "):
+        return f"공휴일 아님 {text.removeprefix('no holiday ')}"
+    for words, where in PLACES:
+        if text.startswith(words):
+            return f"{calendar(text.removeprefix(words))} {where}"
+    return text
 
 
 def _times(times: Times) -> str:

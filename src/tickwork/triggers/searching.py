@@ -6,8 +6,8 @@ So a thousand steps each of which takes a thousand come to an end as well, and t
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
+from contextvars import ContextVar
 from types import TracebackType
 
 MAX_STEPS = 10_000
@@ -18,12 +18,17 @@ class OutOfStepsError(Exception):
     """A search has taken all its steps. The outermost `Search` ends it."""
 
 
-class _Going(threading.local):
-    left: int | None = None
-    """How many steps the search of this thread has left; None if there is none."""
+class Purse:
+    """How many steps a search has left."""
+
+    __slots__ = ("left",)
+
+    def __init__(self) -> None:
+        self.left = MAX_STEPS
 
 
-_going = _Going()
+going_on: ContextVar[Purse | None] = ContextVar("search", default=None)
+"""The purse of the search of this thread; None if there is none."""
 
 
 class Search:
@@ -32,26 +37,26 @@ class Search:
     __slots__ = ("_outermost",)
 
     def __enter__(self) -> None:
-        self._outermost = _going.left is None
+        self._outermost = going_on.get() is None
         if self._outermost:
-            _going.left = MAX_STEPS
+            going_on.set(Purse())
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         if not self._outermost:
             return False
-        _going.left = None
+        going_on.set(None)
         return kind is OutOfStepsError
 
 
 def take(count: int) -> None:
     """Take so many steps from the search that goes on, if there is one."""
-    left = _going.left
-    if left is not None:
-        if left < count:
+    purse = going_on.get()
+    if purse is not None:
+        if purse.left < count:
             raise OutOfStepsError
-        _going.left = left - count
+        purse.left -= count
 
 
 def steps(each: int = 1) -> Iterator[int]:

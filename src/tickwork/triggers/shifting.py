@@ -83,6 +83,28 @@ class Shifting:
         moved = self._moved(named, (target - day) * DAY)[0]
         return Tick(moved, shifted_from=named, why=self._days.judge(day * DAY)[0])
 
+    def first_moved_to(self, low: int, high: int) -> int | None:
+        """The first time on the wall, from *low* until before *high*, to which one of another day is moved."""
+        with Search():
+            walls = [
+                wall
+                for target in range(low // DAY, (high - 1) // DAY + 1)
+                if self._keeps(target)
+                for source in self._sources(target)
+                if source != target
+                for wall in self._walls_from(source, low - (target - source) * DAY, target - source)
+                if wall < high
+            ]
+            return min(walls, default=None)
+        return None
+
+    def _walls_from(self, source: int, low: int, days: int) -> Iterator[int]:
+        """The first wall, at or after *low*, of the day *source* that names a time, so many days later."""
+        for begin, end, offset in self._stretches(source):
+            named = first_from(self._trigger, max(begin, low - offset))
+            if named is not None and floor_second(named) < end:
+                yield floor_second(named) + offset + days * DAY
+
     def _first_after(self, instant: datetime) -> Found | None:
         with Search():
             return self._search(instant)
@@ -137,7 +159,9 @@ class Shifting:
                 return None
             until = NEVER
             for at in self._moved(named, moved):
-                reason, until = self._hours.judge(self._wall(floor_second(at)))
+                segment = self._zone.segment(floor_second(at))
+                reason, until = self._hours.judge(floor_second(at) + segment.offset)
+                until = min(until, segment.end + segment.offset)  # what a gap leaves out comes to lie behind it
                 if reason is None and at > instant:
                     return Found(at, named)
             begin = max(floor_second(named) + 1, until - offset - moved)

@@ -18,7 +18,8 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from tests import deeds
-from tests.samples import NOW, SECOND, held_run, make_job, next_version
+from tests.nodes import Node, advance
+from tests.samples import HOUR, MINUTE, NOW, SECOND, held_run, make_job, next_version
 from tests.servers import DURABLE, PostgreSQLServer
 from tests.stores.laws import MakeStore, StoreLaws
 
@@ -41,8 +42,13 @@ class TestBehindAPooler(StoreLaws):
 
 
 @pytest.fixture
-def store(postgresql_url: str) -> Iterator[PostgreSQLStore]:
-    store = PostgreSQLStore(postgresql_url, clock=VirtualClock(NOW))
+def clock() -> VirtualClock:
+    return VirtualClock(NOW)
+
+
+@pytest.fixture
+def store(postgresql_url: str, clock: VirtualClock) -> Iterator[PostgreSQLStore]:
+    store = PostgreSQLStore(postgresql_url, clock=clock)
     store.open()
     yield store
     store.close()
@@ -159,6 +165,34 @@ def test_a_database_of_another_encoding_is_refused(postgresql_database: str, adm
 def test_a_server_that_can_only_be_read_is_named_so(postgresql_url: str) -> None:
     with pytest.raises(StoreUnavailableError, match="can only be read, such as a standby: name the primary"):
         PostgreSQLStore(f"{postgresql_url}&options=-c%20default_transaction_read_only%3Don").open()
+
+
+def test_what_keeps_a_scheduler_from_starting_is_told_in_one_error_without_the_drivers_own(
+    postgresql_database: str, postgresql_url: str, store: PostgreSQLStore, administrator: psycopg.Connection, role: str
+) -> None:
+    schema = postgresql_url.rpartition("=")[2]
+    administrator.execute(f"grant usage on schema {schema} to {role}".encode())
+    nowhere = urlsplit(postgresql_database)
+    with closing(socket.socket()) as unused:
+        unused.bind(("127.0.0.1", 0))
+        expected = {
+            with_user(postgresql_url, role): "expected the right to use the tables, got permission denied for table",
+            with_user(postgresql_url, "nobody_at_all"): 'role "nobody_at_all" does not exist: check user, password',
+            nowhere._replace(path="/nowhere").geturl(): 'database "nowhere" does not exist: check user, password',
+            f"postgresql://127.0.0.1:{unused.getsockname()[1]}/db": "it works again as soon as the server does",
+            "postgresql://no-such-host.invalid/db": "it works again as soon as the server does",
+        }
+        told = {}
+        for url in expected:
+            with pytest.raises((StoreUnusableError, StoreUnavailableError)) as raised:
+                BackgroundScheduler(url).start()
+            told[url] = "".join(traceback.format_exception(raised.value))
+    administrator.execute(f"grant select on all tables in schema {schema} to {role}".encode())
+    with pytest.raises(StoreUnusableError, match="permission denied for table tickwork_declarations"):
+        BackgroundScheduler(with_user(postgresql_url, role)).start()
+
+    assert {url: message for url, message in expected.items() if message not in told[url]} == {}
+    assert [url for url, text in told.items() if "exception" in text] == [], "as between errors in a chain"
 
 
 # tables
@@ -318,16 +352,36 @@ def test_an_idle_round_asks_the_server_once(store: PostgreSQLStore) -> None:
     assert asked.statements == 1
 
 
-class Counted:
-    """A cursor that counts what it is asked."""
+def test_an_idle_node_asks_the_server_at_most_once_a_second_its_beats_included(
+    store: PostgreSQLStore, clock: VirtualClock
+) -> None:
+    later = NOW + 5 * HOUR
+    store.add([make_job(f"job-{number}", next_fire_time=later, declared="app") for number in range(1_000)])
+    node = Node(store)
+    advance(clock, MINUTE, node)
+    (session,) = store._server._idle
+    session._cursor = asked = Counted(session._cursor)  # type: ignore[assignment]
+    session.connection = told = Counted(session.connection)  # type: ignore[assignment]
 
-    def __init__(self, cursor: Any) -> None:
-        self.cursor = cursor
+    advance(clock, 5 * MINUTE, node)
+
+    assert asked.statements + told.statements <= 5 * 60
+    assert store.nodes()[0].seen_at >= clock.now() - 5 * SECOND
+
+
+class Counted:
+    """A cursor or a connection that counts what it is asked."""
+
+    def __init__(self, one: Any) -> None:
+        self.one = one
         self.statements = 0
 
     def execute(self, *args: Any, **options: Any) -> Any:
         self.statements += 1
-        return self.cursor.execute(*args, **options)
+        return self.one.execute(*args, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.one, name)
 
 
 def idle_round(store: PostgreSQLStore) -> None:

@@ -46,8 +46,8 @@ function show(overview) {
 
 function showHealth({ running, paused, outage }, overdue) {
   if (outage) {
-    setHealth("bad", "store out of reach");
-    setBanner("bad", "The store cannot be used, and nothing fires until it can.", outage);
+    setHealth("bad", "in trouble");
+    setBanner("bad", "The process that answered fires nothing.", outage);
   } else if (!running) {
     setHealth("bad", "not running");
     setBanner("odd", "The scheduler of the process that answered does not run.", "Other processes may fire its jobs.");

@@ -9,7 +9,7 @@ from datetime import datetime
 from itertools import islice
 from typing import NamedTuple, NoReturn
 
-from tickwork.backfill import Backfill
+from tickwork.backfill import MAX_OPEN_BACKFILLS, Backfill, one_too_many
 from tickwork.clock import Clock, SystemClock
 from tickwork.codec import copied
 from tickwork.declaration import Declaration
@@ -29,6 +29,7 @@ from tickwork.plan import Change, Filling, Hold, Settlement, expect
 from tickwork.retention import Retention
 from tickwork.run import Run, RunState
 from tickwork.runlog import NO_LOG, RunLog
+from tickwork.stores import base
 from tickwork.stores.base import Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
 from tickwork.stores.memory.agenda import Agenda
 from tickwork.stores.memory.ledger import BEGINNING, Key, Ledger, key_of, read_key
@@ -52,6 +53,7 @@ class MemoryStore:
 
     def __init__(self, *, clock: Clock | None = None) -> None:
         self.clock: Clock = clock or SystemClock()
+        self.wall_clock = self.clock
         self._lock = threading.RLock()
         self._jobs: dict[int, Job] = {}
         self._ids: dict[str, int] = {}
@@ -175,12 +177,14 @@ class MemoryStore:
                 self._put_run(key_of(run), run)
             return renewed
 
-    def lost(self, limit: int) -> Sequence[Run]:
+    def lost(self, limit: int, *, nodes: Collection[str] = ()) -> Sequence[Run]:
         with self._lock:
             lost = [self._ledger.rows[key] for key in islice(self._leases.take(self.clock.now()), limit)]
             for run in lost:  # they stay lost until they are settled
                 self._put_run(key_of(run), run)
-            return lost
+            active = (run for runs in self._active.values() for run in runs.values()) if nodes else ()
+            held = [run for run in active if run.node in nodes and run.state is RunState.RUNNING and run not in lost]
+            return [*lost, *held][:limit]
 
     def expired(self, limit: int) -> Sequence[Run]:
         with self._lock:
@@ -223,6 +227,8 @@ class MemoryStore:
         with self._lock:
             if backfill.job_uid not in self._jobs:
                 raise JobNotFoundError(backfill.job_id)
+            if len(self._open_backfills) >= MAX_OPEN_BACKFILLS:
+                raise one_too_many()
             self._put_backfill(backfill)
 
     def fill(self, stretch: Stretch, decide: Fill, *, limit: int) -> Sequence[Filling]:
@@ -303,9 +309,17 @@ class MemoryStore:
         with self._lock:
             return sorted(one for one in self._expectations.values() if one.overdue_at is not None or not overdue)
 
-    def beat(self, node: Node) -> None:
+    def beat(self, node: Node) -> Sequence[str]:
         with self._lock:
             self._nodes.put(node)
+            return [one.declaration for one in self.nodes(alive=True, limit=base.MAX_NODES)]
+
+    def hold_lifeline(self, node: str) -> str:
+        """None: a process that dies takes its memory along."""
+        return ""
+
+    def cut_lifelines(self) -> Collection[str]:
+        return ()
 
     def declare(self, declaration: Declaration) -> None:
         with self._lock:

@@ -10,16 +10,18 @@ import logging
 import os
 import secrets
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
-from typing import TypeVar
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
 from zlib import crc32
 
 from psycopg import Connection
+from psycopg.errors import LockNotAvailable
 
-from tickwork.backfill import Answered, Backfill
-from tickwork.clock import MICROSECOND, Clock, from_micros, to_micros
+from tickwork.backfill import MAX_OPEN_BACKFILLS, Answered, Backfill, one_too_many
+from tickwork.clock import MICROSECOND, Clock, SystemClock, from_micros, to_micros
 from tickwork.codec import read_instant, read_log, read_state, write_instant, write_state
 from tickwork.declaration import Declaration
 from tickwork.errors import BackfillNotFoundError, JobNotFoundError, RunNotFoundError
@@ -84,6 +86,12 @@ __all__ = ["PostgreSQLStore", "add_jobs", "add_jobs_async"]
 MAX_CACHED_DEFINITIONS = 20_000
 REMOVED_JOBS = 100
 """Of how many removed jobs that had the same id the runs are shown."""
+PATIENCE = 5.0
+"""Seconds that who ends a backfill tries to find none of its runs in other hands."""
+A_MOMENT = 0.01
+TIME_TO_RETURN = timedelta(seconds=0.9)
+"""How long a lifeline has to be cut until its node is taken for dead: one that lives, and lost its session, takes hold
+again at once. A little less than a poll, so that the second look is enough."""
 OPEN = frozenset({RunState.PENDING, RunState.RUNNING})
 
 T = TypeVar("T")
@@ -94,7 +102,8 @@ log = logging.getLogger("tickwork.store")
 class PostgreSQLStore:
     """Jobs and runs in the PostgreSQL database that *url* names; docs/stores.md has its options.
 
-    What is due is decided by the server's clock. Nodes wake each other by LISTEN and NOTIFY, except behind a pooler.
+    What is due is decided by the server's clock, or by *clock* in its place. *wall_clock* is this machine's; a node on
+    which the two disagree fires nothing. Nodes wake each other by LISTEN and NOTIFY, except behind a pooler.
     Raises StoreURLError.
     """
 
@@ -104,12 +113,15 @@ class PostgreSQLStore:
     _doorbell: Doorbell | None
     _definitions: dict[int, Job]
     _executors: tuple[str, ...]
+    _cut: dict[str, datetime]
+    """Since when each node's lifeline is seen to be cut."""
 
-    def __init__(self, url: str, *, clock: Clock | None = None) -> None:
+    def __init__(self, url: str, *, clock: Clock | None = None, wall_clock: Clock | None = None) -> None:
         self._address = Address.parse(url)
         self.location = self._address.location
         self._own_clock = ServerClock() if clock is None else None
         self.clock: Clock = clock or self._own_clock or ServerClock()
+        self.wall_clock: Clock = wall_clock or clock or SystemClock()
         self._name = secrets.token_hex(8)
         self._make_afresh()
 
@@ -128,8 +140,9 @@ class PostgreSQLStore:
             self._close_doorbell()
             if self._server.pooled:
                 log.info(
-                    "nodes on %s cannot wake each other behind a pooler: news is noticed within a poll", self.location
-                )
+                    "nodes on %s cannot wake each other behind a pooler, nor see at once that one dies: "
+                    "news is noticed within a poll, a death when a lease ends", self.location,
+                )  # fmt: skip
             else:
                 self._doorbell = Doorbell(self._server.connect, self._channel, self._name, ring)
 
@@ -172,8 +185,9 @@ class PostgreSQLStore:
         return [read_job(row) for row in rows]
 
     def save(self, changes: Sequence[Change], *, expected: Sequence[Expectation] = ()) -> Sequence[Change]:
+        lock = sql.LOCK_JOB_IF_FREE if self._server.is_together() else sql.LOCK_JOB
         with self._writing() as session:
-            won = [change for change in changes if _save(session, change)]
+            won = [change for change in changes if _save(session, change, lock)]
             uids = {change.job.uid for change in won} if expected else ()
             _write_expectations(session, [one for one in expected if one.job_uid in uids])
             if won:
@@ -256,12 +270,15 @@ class PostgreSQLStore:
                 renewed, session.select_one(sql.RENEW_RUNS, *keys, to_micros(lease_until), *renewed_runs(renewed))
             )
 
-    def lost(self, limit: int) -> Sequence[Run]:
+    def lost(self, limit: int, *, nodes: Collection[str] = ()) -> Sequence[Run]:
         now, glance = to_micros(self.clock.now()), self._glance()
-        if glance is not None and not _has_come(glance.lapse_at, now):
+        if glance is not None and not nodes and not _has_come(glance.lapse_at, now):
             return []
         with self._reading() as session:
-            rows = session.select(sql.SELECT_LOST, now, limit)
+            if nodes:
+                rows = session.select(sql.SELECT_LOST_OR_HELD, now, limit, texts(nodes))
+            else:
+                rows = session.select(sql.SELECT_LOST, now, limit)
         return [read_run(row) for row in rows]
 
     def expired(self, limit: int) -> Sequence[Run]:
@@ -309,6 +326,10 @@ class PostgreSQLStore:
 
     def add_backfill(self, backfill: Backfill) -> None:
         with self._writing() as session:
+            session.select(sql.TAKE_TURN, self._turn_of_backfills)  # so that the count is true until it is added
+            ((going_on,),) = session.select(sql.COUNT_OPEN_BACKFILLS)
+            if going_on >= MAX_OPEN_BACKFILLS:
+                raise one_too_many()
             if session.execute(sql.INSERT_BACKFILL, *inserted_backfill(backfill)) == 0:
                 raise JobNotFoundError(backfill.job_id)
             self._ring_others(session)
@@ -323,10 +344,9 @@ class PostgreSQLStore:
 
     def end_backfill(self, backfill: Backfill, cancel: Callable[[Run], Run]) -> Sequence[Run] | None:
         with self._writing() as session:
-            session.select(sql.LOCK_OUT, backfill.job_uid)
-            if session.execute(sql.UPDATE_BACKFILL, *updated_backfill(backfill)) == 0:
+            runs = _end_backfill(session, backfill)
+            if runs is None:
                 return None
-            runs = [read_run(row) for row in session.select(sql.LOCK_BACKFILLING, backfill.job_uid, backfill.id)]
             cancelled = _cancel(session, [cancel(run) for run in runs])
             self._ring_others(session)
         return cancelled
@@ -368,16 +388,42 @@ class PostgreSQLStore:
             return [read_expectation(row) for row in session.select(sql.MARK_OVERDUE, now, text(node), limit)]
 
     def expectations(self, *, overdue: bool = False) -> Sequence[Expectation]:
+        glance = self._glance() if overdue else None
+        if glance is not None and not glance.overdue:
+            return []
         with self._reading() as session:
             rows = session.select(sql.SELECT_OVERDUE if overdue else sql.SELECT_EXPECTATIONS)
         return [read_expectation(row) for row in rows]
 
     # the nodes
 
-    def beat(self, node: Node) -> None:
+    def beat(self, node: Node) -> Sequence[str]:
+        together = self._server.of_this_thread.together
+        goes_on = node.seen_since < node.seen_at and node.stopped_at is None
+        if goes_on and together is not None and not together.begun:
+            with self._reading() as session:
+                told = *written_node(node), texts(self._executors)
+                others, *seen, _ = self._server.learn_from(session, sql.BEAT_AND_GLANCE, *told)
+            together.glance = self._seen(seen)
+            return [*others, node.declaration]
         with self._writing() as session:
             session.select(sql.TAKE_TURN, self._turn_of_nodes)
             session.execute(sql.WRITE_BEAT, *written_node(node))
+            now = to_micros(self.clock.now())
+            return [declaration for (declaration,) in session.select(sql.SELECT_DECLARING, now)]
+
+    def hold_lifeline(self, node: str) -> str:
+        return "" if self._doorbell is None else self._doorbell.hold(f"{self._lifelines}{node}")
+
+    def cut_lifelines(self) -> Collection[str]:
+        glance = self._glance()
+        if glance is not None and glance.lapse_at is None:  # nothing runs anywhere
+            return ()
+        now = self.clock.now()
+        with self._reading() as session:
+            cut = {node for (node,) in session.select(sql.SELECT_CUT_LIFELINES, to_micros(now), self._lifelines)}
+        self._cut = {node: self._cut.get(node, now) for node in cut}
+        return [node for node, since in self._cut.items() if now - since >= TIME_TO_RETURN]
 
     def declare(self, declaration: Declaration) -> None:
         with self._writing() as session:
@@ -387,6 +433,11 @@ class PostgreSQLStore:
     def undeclared(self, apps: Collection[str]) -> Sequence[Job]:
         now = to_micros(self.clock.now())
         with self._reading() as session:
+            found = session.select(sql.SELECT_UNDECLARED, texts(apps), now)
+        if not found:
+            return []
+        with self._writing() as session:  # behind the turn: one that declares them may just have come
+            session.select(sql.TAKE_TURN, self._turn_of_nodes)
             return [read_job(row) for row in session.select(sql.SELECT_UNDECLARED, texts(apps), now)]
 
     def nodes(self, *, alive: bool = False, limit: int = 1_000) -> Sequence[Node]:
@@ -509,11 +560,14 @@ class PostgreSQLStore:
         if together is None:
             return None
         if together.glance is None:
-            names = self._executors
             with self._reading() as session:
-                fire_at, *others, _ = self._server.learn_from(session, sql.GLANCE, texts(names))
-            together.glance = Glance(dict(zip(names, fire_at, strict=True)), *others)
+                *seen, _ = self._server.learn_from(session, sql.GLANCE, texts(self._executors))
+            together.glance = self._seen(seen)
         return together.glance
+
+    def _seen(self, row: Sequence[Any]) -> Glance:
+        fire_at, *others = row
+        return Glance(dict(zip(self._executors, fire_at, strict=True)), *others)
 
     def _look_again_later(self, glance: Glance, executor: str) -> None:
         """Go on with what was seen before a write that changed the fire times of one executor alone."""
@@ -555,6 +609,7 @@ class PostgreSQLStore:
         self._doorbell = None
         self._definitions = {}
         self._executors = ()
+        self._cut = {}
         # Of one process's threads, at firing and claiming: each would pass over the jobs that another has locked.
         self._turn = threading.Lock()
 
@@ -575,10 +630,21 @@ class PostgreSQLStore:
         return channel_of(self._server.schema)
 
     @property
+    def _lifelines(self) -> str:
+        """What the names of locks begin with that nodes hold, in this schema."""
+        return f"tickwork {self._server.schema} "
+
+    @property
     def _turn_of_nodes(self) -> int:
         """The number of the lock under which nodes are written, in this schema."""
         assert self._server.schema is not None
         return crc32(f"nodes of {self._server.schema}".encode())
+
+    @property
+    def _turn_of_backfills(self) -> int:
+        """The number of the lock under which backfills are added, in this schema."""
+        assert self._server.schema is not None
+        return crc32(f"backfills of {self._server.schema}".encode())
 
     def _ring_others(self, session: Session) -> None:
         """Wake every other node that listens, when this transaction is committed."""
@@ -614,10 +680,10 @@ def _insert(session: Session, jobs: Sequence[Job]) -> None:
     session.execute(sql.INSERT_DEFINITIONS, *rows)
 
 
-def _save(session: Session, change: Change) -> bool:
+def _save(session: Session, change: Change, lock: str) -> bool:
     """Write *change* whole or not at all; whether its job was still at the version that was read."""
     job = change.job
-    before = session.select_one(sql.LOCK_JOB, job.uid, job.version - 1)
+    before = session.select_one(lock, job.uid, job.version - 1)
     if before is None or _known(session, run_keys(change.runs)):
         return False
     session.execute(sql.UPDATE_JOB, *updated_job(job))
@@ -759,6 +825,26 @@ def _fill(session: Session, backfill: Backfill, stretch: Stretch, decide: Fill, 
         known = _known(session, run_keys(filling.runs))
         _give_birth_to(session, [run for place, run in enumerate(filling.runs) if place not in known])
     return filling
+
+
+def _end_backfill(session: Session, backfill: Backfill) -> list[Run] | None:
+    """Write its end, and lock its runs; None if it is not at the version below any more.
+
+    For its job it is waited, and for its runs it is not: who has locked some of them may want the job next, or another
+    of them. Then all of it is left to them for a moment.
+    """
+    until = time.monotonic() + PATIENCE
+    while True:
+        try:
+            with session.part():
+                session.select(sql.LOCK_OUT, backfill.job_uid)
+                if session.execute(sql.UPDATE_BACKFILL, *updated_backfill(backfill)) == 0:
+                    return None
+                return [read_run(row) for row in session.select(sql.LOCK_BACKFILLING, backfill.job_uid, backfill.id)]
+        except LockNotAvailable:
+            if time.monotonic() > until:
+                raise
+        time.sleep(A_MOMENT)
 
 
 def _cancel(session: Session, runs: Sequence[Run]) -> list[Run]:

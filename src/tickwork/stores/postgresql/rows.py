@@ -253,20 +253,30 @@ def written_node(node: Node) -> Row:
         text(node.id), text(node.host), node.pid, text(node.version), to_micros(node.started_at),
         to_micros(node.seen_since), to_micros(node.seen_at), to_micros(node.lease_until),
         write_instant(node.stopped_at), node.paused, node.runs,
-        None if node.lateness is None else node.lateness // MICROSECOND, text(node.declaration),
+        _in_micros(node.lateness), text(node.declaration), _in_micros(node.clock_error),
+        text(node.lifeline),
     )  # fmt: skip
 
 
 def read_node(row: Row) -> Node:
     (
         id, host, pid, version, started_at, seen_since, seen_at, lease_until, stopped_at, paused, runs, lateness,
-        declaration,
+        declaration, clock_error, lifeline,
     ) = row  # fmt: skip
     return Node(
         read_text(id) or "", read_text(host) or "", pid, read_text(version) or "", from_micros(started_at),
         from_micros(seen_since), from_micros(seen_at), from_micros(lease_until), read_instant(stopped_at), paused,
-        runs, None if lateness is None else timedelta(microseconds=lateness), read_text(declaration) or "",
+        runs, _from_micros(lateness), read_text(declaration) or "", _from_micros(clock_error),
+        read_text(lifeline) or "",
     )  # fmt: skip
+
+
+def _in_micros(duration: timedelta | None) -> int | None:
+    return None if duration is None else duration // MICROSECOND
+
+
+def _from_micros(micros: int | None) -> timedelta | None:
+    return None if micros is None else timedelta(microseconds=micros)
 
 
 # arrays, put together here: the driver would ask for the type of each value by itself

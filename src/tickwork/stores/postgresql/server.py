@@ -41,6 +41,8 @@ SETTINGS = {
 """Nothing waits for ever, and nobody for us; and no plan depends on what the planner believes (statements.py)."""
 PASSING = ("08", "40", "53", "55", "57")
 """The classes of PostgreSQL's error codes for faults that pass: connections, conflicts, shortages, locks, shutdowns."""
+EXPECTED = (*PASSING, "28", "3D", "42501")
+"""Those, and wrong passwords, names of databases and rights: what is told says all, without the driver's own stack."""
 LASTING = (
     "password", "no pg_hba.conf entry", "does not exist", "permission denied", "not permitted", "certificate",
     "SSL negotiation", "authentication", "service name",
@@ -59,6 +61,8 @@ class Glance(NamedTuple):
     """The nodes that have to end a run."""
     expire_at: int | None
     expect_by: int | None
+    overdue: bool
+    """Whether a job is overdue."""
     backfilling: bool
     """Whether a backfill goes on."""
 
@@ -200,6 +204,11 @@ class Server:
                     with suppress(psycopg.Error):
                         together.session.connection.execute("rollback")
                 self._give_back(together.session)
+
+    def is_together(self) -> bool:
+        """Whether this thread is inside of `together`; a job that was lent a transaction is not."""
+        together = self.of_this_thread.together
+        return together is not None and not together.lent
 
     def _session_of(self, together: Together) -> Session:
         together.session = together.session or self._borrow()
@@ -369,7 +378,8 @@ class Server:
         try:
             yield
         except psycopg.Error as error:
-            raise self._told(error) from error
+            told = self._told(error)
+            raise told from (None if error.sqlstate is None or error.sqlstate.startswith(EXPECTED) else error)
 
     def _told(self, error: psycopg.Error) -> StoreError:
         fault = " ".join(str(error.diag.message_primary or error).split())[:500]
@@ -379,7 +389,7 @@ class Server:
             return self._unusable(
                 "the right to use the tables", fault, "see docs/stores.md for the rights that are needed"
             )
-        if error.sqlstate is None or error.sqlstate[:2] in PASSING:
+        if error.sqlstate is None or error.sqlstate.startswith(PASSING):
             return self._unavailable(fault)
         return self._unavailable(f"{type(error).__name__}: {fault}")
 

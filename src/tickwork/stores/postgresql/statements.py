@@ -35,7 +35,8 @@ id, job_uid, job_id, "trigger", start, "end", cursor, asked_at, max_instances, e
 asked_by, born, passed_over, version, ended_at, reason
 """
 NODE = """
-id, host, pid, version, started_at, seen_since, seen_at, lease_until, stopped_at, paused, runs, lateness, declaration
+id, host, pid, version, started_at, seen_since, seen_at, lease_until, stopped_at, paused, runs, lateness, declaration,
+clock_error, lifeline
 """
 EXPECTATION = "job.id, job_uid, expect_by, succeeded_at, overdue_at, told_by"
 
@@ -58,6 +59,7 @@ SELECT_ALL_JOBS = f"select {JOB} from {JOBS} where id > $1 order by id limit $2"
 SELECT_JOBS = f"select {JOB} from {JOBS} where id = any($1::text[]) and id > $2 order by id limit $3"
 SELECT_JOBS_BY_UID = f"select {JOB} from {JOBS} where uid = any($1::bigint[])"
 LOCK_JOB = "select revision from tickwork_jobs where uid = $1 and version = $2 for no key update"
+LOCK_JOB_IF_FREE = f"{LOCK_JOB} skip locked"
 LOCK_JOBS = "select uid from tickwork_jobs where id = any($1::text[]) order by uid for update"
 LOCK_ALL_JOBS = "select uid from tickwork_jobs order by uid for update"
 KEEP_JOBS = "select uid from tickwork_jobs where uid = any($1::bigint[]) order by uid for key share"
@@ -181,6 +183,11 @@ select array_agg(place) from renewed
 SELECT_LOST = f"""
 select {RUN} from tickwork_open_runs
 where state = 'running' and lease_until is not null and lease_until <= $1 order by lease_until limit $2
+"""
+SELECT_LOST_OR_HELD = f"""
+select {RUN} from tickwork_open_runs
+where state = 'running' and lease_until is not null and (lease_until <= $1 or node = any($3::text[]))
+order by lease_until limit $2
 """
 CANCEL_RUNNING = f"""
 with cancelled as (
@@ -335,6 +342,7 @@ from tickwork_backfills as backfill join tickwork_jobs as job on job.uid = any (
 where backfill.ended_at is null and job.paused_at is null
 order by backfill.number limit $1 for no key update skip locked
 """
+COUNT_OPEN_BACKFILLS = "select count(*) from tickwork_backfills where ended_at is null"
 SELECT_BACKFILL = f"select {BACKFILL} from tickwork_backfills where id = $1"
 SELECT_BACKFILLS = f"""
 select {BACKFILL} from tickwork_backfills
@@ -358,7 +366,7 @@ update tickwork_backfills set cursor = $3, born = $4, passed_over = $5, version 
 where id = $1 and version = $2
 """
 LOCK_BACKFILLING = f"""
-select {RUN} from tickwork_open_runs where job_uid = $1 and backfill = $2 order by number for update
+select {RUN} from tickwork_open_runs where job_uid = $1 and backfill = $2 order by number for update nowait
 """
 LOCK_OUT = "select from tickwork_jobs where uid = $1 for update"
 END_BACKFILLS = """
@@ -419,9 +427,27 @@ where overdue_at is not null order by job.id
 
 TAKE_TURN = "select pg_advisory_xact_lock($1::bigint)"
 WRITE_BEAT = f"""
-insert into tickwork_nodes ({NODE}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+insert into tickwork_nodes ({NODE}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 on conflict (id, seen_since) do update set seen_at = excluded.seen_at, lease_until = excluded.lease_until,
-    stopped_at = excluded.stopped_at, paused = excluded.paused, runs = excluded.runs, lateness = excluded.lateness
+    stopped_at = excluded.stopped_at, paused = excluded.paused, runs = excluded.runs, lateness = excluded.lateness,
+    clock_error = excluded.clock_error, lifeline = excluded.lifeline
+"""
+SELECT_DECLARING = "select declaration from tickwork_nodes where stopped_at is null and lease_until > $1"
+HOLD_LIFELINE = """
+select case
+    when pg_try_advisory_lock(hashtextextended($1, 0)) then extract(epoch from pg_postmaster_start_time())::text
+end
+"""
+"""The start of the server is the lifeline's name: with the server all sessions end, which proves nobody's death."""
+SELECT_CUT_LIFELINES = """
+select id
+from (
+    select id from tickwork_nodes
+    where stopped_at is null and lease_until > $1
+        and lifeline = extract(epoch from pg_postmaster_start_time())::text
+    offset 0
+) as node
+where pg_try_advisory_xact_lock_shared(hashtextextended($2 || id, 0))
 """
 SELECT_LIVING_NODES = f"""
 select {NODE} from tickwork_nodes
@@ -469,24 +495,36 @@ from tickwork_open_runs
 
 # outlook
 
-GLANCE = """
-select
+COMES_FIRST = """
     array(
         select (
             select next_fire_time from tickwork_jobs as job
             where job.executor = wanted.executor and paused_at is null and next_fire_time is not null
             order by next_fire_time limit 1
         )
-        from unnest($1::text[]) with ordinality as wanted (executor, place) order by place
+        from wanted order by place
     ),
     (select min(available_at) from tickwork_open_runs where state = 'pending'),
     (select min(lease_until) from tickwork_open_runs where state = 'running' and lease_until is not null),
     array(select node from tickwork_open_runs where cancel_reason is not null and state = 'running'),
     (select min(expires_at) from tickwork_open_runs where state = 'pending' and expires_at is not null),
     (select min(expect_by) from tickwork_expectations where overdue_at is null and expect_by is not null),
+    exists (select from tickwork_expectations where overdue_at is not null),
     exists (select from tickwork_backfills where ended_at is null),
     (extract(epoch from clock_timestamp()) * 1000000)::bigint
 """
+GLANCE = f"""
+with wanted as (select * from unnest($1::text[]) with ordinality as wanted (executor, place))
+select {COMES_FIRST}
+"""
+BEAT_AND_GLANCE = f"""
+with wanted as (select * from unnest($16::text[]) with ordinality as wanted (executor, place)),
+beat as ({WRITE_BEAT})
+select array(
+    select declaration from tickwork_nodes where stopped_at is null and lease_until > $7 and id <> $1
+), {COMES_FIRST}
+"""
+"""Of an idle node: the others are seen as they were before the beat, and so is the node itself, which is left out."""
 OUTLOOK = """
 select
     (

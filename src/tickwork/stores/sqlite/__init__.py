@@ -16,7 +16,7 @@ from datetime import datetime
 from itertools import compress
 from pathlib import Path
 
-from tickwork.backfill import Answered, Backfill
+from tickwork.backfill import MAX_OPEN_BACKFILLS, Answered, Backfill, one_too_many
 from tickwork.clock import BEGINNING, MICROSECOND, Clock, SystemClock, from_micros, to_micros
 from tickwork.codec import read_instant, read_log, read_state, write_instant, write_state
 from tickwork.declaration import Declaration
@@ -44,6 +44,7 @@ from tickwork.stores.base import Census, Claim, Decide, Fill, Outlook, Pruned, S
 from tickwork.stores.sqlite import statements as sql
 from tickwork.stores.sqlite.doorbell import Doorbell
 from tickwork.stores.sqlite.evidence import find_absence, find_evidence
+from tickwork.stores.sqlite.lifeline import Lifeline
 from tickwork.stores.sqlite.pruning import find_prunable, prune
 from tickwork.stores.sqlite.rows import (
     NEVER,
@@ -90,12 +91,14 @@ class SQLiteStore:
     _opened: bool
     _file: DatabaseFile
     _doorbell: Doorbell
+    _lifeline: Lifeline
     _definitions: dict[int, Job]
 
     def __init__(self, path: str | Path, *, clock: Clock | None = None) -> None:
         self.path = Path(path).absolute()
         self.location = f"sqlite:///{self.path}"
         self.clock: Clock = clock or SystemClock()
+        self.wall_clock = self.clock
         self._make_afresh()
 
     def open(self, ring: Callable[[], None] | None = None) -> None:
@@ -124,6 +127,7 @@ class SQLiteStore:
         self._check_process()
         self._opened = False
         self._doorbell.close()
+        self._lifeline.let_go()
         self._file.close()
 
     def together(self) -> AbstractContextManager[object]:
@@ -227,9 +231,13 @@ class SQLiteStore:
             won = _change_rows(connection, [(sql.RENEW_RUN, renewed_run(run)) for run in renewed])
             return [*compress(renewed, won)]
 
-    def lost(self, limit: int) -> Sequence[Run]:
+    def lost(self, limit: int, *, nodes: Collection[str] = ()) -> Sequence[Run]:
         with self._reading() as connection:
-            rows = connection.execute(sql.SELECT_LOST, (to_micros(self.clock.now()), limit)).fetchall()
+            now = to_micros(self.clock.now())
+            if nodes:
+                rows = connection.execute(sql.SELECT_LOST_OR_HELD, (now, _listed(nodes), limit)).fetchall()
+            else:
+                rows = connection.execute(sql.SELECT_LOST, (now, limit)).fetchall()
         return [read_run(row) for row in rows]
 
     def expired(self, limit: int) -> Sequence[Run]:
@@ -277,6 +285,9 @@ class SQLiteStore:
 
     def add_backfill(self, backfill: Backfill) -> None:
         with self._writing() as connection:
+            (going_on,) = connection.execute(sql.COUNT_OPEN_BACKFILLS).fetchone()
+            if going_on >= MAX_OPEN_BACKFILLS:
+                raise one_too_many()
             row = (*inserted_backfill(backfill), backfill.job_uid)
             if connection.execute(sql.INSERT_BACKFILL, row).rowcount == 0:
                 raise JobNotFoundError(backfill.job_id)
@@ -344,9 +355,19 @@ class SQLiteStore:
 
     # the nodes
 
-    def beat(self, node: Node) -> None:
+    def beat(self, node: Node) -> Sequence[str]:
         with self._writing() as connection:
             connection.execute(sql.WRITE_BEAT, written_node(node))
+            now = to_micros(self.clock.now())
+            return [declaration for (declaration,) in connection.execute(sql.SELECT_DECLARING, (now,))]
+
+    def hold_lifeline(self, node: str) -> str:
+        return self._lifeline.hold() if self._opened else ""
+
+    def cut_lifelines(self) -> Collection[str]:
+        with self._reading() as connection:
+            told = connection.execute(sql.SELECT_LIFELINES, (to_micros(self.clock.now()),)).fetchall()
+        return [node for node, lifeline in told if self._lifeline.is_cut(lifeline)]
 
     def declare(self, declaration: Declaration) -> None:
         with self._writing() as connection:
@@ -516,6 +537,7 @@ class SQLiteStore:
         self._opened = False
         self._file = DatabaseFile(self.path, self._folder / "turn")
         self._doorbell = Doorbell(self._folder)
+        self._lifeline = Lifeline(self._folder)
         self._definitions = {}
 
     def _check_process(self) -> None:

@@ -207,17 +207,26 @@ def written_node(node: Node) -> Row:
     return (
         node.id, node.host, node.pid, node.version, to_micros(node.started_at), to_micros(node.seen_since),
         to_micros(node.seen_at), to_micros(node.lease_until), write_instant(node.stopped_at), node.paused, node.runs,
-        None if node.lateness is None else node.lateness // MICROSECOND, node.declaration,
+        _in_micros(node.lateness), node.declaration, _in_micros(node.clock_error),
+        node.lifeline,
     )  # fmt: skip
 
 
 def read_node(row: Row) -> Node:
     (
         id, host, pid, version, started_at, seen_since, seen_at, lease_until, stopped_at, paused, runs, lateness,
-        declaration,
+        declaration, clock_error, lifeline,
     ) = row  # fmt: skip
     return Node(
         id, host, pid, version, from_micros(started_at), from_micros(seen_since), from_micros(seen_at),
         from_micros(lease_until), read_instant(stopped_at), bool(paused), runs,
-        None if lateness is None else timedelta(microseconds=lateness), declaration,
+        _from_micros(lateness), declaration, _from_micros(clock_error), lifeline,
     )  # fmt: skip
+
+
+def _in_micros(duration: timedelta | None) -> int | None:
+    return None if duration is None else duration // MICROSECOND
+
+
+def _from_micros(micros: int | None) -> timedelta | None:
+    return None if micros is None else timedelta(microseconds=micros)

@@ -16,6 +16,7 @@ SCRIPTS = (
     "schema_4_inside.sql",
     "schema_5_nodes.sql",
     "schema_6_control.sql",
+    "schema_7_liveness.sql",
 )
 """What leads from each version to the next: the first script makes version 1 from nothing."""
 

@@ -24,7 +24,8 @@ asked_by, born, passed_over, version, ended_at, reason
 """
 
 NODE = """
-id, host, pid, version, started_at, seen_since, seen_at, lease_until, stopped_at, paused, runs, lateness, declaration
+id, host, pid, version, started_at, seen_since, seen_at, lease_until, stopped_at, paused, runs, lateness, declaration,
+clock_error, lifeline
 """
 
 # jobs
@@ -158,6 +159,12 @@ SELECT_LOST = f"""
 select {RUN} from tickwork_runs
 where state in ('pending', 'running') and state = 'running' and lease_until <= ? order by lease_until limit ?
 """
+SELECT_LOST_OR_HELD = f"""
+select {RUN} from tickwork_runs
+where state in ('pending', 'running') and state = 'running'
+    and (lease_until <= ? or node in (select value from json_each(?)))
+order by lease_until limit ?
+"""
 
 # what is kept of a run besides its row, and of a job
 
@@ -191,6 +198,7 @@ INSERT_BACKFILL = f"""
 insert into tickwork_backfills ({BACKFILL})
 select ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? where exists (select 1 from tickwork_jobs where uid = ?)
 """
+COUNT_OPEN_BACKFILLS = "select count(*) from tickwork_backfills where ended_at is null"
 ANY_OPEN_BACKFILL = "select 1 from tickwork_backfills where ended_at is null limit 1"
 SELECT_OPEN_BACKFILLS = f"""
 select {BACKFILL} from tickwork_backfills
@@ -284,13 +292,18 @@ select min(expect_by) from tickwork_expectations where overdue_at is null and ex
 # nodes
 
 WRITE_BEAT = f"""
-insert into tickwork_nodes ({NODE}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+insert into tickwork_nodes ({NODE}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 on conflict (id, seen_since) do update set seen_at = excluded.seen_at, lease_until = excluded.lease_until,
-    stopped_at = excluded.stopped_at, paused = excluded.paused, runs = excluded.runs, lateness = excluded.lateness
+    stopped_at = excluded.stopped_at, paused = excluded.paused, runs = excluded.runs, lateness = excluded.lateness,
+    clock_error = excluded.clock_error, lifeline = excluded.lifeline
 """
 SELECT_LIVING_NODES = f"""
 select {NODE} from tickwork_nodes
 where stopped_at is null and lease_until > ? order by seen_at desc, started_at desc, id limit ?
+"""
+SELECT_DECLARING = "select declaration from tickwork_nodes where stopped_at is null and lease_until > ?"
+SELECT_LIFELINES = """
+select id, lifeline from tickwork_nodes where lifeline <> '' and stopped_at is null and lease_until > ?
 """
 SELECT_NODES = f"""
 select {NODE} from tickwork_nodes as node
