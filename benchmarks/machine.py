@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from statistics import median
 
-from tickwork.stores.sqlite.place import file_system
+from tickwork.sqlite.place import file_system
 
 SYNCS = 50
 

@@ -16,6 +16,10 @@ TickworkError
 ├── RunCancelledError                     raised inside a run that was asked to end
 ├── RunLostError                          raised inside a run that was taken over
 ├── StateConflictError                    raised inside a run whose state somebody else has changed
+├── SessionError
+│   ├── InvalidSessionError (ValueError)  a value, a key, a user or a limit that a session cannot have
+│   ├── SessionNotFoundError (LookupError)    a session that has ended, or never was
+│   └── SessionFullError                  a session that has no room for one more
 ├── SchedulerError
 │   ├── SchedulerAlreadyRunningError
 │   ├── SchedulerNotRunningError
@@ -121,6 +125,25 @@ class RunLostError(TickworkError):
 
 class StateConflictError(TickworkError):
     """Somebody else has changed the same keys of a job's state since this run read them."""
+
+
+class SessionError(TickworkError):
+    """Something is wrong with a session, or with what was to be kept in it."""
+
+
+class InvalidSessionError(SessionError, ValueError):
+    """A session was given a value, a key, a user or a limit that it cannot have."""
+
+
+class SessionNotFoundError(SessionError, LookupError):
+    """This session has ended (expired, destroyed, rotated), or never was."""
+
+    def __init__(self) -> None:
+        super().__init__("expected a session that goes on, got one that has ended: begin a new one")
+
+
+class SessionFullError(SessionError):
+    """A session has no room for one more: what could be trimmed is not enough."""
 
 
 class SchedulerError(TickworkError):

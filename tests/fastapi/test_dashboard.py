@@ -34,7 +34,8 @@ FLAGS = (
 )  # fmt: skip
 
 STATIC = files("tickwork.fastapi").joinpath("static")
-PAGE, STYLE, SCRIPT = (STATIC.joinpath(f"dashboard.{kind}").read_text("utf-8") for kind in ("html", "css", "js"))
+PAGE, STYLE = (STATIC.joinpath(f"dashboard.{kind}").read_text("utf-8") for kind in ("html", "css"))
+SCRIPT = "".join(STATIC.joinpath(name).read_text("utf-8") for name in ("dashboard.js", "page.js"))
 ATTACK = "<img src=x onerror=\"document.title='taken over'\">"
 
 
@@ -57,7 +58,12 @@ def client() -> Client:
 
 @pytest.mark.parametrize(
     ("path", "media_type"),
-    [("/", "text/html"), ("/dashboard.css", "text/css"), ("/dashboard.js", "text/javascript")],
+    [
+        ("/", "text/html"),
+        ("/dashboard.css", "text/css"),
+        ("/dashboard.js", "text/javascript"),
+        ("/page.js", "text/javascript"),
+    ],
 )
 def test_each_file_comes_with_its_type_and_a_strict_policy(client: Client, path: str, media_type: str) -> None:
     response = client.get(f"/tickwork{path}")
@@ -96,7 +102,7 @@ def test_all_that_the_page_names_is_there_below_any_prefix(prefix: str, root_pat
     named = [name for name in re.findall(r'(?:src|href)="([^"]+)"', page.text) if not name.startswith("data:")]
 
     assert sorted(named) == ["dashboard.css", "dashboard.js"]
-    for name in (*named, "overview"):
+    for name in (*named, "page.js", "overview"):
         assert client.get(str(base.join(name))).status_code == 200, name
 
 

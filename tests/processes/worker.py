@@ -21,7 +21,7 @@ from tests.processes.orders import Orders, options
 
 from tickwork import BackgroundScheduler
 from tickwork.events import JobOverdue
-from tickwork.stores.sqlite.place import file_system
+from tickwork.sqlite.place import file_system
 
 
 def main() -> None:

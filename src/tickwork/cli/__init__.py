@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from tickwork import __version__
 from tickwork.backfill import MAX_BACKFILL_INSTANCES
@@ -40,6 +41,7 @@ from tickwork.cli.previewing import show_next
 from tickwork.cli.reading import show_backfills, show_health, show_jobs, show_nodes, show_runs, show_schema, show_why
 from tickwork.cli.running import run
 from tickwork.cli.serving import serve
+from tickwork.cli.sessions import add_session_commands
 from tickwork.cli.tables import plain_text
 from tickwork.errors import TickworkError
 from tickwork.retention import MAX_COUNT
@@ -86,10 +88,10 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     run_id = ("run", "RUN", "the run's id, as `tickwork runs` shows it")
 
     def command(
-        name: str, do: Callable[[argparse.Namespace], int], *positionals: tuple[str, str, str]
+        name: str, do: Callable[[argparse.Namespace], int], *positionals: tuple[str, str, str], among: Any = commands
     ) -> Callable[..., argparse.Action]:
         said = inspect.getdoc(do) or ""
-        added = commands.add_parser(
+        added: argparse.ArgumentParser = among.add_parser(
             name, help=said.partition("\n")[0].rstrip("."), description=said, allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )  # fmt: skip
@@ -223,6 +225,10 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     option("--age", type=age, metavar="LENGTH", help="such as 30d, 12h or '1w 12h'")
     count = partial(whole, least=1, most=MAX_COUNT)
     option("--count", type=count, metavar="N", help="how many rows each job keeps")
+
+    said = "List, end and sweep sessions"
+    sessions = commands.add_parser("sessions", help=said, description=f"{said}.", allow_abbrev=False)
+    add_session_commands(partial(command, among=sessions.add_subparsers(metavar="COMMAND", required=True)))
 
     option = command("schema", show_schema, ("kind", "KIND", "postgresql"))
     option("--schema", metavar="NAME", help="where the tables go; default: the first of the search path")

@@ -1,4 +1,4 @@
-"""The dashboard: one page, its style and its script, as they lie in `static/`.
+"""The dashboard: pages, their style and their scripts, as they lie in `static/`.
 
 The rule: nothing is built, nothing is rendered, and nothing comes from elsewhere. The page knows the API
 by names relative to its own, so it works below any prefix and behind any proxy; data is only ever text in it.
@@ -6,7 +6,7 @@ by names relative to its own, so it works below any prefix and behind any proxy;
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
@@ -37,12 +37,13 @@ ASSETS = (
     Asset("/", "dashboard.html", "text/html"),
     Asset("/dashboard.css", "dashboard.css", "text/css"),
     Asset("/dashboard.js", "dashboard.js", "text/javascript"),
+    Asset("/page.js", "page.js", "text/javascript"),
 )
 
 
-def add_dashboard(router: APIRouter) -> None:
-    """Serve the dashboard at the router's root, to whom the router's dependencies let in."""
-    for asset in ASSETS:
+def add_dashboard(router: APIRouter, assets: Sequence[Asset] = ASSETS) -> None:
+    """Serve a page at the router's root, to whom the router's dependencies let in."""
+    for asset in assets:
         router.add_api_route(asset.path, _serve(asset), include_in_schema=False)
     if router.prefix:
         router.add_api_route("", _to_the_slash(router.prefix), include_in_schema=False)

@@ -1,15 +1,13 @@
-// The dashboard: asks the server once a second, and changes in the page only what has changed.
-//
-// The rule: data becomes text and attributes, never markup; and a row stays the same element for as long as its
-// job or run is shown, so that focus, selection and what was opened survive every update.
+// The dashboard of jobs and runs: asks the server once a second, and changes in the page only what has changed.
 
-const POLL = 1_000;
-const LONGEST_WAIT = 30_000;
-const TIMEOUT = 10_000;
+import {
+  ago, arrange, ask, clockTime, confirm, countdown, describe, element, keepAsking, mark, notify, put, secondsUntil, setBanner,
+  setHealth, showTrouble, span,
+} from "./page.js";
+
 const TICK = 250;
 const OVERDUE = 5;
 const MAX_NODES = 8;
-const NOTICE = 6_000;
 
 const ORIGINS = { manual: "run by hand", backfill: "run after all" };
 const STATES = {
@@ -19,70 +17,23 @@ const STATES = {
   "not-run": ["missed", "skipped", "cancelled"],
 };
 
-const element = (id) => document.getElementById(id);
 const filter = { job: null, states: "all" };
 let shown = null; // the latest overview
-let skew = 0; // the server's clock less ours, in milliseconds
-
-// the server
-
-const poller = { timer: null, controller: null, failures: 0 };
-
-async function ask(path, { method = "GET", body, signal } = {}) {
-  const signals = [AbortSignal.timeout(TIMEOUT), ...(signal ? [signal] : [])];
-  const response = await fetch(new URL(path, document.baseURI), {
-    method,
-    signal: AbortSignal.any(signals),
-    headers: method === "GET" ? {} : { "Content-Type": "application/json" },
-    body: body && JSON.stringify(body),
-    credentials: "same-origin",
-    cache: "no-store",
-  });
-  if (response.status === 204) return null;
-  const answer = await response.json().catch(() => null);
-  if (!response.ok) throw new Refusal(response.status, answer?.detail);
-  return answer;
-}
-
-class Refusal extends Error {
-  constructor(status, detail) {
-    super(typeof detail === "string" ? detail : `the server answered ${status}`);
-    this.status = status;
-  }
-}
-
-async function poll() {
-  clearTimeout(poller.timer);
-  poller.controller?.abort();
-  const controller = (poller.controller = new AbortController());
-  const query = new URLSearchParams(STATES[filter.states].map((state) => ["state", state]));
-  if (filter.job !== null) query.set("job_id", filter.job);
-  try {
-    const asked = Date.now();
-    const overview = await ask(`overview?${query}`, { signal: controller.signal });
-    skew = Date.parse(overview.now) - (asked + Date.now()) / 2;
-    poller.failures = 0;
-    show(overview);
-  } catch (error) {
-    if (controller.signal.aborted) return; // a newer question has taken its place
-    poller.failures += 1;
-    showTrouble(error);
-  }
-  const wait = Math.min(POLL * 2 ** poller.failures, LONGEST_WAIT);
-  if (!document.hidden) poller.timer = setTimeout(poll, wait);
-}
-
-document.addEventListener("visibilitychange", () => {
-  clearTimeout(poller.timer);
-  if (!document.hidden) poll();
-});
-element("retry").addEventListener("click", poll);
 
 // the page as a whole
 
+const poll = keepAsking(
+  (signal) => {
+    const query = new URLSearchParams(STATES[filter.states].map((state) => ["state", state]));
+    if (filter.job !== null) query.set("job_id", filter.job);
+    return ask(`overview?${query}`, { signal });
+  },
+  show,
+  (error) => showTrouble(error, shown),
+);
+
 function show(overview) {
   shown = overview;
-  document.body.classList.remove("stale");
   document.body.classList.toggle("read-only", overview.read_only);
   showHealth(overview.health, overview.jobs.filter((job) => job.overdue_at));
   showJobs(overview);
@@ -117,40 +68,6 @@ function sayNodes(nodes) {
   const places = nodes.slice(0, MAX_NODES).map(({ host, pid, runs }) => `${host} (${pid}, ${runs} runs)`);
   const others = nodes.length > MAX_NODES ? ` and ${nodes.length - MAX_NODES} more` : "";
   return `${nodes.length} ${nodes.length === 1 ? "node is" : "nodes are"} alive: ${places.join(", ")}${others}.`;
-}
-
-function showTrouble(error) {
-  document.body.classList.add("stale");
-  const known = shown ? `This is what was known at ${clockTime(shown.now, false)}. ` : "";
-  if (error instanceof Refusal && (error.status === 401 || error.status === 403)) {
-    setHealth("bad", "not allowed");
-    setBanner("bad", "The server does not let this page in.", `${known}Sign in again and reload. (${error.message})`);
-  } else if (error instanceof Refusal) {
-    setHealth("bad", "in trouble");
-    setBanner("bad", "The server cannot answer.", `${known}${error.message}`);
-  } else {
-    setHealth("bad", "out of reach");
-    setBanner("bad", "The server cannot be reached.", `${known}Trying again by itself.`);
-  }
-}
-
-function setHealth(kind, text) {
-  element("health").dataset.health = kind;
-  put(element("health-text"), text);
-}
-
-function setBanner(kind, title = "", text = "") {
-  const banner = element("banner");
-  banner.hidden = kind === null;
-  banner.dataset.kind = kind ?? "";
-  put(element("banner-title"), title);
-  put(element("banner-text"), text);
-}
-
-function notify(text) {
-  put(element("notice"), text);
-  clearTimeout(notify.timer);
-  notify.timer = setTimeout(() => put(element("notice"), ""), NOTICE);
 }
 
 // jobs
@@ -333,13 +250,13 @@ const CHANGES = {
       await ask(`${path(job)}/resume`, { method: "POST", body: {} });
       return `${job.id} fires again.`;
     }
-    const form = await confirm("pause-dialog", job);
+    const form = await confirm("pause-dialog", job.id);
     if (!form) return null;
     await ask(`${path(job)}/pause`, { method: "POST", body: { reason: form.get("reason").trim() || null } });
     return `${job.id} is paused.`;
   },
   remove: async (job) => {
-    if (!(await confirm("remove-dialog", job))) return null;
+    if (!(await confirm("remove-dialog", job.id))) return null;
     await ask(path(job), { method: "DELETE" });
     element("jobs-title").focus();
     return `${job.id} is removed.`;
@@ -365,23 +282,6 @@ async function change(row, button) {
   }
 }
 
-function confirm(id, job) {
-  const dialog = element(id);
-  const form = dialog.querySelector("form");
-  put(dialog.querySelector("[data-job]"), job.id);
-  form.reset();
-  dialog.returnValue = "";
-  dialog.showModal();
-  return new Promise((resolve) => {
-    const closed = () => resolve(dialog.returnValue === "confirmed" ? new FormData(form) : null);
-    dialog.addEventListener("close", closed, { once: true });
-  });
-}
-
-for (const button of document.querySelectorAll("[data-cancel]")) {
-  button.addEventListener("click", () => button.closest("dialog").close(""));
-}
-
 document.querySelector("main").addEventListener("click", (event) => {
   const button = event.target.closest("[data-do]");
   const row = button?.closest("li");
@@ -393,53 +293,7 @@ document.querySelector("main").addEventListener("click", (event) => {
   } else change(row, button);
 });
 
-// the page's elements
-
-// Give `list` one row for each item, in their order, touching only what differs.
-function arrange(list, template, items, update) {
-  const rows = (list.rows ??= new Map());
-  const first = rows.size === 0;
-  const wanted = new Set(items.map((item) => item.id));
-  for (const [id, row] of rows) {
-    if (!wanted.has(id)) {
-      row.remove();
-      rows.delete(id);
-    }
-  }
-  let place = list.firstElementChild;
-  for (const item of items) {
-    let row = rows.get(item.id);
-    if (!row) {
-      row = grow(template);
-      row.classList.toggle("fresh", !first);
-      rows.set(item.id, row);
-    }
-    if (row === place) place = place.nextElementSibling;
-    else list.insertBefore(row, place);
-    row.item = item;
-    update(row, item);
-  }
-}
-
-function grow(template) {
-  const row = element(template).content.firstElementChild.cloneNode(true);
-  row.fields = Object.fromEntries([...row.querySelectorAll("[data-field]")].map((field) => [field.dataset.field, field]));
-  return row;
-}
-
-function put(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
-
-function describe(node, label, title) {
-  node.setAttribute("aria-label", label);
-  node.title = title;
-}
-
-function mark(node, name, fact) {
-  if (fact) node.dataset[name] = "";
-  else delete node.dataset[name];
-}
+// states and progress
 
 function showState(node, state) {
   node.dataset.state = state ?? "";
@@ -466,54 +320,5 @@ function progressWords({ done, total, message }) {
 }
 
 const numeral = (number) => (number ?? 0).toLocaleString("en", { maximumFractionDigits: 1 });
-
-// times
-
-const TIME = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
-const DATE = new Intl.DateTimeFormat("en-GB", { weekday: "short", day: "numeric", month: "short" });
-const YEAR = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "short", year: "numeric" });
-
-const now = () => Date.now() + skew;
-const secondsUntil = (instant) => (instant ? (Date.parse(instant) - now()) / 1000 : null);
-
-// 09:00:00 today, Mon 23 Nov, 09:00:00 otherwise; with the fraction of a second if there is one and it matters.
-function clockTime(instant, exact = true) {
-  const time = new Date(instant);
-  const today = new Date(now());
-  const fraction = exact && time.getMilliseconds() ? `.${String(time.getMilliseconds()).padStart(3, "0")}` : "";
-  const clock = `${TIME.format(time)}${fraction}`;
-  if (time.toDateString() === today.toDateString()) return clock;
-  const near = Math.abs(time - today) < 180 * 86_400_000;
-  return `${(near ? DATE : YEAR).format(time).replace(",", "")}, ${clock}`;
-}
-
-// How long something took, to two or three digits.
-function span(seconds) {
-  const size = Math.abs(seconds);
-  const sign = seconds < 0 ? "−" : "";
-  if (size < 0.0001) return `${sign}${Math.round(size * 1e6)} µs`;
-  if (size < 0.01) return `${sign}${(size * 1000).toFixed(1)} ms`;
-  if (size < 1) return `${sign}${Math.round(size * 1000)} ms`;
-  if (size < 60) return `${sign}${size.toFixed(1)} s`;
-  return `${sign}${countdown(size)}`;
-}
-
-// How long until something, in whole units, the two largest.
-function countdown(seconds) {
-  const whole = Math.round(seconds);
-  const parts = [
-    [Math.floor(whole / 86_400), "d"],
-    [Math.floor(whole / 3_600) % 24, "h"],
-    [Math.floor(whole / 60) % 60, "min"],
-    [whole % 60, "s"],
-  ];
-  const largest = parts.findIndex(([number]) => number > 0);
-  if (largest === -1) return "0 s";
-  return parts.slice(largest, largest + 2).filter(([number]) => number > 0).map(([number, unit]) => `${number} ${unit}`).join(" ");
-}
-
-function ago(seconds) {
-  return seconds < 1 ? "just now" : `${countdown(seconds).split(" ").slice(0, 2).join(" ")} ago`;
-}
 
 poll();

@@ -37,14 +37,14 @@ from tickwork.plan import Change, Filling, Hold, Settlement, expect
 from tickwork.retention import Retention
 from tickwork.run import Run, RunKey, RunState
 from tickwork.runlog import NO_LOG, RunLog
+from tickwork.sqlite.file import DatabaseFile
+from tickwork.sqlite.place import check_place
 from tickwork.stores import base
 from tickwork.stores.base import Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
 from tickwork.stores.sqlite import statements as sql
 from tickwork.stores.sqlite.doorbell import Doorbell
 from tickwork.stores.sqlite.evidence import find_absence, find_evidence
-from tickwork.stores.sqlite.file import DatabaseFile
 from tickwork.stores.sqlite.lifeline import Lifeline
-from tickwork.stores.sqlite.place import check_place
 from tickwork.stores.sqlite.pruning import find_prunable, prune
 from tickwork.stores.sqlite.rows import (
     NEVER,

@@ -1,4 +1,4 @@
-"""The tables' version: made, brought up to date, or refused."""
+"""The tables of jobs and runs: made, brought up to date, or refused."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
-from tickwork.errors import StoreSchemaError
+from tickwork.sqlite import schema
 
 FOLDER = Path(__file__).parent
 SCRIPTS = (
@@ -20,34 +20,11 @@ SCRIPTS = (
 )
 """What leads from each version to the next: the first script makes version 1 from nothing."""
 
-META = "create table if not exists tickwork_schema (version integer not null)"
+TABLE = "tickwork_schema"
+"""Where the version is."""
 
 
 def upgrade(connection: sqlite3.Connection, location: str, scripts: Sequence[str] | None = None) -> None:
     """Bring the tables to this version, inside the caller's transaction; StoreSchemaError if they are newer."""
     steps = [(FOLDER / name).read_text("utf-8") for name in SCRIPTS] if scripts is None else scripts
-    connection.execute(META)
-    (found,) = connection.execute("select coalesce(max(version), 0) from tickwork_schema").fetchone()
-    if found > len(steps):
-        raise StoreSchemaError(
-            f"expected tables of version {len(steps)} or older in {location}, got version {found}: "
-            f"a newer tickwork wrote them; install that version here too"
-        )
-    if found == len(steps):
-        return
-    for step in steps[found:]:
-        for statement in _statements(step):
-            connection.execute(statement)
-    connection.execute("delete from tickwork_schema")
-    connection.execute("insert into tickwork_schema (version) values (?)", (len(steps),))
-
-
-def _statements(script: str) -> list[str]:
-    """The statements of a script one by one: `executescript` would commit the transaction first."""
-    statements, text = [], ""
-    for line in script.splitlines(keepends=True):
-        text += line
-        if sqlite3.complete_statement(text):
-            statements.append(text)
-            text = ""
-    return statements
+    schema.upgrade(connection, location, steps, table=TABLE)

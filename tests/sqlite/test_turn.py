@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tickwork.stores.sqlite import turn
-from tickwork.stores.sqlite.turn import Turn
+from tickwork.sqlite import turn
+from tickwork.sqlite.turn import Turn
 
 pytest.importorskip("fcntl")
 

@@ -12,8 +12,8 @@ import pytest
 from tests.samples import make_job
 
 from tickwork.errors import SchedulerError, StoreUnavailableError
+from tickwork.sqlite import file as database_file
 from tickwork.stores.sqlite import SQLiteStore
-from tickwork.stores.sqlite import file as database_file
 
 
 @pytest.fixture

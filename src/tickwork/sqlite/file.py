@@ -17,8 +17,8 @@ from typing import TypeVar
 from weakref import WeakSet
 
 from tickwork.errors import SchedulerError, StoreUnavailableError, StoreUnusableError
-from tickwork.stores.sqlite.lent import LentConnection
-from tickwork.stores.sqlite.turn import PATIENCE, Turn
+from tickwork.sqlite.lent import LentConnection
+from tickwork.sqlite.turn import PATIENCE, Turn
 
 CACHE_KIB = 32 * 1024
 """How much of the file each connection may keep in memory: SQLite's own 2 MiB hold some 4,000 jobs."""
@@ -45,11 +45,14 @@ class OfThisThread(threading.local):
 class DatabaseFile:
     """A SQLite file in WAL mode. Its writers take turns by the lock file *turn*.
 
+    Each commit is on the disk before it returns; unless *synced* is False, then only those that ask for it.
+
     A fork waits until no thread is inside SQLite, whose own locks the child would inherit, held for ever.
     """
 
-    def __init__(self, path: Path, turn: Path) -> None:
+    def __init__(self, path: Path, turn: Path, *, synced: bool = True) -> None:
         self.path = path
+        self._synced = synced
         self._writer: sqlite3.Connection | None = None
         self._reader: sqlite3.Connection | None = None
         self._write_lock = threading.Lock()
@@ -65,15 +68,15 @@ class DatabaseFile:
         return self._write_lock, self._read_lock
 
     @contextmanager
-    def writing(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
+    def writing(self, *, create: bool = False, synced: bool = False) -> Iterator[sqlite3.Connection]:
         """A transaction that holds the file's write lock from its begin: committed at the end, or undone.
 
         Inside of `together` a part of that one, undone alone if it fails. With *create* the file is made if
-        there is none. Raises StoreUnavailableError.
+        there is none, with *synced* it is on the disk afterwards. Raises StoreUnavailableError.
         """
         together = self._of_this_thread.together
         if together is None:
-            with self._transaction(create=create) as connection:
+            with self._transaction(create=create, synced=synced) as connection:
                 yield connection
             return
         together.connection = together.connection or together.stack.enter_context(self._transaction())
@@ -158,18 +161,24 @@ class DatabaseFile:
             raise self._unavailable(f"{type(error).__name__}: {error}") from error
 
     @contextmanager
-    def _transaction(self, *, create: bool = False) -> Iterator[sqlite3.Connection]:
+    def _transaction(self, *, create: bool = False, synced: bool = False) -> Iterator[sqlite3.Connection]:
         with self._turn_taken():
             try:
                 self._writer = self._writer or self._connect(sqlite3.Connection, create=create)
                 self._check_identity()
-                self._writer.execute("begin immediate")
+                if synced and not self._synced:
+                    self._writer.execute("pragma synchronous = full")
                 try:
-                    yield self._writer
-                except BaseException:
-                    self._writer.execute("rollback")
-                    raise
-                self._writer.execute("commit")
+                    self._writer.execute("begin immediate")
+                    try:
+                        yield self._writer
+                    except BaseException:
+                        self._writer.execute("rollback")
+                        raise
+                    self._writer.execute("commit")
+                finally:
+                    if synced and not self._synced:
+                        self._writer.execute("pragma synchronous = normal")
             except StoreUnavailableError:  # in a part of it
                 self._close_writer()
                 raise
@@ -218,7 +227,7 @@ class DatabaseFile:
             (mode,) = connection.execute("pragma journal_mode = wal").fetchone()
             if mode != "wal":
                 raise StoreUnusableError(f"expected {self.path} to allow WAL, got the journal mode {mode!r}")
-            connection.execute("pragma synchronous = full")
+            connection.execute(f"pragma synchronous = {'full' if self._synced else 'normal'}")
             connection.execute("pragma foreign_keys = on")
             connection.execute(f"pragma cache_size = -{CACHE_KIB}")
             connection.execute(f"pragma wal_autocheckpoint = {CHECKPOINT_PAGES}")

@@ -13,7 +13,8 @@ from tests.nodes import Node, advance
 from tests.samples import NOW, SECOND, make_job
 
 from tickwork.errors import StoreUnavailableError
-from tickwork.stores.sqlite import SQLiteStore, file
+from tickwork.sqlite import file
+from tickwork.stores.sqlite import SQLiteStore
 from tickwork.testing import VirtualClock
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tickwork.errors import StoreUnusableError
-from tickwork.stores.sqlite import SQLiteStore, place
-from tickwork.stores.sqlite.place import check_place, file_system
+from tickwork.sqlite import place
+from tickwork.sqlite.place import check_place, file_system
+from tickwork.stores.sqlite import SQLiteStore
 
 MOUNTS = r"""
 22 27 0:20 / /proc rw,nosuid shared:12 - proc proc rw
@@ -84,7 +85,7 @@ def test_what_this_user_may_not_write_is_refused(what: str) -> None:
 import os
 from pathlib import Path
 from tickwork.errors import StoreUnusableError
-from tickwork.stores.sqlite.place import check_place
+from tickwork.sqlite.place import check_place
 if os.getuid() == 0:
     os.setgroups([])
     os.setgid(65534)

@@ -1,0 +1,3 @@
+-- KEYS: value, lease.
+redis.call('DEL', KEYS[2])
+return redis.call('DEL', KEYS[1])
