@@ -1836,7 +1836,7 @@ def test_a_run_that_expires_while_a_tick_goes_on_is_missed_in_it(store: Store, c
     store.add([job])
     store.save([next_version(job, make_run(job, expires_at=NOW + SECOND))])
     node = Node(flaky, room=0)
-    flaky.between = lambda verb: clock.advance(2 * MILLISECOND) if verb == "lost" else None
+    flaky.between = lambda verb: clock.advance(2 * MILLISECOND) if verb == "cancelling" else None
     clock.move_to(NOW + SECOND - MILLISECOND)
 
     node.tick()
