@@ -72,7 +72,7 @@ from tickwork.stores.postgresql.rows import (
 )
 from tickwork.stores.postgresql.schema import upgrade
 from tickwork.stores.postgresql.server import Glance, Server, Session
-from tickwork.stores.postgresql.server_clock import ServerClock
+from tickwork.stores.server_clock import ServerClock
 from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Absence, Evidence, Silence, end_of, of_its_time, rows_at
 
 __all__ = ["PostgreSQLStore", "add_jobs", "add_jobs_async"]
