@@ -527,11 +527,25 @@ class RedisStore:
     def _newest_ids(self, wanted: Collection[RunState]) -> Iterator[str]:
         """The ids of runs, newest first: of those in these states, and perhaps of others."""
         if RunState.SUCCEEDED in wanted:
-            keys = ["ledger"]
+            sources = [self._backwards("ledger")]
         else:
-            keys = [f"state:{state}" for state in sorted({*wanted} - OPEN)] + (["opened"] if OPEN & {*wanted} else [])
-        for id, _ in merge(*map(self._backwards, keys), key=lambda entry: entry[1], reverse=True):
+            sources = [self._backwards(f"state:{state}") for state in sorted({*wanted} - OPEN)]
+            if OPEN & {*wanted}:
+                sources.append(self._open_backwards())
+        for id, _ in merge(*sources, key=lambda entry: entry[1], reverse=True):
             yield id
+
+    def _open_backwards(self) -> Iterator[tuple[str, float]]:
+        """The ids of open runs with their numbers, the highest first: they are few beside what has ended."""
+        numbered: list[tuple[str, float]] = []
+        place = 0
+        while page := self._command("ZRANGE", self._key("active"), place, place + PAGE - 1):
+            numbers = self._command("ZMSCORE", self._key("ledger"), *page)
+            numbered += [
+                (id.decode(), float(number)) for id, number in zip(page, numbers, strict=True) if number is not None
+            ]
+            place += PAGE
+        yield from sorted(numbered, key=lambda entry: entry[1], reverse=True)
 
     def _newest_ids_of(self, job_id: str) -> Iterator[str]:
         """The ids of a job's runs, the latest fire time first; of all that were removed if none has this id now."""
@@ -572,7 +586,8 @@ class RedisStore:
         silence = self._silence(found[0]) if found and found[0].state in NEVER_BEGUN else None
         running: list[Run] = []
         if known.job is not None and any(run.state is RunState.PENDING for run in (*found, *manual)):
-            active = self._runs(self._command("ZRANGE", self._key(f"active:{job_uid}"), 0, -1))
+            words = "ZRANGEBYLEX", self._key("active"), f"[{job_uid}-", f"({job_uid}."
+            active = self._runs(self._command(*words))
             at_work = [run for run in active if run.state is RunState.RUNNING and run.backfill is None]
             running = sorted(at_work, key=lambda run: (run.fire_time, run.attempt))[: known.job.max_instances]
         noted = self._command("HGET", self._key("pruned"), job_uid)

@@ -14,19 +14,21 @@ for _, job in ipairs(jobs) do
   new[id] = true
 end
 
-local ids, names, definitions = {}, {}, {}
+local ids, names, definitions, ledgers = {}, {}, {}, {}
 for _, job in ipairs(jobs) do
   local uid, id, row, definition, expect_by = unpack(job)
   ids[#ids + 1], ids[#ids + 2] = id, uid
   names[#names + 1], names[#names + 2] = 0, id
   definitions[#definitions + 1], definitions[#definitions + 2] = uid, definition
+  ledgers[#ledgers + 1], ledgers[#ledgers + 2] = 0, padded(uid)
   put_job(uid, row, decode(row))
   if expect_by then
     expect(uid, expect_by)
   end
 end
-call_with({'HSET', P .. ':ids'}, ids)
-call_with({'ZADD', P .. ':names'}, names)
-call_with({'HSET', P .. ':definitions'}, definitions)
+call_with('HSET', ':ids', ids)
+call_with('ZADD', ':names', names)
+call_with('HSET', ':definitions', definitions)
+call_with('ZADD', ':ledgers', ledgers)
 ring(ARGV[2])
 return nil

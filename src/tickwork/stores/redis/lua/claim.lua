@@ -40,9 +40,7 @@ for _, uid in ipairs(call('ZRANGEBYSCORE', P .. ':claimable:' .. executor, first
     local text = call('HGET', P .. ':jobs', uid)
     local job = decode(text)
     local waiting = P .. ':waiting:' .. uid
-    local running = call('ZCARD', P .. ':active:' .. uid) - call('ZCARD', P .. ':backfilling:' .. uid)
-      - call('ZCARD', waiting)
-    local room = math.min(job[OF_MAX_INSTANCES] - running, limit - #claimed)
+    local room = math.min(job[OF_MAX_INSTANCES] - running_of(uid), limit - #claimed)
     local list = job[OF_PAUSED_AT] == null and waiting or P .. ':asked:' .. uid
     for _, id in ipairs(call('ZRANGEBYSCORE', list, '-inf', now, 'LIMIT', 0, math.max(room, 0) + 100)) do
       local before = call('HGET', P .. ':open', id)

@@ -2,4 +2,4 @@
 -- ARGV: its name, the time, ids.
 
 call('ZADD', P .. ':declarations', ARGV[2], ARGV[1])
-call_with({'SADD', P .. ':declaration:' .. ARGV[1]}, decode(ARGV[3]))
+call_with('SADD', ':declaration:' .. ARGV[1], decode(ARGV[3]))

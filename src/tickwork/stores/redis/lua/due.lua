@@ -24,7 +24,7 @@ repeat
   end
   place = place + limit
 until #page < limit or #uids == limit
-call_with({'ZADD', P .. ':in_hand'}, taken)
+call_with('ZADD', ':in_hand', taken)
 
 local jobs, ids = {}, {}
 local any_open = call('EXISTS', P .. ':open') == 1
@@ -32,7 +32,7 @@ for place, row in ipairs(fields(':jobs', uids)) do
   local uid = uids[place]
   jobs[place] = '["' .. uid .. '",' .. row .. ']'
   if any_open then
-    for _, id in ipairs(call('ZRANGE', P .. ':active:' .. uid, 0, -1)) do
+    for _, id in ipairs(active_of(uid)) do
       ids[#ids + 1] = id
     end
   end

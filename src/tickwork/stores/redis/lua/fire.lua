@@ -4,7 +4,7 @@
 -- lines; ids of the runs, to which job each belongs, ends of leases; rows of the runs, as lines; runs to cancel, as
 -- [job, id, version, row]; who rings.
 
-call_with({'ZREM', P .. ':in_hand'}, decode(ARGV[2]))
+call_with('ZREM', ':in_hand', decode(ARGV[2]))
 
 local uids, versions, nexts, rows = decode(ARGV[3]), decode(ARGV[4]), decode(ARGV[5]), lines(ARGV[6])
 local ids, owners, leases, texts = decode(ARGV[7]), decode(ARGV[8]), decode(ARGV[9]), lines(ARGV[10])
@@ -24,8 +24,8 @@ for place, before in ipairs(fields(':jobs', uids)) do
     lost[place], lost_places[#lost_places + 1] = true, place
   end
 end
-call_with({'HSET', P .. ':jobs'}, jobs)
-call_with({'ZADD', due}, advanced)
+call_with('HSET', ':jobs', jobs)
+call_with('ZADD', ':due:' .. ARGV[1], advanced)
 
 local make_way = {}
 for _, one in ipairs(decode(ARGV[11])) do

@@ -2,6 +2,7 @@
 -- at ('': there is none behind it), and whether there may be more of that one.
 -- ARGV: after which uid, how many jobs, how many rows, the time, the age and the count that are kept ('': any).
 
+local MOST_LEDGERS = 500  -- most of which have rows, or few jobs fire at all
 local MOST_PASSED_OVER = 2000  -- old rows of one job that are kept all the same: open ones, and those that ended lately
 local now, left = tonumber(ARGV[4]), tonumber(ARGV[3])
 local jobs, deleted = tonumber(ARGV[2]), 0
@@ -21,7 +22,7 @@ local function delete(uid, id, rest, run)
   end
 end
 
-local function prune(padded, uid)
+local function prune(uid)
   local text = call('HGET', P .. ':jobs', uid)
   local job = text and decode(text)
   local age, count = tonumber(ARGV[5]), tonumber(ARGV[6])
@@ -65,30 +66,31 @@ local function prune(padded, uid)
   end
   local before = call('HGET', P .. ':pruned', uid)
   call('HSET', P .. ':pruned', uid, string.format('%.0f', math.max(through, before and tonumber(before) or through)))
-  if call('EXISTS', ledger) == 0 then
-    call('ZREM', P .. ':ledgers', padded)
-    if job and job[OF_DISPOSABLE] == 1 and job[OF_NEXT] == null then
-      forget_job(uid, job)
-      call('HDEL', P .. ':pruned', uid)
-    end
+  if job and job[OF_DISPOSABLE] == 1 and job[OF_NEXT] == null and call('EXISTS', ledger) == 0 then
+    forget_job(uid, job)
+    call('HDEL', P .. ':pruned', uid)
   end
 end
 
 local first = ARGV[1] == '' and '-' or '(' .. ARGV[1]
 local looked, last = 0, ARGV[1]
-for _, padded in ipairs(call('ZRANGEBYLEX', P .. ':ledgers', first, '+', 'LIMIT', 0, jobs + 100)) do
-  local uid = string.gsub(padded, '^0+', '')
-  uid = uid == '' and '0' or uid
+for _, name in ipairs(call('ZRANGEBYLEX', P .. ':ledgers', first, '+', 'LIMIT', 0, MOST_LEDGERS)) do
+  local uid = string.gsub(name, '^0+(.)', '%1')
   if looked == jobs then
     break
   end
-  last = padded
-  if not asked[uid] then
-    prune(padded, uid)
+  last = name
+  local exists = call('EXISTS', P .. ':ledger:' .. uid) == 1
+  if exists and not asked[uid] then
+    prune(uid)
     looked = looked + 1
-    if left == 0 then
-      return {deleted, last, 1}
-    end
+  end
+  if call('HEXISTS', P .. ':jobs', uid) == 0 and call('EXISTS', P .. ':ledger:' .. uid) == 0 then
+    call('ZREM', P .. ':ledgers', name)
+  end
+  if left == 0 then
+    return {deleted, last, 1}
   end
 end
-return {deleted, looked == jobs and last or '', 0}
+local all = #call('ZRANGEBYLEX', P .. ':ledgers', last == '' and '-' or '(' .. last, '+', 'LIMIT', 0, 1) == 0
+return {deleted, (looked == jobs or not all) and last or '', 0}

@@ -12,7 +12,7 @@ for _, id in ipairs(decode(ARGV[1])) do
     call('ZADD', P .. ':removed:' .. id, now, uid)
     call('ZADD', P .. ':removals', now, uid)
     call('HSET', P .. ':removed', uid, id)
-    for _, run in ipairs(call('ZRANGE', P .. ':active:' .. uid, 0, -1)) do
+    for _, run in ipairs(active_of(uid)) do
       local before = call('HGET', P .. ':open', run)
       if string.find(before, '^%["pending"') then
         cancel_orphan(run, before, now)

@@ -10,6 +10,6 @@ for place, before in ipairs(fields(':open', ids)) do
     leases[#leases + 1], leases[#leases + 2] = ARGV[4], ids[place]
   end
 end
-call_with({'HSET', P .. ':open'}, open)
-call_with({'ZADD', P .. ':leases'}, leases)
+call_with('HSET', ':open', open)
+call_with('ZADD', ':leases', leases)
 return won

@@ -21,10 +21,8 @@ for place, before in ipairs(fields(':open', ids)) do
   if not seen[id] and stands(before, 'running', versions[place]) and is_allowed(place) then
     seen[id], has_won[place], won[#won + 1] = true, true, place
     if plain[place] == 1 then
-      local uid = uid_of(id)
-      call('ZREM', P .. ':active:' .. uid, id)
       ended[#ended + 1], closed[#closed + 1], closed[#closed + 2] = id, id, text
-      touched[uid] = true
+      touched[uid_of(id)] = true
     else
       move(id, before, text)
       if string.find(text, '^%["pending"') then
@@ -33,10 +31,10 @@ for place, before in ipairs(fields(':open', ids)) do
     end
   end
 end
-call_with({'HSET', P .. ':closed'}, closed)
-call_with({'HDEL', P .. ':open'}, ended)
-call_with({'ZREM', P .. ':opened'}, ended)
-call_with({'ZREM', P .. ':leases'}, ended)
+call_with('HSET', ':closed', closed)
+call_with('HDEL', ':open', ended)
+call_with('ZREM', ':active', ended)
+call_with('ZREM', ':leases', ended)
 
 for _, place in ipairs(released) do
   if call('HEXISTS', P .. ':jobs', uid_of(ids[place])) == 0 then

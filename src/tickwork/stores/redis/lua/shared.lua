@@ -8,9 +8,10 @@
 --   due:<executor> uid by next fire time, of jobs that fire
 --   open, closed   run -> row: what waits or runs, and what has ended
 --   ledger         run by number, in the order of birth
---   ledger:<uid>   rest of a run's id by fire time    ledgers         the uids that have one
+--   ledger:<uid>   rest of a run's id by fire time    ledgers         the uids that may have one, in 16 digits
 --   state:<state>  run by number: closed runs that did not succeed
---   opened, active:<uid>      open runs by number     backfilling:<uid>   those of backfills among them
+--   active         open runs, in the order of their ids: so those of a job lie together
+--   backfilling:<uid>         those of backfills among them
 --   leases, pending, expiring run by the instant that ends its lease, its delay, its patience
 --   waiting:<uid>  pending runs of the schedule or by hand, by when they are available; asked:<uid>: by hand alone
 --   claimable:<executor>      uid by when the first of its runs may be claimed, of jobs that have room for one
@@ -31,14 +32,10 @@ local OF_APP, OF_KEEP, OF_DISPOSABLE, OF_ID = 7, 8, 9, 10
 
 local MOST = 4000  -- values that one call of Redis is given
 
--- Call a command with many values, some at a time; *first* stands before each part.
-local function call_with(first, values)
+-- Call a command on a key with many values, some at a time.
+local function call_with(command, key, values)
   for start = 1, #values, MOST do
-    local part = {unpack(first)}
-    for place = start, math.min(start + MOST - 1, #values) do
-      part[#part + 1] = values[place]
-    end
-    call(unpack(part))
+    call(command, P .. key, unpack(values, start, math.min(start + MOST - 1, #values)))
   end
 end
 
@@ -86,6 +83,21 @@ local function by_hand(id, run)
   return string.find(id, 'm', 1, true) or (run[COUNTED_FROM] > 1 and run[BACKFILL] == null)
 end
 
+local function padded(uid)
+  return string.rep('0', 16 - #uid) .. uid
+end
+
+-- The open runs of a job.
+local function active_of(uid)
+  return call('ZRANGEBYLEX', P .. ':active', '[' .. uid .. '-', '(' .. uid .. '.')
+end
+
+-- How many of its runs go on that count for max_instances: what is backfilled does not.
+local function running_of(uid)
+  return call('ZLEXCOUNT', P .. ':active', '[' .. uid .. '-', '(' .. uid .. '.')
+    - call('ZCARD', P .. ':backfilling:' .. uid) - call('ZCARD', P .. ':waiting:' .. uid)
+end
+
 -- what may be claimed
 
 local touched = {}  -- the jobs of which a run may be claimed at another time than before
@@ -97,15 +109,11 @@ local function note_claim(uid)
   end
   local job = decode(text)
   local claimable = P .. ':claimable:' .. job[OF_EXECUTOR]
-  local waiting = call('ZCARD', P .. ':waiting:' .. uid)
-  if waiting > 0 then
-    local running = call('ZCARD', P .. ':active:' .. uid) - call('ZCARD', P .. ':backfilling:' .. uid) - waiting
-    local list = job[OF_PAUSED_AT] == null and ':waiting:' or ':asked:'
-    local first = call('ZRANGE', P .. list .. uid, 0, 0, 'WITHSCORES')
-    if first[1] and running < job[OF_MAX_INSTANCES] then
-      call('ZADD', claimable, first[2], uid)
-      return
-    end
+  local list = job[OF_PAUSED_AT] == null and ':waiting:' or ':asked:'
+  local first = call('ZRANGE', P .. list .. uid, 0, 0, 'WITHSCORES')
+  if first[1] and running_of(uid) < job[OF_MAX_INSTANCES] then
+    call('ZADD', claimable, first[2], uid)
+    return
   end
   call('ZREM', claimable, uid)
 end
@@ -179,8 +187,7 @@ local function move(id, before, text)
     return
   end
   call('HDEL', P .. ':open', id)
-  call('ZREM', P .. ':opened', id)
-  call('ZREM', P .. ':active:' .. uid, id)
+  call('ZREM', P .. ':active', id)
   call('ZREM', P .. ':backfilling:' .. uid, id)
   put_closed(id, run, text)
 end
@@ -221,19 +228,18 @@ local function bear(ids, rows, leases)
     return
   end
   local number = call('INCRBY', P .. ':numbers', #ids) - #ids
-  local ledger, ledgers, open, opened, held = {}, {}, {}, {}, {}
+  local ledger, open, active, held = {}, {}, {}, {}
   for place, id in ipairs(ids) do
     local uid, rest, fire_time = string.match(id, '^(%x+)%-((%-?%d+).*)$')
-    number = number + 1
     local text, lease = rows[place], leases and leases[place] or null
+    number = number + 1
     call('ZADD', P .. ':ledger:' .. uid, fire_time, rest)
-    ledger[#ledger + 1], ledger[#ledger + 2] = number, id
-    ledgers[#ledgers + 1], ledgers[#ledgers + 2] = 0, string.rep('0', 16 - #uid) .. uid
+    ledger[2 * place - 1], ledger[2 * place] = number, id
     local run = lease == null and decode(text) or nil
     if run == nil or is_open(run[STATE]) then
       open[#open + 1], open[#open + 2] = id, text
-      opened[#opened + 1], opened[#opened + 2] = number, id
-      call('ZADD', P .. ':active:' .. uid, number, id)
+      active[#active + 1], active[#active + 2] = 0, id
+      touched[uid] = true
       if run == nil then
         held[#held + 1], held[#held + 2] = lease, id
       else
@@ -242,17 +248,15 @@ local function bear(ids, rows, leases)
         end
         put_in(id, uid, run)
       end
-      touched[uid] = true
     else
       call('ZADD', P .. ':ledger', number, id)
       put_closed(id, run, text)
     end
   end
-  call_with({'ZADD', P .. ':ledger'}, ledger)
-  call_with({'ZADD', P .. ':ledgers'}, ledgers)
-  call_with({'HSET', P .. ':open'}, open)
-  call_with({'ZADD', P .. ':opened'}, opened)
-  call_with({'ZADD', P .. ':leases'}, held)
+  call_with('ZADD', ':ledger', ledger)
+  call_with('HSET', ':open', open)
+  call_with('ZADD', ':active', active)
+  call_with('ZADD', ':leases', held)
 end
 
 -- jobs
@@ -281,7 +285,7 @@ local function take_out_job(uid, job)
   end
 end
 
--- All there is of a job but its rows in the ledger.
+-- All there is of a job but its rows in the ledger, which pruning forgets.
 local function forget_job(uid, job)
   take_out_job(uid, job)
   call('HDEL', P .. ':ids', job[OF_ID])
