@@ -1,4 +1,4 @@
-"""The Redis server of the benchmarks: Valkey on this machine, which writes each change to its disk once a second, as most do.
+"""The Redis server of the benchmarks: Valkey on this machine, which syncs its log to the disk once a second.
 
 The parent process starts it when the first case asks for it; the process of a case has a database of its own there, by
 its number.

@@ -11,15 +11,16 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from heapq import merge
 from itertools import islice
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from tickwork.backfill import Backfill
-from tickwork.clock import MICROSECOND, Clock, from_micros, to_micros
-from tickwork.codec import read_log, to_text, write_definition, write_instant, write_log
+from tickwork.clock import MICROSECOND, Clock, to_micros
+from tickwork.codec import read_instant, read_log, to_text, write_definition, write_instant, write_log
 from tickwork.declaration import Declaration
 from tickwork.errors import (
     BackfillNotFoundError,
@@ -94,8 +95,41 @@ IN_HAND = timedelta(milliseconds=500)
 TRIES = 10
 """How often a decision is made anew because something has changed meanwhile."""
 OPEN = frozenset({RunState.PENDING, RunState.RUNNING})
+READING = frozenset({"due", "let_go", "jobs", "runs", "open_backfills", "answered", "expectations", "census"})
+"""Scripts that change nothing of what a glance sees."""
 
 T = TypeVar("T")
+
+
+class Glance(NamedTuple):
+    """What comes due first, of each kind, in one look; instants in microseconds. None: nothing does."""
+
+    fire_at: Mapping[str, int | None]
+    """By executor."""
+    claim_at: int | None
+    lapse_at: int | None
+    expire_at: int | None
+    expect_by: int | None
+    backfilling: bool
+    """Whether a backfill goes on."""
+    cancelling: bool
+    """Whether the node has to end a run."""
+
+
+@dataclass(slots=True)
+class Round:
+    """What one thread does together."""
+
+    glance: Glance | None = None
+    """What was seen since the last write."""
+    taken: list[Run] = field(default_factory=list)
+    """The runs that were born or claimed for a node, which is told of them at the end."""
+
+
+class OfThisThread(threading.local):
+    round: Round | None = None
+    glance: Glance | None = None
+    """What the last `together` saw, if it wrote nothing behind that and nothing was asked since."""
 
 
 class RedisStore:
@@ -109,6 +143,10 @@ class RedisStore:
     _server: Server
     _doorbell: Doorbell | None
     _definitions: dict[int, Job]
+    _executors: tuple[str, ...]
+    _node: str
+    _of_this_thread: OfThisThread
+    _untold: list[Run]
 
     def __init__(self, url: str, *, clock: Clock | None = None) -> None:
         self._address = Address.parse(url)
@@ -133,8 +171,22 @@ class RedisStore:
         self._close_doorbell()
         self._server.close()
 
-    def together(self) -> AbstractContextManager[object]:
-        return nullcontext()
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Each verb inside is written by itself. If the whole fails, what it has taken is given back the next time."""
+        self._check_process()
+        assert self._of_this_thread.round is None, "together is not nested"
+        self._of_this_thread.glance = None
+        self._give_back_untold()
+        self._of_this_thread.round = Round()
+        try:
+            yield
+            self._of_this_thread.glance = self._of_this_thread.round.glance
+        except BaseException:
+            self._untold += self._of_this_thread.round.taken
+            raise
+        finally:
+            self._of_this_thread.round = None
 
     # what the user owns
 
@@ -182,13 +234,15 @@ class RedisStore:
         self, decide: Decide, *, executor: str, since: datetime | None = None, until: datetime, limit: int,
         skip: Collection[int] = (),
     ) -> Sequence[Change]:  # fmt: skip
-        begin = "-inf" if since is None else to_micros(since)
+        begin, end = "-inf" if since is None else to_micros(since), to_micros(until)
+        glance = self._glance()
+        if glance is not None and executor in glance.fire_at and not _has_come(glance.fire_at[executor], end):
+            return []
         with self._turn:
             now = to_micros(self.clock.now())
             due, rows = self._ask(
-                "due", executor, begin, to_micros(until), limit, ids_json([*map(uid, skip)]), now,
-                now + IN_HAND // MICROSECOND,
-            )  # fmt: skip
+                "due", executor, begin, end, limit, ids_json([*map(uid, skip)]), now, now + IN_HAND // MICROSECOND
+            )
             if not due:
                 return []
             taken = ids_json([job_uid for job_uid, _ in due])
@@ -198,7 +252,9 @@ class RedisStore:
                     active.setdefault(run.job_uid, []).append(run)
                 changes = decide(self._due_jobs(due), active, self.clock.now())
                 if changes:
-                    return self._advance(executor, taken, changes)
+                    written = self._advance(executor, taken, changes)
+                    self._look_again_later(glance, executor, written)
+                    return written
             except BaseException:
                 with suppress(StoreError):
                     self._call("let_go", taken)
@@ -209,14 +265,19 @@ class RedisStore:
     def claim(
         self, hold: Hold, *, executor: str, since: datetime | None = None, limit: int, skip: Collection[int] = ()
     ) -> Sequence[Claim]:
+        now, glance = to_micros(self.clock.now()), self._glance()
+        if glance is not None and not _has_come(glance.claim_at, now):
+            return []
         runs, jobs = self._ask(
-            "claim", executor, to_micros(self.clock.now()), "" if since is None else to_micros(since), limit,
+            "claim", executor, now, "" if since is None else to_micros(since), limit,
             ids_json([*map(uid, skip)]), hold.node, to_micros(hold.lease_until),
         )  # fmt: skip
         if not runs:
             return []
+        held = read_runs(runs)
+        self._note_taken(held)
         by_uid = {job.uid: job for job in self._jobs(uids=[job_uid for job_uid, _ in jobs])}
-        return [Claim(by_uid[run.job_uid], run) for run in read_runs(runs) if run.job_uid in by_uid]
+        return [Claim(by_uid[run.job_uid], run) for run in held if run.job_uid in by_uid]
 
     def renew(self, runs: Sequence[Run], lease_until: datetime) -> Sequence[Run]:
         renewed = [run._replace(version=run.version + 1, lease_until=lease_until) for run in runs]
@@ -224,10 +285,16 @@ class RedisStore:
         return _won(renewed, self._call("renew", *_read_at(renewed), rows, to_micros(lease_until)))
 
     def lost(self, limit: int) -> Sequence[Run]:
-        return self._runs(self._due_by_now("leases", limit))
+        now, glance = to_micros(self.clock.now()), self._glance()
+        if glance is not None and not _has_come(glance.lapse_at, now):
+            return []
+        return self._runs(self._due_by("leases", now, limit))
 
     def expired(self, limit: int) -> Sequence[Run]:
-        return self._runs(self._due_by_now("expiring", limit))
+        now, glance = to_micros(self.clock.now()), self._glance()
+        if glance is not None and not _has_come(glance.expire_at, now):
+            return []
+        return self._runs(self._due_by("expiring", now, limit))
 
     def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
         runs = [one.run for one in settlements]
@@ -272,6 +339,9 @@ class RedisStore:
             raise JobNotFoundError(backfill.job_id)
 
     def fill(self, stretch: Stretch, decide: Fill, *, limit: int) -> Sequence[Filling]:
+        glance = self._glance()
+        if glance is not None and not glance.backfilling:
+            return []
         filled = []
         for row, job_version, runs in self._ask("open_backfills", limit):
             backfill, active = read_backfill(row), read_runs(runs)
@@ -299,10 +369,21 @@ class RedisStore:
         raise ConflictError(f"expected to end backfill {backfill.id}, got {TRIES} changes of its runs: try again")
 
     def cancelling(self, node: str) -> Sequence[Run]:
+        self._node = node
+        glance = self._glance()
+        if glance is not None and not glance.cancelling:
+            return []
         return self._runs(self._command("SMEMBERS", self._key(f"cancelling:{node}")))
 
     def outlook(self, executors: Collection[str], *, after: datetime, fire_after: datetime) -> Outlook:
-        asked = to_text([*executors]), to_micros(fire_after), to_micros(after)
+        self._executors = tuple(executors) or self._executors
+        now, ahead = to_micros(after), to_micros(fire_after)
+        glance, self._of_this_thread.glance = self._of_this_thread.glance, None
+        if glance is not None and glance.fire_at.keys() >= {*executors} and _is_later(glance, executors, now, ahead):
+            fire_at = min((at for one in executors if (at := glance.fire_at[one]) is not None), default=None)
+            ats = fire_at, glance.claim_at, glance.lapse_at, glance.expire_at, glance.expect_by
+            return Outlook(*map(read_instant, ats))
+        asked = to_text([*executors]), ahead, now
         *found, _ = self._server.learn_from("outlook", *asked)
         return Outlook(*map(_instant, found))
 
@@ -316,7 +397,10 @@ class RedisStore:
         return sorted(read_expectation(*row) for row in self._ask("fulfil", to_text(rows)))
 
     def find_overdue(self, node: str, *, limit: int) -> Sequence[Expectation]:
-        rows = self._ask("find_overdue", to_micros(self.clock.now()), node, limit)
+        now, glance = to_micros(self.clock.now()), self._glance()
+        if glance is not None and not _has_come(glance.expect_by, now):
+            return []
+        rows = self._ask("find_overdue", now, node, limit)
         return [read_expectation(*row) for row in rows]
 
     def expectations(self, *, overdue: bool = False) -> Sequence[Expectation]:
@@ -433,6 +517,45 @@ class RedisStore:
         self._forget_declarations(now)
         return Pruned(deleted, None)
 
+    # rounds
+
+    def _glance(self) -> Glance | None:
+        """What the thread that is inside of `together` sees in one look; None outside: there each question is asked."""
+        inside = self._of_this_thread.round
+        if inside is None:
+            return None
+        if inside.glance is None:
+            fire_at, *others, _ = self._server.learn_from("glance", to_text(self._executors), self._node)
+            claim_at, lapse_at, expire_at, expect_by, backfilling, cancelling = others
+            inside.glance = Glance(
+                dict(zip(self._executors, map(_number, fire_at), strict=True)), _number(claim_at), _number(lapse_at),
+                _number(expire_at), _number(expect_by), bool(backfilling), bool(cancelling),
+            )  # fmt: skip
+        return inside.glance
+
+    def _look_again_later(self, glance: Glance | None, executor: str, written: Sequence[Change]) -> None:
+        """Go on with what was seen before a write that changed the fire times of one executor alone."""
+        inside = self._of_this_thread.round
+        if inside is None or glance is None:
+            return
+        if any(change.cancelled or any(run.state is RunState.PENDING for run in change.runs) for change in written):
+            return
+        others = {name: at for name, at in glance.fire_at.items() if name != executor}
+        inside.glance = glance._replace(fire_at=others)
+
+    def _note_taken(self, runs: Iterable[Run]) -> None:
+        inside = self._of_this_thread.round
+        if inside is not None:
+            inside.taken += [run for run in runs if run.state is RunState.RUNNING]
+
+    def _give_back_untold(self) -> None:
+        """Give back what was taken in rounds that failed, whether or not it had been written: nobody was told of it."""
+        if self._untold:
+            now = self.clock.now()
+            held = [run for run in self._untold if run.lease_until is not None and run.lease_until > now]
+            self.settle([Settlement(run.released()) for run in held])
+            self._untold = []
+
     # fire
 
     def _due_jobs(self, due: Sequence[Row]) -> list[Job]:
@@ -457,6 +580,7 @@ class RedisStore:
             lease = to_micros(run.lease_until) if is_held_plainly(run) and run.lease_until is not None else None
             leases.append(lease)
             rows.append(written_run(run) if lease is None else written_held_run(run, lease))
+        self._note_taken(run for _, run in owned)
         make_way = [(place, *changed_run(run)) for place, change in enumerate(changes, 1) for run in change.cancelled]
         news = make_way or any(run.state is RunState.PENDING for _, run in owned)
         lost, known = self._call(
@@ -499,8 +623,7 @@ class RedisStore:
         names = [id.decode() if isinstance(id, bytes) else id for id in ids]
         return [run for page in _paged(names) for run in read_runs(self._ask("runs", ids_json(page)))]
 
-    def _due_by_now(self, agenda: str, limit: int) -> Sequence[bytes]:
-        now = to_micros(self.clock.now())
+    def _due_by(self, agenda: str, now: int, limit: int) -> Sequence[bytes]:
         return self._command("ZRANGEBYSCORE", self._key(agenda), "-inf", now, "LIMIT", 0, limit)  # type: ignore[no-any-return]
 
     def _names(self, after: str) -> Iterator[list[str]]:
@@ -663,6 +786,10 @@ class RedisStore:
         self._server = Server(self._address, self._own_clock)
         self._doorbell = None
         self._definitions = {}
+        self._executors = ()
+        self._node = ""
+        self._of_this_thread = OfThisThread()
+        self._untold = []
         # Of one process's threads, at firing: each would pass over the jobs that another has in hand.
         self._turn = threading.Lock()
 
@@ -689,6 +816,8 @@ class RedisStore:
 
     def _call(self, script: str, *arguments: str | int) -> Any:
         self._check_process()
+        if script not in READING and (inside := self._of_this_thread.round) is not None:
+            inside.glance = None
         return self._server.call(script, *arguments)
 
     def _ask(self, script: str, *arguments: str | int) -> Any:
@@ -731,10 +860,26 @@ def _paged(names: Sequence[T]) -> Iterable[Sequence[T]]:
     return (names[start : start + PAGE] for start in range(0, len(names), PAGE))
 
 
+def _has_come(at: int | None, now: int) -> bool:
+    return at is not None and at <= now
+
+
+def _is_later(glance: Glance, executors: Collection[str], after: int, fire_after: int) -> bool:
+    """Whether all that a glance saw lies strictly after these instants, so that nothing lies hidden behind it."""
+    fires = [glance.fire_at[executor] for executor in executors]
+    return not any(_has_come(at, fire_after) for at in fires) and not (
+        any(_has_come(at, after) for at in (glance.claim_at, glance.lapse_at, glance.expire_at, glance.expect_by))
+    )
+
+
 def _pairs(flat: Sequence[bytes]) -> Sequence[tuple[bytes, bytes]]:
     return [*zip(flat[::2], flat[1::2], strict=True)]
 
 
-def _instant(micros: bytes | None) -> datetime | None:
+def _number(score: bytes | None) -> int | None:
     """An instant as Redis writes a score: perhaps with an exponent."""
-    return None if micros is None else from_micros(int(float(micros)))
+    return None if score is None else int(float(score))
+
+
+def _instant(score: bytes | None) -> datetime | None:
+    return read_instant(_number(score))

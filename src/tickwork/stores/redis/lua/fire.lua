@@ -4,19 +4,17 @@
 -- lines; ids of the runs, to which job each belongs, ends of leases; rows of the runs, as lines; runs to cancel, as
 -- [job, id, version, row]; who rings.
 
-call_with('ZREM', ':in_hand', decode(ARGV[2]))
-
 local uids, versions, nexts, rows = decode(ARGV[3]), decode(ARGV[4]), decode(ARGV[5]), lines(ARGV[6])
 local ids, owners, leases, texts = decode(ARGV[7]), decode(ARGV[8]), decode(ARGV[9]), lines(ARGV[10])
-local due = P .. ':due:' .. ARGV[1]
+local due = ':due:' .. ARGV[1]
 
-local lost, lost_places, jobs, advanced = {}, {}, {}, {}
+local lost, lost_places, jobs, advanced, ended = {}, {}, {}, {}, {}
 for place, before in ipairs(fields(':jobs', uids)) do
   if before and string.match(before, '^%[(%d+),') == versions[place] then
     local uid, next_fire_time = uids[place], nexts[place]
     jobs[#jobs + 1], jobs[#jobs + 2] = uid, rows[place]
     if next_fire_time == null then
-      call('ZREM', due, uid)
+      ended[#ended + 1] = uid
     else
       advanced[#advanced + 1], advanced[#advanced + 2] = next_fire_time, uid
     end
@@ -24,8 +22,10 @@ for place, before in ipairs(fields(':jobs', uids)) do
     lost[place], lost_places[#lost_places + 1] = true, place
   end
 end
-call_with('HSET', ':jobs', jobs)
-call_with('ZADD', ':due:' .. ARGV[1], advanced)
+call_with('HSET', ':jobs', jobs)  -- first, since a server whose memory is full refuses it, and the whole script with it
+call_with('ZADD', due, advanced)
+call_with('ZREM', due, ended)
+call_with('ZREM', ':in_hand', decode(ARGV[2]))
 
 local make_way = {}
 for _, one in ipairs(decode(ARGV[11])) do

@@ -31,8 +31,8 @@ for place, before in ipairs(fields(':open', ids)) do
     end
   end
 end
+call_with('HDEL', ':open', ended)  -- first, since a server whose memory is full does not refuse it, and so the rest
 call_with('HSET', ':closed', closed)
-call_with('HDEL', ':open', ended)
 call_with('ZREM', ':active', ended)
 call_with('ZREM', ':leases', ended)
 
