@@ -25,6 +25,9 @@ from tickwork.stores.redis.scripts import SCRIPTS
 from tickwork.stores.redis.server import weaknesses
 from tickwork.testing import VirtualClock
 
+QUIET = timedelta(seconds=2)
+"""How long nothing fires after a restart of the server, at least."""
+
 
 @pytest.fixture
 def server() -> Iterator[RedisServer]:
@@ -169,7 +172,7 @@ def test_a_server_that_may_lose_what_was_written_is_warned_of_once(
 
 
 def test_what_is_asked_during_an_outage_is_a_fault_that_passes_with_it(server: RedisServer) -> None:
-    store = RedisStore(server.url(), clock=VirtualClock(NOW))
+    store = RedisStore(server.url(), clock=(clock := VirtualClock(NOW)))
     store.open()
     store.add([job := make_job()])
     server.kill()
@@ -181,6 +184,7 @@ def test_what_is_asked_during_an_outage_is_a_fault_that_passes_with_it(server: R
     server.start()
 
     assert store.get("job") == job
+    clock.advance(QUIET)
     assert len(fire(store)) == 1, "its scripts are loaded again"
     store.close()
 

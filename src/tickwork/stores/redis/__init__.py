@@ -7,6 +7,7 @@ Python is read by one script and written by another; what has changed between th
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 import threading
@@ -42,6 +43,7 @@ from tickwork.runlog import NO_LOG, RunLog
 from tickwork.stores.base import MAX_NODES, Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
 from tickwork.stores.redis.address import Address
 from tickwork.stores.redis.doorbell import Doorbell, may_be_due_soon
+from tickwork.stores.redis.journal import SPAN, Journal
 from tickwork.stores.redis.rows import (
     Row,
     asked_id,
@@ -71,7 +73,7 @@ from tickwork.stores.redis.rows import (
     written_node,
     written_run,
 )
-from tickwork.stores.redis.server import Server
+from tickwork.stores.redis.server import Server, Session
 from tickwork.stores.server_clock import ServerClock
 from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Absence, Evidence, Silence, end_of, of_its_time, rows_at
 
@@ -92,13 +94,17 @@ DECLARED_FOR = timedelta(hours=1)
 """How long a declaration is kept that no node names: one that starts has declared before its first beat."""
 IN_HAND = timedelta(milliseconds=500)
 """How long due jobs are left to the node that decides on them."""
+LONGEST_QUIET = timedelta(seconds=15)
+"""How long, after a restart of the server, nodes are waited for that are taken for alive and do not come."""
 TRIES = 10
 """How often a decision is made anew because something has changed meanwhile."""
 OPEN = frozenset({RunState.PENDING, RunState.RUNNING})
-READING = frozenset({"due", "let_go", "jobs", "runs", "open_backfills", "answered", "expectations", "census"})
+READING = frozenset({"due", "let_go", "lost", "jobs", "runs", "open_backfills", "answered", "expectations", "census"})
 """Scripts that change nothing of what a glance sees."""
 
 T = TypeVar("T")
+
+log = logging.getLogger("tickwork.store")
 
 
 class Glance(NamedTuple):
@@ -147,6 +153,7 @@ class RedisStore:
     _node: str
     _of_this_thread: OfThisThread
     _untold: list[Run]
+    _journal: Journal
 
     def __init__(self, url: str, *, clock: Clock | None = None) -> None:
         self._address = Address.parse(url)
@@ -198,6 +205,10 @@ class RedisStore:
             raise ConflictError("expected new jobs, got some that were added before: make them again with new_job")
         if taken is not None:
             raise JobExistsError(taken.decode())
+        self._journal.note(
+            jobs=[(job_uid, row) for job_uid, _, row, _, _ in rows],
+            definitions={job_uid: (id, definition) for job_uid, id, _, definition, _ in rows},
+        )
         self._keep(jobs)
 
     def get(self, job_id: str) -> Job:
@@ -217,8 +228,15 @@ class RedisStore:
 
     def save(self, changes: Sequence[Change], *, expected: Sequence[Expectation] = ()) -> Sequence[Change]:
         anew = [(uid(one.job_uid), write_instant(one.expect_by)) for one in expected]
-        asked = to_text([_saved(change) for change in changes])
-        return _won(changes, self._call("save", asked, to_text(anew), self._name, to_micros(self.clock.now())))
+        rows = [_saved(change) for change in changes]
+        places = self._call("save", to_text(rows), to_text(anew), self._name, to_micros(self.clock.now()))
+        for row in _won(rows, places):
+            self._journal.note(
+                jobs=[(row["uid"], row["row"])],
+                definitions={row["uid"]: (row["id"], row["definition"])},
+                runs=[*row["runs"], *((id, text) for id, _, text in row["cancelled"])],
+            )
+        return _won(changes, places)
 
     def remove(self, job_ids: Collection[str] | None = None) -> Sequence[Job]:
         now = to_micros(self.clock.now())
@@ -226,6 +244,7 @@ class RedisStore:
         removed: list[Job] = []
         for page in pages:
             removed += [read_job(*row) for row in self._ask("remove", to_text(page), now)]
+        self._journal.note(removed=[uid(job.uid) for job in removed])
         return removed
 
     # the walk of a fire time
@@ -276,25 +295,29 @@ class RedisStore:
             return []
         held = read_runs(runs)
         self._note_taken(held)
+        self._journal.note(runs=[(run_id(run), written_run(run)) for run in held])
         by_uid = {job.uid: job for job in self._jobs(uids=[job_uid for job_uid, _ in jobs])}
         return [Claim(by_uid[run.job_uid], run) for run in held if run.job_uid in by_uid]
 
     def renew(self, runs: Sequence[Run], lease_until: datetime) -> Sequence[Run]:
         renewed = [run._replace(version=run.version + 1, lease_until=lease_until) for run in runs]
-        rows = "\n".join(map(written_run, renewed))
-        return _won(renewed, self._call("renew", *_read_at(renewed), rows, to_micros(lease_until)))
+        rows = [*map(written_run, renewed)]
+        places = self._call("renew", *_read_at(renewed), "\n".join(rows), to_micros(lease_until))
+        self._note_runs(renewed, rows, places)
+        return _won(renewed, places)
 
     def lost(self, limit: int) -> Sequence[Run]:
         now, glance = to_micros(self.clock.now()), self._glance()
         if glance is not None and not _has_come(glance.lapse_at, now):
             return []
-        return self._runs(self._due_by("leases", now, limit))
+        return self._runs(self._call("lost", now, limit))
 
     def expired(self, limit: int) -> Sequence[Run]:
         now, glance = to_micros(self.clock.now()), self._glance()
         if glance is not None and not _has_come(glance.expire_at, now):
             return []
-        return self._runs(self._due_by("expiring", now, limit))
+        words = self._key("expiring"), "-inf", now, "LIMIT", 0, limit
+        return self._runs(self._command("ZRANGEBYSCORE", *words))
 
     def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
         runs = [one.run for one in settlements]
@@ -307,14 +330,22 @@ class RedisStore:
             if state is not None:
                 states.append((place, uid(state.job_uid), written_change(state)))
         plain = "[" + ",".join(["1" if ends_plainly(run) else "0" for run in runs]) + "]"
-        won = self._call(
-            "settle", *_read_at(runs), "\n".join(map(written_run, runs)), plain, to_text(attempts), to_text(logs),
+        rows = [*map(written_run, runs)]
+        places = self._call(
+            "settle", *_read_at(runs), "\n".join(rows), plain, to_text(attempts), to_text(logs),
             to_text(states), to_micros(self.clock.now()), self._name,
         )  # fmt: skip
-        return _won(settlements, won)
+        self._note_runs(runs, rows, places)
+        if attempts:
+            won = {*places}
+            self._journal.note(runs=[(id, row) for place, id, row in attempts if place in won])
+        return _won(settlements, places)
 
     def cancel(self, runs: Sequence[Run]) -> Sequence[Run]:
-        return _won(runs, self._call("cancel", to_text([*map(changed_run, runs)]), self._name))
+        rows = [*map(changed_run, runs)]
+        places = self._call("cancel", to_text(rows), self._name)
+        self._journal.note(runs=[(id, row) for id, _, row in _won(rows, places)])
+        return _won(runs, places)
 
     def keep_logs(self, logs: Sequence[tuple[Run, RunLog]]) -> None:
         self._call("keep_logs", to_text([(run_id(run), str(run.version), write_log(log)) for run, log in logs]))
@@ -548,6 +579,36 @@ class RedisStore:
         if inside is not None:
             inside.taken += [run for run in runs if run.state is RunState.RUNNING]
 
+    def _note_runs(self, runs: Sequence[Run], rows: Sequence[str], places: Sequence[int]) -> None:
+        """Remember the rows of these runs that were written."""
+        written = zip(map(run_id, runs), rows, strict=True)
+        self._journal.note(runs=_won([*written], places))
+
+    def _reassert(self, session: Session, server: str, again: bool) -> None:
+        """Say to a server that is met for the first time what this node has written lately.
+
+        *again*: another one was there before.
+        """
+        known = self._journal.read()
+        if again:
+            log.warning(
+                "%s was restarted, or another server took its place: %d jobs and %d runs of the last %.0f s are "
+                "written again where they are missing, and nothing is fired until the other nodes have done the same",
+                self.location, len(known.jobs), len(known.runs), SPAN,
+            )  # fmt: skip
+        now = to_micros(self.clock.now())
+        jobs = [(job_uid, row, *known.definitions.get(job_uid, ("", None))) for job_uid, row in known.jobs]
+        parts: list[tuple[Sequence[Any], Sequence[Any], Sequence[Any]]] = [
+            *(((), (), page) for page in _paged(known.removed)), *((page, (), ()) for page in _paged(jobs)),
+            *(((), page, ()) for page in _paged(known.runs)), ((), (), ()),
+        ]  # fmt: skip
+        for number, part in enumerate(parts, 1):
+            last = number == len(parts)
+            session.call(
+                "reassert", self._address.prefix, server, now, now + LONGEST_QUIET // MICROSECOND, int(again),
+                *map(to_text, part), self._node if last else "",
+            )  # fmt: skip
+
     def _give_back_untold(self) -> None:
         """Give back what was taken in rounds that failed, whether or not it had been written: nobody was told of it."""
         if self._untold:
@@ -573,30 +634,35 @@ class RedisStore:
 
     def _advance(self, executor: str, taken: str, changes: Sequence[Change]) -> list[Change]:
         """Write these changes of due jobs, and let go of all that were taken in hand; those that won, as written."""
-        jobs = [change.job for change in changes]
+        uids, jobs = zip(*((uid(job.uid), written_job(job)) for job, _, _ in changes), strict=True)
         owned = [(place, run) for place, change in enumerate(changes, 1) for run in change.runs]
         leases, rows = [], []
         for _, run in owned:
             lease = to_micros(run.lease_until) if is_held_plainly(run) and run.lease_until is not None else None
             leases.append(lease)
             rows.append(written_run(run) if lease is None else written_held_run(run, lease))
+        ids = [run_id(run) for _, run in owned]
         self._note_taken(run for _, run in owned)
         make_way = [(place, *changed_run(run)) for place, change in enumerate(changes, 1) for run in change.cancelled]
         news = make_way or any(run.state is RunState.PENDING for _, run in owned)
         lost, known = self._call(
-            "fire", executor, taken, ids_json([uid(job.uid) for job in jobs]),
-            ids_json([str(job.version - 1) for job in jobs]),
-            numbers_json(write_instant(job.next_fire_time) for job in jobs), "\n".join(map(written_job, jobs)),
-            ids_json([run_id(run) for _, run in owned]), numbers_json(place for place, _ in owned),
-            numbers_json(leases), "\n".join(rows), to_text(make_way), self._name if news else "",
+            "fire", executor, taken, ids_json(uids), ids_json([str(job.version - 1) for job, _, _ in changes]),
+            numbers_json(write_instant(job.next_fire_time) for job, _, _ in changes), "\n".join(jobs), ids_json(ids),
+            numbers_json(place for place, _ in owned), numbers_json(leases), "\n".join(rows), to_text(make_way),
+            self._name if news else "", to_micros(self.clock.now()),
         )  # fmt: skip
         if not lost and not known:
+            self._journal.note(jobs=[*zip(uids, jobs, strict=True)], runs=[*zip(ids, rows, strict=True)])
             return [*changes]
-        born_before = {id(owned[place - 1][1]) for place in known}
-        written = [change for place, change in enumerate(changes, 1) if place not in {*lost}]
-        return [
-            change._replace(runs=tuple(run for run in change.runs if id(run) not in born_before)) for change in written
-        ]
+        lost, known = {*lost}, {*known}
+        born = [place for place, (owner, _) in enumerate(owned, 1) if owner not in lost and place not in known]
+        self._journal.note(
+            jobs=[(uids[place - 1], jobs[place - 1]) for place in range(1, len(jobs) + 1) if place not in lost],
+            runs=[(ids[place - 1], rows[place - 1]) for place in born],
+        )
+        new = {id(owned[place - 1][1]) for place in born}
+        written = [change for place, change in enumerate(changes, 1) if place not in lost]
+        return [change._replace(runs=tuple(run for run in change.runs if id(run) in new)) for change in written]
 
     # fill
 
@@ -622,9 +688,6 @@ class RedisStore:
             return []
         names = [id.decode() if isinstance(id, bytes) else id for id in ids]
         return [run for page in _paged(names) for run in read_runs(self._ask("runs", ids_json(page)))]
-
-    def _due_by(self, agenda: str, now: int, limit: int) -> Sequence[bytes]:
-        return self._command("ZRANGEBYSCORE", self._key(agenda), "-inf", now, "LIMIT", 0, limit)  # type: ignore[no-any-return]
 
     def _names(self, after: str) -> Iterator[list[str]]:
         """The ids of all jobs above *after*, page by page."""
@@ -783,7 +846,8 @@ class RedisStore:
     def _make_afresh(self) -> None:
         self._process = os.getpid()
         self._opened = False
-        self._server = Server(self._address, self._own_clock)
+        self._server = Server(self._address, self._own_clock, self._reassert)
+        self._journal = Journal()
         self._doorbell = None
         self._definitions = {}
         self._executors = ()
@@ -839,7 +903,7 @@ def _added(job: Job, expected: Expectation | None) -> Row:
 def _saved(change: Change) -> Mapping[str, Any]:
     job = change.job
     return {
-        "uid": uid(job.uid), "version": str(job.version - 1), "row": written_job(job),
+        "uid": uid(job.uid), "id": job.id, "version": str(job.version - 1), "row": written_job(job),
         "definition": write_definition(job), "expects": job.expect_every is not None,
         "retires": job.retired_at is not None, "runs": [*map(born_run, change.runs)],
         "cancelled": [*map(changed_run, change.cancelled)],

@@ -68,11 +68,20 @@ class Session:
 
 
 class Server:
-    """A Redis or Valkey server at *address*, from which *clock* learns. Safe to use from several threads."""
+    """A Redis or Valkey server at *address*, from which *clock* learns. Safe to use from several threads.
 
-    def __init__(self, address: Address, clock: ServerClock | None) -> None:
+    *meet* is called on the first connection to each server that answers there: it was restarted, or another took its
+    place. It is given the connection, by what the server is known, and whether another one was there before.
+    """
+
+    def __init__(
+        self, address: Address, clock: ServerClock | None, meet: Callable[[Session, str, bool], None]
+    ) -> None:  # fmt: skip
         self.address = address
         self._clock = clock
+        self._meet = meet
+        self._met: str | None = None
+        self._meeting = threading.Lock()
         self._warned = False
         self._idle: list[Session] = []
         self._closed = 0
@@ -157,10 +166,15 @@ class Server:
     def _new_session(self) -> Session:
         session = Session(self.connect(), self._closed)
         try:
-            self._look_around(read_info(session))
+            info = read_info(session)
+            self._look_around(info)
             if self._clock is not None:
                 for _ in range(3):  # the first one is also the first on this connection
                     self._learn_from(lambda: session.command("TIME"), lambda answer: answer)
+            with self._meeting:
+                if (server := info.get("run_id", "")) != self._met:
+                    self._meet(session, server, self._met is not None)
+                    self._met = server
         except BaseException:
             session.connection.disconnect()
             raise

@@ -8,3 +8,6 @@ if ARGV[5] == '1' then
 else
   call('ZREM', P .. ':nodes:alive', ARGV[1])
 end
+if call('EXISTS', P .. ':quiet') == 1 then  -- it has said all it knows, or it is new and knows nothing
+  call('SADD', P .. ':asserted', decode(ARGV[2]).id)
+end

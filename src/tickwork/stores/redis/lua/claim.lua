@@ -2,6 +2,10 @@
 -- ARGV: executor, the time, since when they are available at the earliest ('': at any time, and those of backfills
 -- too), how many, uids to pass over, the node, the end of its lease.
 
+if is_quiet(tonumber(ARGV[2])) then
+  return '[[],[]]'
+end
+
 local executor, now, since, limit = ARGV[1], tonumber(ARGV[2]), ARGV[3], tonumber(ARGV[4])
 local skip = {}
 local skipped = decode(ARGV[5])

@@ -3,6 +3,10 @@
 -- lock: fire.lua compares versions.
 -- ARGV: executor, the first and the last fire time, how many, uids to pass over, the time, until when they are in hand.
 
+if is_quiet(tonumber(ARGV[6])) then
+  return '[[],[]]'
+end
+
 local limit = tonumber(ARGV[4])
 local pass_over = {}
 for _, uid in ipairs(decode(ARGV[5])) do

@@ -2,15 +2,16 @@
 -- Answers the places of the jobs that were not, and of the runs that were born before.
 -- ARGV: executor; all uids that were taken in hand; uids, versions that were read, next fire times; rows of the jobs, as
 -- lines; ids of the runs, to which job each belongs, ends of leases; rows of the runs, as lines; runs to cancel, as
--- [job, id, version, row]; who rings.
+-- [job, id, version, row]; who rings; the time.
 
 local uids, versions, nexts, rows = decode(ARGV[3]), decode(ARGV[4]), decode(ARGV[5]), lines(ARGV[6])
 local ids, owners, leases, texts = decode(ARGV[7]), decode(ARGV[8]), decode(ARGV[9]), lines(ARGV[10])
 local due = ':due:' .. ARGV[1]
 
 local lost, lost_places, jobs, advanced, ended = {}, {}, {}, {}, {}
+local quiet = is_quiet(tonumber(ARGV[13]))
 for place, before in ipairs(fields(':jobs', uids)) do
-  if before and string.match(before, '^%[(%d+),') == versions[place] then
+  if not quiet and before and string.match(before, '^%[(%d+),') == versions[place] then
     local uid, next_fire_time = uids[place], nexts[place]
     jobs[#jobs + 1], jobs[#jobs + 2] = uid, rows[place]
     if next_fire_time == null then

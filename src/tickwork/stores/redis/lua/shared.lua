@@ -17,6 +17,8 @@
 --   claimable:<executor>      uid by when the first of its runs may be claimed, of jobs that have room for one
 --   backfilled     pending runs of backfills          cancelling:<node>   running runs that are asked to end
 --
+--   server, quiet, asserted   which server all this was written on, and how its nodes go on after a restart
+--
 -- Lua writes a number of more than 14 digits with an exponent. So rows are written by the caller, or through `written`.
 
 local P = KEYS[1]
@@ -361,6 +363,31 @@ local function change_state(uid, change)
     call('HSET', key, 'k' .. name, string.format('%.0f ', version) .. value)
   end
   return true
+end
+
+-- after a restart of the server (reassert.lua)
+
+local SHORTEST_QUIET = 2000000  -- microseconds; by then every node has tried again
+
+-- Whether the server may have lost something that a living node has not said again.
+local function is_quiet(now)
+  local quiet = call('GET', P .. ':quiet')
+  if not quiet then
+    return false
+  end
+  local since, latest = string.match(quiet, '^(%d+) (%d+)$')
+  if now < tonumber(latest) then
+    if now < tonumber(since) + SHORTEST_QUIET then
+      return true
+    end
+    for _, name in ipairs(call('ZRANGEBYSCORE', P .. ':nodes:alive', '(' .. string.format('%.0f', now), '+inf')) do
+      if call('SISMEMBER', P .. ':asserted', decode(call('HGET', P .. ':nodes', name)).id) == 0 then
+        return true
+      end
+    end
+  end
+  call('DEL', P .. ':quiet')
+  return false
 end
 
 -- Wake every other node that listens. *name* is our own; without one nobody is woken.
