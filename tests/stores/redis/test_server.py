@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import logging
+import re
+import secrets
 import socket
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 import redis
+from redis.exceptions import MovedError
 from tests.processes.patience import wait_until
 from tests.samples import HOUR, NOW, SECOND, held_run, make_hold, make_job, make_node, make_run, next_version
 from tests.servers import FLEETING, KEPT, RedisServer
 from tests.stores.laws import claimed, fire
 
-from tickwork import plan
+from tickwork import BackgroundScheduler, plan
 from tickwork.declaration import Declaration
 from tickwork.errors import StoreSchemaError, StoreUnavailableError, StoreUnusableError
 from tickwork.plan import settle
@@ -25,6 +29,7 @@ from tickwork.stores.redis.scripts import SCRIPTS
 from tickwork.stores.redis.server import weaknesses
 from tickwork.testing import VirtualClock
 
+ROOT = Path(__file__).parents[3]
 QUIET = timedelta(seconds=2)
 """How long nothing fires after a restart of the server, at least."""
 
@@ -64,6 +69,36 @@ def test_a_user_without_rights_is_told_which_are_missing(redis_server_url: str) 
 
     with pytest.raises(StoreUnusableError, match="expected the right to use our keys"):
         RedisStore(url).open()
+
+
+def test_the_rights_that_the_documentation_names_are_enough(redis_server_url: str) -> None:
+    (rights,) = re.findall(r"\*\*Rights\*\* of an ACL user: `([^`]+)`", (ROOT / "docs" / "stores.md").read_text())
+    prefix = f"test-{secrets.token_hex(6)}"
+    with redis.Redis.from_url(redis_server_url) as client:
+        words = rights.replace("{shop}", f"{{{prefix}}}").split()
+        client.execute_command("ACL", "SETUSER", prefix, "on", ">secret", *words)
+        rung = threading.Event()
+        store = RedisStore(f"{redis_server_url.replace('//', f'//{prefix}:secret@')}?prefix={prefix}")
+        other = RedisStore(f"{redis_server_url}?prefix={prefix}")
+        store.open(rung.set)
+        other.open()
+
+        other.add([make_job()])
+        fired = fire(store)
+        store.remove()
+
+        assert len(fired) == 1
+        assert rung.wait(5)
+        store.close()
+        other.close()
+        client.execute_command("ACL", "DELUSER", prefix)
+
+
+def test_the_node_of_a_cluster_that_has_our_keys_is_named(store: RedisStore) -> None:
+    told = store._server._told(MovedError("7365 10.0.0.2:6379"))
+
+    assert isinstance(told, StoreUnusableError)
+    assert "expected the node of the cluster that has our keys, got 7365 10.0.0.2:6379: name that one" in str(told)
 
 
 def test_a_database_that_there_is_not_is_refused(redis_server_url: str) -> None:
@@ -380,3 +415,9 @@ def test_with_many_rows_no_script_takes_long(store: RedisStore) -> None:
 
     assert len(changes) == 200
     assert store._command("SLOWLOG", "GET") == []
+
+
+def test_a_node_is_missed_sooner_than_on_other_stores(redis_url: str) -> None:
+    assert BackgroundScheduler(redis_url)._timing.lease == timedelta(seconds=8)
+    assert BackgroundScheduler(redis_url, lease=timedelta(seconds=3))._timing.lease == timedelta(seconds=3)
+    assert BackgroundScheduler()._timing.lease == timedelta(seconds=10)

@@ -31,7 +31,7 @@ from tickwork.plan import Change, Filling, Hold, Settlement, expect
 from tickwork.retention import Retention
 from tickwork.run import Origin, Run, RunKey, RunState
 from tickwork.runlog import NO_LOG, RunLog
-from tickwork.stores.base import MAX_NODES, Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
+from tickwork.stores.base import MAX_NODES, USUAL_LEASE, Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
 from tickwork.stores.postgresql import statements as sql
 from tickwork.stores.postgresql.address import Address
 from tickwork.stores.postgresql.doorbell import Doorbell, channel_of, may_be_due_soon
@@ -99,6 +99,8 @@ class PostgreSQLStore:
     What is due is decided by the server's clock. Nodes wake each other by LISTEN and NOTIFY, except behind a pooler.
     Raises StoreURLError.
     """
+
+    lease = USUAL_LEASE
 
     _process: int
     _opened: bool

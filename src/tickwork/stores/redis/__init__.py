@@ -144,6 +144,8 @@ class RedisStore:
     What is due is decided by the server's clock. Nodes wake each other by PUBLISH and SUBSCRIBE. Raises StoreURLError.
     """
 
+    lease = timedelta(seconds=8)
+
     _process: int
     _opened: bool
     _server: Server

@@ -38,7 +38,7 @@ from tickwork.plan import Change, Filling, Hold, Settlement, expect
 from tickwork.retention import Retention
 from tickwork.run import Origin, Run, RunKey, RunState
 from tickwork.runlog import NO_LOG, RunLog
-from tickwork.stores.base import MAX_NODES, Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
+from tickwork.stores.base import MAX_NODES, USUAL_LEASE, Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
 from tickwork.stores.sqlite import statements as sql
 from tickwork.stores.sqlite.doorbell import Doorbell
 from tickwork.stores.sqlite.file import DatabaseFile
@@ -88,6 +88,8 @@ class SQLiteStore:
     WAL and `synchronous=FULL`: what was recorded survives a power cut. Processes take turns at writing
     by a lock file, and wake each other through pipes; both are in the folder `<path>.tickwork` beside it.
     """
+
+    lease = USUAL_LEASE
 
     _process: int
     _opened: bool
