@@ -71,6 +71,7 @@ from tickwork.stores.redis.rows import (
     written_held_run,
     written_job,
     written_node,
+    written_rest,
     written_run,
 )
 from tickwork.stores.redis.server import Server, Session
@@ -151,6 +152,7 @@ class RedisStore:
     _server: Server
     _doorbell: Doorbell | None
     _definitions: dict[int, Job]
+    _rests: dict[int, tuple[int, str]]
     _executors: tuple[str, ...]
     _node: str
     _of_this_thread: OfThisThread
@@ -171,6 +173,7 @@ class RedisStore:
             self._server.open()
             self._opened = True
         if ring is not None:
+            self._server.warn()
             self._close_doorbell()
             self._doorbell = Doorbell(self._server.connect, self._key("bell"), self._name, ring)
 
@@ -276,6 +279,8 @@ class RedisStore:
                     written = self._advance(executor, taken, changes)
                     self._look_again_later(glance, executor, written)
                     return written
+            except StoreError:
+                raise  # they are in our hand for a moment only
             except BaseException:
                 with suppress(StoreError):
                     self._call("let_go", taken)
@@ -303,9 +308,10 @@ class RedisStore:
 
     def renew(self, runs: Sequence[Run], lease_until: datetime) -> Sequence[Run]:
         renewed = [run._replace(version=run.version + 1, lease_until=lease_until) for run in runs]
-        rows = [*map(written_run, renewed)]
-        places = self._call("renew", *_read_at(renewed), "\n".join(rows), to_micros(lease_until))
-        self._note_runs(renewed, rows, places)
+        ids, rows = [*map(run_id, renewed)], [*map(written_run, renewed)]
+        versions = ids_json([*map(read_version, renewed)])
+        places = self._call("renew", ids_json(ids), versions, "\n".join(rows), to_micros(lease_until))
+        self._note_runs(ids, rows, places)
         return _won(renewed, places)
 
     def lost(self, limit: int) -> Sequence[Run]:
@@ -332,12 +338,12 @@ class RedisStore:
             if state is not None:
                 states.append((place, uid(state.job_uid), written_change(state)))
         plain = "[" + ",".join(["1" if ends_plainly(run) else "0" for run in runs]) + "]"
-        rows = [*map(written_run, runs)]
+        ids, rows = [*map(run_id, runs)], [*map(written_run, runs)]
         places = self._call(
-            "settle", *_read_at(runs), "\n".join(rows), plain, to_text(attempts), to_text(logs),
-            to_text(states), to_micros(self.clock.now()), self._name,
+            "settle", ids_json(ids), ids_json([*map(read_version, runs)]), "\n".join(rows), plain, to_text(attempts),
+            to_text(logs), to_text(states), to_micros(self.clock.now()), self._name,
         )  # fmt: skip
-        self._note_runs(runs, rows, places)
+        self._note_runs(ids, rows, places)
         if attempts:
             won = {*places}
             self._journal.note(runs=[(id, row) for place, id, row in attempts if place in won])
@@ -437,10 +443,7 @@ class RedisStore:
         return [read_expectation(*row) for row in rows]
 
     def expectations(self, *, overdue: bool = False) -> Sequence[Expectation]:
-        if overdue:
-            uids = self._command("ZRANGE", self._key("overdue"), 0, -1)
-        else:
-            uids = self._command("HKEYS", self._key("expectations"))
+        uids = self._command("ZRANGE", self._key("overdue"), 0, -1) if overdue else self._fields_of("expectations")
         found: list[Expectation] = []
         for page in _paged([one.decode() for one in uids]):
             found += [read_expectation(*row) for row in self._ask("expectations", ids_json(page))]
@@ -581,10 +584,9 @@ class RedisStore:
         if inside is not None:
             inside.taken += [run for run in runs if run.state is RunState.RUNNING]
 
-    def _note_runs(self, runs: Sequence[Run], rows: Sequence[str], places: Sequence[int]) -> None:
+    def _note_runs(self, ids: Sequence[str], rows: Sequence[str], places: Sequence[int]) -> None:
         """Remember the rows of these runs that were written."""
-        written = zip(map(run_id, runs), rows, strict=True)
-        self._journal.note(runs=_won([*written], places))
+        self._journal.note(runs=_won([*zip(ids, rows, strict=True)], places))
 
     def _reassert(self, session: Session, server: str, again: bool) -> None:
         """Say to a server that is met for the first time what this node has written lately.
@@ -636,7 +638,8 @@ class RedisStore:
 
     def _advance(self, executor: str, taken: str, changes: Sequence[Change]) -> list[Change]:
         """Write these changes of due jobs, and let go of all that were taken in hand; those that won, as written."""
-        uids, jobs = zip(*((uid(job.uid), written_job(job)) for job, _, _ in changes), strict=True)
+        uids = [uid(job.uid) for job, _, _ in changes]
+        jobs = [written_job(job, self._rest_of(job)) for job, _, _ in changes]
         owned = [(place, run) for place, change in enumerate(changes, 1) for run in change.runs]
         leases, rows = [], []
         for _, run in owned:
@@ -665,6 +668,17 @@ class RedisStore:
         new = {id(owned[place - 1][1]) for place in born}
         written = [change for place, change in enumerate(changes, 1) if place not in lost]
         return [change._replace(runs=tuple(run for run in change.runs if id(run) in new)) for change in written]
+
+    def _rest_of(self, job: Job) -> str:
+        """The end of a due job's row, which is the same as long as its revision is."""
+        known = self._rests.get(job.uid)
+        if known is not None and known[0] == job.revision:
+            return known[1]
+        if len(self._rests) >= MAX_CACHED_DEFINITIONS:
+            self._rests.clear()
+        rest = written_rest(job)
+        self._rests[job.uid] = job.revision, rest
+        return rest
 
     # fill
 
@@ -704,6 +718,16 @@ class RedisStore:
 
     def _some_ids(self) -> list[str]:
         return [name.decode() for name in self._command("ZRANGE", self._key("names"), 0, 199)]
+
+    def _fields_of(self, key: str) -> list[bytes]:
+        """The names of all fields of a hash, which may be long: some at a time."""
+        found: set[bytes] = set()
+        cursor = b"0"
+        while True:
+            cursor, page = self._command("HSCAN", self._key(key), cursor, "COUNT", PAGE)
+            found.update(page[::2])
+            if int(cursor) == 0:
+                return [*found]
 
     def _backwards(self, key: str) -> Iterator[tuple[str, float]]:
         """The members of a sorted set with their scores, the highest first."""
@@ -852,6 +876,7 @@ class RedisStore:
         self._journal = Journal()
         self._doorbell = None
         self._definitions = {}
+        self._rests = {}
         self._executors = ()
         self._node = ""
         self._of_this_thread = OfThisThread()
@@ -910,11 +935,6 @@ def _saved(change: Change) -> Mapping[str, Any]:
         "retires": job.retired_at is not None, "runs": [*map(born_run, change.runs)],
         "cancelled": [*map(changed_run, change.cancelled)],
     }  # fmt: skip
-
-
-def _read_at(runs: Sequence[Run]) -> tuple[str, str]:
-    """Ids of runs, and the versions on which what they become was decided."""
-    return ids_json([*map(run_id, runs)]), ids_json([*map(read_version, runs)])
 
 
 def _won(asked: Sequence[T], places: Sequence[int]) -> list[T]:

@@ -37,21 +37,27 @@ RUNNING, SUCCEEDED, SCHEDULE = RunState.RUNNING, RunState.SUCCEEDED, Origin.SCHE
 LETTERS = {Origin.SCHEDULE: "", Origin.MANUAL: "m", Origin.BACKFILL: "b"}
 
 
-def written_job(job: Job) -> str:
-    """All but the definition; of that what a script asks for."""
+def written_job(job: Job, rest: str | None = None) -> str:
+    """All but the definition, of which there is what a script asks for; *rest* is known of it already."""
+    return (
+        f"[{job.version},{job.revision},{_number(job.next_fire_time)},{_number(job.paused_at)},"
+        f"{_number(job.last_fire_time)},{written_rest(job) if rest is None else rest}"
+    )
+
+
+def written_rest(job: Job) -> str:
+    """The end of a job's row: what no fire changes."""
     keep = job.keep
     return to_text((
-        job.version, job.revision, write_instant(job.next_fire_time), write_instant(job.paused_at), job.max_instances,
-        job.executor, job.declared if job.retired_at is None else None,
+        job.max_instances, job.executor, job.declared if job.retired_at is None else None,
         None if keep is None else (None if keep.age is None else keep.age // MICROSECOND, keep.count),
-        int(job.disposable), job.id, write_instant(job.last_fire_time), to_micros(job.anchored_at), job.pause_reason,
-        job.paused_by,
-    ))  # fmt: skip
+        int(job.disposable), job.id, to_micros(job.anchored_at), job.pause_reason, job.paused_by,
+    ))[1:]  # fmt: skip
 
 
 def read_job(uid: str, row: Row, definition: str) -> Job:
     (
-        version, revision, next_fire_time, paused_at, _, _, _, _, _, id, last_fire_time, anchored_at, pause_reason,
+        version, revision, next_fire_time, paused_at, last_fire_time, _, _, _, _, _, id, anchored_at, pause_reason,
         paused_by, *_,
     ) = row  # fmt: skip
     return Job(
@@ -64,7 +70,7 @@ def read_job(uid: str, row: Row, definition: str) -> Job:
 
 def standing(job: Job, row: Row) -> Job:
     """A job of the same definition as it stands in *row*, which is due: so it is not paused."""
-    return job.standing_at(row[0], from_micros(row[2]), read_instant(row[10]))
+    return job.standing_at(row[0], from_micros(row[2]), read_instant(row[4]))
 
 
 def revision_of(row: Row) -> int:

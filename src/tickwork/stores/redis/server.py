@@ -105,17 +105,22 @@ class Server:
             )
 
     def open(self) -> None:
-        """See that the server can be used, and by this version; and say what it could lose.
+        """See that the server can be used, and by this version.
 
         Raises StoreUnavailableError, StoreUnusableError, StoreSchemaError.
         """
         with self.session() as session:
             check_schema(session.command("GET", f"{self.address.prefix}:version"), self.address.location)
             session.command("SET", f"{self.address.prefix}:version", SCHEMA, "NX")
-            if not self._warned:
-                self._warned = True
-                for weakness in weaknesses(read_info(session), _fsync(session)):
-                    log.warning("%s: %s", self.address.location, weakness)
+
+    def warn(self) -> None:
+        """Say once by what the server could lose what it has confirmed."""
+        if not self._warned:
+            self._warned = True
+            with self.session() as session:
+                found = weaknesses(read_info(session), _fsync(session))
+            for weakness in found:
+                log.warning("%s: %s", self.address.location, weakness)
 
     @contextmanager
     def session(self) -> Iterator[Session]:

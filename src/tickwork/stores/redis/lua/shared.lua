@@ -26,11 +26,11 @@ local call, null, decode = redis.call, cjson.null, cjson.decode
 
 -- the fields of a run's row that are read here; the others follow
 local STATE, VERSION, NODE, LEASE_UNTIL, AVAILABLE_AT, EXPIRES_AT, CANCEL_REASON, BACKFILL = 1, 2, 3, 4, 5, 6, 7, 8
-local COUNTED_FROM, ENDED_AT, REASON, JOB_ID, THROUGH = 9, 10, 11, 12, 13
+local COUNTED_FROM, ENDED_AT, REASON, THROUGH = 9, 10, 11, 13
 
--- those of a job's
-local OF_VERSION, OF_REVISION, OF_NEXT, OF_PAUSED_AT, OF_MAX_INSTANCES, OF_EXECUTOR = 1, 2, 3, 4, 5, 6
-local OF_APP, OF_KEEP, OF_DISPOSABLE, OF_ID = 7, 8, 9, 10
+-- those of a job's, of which the first is its version
+local OF_REVISION, OF_NEXT, OF_PAUSED_AT, OF_MAX_INSTANCES, OF_EXECUTOR = 2, 3, 4, 6, 7
+local OF_APP, OF_KEEP, OF_DISPOSABLE, OF_ID = 8, 9, 10, 11
 
 local MOST = 4000  -- values that one call of Redis is given
 
@@ -263,19 +263,23 @@ end
 
 -- jobs
 
-local function put_job(uid, text, job)
-  call('HSET', P .. ':jobs', uid, text)
-  local due = P .. ':due:' .. job[OF_EXECUTOR]
+-- Put a job into its lists, but for what is due.
+local function list_job(uid, job)
   if job[OF_PAUSED_AT] ~= null then
     call('SADD', P .. ':paused', uid)
-  end
-  if job[OF_PAUSED_AT] == null and job[OF_NEXT] ~= null then
-    call('ZADD', due, job[OF_NEXT], uid)
   end
   if job[OF_APP] ~= null then
     call('SADD', P .. ':declared:' .. job[OF_APP], job[OF_ID])
   end
   call('SADD', P .. ':executors', job[OF_EXECUTOR])
+end
+
+local function put_job(uid, text, job)
+  call('HSET', P .. ':jobs', uid, text)
+  list_job(uid, job)
+  if job[OF_PAUSED_AT] == null and job[OF_NEXT] ~= null then
+    call('ZADD', P .. ':due:' .. job[OF_EXECUTOR], job[OF_NEXT], uid)
+  end
 end
 
 local function take_out_job(uid, job)
