@@ -12,7 +12,7 @@ from tests.stores.laws import claimed, fire
 
 from tickwork.plan import settle
 from tickwork.policies import Retry
-from tickwork.run import Failed, Origin, RunState, Succeeded
+from tickwork.run import Failed, Origin, Released, RunState, Succeeded
 from tickwork.stores.redis import RedisStore
 from tickwork.stores.redis import journal as journal_of
 from tickwork.stores.redis.journal import Journal
@@ -190,6 +190,24 @@ def test_a_server_that_forgot_everything_is_told_it_again(
     assert early == fire(a) == []
     assert a.get(job.id) == fired
     assert a.runs() == [*runs]
+
+
+def test_what_waited_for_a_job_that_was_removed_does_not_wait_again(
+    stores: tuple[RedisStore, RedisStore], server: ForgetfulServer, clock: VirtualClock
+) -> None:
+    a, b = stores
+    a.add([job := make_job()])
+    server.remember(a)
+    ((_, (run,), _),) = fire(b, hold=make_hold("b"))
+    a.remove([job.id])
+    b.settle([settle(run, job.retry, Released(), NOW)])
+    server.lose_the_rest()
+
+    b.jobs()
+    a.jobs()
+
+    assert a.jobs() == []
+    assert [(one.id, one.state) for one in a.runs()] == [(run.id, RunState.CANCELLED)]
 
 
 def test_a_new_store_begins_at_once(server: ForgetfulServer, clock: VirtualClock) -> None:

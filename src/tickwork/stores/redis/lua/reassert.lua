@@ -5,10 +5,12 @@
 -- seen another server here before; jobs as [uid, row, id, definition or null]; runs as [id, row]; uids of removed jobs;
 -- the node, once it has said all.
 
+-- A server whose memory is full does not refuse what removes something, and so nothing of what follows.
 local server = call('GET', P .. ':server')
+call('SREM', P .. ':asserted', ARGV[8])
 if server ~= ARGV[1] then
-  call('SET', P .. ':server', ARGV[1])
   call('DEL', P .. ':asserted')
+  call('SET', P .. ':server', ARGV[1])
   if server or ARGV[4] == '1' then
     call('SET', P .. ':quiet', ARGV[2] .. ' ' .. ARGV[3])
   end
@@ -64,6 +66,12 @@ for _, run in ipairs(decode(ARGV[6])) do
     end
   elseif call('HEXISTS', P .. ':closed', id) == 0 then
     bear({id}, {row})
+  end
+  if call('HEXISTS', P .. ':jobs', uid_of(id)) == 0 then
+    local after = call('HGET', P .. ':open', id)
+    if after and string.find(after, '^%["pending"') then
+      cancel_orphan(id, after, tonumber(ARGV[2]))
+    end
   end
 end
 
