@@ -148,8 +148,11 @@ def test_a_replica_is_refused(server: RedisServer) -> None:
 
 
 def test_a_node_of_a_cluster_that_has_not_our_keys_is_refused() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
     with (
-        RedisServer({**FLEETING, "cluster-enabled": "yes"}) as server,
+        RedisServer({**FLEETING, "cluster-enabled": "yes", "cluster-port": port}) as server,
         pytest.raises(StoreUnavailableError, match="CLUSTERDOWN|Hash slot not served"),
     ):
         RedisStore(server.url()).open()

@@ -276,9 +276,7 @@ class RedisStore:
                     active.setdefault(run.job_uid, []).append(run)
                 changes = decide(self._due_jobs(due), active, self.clock.now())
                 if changes:
-                    written = self._advance(executor, taken, changes)
-                    self._look_again_later(glance, executor, written)
-                    return written
+                    return self._advance(executor, taken, changes)
             except StoreError:
                 raise  # they are in our hand for a moment only
             except BaseException:
@@ -339,7 +337,7 @@ class RedisStore:
                 states.append((place, uid(state.job_uid), written_change(state)))
         plain = "[" + ",".join(["1" if ends_plainly(run) else "0" for run in runs]) + "]"
         ids, rows = [*map(run_id, runs)], [*map(written_run, runs)]
-        places = self._call(
+        (places,) = self._write(
             "settle", ids_json(ids), ids_json([*map(read_version, runs)]), "\n".join(rows), plain, to_text(attempts),
             to_text(logs), to_text(states), to_micros(self.clock.now()), self._name,
         )  # fmt: skip
@@ -561,23 +559,23 @@ class RedisStore:
         if inside is None:
             return None
         if inside.glance is None:
-            fire_at, *others, _ = self._server.learn_from("glance", to_text(self._executors), self._node)
-            claim_at, lapse_at, expire_at, expect_by, backfilling, cancelling = others
+            self._write("glance")
+        return inside.glance
+
+    def _write(self, script: str, *arguments: str | int) -> list[Any]:
+        """What a script answers that ends with a glance; a round that goes on keeps that, and our clock its time."""
+        self._check_process()
+        inside = self._of_this_thread.round
+        looking = ("", "") if inside is None else (to_text(self._executors), self._node)
+        answer: list[Any] = self._server.learn_from(script, *arguments, *looking)
+        seen = answer.pop()
+        if inside is not None:
+            fire_at, claim_at, lapse_at, expire_at, expect_by, backfilling, cancelling, _ = seen
             inside.glance = Glance(
                 dict(zip(self._executors, map(_number, fire_at), strict=True)), _number(claim_at), _number(lapse_at),
                 _number(expire_at), _number(expect_by), bool(backfilling), bool(cancelling),
             )  # fmt: skip
-        return inside.glance
-
-    def _look_again_later(self, glance: Glance | None, executor: str, written: Sequence[Change]) -> None:
-        """Go on with what was seen before a write that changed the fire times of one executor alone."""
-        inside = self._of_this_thread.round
-        if inside is None or glance is None:
-            return
-        if any(change.cancelled or any(run.state is RunState.PENDING for run in change.runs) for change in written):
-            return
-        others = {name: at for name, at in glance.fire_at.items() if name != executor}
-        inside.glance = glance._replace(fire_at=others)
+        return answer
 
     def _note_taken(self, runs: Iterable[Run]) -> None:
         inside = self._of_this_thread.round
@@ -650,7 +648,7 @@ class RedisStore:
         self._note_taken(run for _, run in owned)
         make_way = [(place, *changed_run(run)) for place, change in enumerate(changes, 1) for run in change.cancelled]
         news = make_way or any(run.state is RunState.PENDING for _, run in owned)
-        lost, known = self._call(
+        lost, known = self._write(
             "fire", executor, taken, ids_json(uids), ids_json([str(job.version - 1) for job, _, _ in changes]),
             numbers_json(write_instant(job.next_fire_time) for job, _, _ in changes), "\n".join(jobs), ids_json(ids),
             numbers_json(place for place, _ in owned), numbers_json(leases), "\n".join(rows), to_text(make_way),

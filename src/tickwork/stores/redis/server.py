@@ -98,10 +98,11 @@ class Server:
             return session.command(*words)
 
     def learn_from(self, name: str, *arguments: str | int) -> Any:
-        """What a script answers whose last word is the server's time, from which our clock learns."""
+        """What a script answers whose last list, if there is one, ends with the server's time: our clock learns it."""
         with self.session() as session:
             return self._learn_from(
-                lambda: session.call(name, self.address.prefix, *arguments), lambda answer: answer[-1]
+                lambda: session.call(name, self.address.prefix, *arguments),
+                lambda answer: answer[-1][-1] if answer[-1] else None,
             )
 
     def open(self) -> None:
@@ -202,8 +203,9 @@ class Server:
         sent = read_own()
         answer = ask()
         received = read_own()
-        if self._clock is not None:
-            seconds, micros = read_time(answer)
+        told = read_time(answer)
+        if self._clock is not None and told is not None:
+            seconds, micros = told
             self._clock.learn(sent, int(seconds) * 1_000_000 + int(micros), received)
         return answer
 

@@ -15,5 +15,5 @@ end
 local now = ARGV[3]
 return {
   fire_at or false, first(':pending', now) or false, first(':leases', now) or false, first(':expiring', now) or false,
-  first(':expected', now) or false, call('TIME'),
+  first(':expected', now) or false, {call('TIME')},
 }

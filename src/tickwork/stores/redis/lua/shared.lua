@@ -394,6 +394,25 @@ local function is_quiet(now)
   return false
 end
 
+-- What comes due first, of each kind: fire times by executor, claim, lapse, expire, expect; whether a backfill goes on and
+-- the node has to end a run; and the server's time. Nothing, if nobody asks ('').
+local function glance(executors, node)
+  if executors == '' then
+    return false
+  end
+  local function first(key)
+    return call('ZRANGE', P .. key, 0, 0, 'WITHSCORES')[2] or false
+  end
+  local fire_at = {}
+  for place, executor in ipairs(decode(executors)) do
+    fire_at[place] = first(':due:' .. executor)
+  end
+  return {
+    fire_at, first(':pending'), first(':leases'), first(':expiring'), first(':expected'),
+    call('EXISTS', P .. ':backfills:open'), call('EXISTS', P .. ':cancelling:' .. node), call('TIME'),
+  }
+end
+
 -- Wake every other node that listens. *name* is our own; without one nobody is woken.
 local function ring(name)
   if name ~= '' then
