@@ -1,5 +1,5 @@
--- End a backfill that is at the version that was read, and cancel its active runs. Answers 1; 0 if it has changed; -1 if
--- one of its runs has, and nothing was written.
+-- End a backfill that is at the version that was read, and cancel its active runs. Answers 1; 0 if it has changed;
+-- -1 if one of its runs has, and nothing was written.
 -- ARGV: id, version that was read, row, when it ended, runs as [id, version, row], who rings.
 
 local text = call('HGET', P .. ':backfills', ARGV[1])

@@ -1,4 +1,5 @@
--- Move a backfill on, with the runs born for it, if it and its job are at the versions that were read; whether they were.
+-- Move a backfill on, with the runs born for it, if it and its job are at the versions that were read; answers whether
+-- they were.
 -- ARGV: id, version that was read, row, when it ended ('': it goes on), uid and version of its job, runs as [id, row].
 
 local text, job = call('HGET', P .. ':backfills', ARGV[1]), call('HGET', P .. ':jobs', ARGV[5])

@@ -1,7 +1,7 @@
 -- Advance due jobs that are still at the version that was read, and give birth to their runs.
 -- Answers the places of the jobs that were not, and of the runs that were born before; and a glance.
--- ARGV: executor; all uids that were taken in hand; uids, versions that were read, next fire times; rows of the jobs, as
--- lines; ids of the runs, to which job each belongs, ends of leases; rows of the runs, as lines; runs to cancel, as
+-- ARGV: executor; all uids that were taken in hand; uids, versions that were read, next fire times; rows of the jobs,
+-- as lines; ids of the runs, to which job each belongs, ends of leases; rows of the runs, as lines; runs to cancel, as
 -- [job, id, version, row]; who rings; the time; executors and node, for the glance.
 
 local uids, versions, nexts, rows = decode(ARGV[3]), decode(ARGV[4]), decode(ARGV[5]), lines(ARGV[6])

@@ -1,5 +1,5 @@
--- Delete closed rows that are kept no longer, of the next jobs. Answers how many, the uid of the last job that was looked
--- at ('': there is none behind it), and whether there may be more of that one.
+-- Delete closed rows that are kept no longer, of the next jobs. Answers how many, the uid of the last job that was
+-- looked at ('': there is none behind it), and whether there may be more of that one.
 -- ARGV: after which uid, how many jobs, how many rows, the time, the age and the count that are kept ('': any).
 
 local MOST_LEDGERS = 500  -- most of which have rows, or few jobs fire at all

@@ -1,6 +1,6 @@
 -- Say again what a node has written lately, since the server may have lost it: it was restarted, or another took its
--- place. Whatever stands at a lower version is written. Until all living nodes have done so nothing is fired or claimed,
--- but not for ever.
+-- place. Whatever stands at a lower version is written. Until all living nodes have done so nothing is fired or
+-- claimed, but not for ever.
 -- ARGV: by what the server is known, the time, until when the others are waited for at the latest; '1' if the node has
 -- seen another server here before; jobs as [uid, row, id, definition or null]; runs as [id, row]; uids of removed jobs;
 -- the node, once it has said all.

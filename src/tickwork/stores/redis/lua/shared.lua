@@ -1,13 +1,18 @@
 -- Where jobs and runs lie on the server, and what moves with them. This stands before every script.
 --
--- KEYS[1] begins all keys; its hash tag keeps them on one node of a cluster. A job's uid is written in hexadecimal, as in
--- the ids of its runs: <uid>-<fire time>[m|b]-<attempt>. Instants are whole microseconds since 1970.
+-- KEYS[1] begins all keys; its hash tag keeps them on one node of a cluster. A job's uid is written in hexadecimal, as
+-- in the ids of its runs: <uid>-<fire time>[m|b]-<attempt>. Instants are whole microseconds since 1970.
 --
 --   ids            id -> uid                          names           ids, in their order
 --   jobs           uid -> row                         definitions     uid -> JSON
---   due:<executor> uid by next fire time, of jobs that fire
---   open, closed   run -> row: what waits or runs, and what has ended
---   ledger         run by number, in the order of birth
+--   due:<executor> uid by next fire time, of jobs that fire           executors       those that jobs have named
+--   in_hand        uid by until when another node leaves it alone     paused          uids of jobs that do not fire
+--   declared:<app> ids of jobs that an app declares, and not retired
+--   kept:<uid>     the state of a job: 'version', and k<key> -> version and value
+--   expectations   uid -> row                         expected, overdue   uids by when they fall overdue; that are
+--
+--   open, closed   run -> row: what waits or runs, and what has ended     logs            run -> JSON
+--   ledger         run by number, in the order of birth               numbers         the last number
 --   ledger:<uid>   rest of a run's id by fire time    ledgers         the uids that may have one, in 16 digits
 --   state:<state>  run by number: closed runs that did not succeed
 --   active         open runs, in the order of their ids: so those of a job lie together
@@ -17,7 +22,14 @@
 --   claimable:<executor>      uid by when the first of its runs may be claimed, of jobs that have room for one
 --   backfilled     pending runs of backfills          cancelling:<node>   running runs that are asked to end
 --
+--   backfills      id -> row                          backfills:all, backfills:open   ids by number
+--   backfills:ended           ids by when they ended
+--   nodes          stretch -> row                     nodes:seen, nodes:alive         stretches by last beat, by lease
+--   declarations   name by when it was declared       declaration:<name>              ids
+--   removed, removals         uid -> id, uid by when, of removed jobs; removed:<id>   the same of one id
+--   pruned         uid -> up to where its ledger lacks rows
 --   server, quiet, asserted   which server all this was written on, and how its nodes go on after a restart
+--   version        of this list                       bell            the channel on which nodes wake each other
 --
 -- Lua writes a number of more than 14 digits with an exponent. So rows are written by the caller, or through `written`.
 
@@ -394,8 +406,8 @@ local function is_quiet(now)
   return false
 end
 
--- What comes due first, of each kind: fire times by executor, claim, lapse, expire, expect; whether a backfill goes on and
--- the node has to end a run; and the server's time. Nothing, if nobody asks ('').
+-- What comes due first, of each kind: fire times by executor, claim, lapse, expire, expect; whether a backfill goes on
+-- and the node has to end a run; and the server's time. Nothing, if nobody asks ('').
 local function glance(executors, node)
   if executors == '' then
     return false
