@@ -405,21 +405,34 @@ def test_the_scripts_are_whole() -> None:
             assert walk not in text, name
 
 
-def test_with_many_rows_no_script_takes_long(store: RedisStore) -> None:
-    """What one run costs the server does not grow with the ledger, nor with what waits."""
-    jobs = [make_job(f"job-{number}") for number in range(200)]
-    store.add(jobs)
-    for round_number in range(5):
-        changes = fire(store, hold=make_hold("a"), until=NOW + round_number * timedelta(minutes=1))
-        store.settle([settle(run, job.retry, Succeeded(), NOW) for job, runs, _ in changes for run in runs])
-    store._command("CONFIG", "SET", "slowlog-log-slower-than", 200_000)
-    store._command("SLOWLOG", "RESET")
+def test_what_a_run_costs_the_server_does_not_grow_with_what_is_there(server: RedisServer) -> None:
+    """Neither with the ledger, nor with what waits, nor with jobs that are not due: the same commands, one by one."""
+    store = RedisStore(server.url(), clock=VirtualClock(NOW))
+    store.open()
+    store.add([job := make_job()])
 
-    changes = fire(store, hold=make_hold("a"), until=NOW + HOUR)
-    store.settle([settle(run, job.retry, Succeeded(), NOW) for job, runs, _ in changes for run in runs])
+    def commands_of_one_run() -> dict[str, int]:
+        store._command("CONFIG", "RESETSTAT")
+        ((_, (run,), _),) = fire(store, hold=make_hold("a"), until=store.get("job").next_fire_time or NOW)
+        store.settle([settle(run, job.retry, Succeeded(), NOW)])
+        told = store._command("INFO", "commandstats").decode().splitlines()
+        calls = {
+            line.partition(":")[0]: int(line.partition("calls=")[2].partition(",")[0]) for line in told if "=" in line
+        }
+        return {name: count for name, count in calls.items() if "script" not in name}
 
-    assert len(changes) == 200
-    assert store._command("SLOWLOG", "GET") == []
+    commands_of_one_run()
+    with_little = commands_of_one_run()
+    store.add([crowd := make_job("crowd", next_fire_time=None)])
+    rows = [make_run(crowd, NOW + number * SECOND, state=RunState.SUCCEEDED, ended_at=NOW) for number in range(3000)]
+    waiting = [make_run(crowd, NOW + HOUR + number * SECOND) for number in range(500)]
+    store.save([next_version(crowd, *rows, *waiting)])
+    store.add([make_job(f"later-{number}", next_fire_time=NOW + 1000 * HOUR) for number in range(1000)])
+    with_much = commands_of_one_run()
+
+    noted = {name: with_much[name] - with_little.get(name, 0) for name in with_much}
+    assert sum(noted.values()) <= 8, "since runs wait, it is looked whether this job's do"
+    store.close()
 
 
 def test_a_node_is_missed_sooner_than_on_other_stores(redis_url: str) -> None:
