@@ -32,7 +32,7 @@ JOBS = {"full": 10_000, "quick": 2_000, "tiny": 20}
 SLOW_JOBS = {"full": 300, "quick": 50, "tiny": 5}
 """For APScheduler's default SQLite store, which would take minutes."""
 SOME_JOBS = {"full": 2_000, "quick": 500, "tiny": 5}
-"""For APScheduler on PostgreSQL, likewise."""
+"""For APScheduler on PostgreSQL and Redis, likewise."""
 
 METRICS = [
     Metric("rate", "runs/s (more is better)"),
@@ -77,6 +77,16 @@ def tables(size: Size) -> Sequence[Table]:
             },
             METRICS,
             bases=["APScheduler threads", "pgqueuer"],
+        ),
+        Table(
+            f"due: the same on Redis, appendfsync everysec (APScheduler: {some:,} jobs)",
+            {
+                "tickwork threads": Case(due_ours, {"face": "threads", "kept": "Redis", "jobs": jobs}),
+                "tickwork event loop": Case(due_ours, {"face": "event loop", "kept": "Redis", "jobs": jobs}),
+                "APScheduler threads": Case(due_peer, {"face": "threads", "kept": "Redis", "jobs": some}),
+            },
+            METRICS,
+            bases=["APScheduler threads"],
         ),
     ]
 

@@ -45,11 +45,13 @@ def one_job(size: Size) -> Table:
         "tickwork SQLite, threads": (late_ours, {"face": "threads", "kept": "SQLite"}),
         "tickwork SQLite, event loop": (late_ours, {"face": "event loop", "kept": "SQLite"}),
         "tickwork PostgreSQL, threads": (late_ours, {"face": "threads", "kept": "PostgreSQL"}),
+        "tickwork Redis, threads": (late_ours, {"face": "threads", "kept": "Redis"}),
         "APScheduler memory, threads": (late_peer, {"face": "threads", "kept": "memory"}),
         "APScheduler memory, event loop": (late_peer, {"face": "event loop", "kept": "memory"}),
         "APScheduler SQLite default, threads": (late_peer, {"face": "threads", "kept": "SQLite default"}),
         "APScheduler SQLite WAL, threads": (late_peer, {"face": "threads", "kept": "SQLite WAL"}),
         "APScheduler PostgreSQL, threads": (late_peer, {"face": "threads", "kept": "PostgreSQL"}),
+        "APScheduler Redis, threads": (late_peer, {"face": "threads", "kept": "Redis"}),
     }
     common = {"jobs": 1, "seconds": SECONDS[size], "lead": LEAD[size]}
     cases = {
@@ -76,9 +78,11 @@ def many_jobs(size: Size) -> Table:
         "tickwork SQLite, event loop": Case(late_ours, {"face": "event loop", "kept": "SQLite", **common}),
         "tickwork PostgreSQL, threads": Case(late_ours, {"face": "threads", "kept": "PostgreSQL", **common}),
         "tickwork PostgreSQL, event loop": Case(late_ours, {"face": "event loop", "kept": "PostgreSQL", **common}),
+        "tickwork Redis, threads": Case(late_ours, {"face": "threads", "kept": "Redis", **common}),
         "APScheduler memory, threads": Case(late_peer, {"face": "threads", "kept": "memory", **common}),
         "APScheduler SQLite WAL, threads": Case(late_peer, {"face": "threads", "kept": "SQLite WAL", **common}),
         "APScheduler PostgreSQL, threads": Case(late_peer, {"face": "threads", "kept": "PostgreSQL", **common}),
+        "APScheduler Redis, threads": Case(late_peer, {"face": "threads", "kept": "Redis", **common}),
     }
     return Table(
         f"lateness: {JOBS[size]:,} jobs of one second each, spread over the second, {BUSY_SECONDS[size]} s",

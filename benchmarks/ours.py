@@ -7,12 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, TypeAlias, TypeVar
 
-from benchmarks import postgresql
+from benchmarks import postgresql, redis
 from tickwork import AsyncIOScheduler, BackgroundScheduler
 from tickwork.scheduler import Scheduler
 
 Face: TypeAlias = Literal["threads", "event loop"]
-Kept: TypeAlias = Literal["memory", "SQLite", "PostgreSQL"]
+Kept: TypeAlias = Literal["memory", "SQLite", "PostgreSQL", "Redis"]
 
 T = TypeVar("T")
 
@@ -20,6 +20,8 @@ T = TypeVar("T")
 def store_url(kept: Kept, folder: Path) -> str | None:
     if kept == "PostgreSQL":
         return postgresql.database_url()
+    if kept == "Redis":
+        return redis.database_url()
     return None if kept == "memory" else f"sqlite:///{folder / 'jobs.db'}"
 
 

@@ -1,4 +1,4 @@
-"""APScheduler 3.11 as it is measured: in memory, on PostgreSQL, and on SQLite as it comes and tuned.
+"""APScheduler 3.11 as it is measured: in memory, on PostgreSQL and Redis, and on SQLite as it comes and tuned.
 
 As it comes is `SQLAlchemyJobStore("sqlite:///jobs.db")`: a rollback journal, `synchronous=FULL`.
 Tuned is what its users may do about it: WAL, `synchronous=NORMAL`, which may lose the last writes in a power cut.
@@ -20,10 +20,10 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.schedulers.base import BaseScheduler
 
-from benchmarks import postgresql
+from benchmarks import postgresql, redis
 from benchmarks.ours import Face
 
-Kept: TypeAlias = Literal["memory", "SQLite default", "SQLite WAL", "PostgreSQL"]
+Kept: TypeAlias = Literal["memory", "SQLite default", "SQLite WAL", "PostgreSQL", "Redis"]
 
 BATCH = 5_000
 """How many rows are put into a store at once."""
@@ -34,6 +34,10 @@ T = TypeVar("T")
 def job_store(kept: Kept, folder: Path) -> BaseJobStore:
     if kept == "memory":
         return MemoryJobStore()
+    if kept == "Redis":
+        from apscheduler.jobstores.redis import RedisJobStore
+
+        return RedisJobStore(**redis.place())
     from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
     from sqlalchemy import create_engine, event
 

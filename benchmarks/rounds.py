@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from benchmarks import postgresql
+from benchmarks import postgresql, redis
 from benchmarks.machine import sync_time
 from benchmarks.tables import Case, Result, Results, Size, Table
 
@@ -51,7 +51,9 @@ def measure(table: Table, rounds: int, folder: Path) -> Measured:
 
 
 def _server(case: Case) -> Mapping[str, str]:
-    """What the process of a case is told of the PostgreSQL server, if it needs one."""
+    """What the process of a case is told of the server, if it needs one."""
+    if redis.KEPT in case.options.values():
+        return {redis.VARIABLE: redis.next_database_url()}
     return {postgresql.VARIABLE: postgresql.server_url()} if postgresql.KEPT in case.options.values() else {}
 
 

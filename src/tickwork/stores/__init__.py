@@ -1,4 +1,4 @@
-"""Where jobs and runs live: in memory, in a SQLite file that several processes share, or on a PostgreSQL server."""
+"""Where jobs and runs live: in memory, in a SQLite file that processes share, on a PostgreSQL or a Redis server."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from tickwork.errors import StoreURLError
 from tickwork.stores.base import Store
 
 FORMS = (
-    "None (memory), 'sqlite:///jobs.db' (relative to the working directory), 'sqlite:////var/lib/app/jobs.db' "
-    "or 'postgresql://user:password@host/database'"
+    "None (memory), 'sqlite:///jobs.db' (relative to the working directory), 'sqlite:////var/lib/app/jobs.db', "
+    "'postgresql://user:password@host/database' or 'redis://user:password@host:6379/0'"
 )
 
 
@@ -33,8 +33,13 @@ def make_store(url: str | Store | None, *, clock: Clock | None = None) -> Store:
             f"store: expected postgresql://, got {_masked(url)!r}: leave out '+{driver}'; tickwork brings "
             f"its own driver, which blocks no event loop"
         )
-    if scheme in ("redis", "rediss", "valkey"):
-        raise StoreURLError(f"store: {scheme}:// is not built yet; expected {FORMS}, got {_masked(url)!r}")
+    if scheme in ("redis", "rediss", "valkey", "valkeys"):
+        return _redis(url, clock)
+    if dialect in ("redis", "rediss", "valkey", "valkeys"):
+        raise StoreURLError(
+            f"store: expected redis://, the URL of one server, got {_masked(url)!r}: name the primary that '{driver}' "
+            f"leads to, or an address that follows it"
+        )
     if scheme != "sqlite" or not rest.startswith("/") or not rest.strip("/") or "?" in rest or ":memory:" in rest:
         raise StoreURLError(f"store: expected {FORMS}, got {_masked(url)!r}")
     from tickwork.stores.sqlite import SQLiteStore  # noqa: PLC0415
@@ -50,6 +55,16 @@ def _postgresql(url: str, clock: Clock | None) -> Store:
             f"store: expected psycopg 3 for {_masked(url)!r}, got {error}: pip install 'tickwork[postgresql]'"
         ) from None
     return PostgreSQLStore(url, clock=clock)
+
+
+def _redis(url: str, clock: Clock | None) -> Store:
+    try:
+        from tickwork.stores.redis import RedisStore  # noqa: PLC0415
+    except ImportError as error:
+        raise StoreURLError(
+            f"store: expected the package redis for {_masked(url)!r}, got {error}: pip install 'tickwork[redis]'"
+        ) from None
+    return RedisStore(url, clock=clock)
 
 
 def _masked(url: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from tickwork.backfill import Answered, Backfill
@@ -25,6 +25,7 @@ from tickwork.run import Run, RunState
 from tickwork.runlog import RunLog
 from tickwork.why import Evidence
 
+USUAL_LEASE = timedelta(seconds=10)
 MAX_NODES = 10_000
 """How many stretches of nodes are remembered: however often they restart, a month of them is a short table."""
 
@@ -97,6 +98,8 @@ class Store(Protocol):
     """This machine's clock, which its jobs read. Where the store has no clock of its own it is `clock`."""
     location: str
     """For people: where it is."""
+    lease: timedelta
+    """How long a run is believed to go on after its node was last heard of, unless a scheduler says otherwise."""
 
     def open(self, ring: Callable[[], None] | None = None) -> None:
         """Make the store ready; *ring* is called, on any thread, when another process changed it.
@@ -112,7 +115,8 @@ class Store(Protocol):
     def together(self) -> AbstractContextManager[object]:
         """What this thread writes inside shares one commit, at the end; if anything is raised, none of it is kept.
 
-        A store that cannot undo (memory, Redis) may keep what was written before that.
+        A store that cannot undo (memory, Redis) may keep what was written before that; what Redis has let a node take
+        it gives back before the next time.
         """
         ...
 

@@ -30,7 +30,7 @@ from tickwork.retention import Retention
 from tickwork.run import Run, RunState
 from tickwork.runlog import NO_LOG, RunLog
 from tickwork.stores import base
-from tickwork.stores.base import Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
+from tickwork.stores.base import USUAL_LEASE, Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
 from tickwork.stores.memory.agenda import Agenda
 from tickwork.stores.memory.ledger import BEGINNING, Key, Ledger, key_of, read_key
 from tickwork.stores.memory.nodes import Nodes
@@ -50,6 +50,7 @@ class MemoryStore:
     """Jobs and runs in this process's memory: the store of tests, and of jobs that need not survive it."""
 
     location = "memory"
+    lease = USUAL_LEASE
 
     def __init__(self, *, clock: Clock | None = None) -> None:
         self.clock: Clock = clock or SystemClock()

@@ -34,7 +34,7 @@ from tickwork.retention import Retention
 from tickwork.run import Run, RunKey, RunState
 from tickwork.runlog import NO_LOG, RunLog
 from tickwork.stores import base
-from tickwork.stores.base import Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
+from tickwork.stores.base import USUAL_LEASE, Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
 from tickwork.stores.postgresql import statements as sql
 from tickwork.stores.postgresql.address import Address
 from tickwork.stores.postgresql.doorbell import Doorbell, channel_of, may_be_due_soon
@@ -78,7 +78,7 @@ from tickwork.stores.postgresql.rows import (
 )
 from tickwork.stores.postgresql.schema import upgrade
 from tickwork.stores.postgresql.server import Glance, Server, Session
-from tickwork.stores.postgresql.server_clock import ServerClock
+from tickwork.stores.server_clock import ServerClock
 from tickwork.why import MAX_NAMESAKES, SECOND, Evidence, of_its_time
 
 __all__ = ["PostgreSQLStore", "add_jobs", "add_jobs_async"]
@@ -106,6 +106,8 @@ class PostgreSQLStore:
     which the two disagree fires nothing. Nodes wake each other by LISTEN and NOTIFY, except behind a pooler.
     Raises StoreURLError.
     """
+
+    lease = USUAL_LEASE
 
     _process: int
     _opened: bool

@@ -21,7 +21,7 @@ from tickwork.errors import SchedulerError, StoreError, StoreUnavailableError, S
 from tickwork.stores.postgresql import statements as sql
 from tickwork.stores.postgresql.address import Address
 from tickwork.stores.postgresql.lent import LentConnection, refused
-from tickwork.stores.postgresql.server_clock import ServerClock, read_own
+from tickwork.stores.server_clock import ServerClock, read_own
 
 Row: TypeAlias = tuple[Any, ...]
 AnyConnection = TypeVar("AnyConnection", bound="psycopg.Connection[Any]")

@@ -40,7 +40,7 @@ from tickwork.runlog import NO_LOG, RunLog
 from tickwork.sqlite.file import DatabaseFile
 from tickwork.sqlite.place import check_place
 from tickwork.stores import base
-from tickwork.stores.base import Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
+from tickwork.stores.base import USUAL_LEASE, Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
 from tickwork.stores.sqlite import statements as sql
 from tickwork.stores.sqlite.doorbell import Doorbell
 from tickwork.stores.sqlite.evidence import find_absence, find_evidence
@@ -86,6 +86,8 @@ class SQLiteStore:
     WAL and `synchronous=FULL`: what was recorded survives a power cut. Processes take turns at writing
     by a lock file, and wake each other through pipes; both are in the folder `<path>.tickwork` beside it.
     """
+
+    lease = USUAL_LEASE
 
     _process: int
     _opened: bool

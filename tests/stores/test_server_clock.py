@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tickwork.clock import from_micros, to_micros
-from tickwork.stores.postgresql.server_clock import ServerClock, read_own
+from tickwork.stores.server_clock import ServerClock, read_own
 
 AN_HOUR = 3_600_000_000
 

@@ -1,0 +1,48 @@
+-- Take what is due in hand: [[uid, row], ...] and [[run, row], ...] of the active runs of these jobs.
+-- For a moment no other node takes the same jobs in hand, so that not all decide on them and one alone wins. It is no
+-- lock: fire.lua compares versions.
+-- ARGV: executor, the first and the last fire time, how many, uids to pass over, the time, until when they are in hand.
+
+if is_quiet(tonumber(ARGV[6])) then
+  return '[[],[]]'
+end
+
+local limit = tonumber(ARGV[4])
+local pass_over = {}
+for _, uid in ipairs(decode(ARGV[5])) do
+  pass_over[uid] = true
+end
+call('ZREMRANGEBYSCORE', P .. ':in_hand', '-inf', ARGV[6])
+for _, uid in ipairs(call('ZRANGE', P .. ':in_hand', 0, -1)) do
+  pass_over[uid] = true
+end
+
+local uids, taken, place = {}, {}, 0
+repeat
+  local page = call('ZRANGEBYSCORE', P .. ':due:' .. ARGV[1], ARGV[2], ARGV[3], 'LIMIT', place, limit)
+  for _, uid in ipairs(page) do
+    if #uids < limit and not pass_over[uid] then
+      uids[#uids + 1] = uid
+      taken[#taken + 1], taken[#taken + 2] = ARGV[7], uid
+    end
+  end
+  place = place + limit
+until #page < limit or #uids == limit
+call_with('ZADD', ':in_hand', taken)
+
+local jobs, ids = {}, {}
+local any_open = call('EXISTS', P .. ':open') == 1
+for place, row in ipairs(fields(':jobs', uids)) do
+  local uid = uids[place]
+  jobs[place] = '["' .. uid .. '",' .. row .. ']'
+  if any_open then
+    for _, id in ipairs(active_of(uid)) do
+      ids[#ids + 1] = id
+    end
+  end
+end
+local runs = {}
+for place, row in ipairs(fields(':open', ids)) do
+  runs[place] = '["' .. ids[place] .. '",' .. row .. ']'
+end
+return '[' .. listed(jobs) .. ',' .. listed(runs) .. ']'

@@ -1,0 +1,318 @@
+"""The server as this process sees it: a few connections, scripts called on them, and what its faults mean.
+
+The rule: a fault closes the connection it happened on, and the next call opens another. Nothing is sent twice: whether
+a call whose reply is lost has had its effect is for the caller to find out, by the versions of what it wrote.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from redis.backoff import NoBackoff
+from redis.connection import Connection, SSLConnection
+from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    AuthorizationError,
+    MovedError,
+    NoPermissionError,
+    NoScriptError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+)
+from redis.retry import Retry
+
+from tickwork.checks import shown
+from tickwork.errors import StoreError, StoreSchemaError, StoreUnavailableError, StoreUnusableError
+from tickwork.stores.redis.address import Address
+from tickwork.stores.redis.scripts import SCRIPTS
+from tickwork.stores.server_clock import ServerClock, read_own
+
+MAX_SESSIONS = 16
+"""How many connections one store has at most, besides that of its doorbell."""
+PATIENCE = 10.0
+"""Seconds to wait for one of them."""
+OLDEST_VERSION = (6, 2)
+SCHEMA = 1
+"""The version of how things lie on the server; a later one that older code cannot read has a higher number."""
+
+log = logging.getLogger("tickwork.store")
+
+
+@dataclass(slots=True)
+class Session:
+    """One connection."""
+
+    connection: Any
+    age: int
+    """How often the server had been closed when it was made: what is older is not kept."""
+
+    def command(self, *words: str | bytes | int) -> Any:
+        self.connection.send_command(*words)
+        return self.connection.read_response()
+
+    def call(self, name: str, prefix: str, *arguments: str | int) -> Any:
+        """What the script of this name answers; it is loaded if the server does not know it."""
+        script = SCRIPTS[name]
+        try:
+            return self.command("EVALSHA", script.sha, 1, prefix, *arguments)
+        except NoScriptError:
+            self.command("SCRIPT", "LOAD", script.text)
+            return self.command("EVALSHA", script.sha, 1, prefix, *arguments)
+
+
+class Server:
+    """A Redis or Valkey server at *address*, from which *clock* learns. Safe to use from several threads.
+
+    *meet* is called on the first connection to each server that answers there: it was restarted, or another took its
+    place. It is given the connection, by what the server is known, and whether another one was there before.
+    """
+
+    def __init__(
+        self, address: Address, clock: ServerClock | None, meet: Callable[[Session, str, bool], None]
+    ) -> None:  # fmt: skip
+        self.address = address
+        self._clock = clock
+        self._meet = meet
+        self._met: str | None = None
+        self._meeting = threading.Lock()
+        self._warned = False
+        self._idle: list[Session] = []
+        self._closed = 0
+        self._places = threading.BoundedSemaphore(MAX_SESSIONS)
+
+    def call(self, name: str, *arguments: str | int) -> Any:
+        """Call a script. Raises StoreError."""
+        with self.session() as session:
+            return session.call(name, self.address.prefix, *arguments)
+
+    def command(self, *words: str | bytes | int) -> Any:
+        """Send one command. Raises StoreError."""
+        with self.session() as session:
+            return session.command(*words)
+
+    def learn_from(self, name: str, *arguments: str | int) -> Any:
+        """What a script answers whose last list, if there is one, ends with the server's time: our clock learns it."""
+        with self.session() as session:
+            return self._learn_from(
+                lambda: session.call(name, self.address.prefix, *arguments),
+                lambda answer: answer[-1][-1] if answer[-1] else None,
+            )
+
+    def open(self) -> None:
+        """See that the server can be used, and by this version.
+
+        Raises StoreUnavailableError, StoreUnusableError, StoreSchemaError.
+        """
+        with self.session() as session:
+            check_schema(session.command("GET", f"{self.address.prefix}:version"), self.address.location)
+            session.command("SET", f"{self.address.prefix}:version", SCHEMA, "NX")
+
+    def warn(self) -> None:
+        """Say once by what the server could lose what it has confirmed."""
+        if not self._warned:
+            self._warned = True
+            with self.session() as session:
+                found = weaknesses(read_info(session), _fsync(session))
+            for weakness in found:
+                log.warning("%s: %s", self.address.location, weakness)
+
+    @contextmanager
+    def session(self) -> Iterator[Session]:
+        """A connection; what is raised inside closes it, unless it is the server's answer."""
+        with self.faults_told():
+            session = self._borrow()
+            try:
+                yield session
+            except ResponseError:
+                self._give_back(session)
+                raise
+            except BaseException:
+                self._drop(session)
+                raise
+            self._give_back(session)
+
+    def close(self) -> None:
+        """Close what lies idle; what is in use is closed by the thread that gives it back."""
+        self._closed += 1
+        while self._idle:
+            with suppress(IndexError):  # another thread was faster
+                self._idle.pop().connection.disconnect()
+
+    def connect(self) -> Any:
+        """A new connection, for whoever will disconnect it. Raises StoreUnavailableError, StoreUnusableError."""
+        kind: Any = SSLConnection if self.address.tls else Connection
+        with self.faults_told():
+            connection = kind(**self.address.parameters, retry=Retry(NoBackoff(), 0), protocol=2)
+            connection.connect()
+        return connection
+
+    def _borrow(self) -> Session:
+        """An idle connection, the one used last, or a new one."""
+        if not self._places.acquire(timeout=PATIENCE):
+            raise self.unavailable(f"no free connection of {MAX_SESSIONS} within {PATIENCE:.0f} s")
+        try:
+            while self._idle:
+                with suppress(IndexError):
+                    session = self._idle.pop()
+                    if _is_usable(session.connection):
+                        return session
+                    session.connection.disconnect()
+            return self._new_session()
+        except BaseException:
+            self._places.release()
+            raise
+
+    def _new_session(self) -> Session:
+        session = Session(self.connect(), self._closed)
+        try:
+            info = read_info(session)
+            self._look_around(info)
+            if self._clock is not None:
+                for _ in range(3):  # the first one is also the first on this connection
+                    self._learn_from(lambda: session.command("TIME"), lambda answer: answer)
+            with self._meeting:
+                if (server := info.get("run_id", "")) != self._met:
+                    self._meet(session, server, self._met is not None)
+                    self._met = server
+        except BaseException:
+            session.connection.disconnect()
+            raise
+        return session
+
+    def _look_around(self, info: Mapping[str, str]) -> None:
+        """Whether this is a server that can be used."""
+        version = info.get("redis_version", "0")
+        if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) < OLDEST_VERSION:
+            oldest = ".".join(map(str, OLDEST_VERSION))
+            raise self.unusable(f"Redis {oldest} or newer, or Valkey", f"version {version}", "upgrade the server")
+        if info.get("redis_mode") == "sentinel":
+            raise self.unusable("a server that keeps data", "a sentinel", "name the primary that it watches")
+        if info.get("loading") == "1":
+            raise self.unavailable("a server that is reading its data from the disk")
+        if info.get("role", "master") != "master":
+            raise self.unavailable("a replica, which can only be read: name the primary")
+
+    def _learn_from(self, ask: Callable[[], Any], read_time: Callable[[Any], Any]) -> Any:
+        sent = read_own()
+        answer = ask()
+        received = read_own()
+        told = read_time(answer)
+        if self._clock is not None and told is not None:
+            seconds, micros = told
+            self._clock.learn(sent, int(seconds) * 1_000_000 + int(micros), received)
+        return answer
+
+    def _give_back(self, session: Session) -> None:
+        if session.age == self._closed:
+            self._idle.append(session)
+            self._places.release()
+        else:
+            self._drop(session)
+
+    def _drop(self, session: Session) -> None:
+        try:
+            session.connection.disconnect()
+        finally:
+            self._places.release()
+
+    # faults
+
+    @contextmanager
+    def faults_told(self) -> Iterator[None]:
+        """Whatever the driver raises becomes a StoreError that says where, what, and what to do."""
+        try:
+            yield
+        except (RedisError, OSError) as error:
+            raise self._told(error) from error
+
+    def _told(self, error: Exception) -> StoreError:
+        fault = " ".join(str(error).split())[:500] or type(error).__name__
+        match error:
+            case AuthenticationError() | AuthorizationError():
+                return self.unusable("a server that lets us in", fault, "check user and password")
+            case NoPermissionError():
+                return self.unusable("the right to use our keys", fault, "see docs/stores.md for the rights needed")
+            case MovedError() | AskError():
+                return self.unusable("the node of the cluster that has our keys", fault, "name that one in the URL")
+            case ReadOnlyError():
+                return self.unavailable("a replica, which can only be read: name the primary")
+        if "DB index is out of range" in fault or "invalid DB index" in fault or "SELECT is not allowed" in fault:
+            return self.unusable("a database that there is", fault, "write a lower number, such as /0, behind the host")
+        if "NOAUTH" in fault or "WRONGPASS" in fault or "invalid username-password pair" in fault:
+            return self.unusable("a server that lets us in", fault, "check user and password")
+        if fault.startswith("WRONGTYPE"):
+            return self.unusable(
+                f"keys of ours behind {self.address.prefix}", fault, "write another ?prefix= for this app"
+            )
+        return self.unavailable(fault)
+
+    def unavailable(self, fault: str) -> StoreUnavailableError:
+        return StoreUnavailableError(
+            f"expected to read and write {self.address.location}, got {fault}: "
+            f"it works again as soon as the server does"
+        )
+
+    def unusable(self, expected: str, got: str, advice: str) -> StoreUnusableError:
+        return StoreUnusableError(f"{self.address.location}: expected {expected}, got {got}: {advice}")
+
+
+def check_schema(found: bytes | None, location: str) -> None:
+    """StoreSchemaError if what lies there was written by a newer version."""
+    if found is not None and (not found.isdigit() or int(found) > SCHEMA):
+        version = shown(found.decode("utf-8", "replace"))
+        raise StoreSchemaError(
+            f"expected keys of version {SCHEMA} or older in {location}, got version {version}: "
+            f"a newer tickwork wrote them; install that version here too"
+        )
+
+
+def read_info(session: Session) -> dict[str, str]:
+    """What the server says of itself."""
+    lines = session.command("INFO").decode("utf-8", "replace").splitlines()
+    return dict(line.split(":", 1) for line in lines if ":" in line)
+
+
+def _fsync(session: Session) -> str | None:
+    """How often the server waits for its disk. None: it does not say, as servers of cloud providers do not."""
+    try:
+        found = session.command("CONFIG", "GET", "appendfsync")
+    except ResponseError:
+        return None
+    return found[1].decode() if found else None
+
+
+def weaknesses(info: Mapping[str, str], fsync: str | None) -> list[str]:
+    """By what a server could lose what it has confirmed, each with what to do about it."""
+    found = []
+    policy = info.get("maxmemory_policy", "noeviction")
+    if policy.startswith("allkeys"):  # the others evict only what expires, and nothing of ours does
+        found.append(
+            f"expected a server that keeps all keys, got maxmemory-policy {policy}: jobs and runs vanish when its "
+            f"memory is full; set maxmemory-policy noeviction"
+        )
+    if info.get("aof_enabled") == "0":
+        found.append(
+            "expected a server that writes each change to its disk, got appendonly no: after a crash fire times may "
+            "run twice or be forgotten; set appendonly yes"
+        )
+    elif fsync == "no":
+        found.append(
+            "expected a server that waits for its disk, got appendfsync no: a crash may lose half a minute, and fire "
+            "times run twice; set appendfsync everysec or always"
+        )
+    return found
+
+
+def _is_usable(connection: Any) -> bool:
+    """Whether a connection that lay idle has nothing to say: else it said good-bye."""
+    try:
+        return not connection.can_read(timeout=0)
+    except (RedisError, OSError):
+        return False

@@ -1,0 +1,441 @@
+"""The Redis store and its server: what is refused, what is warned of, and what an outage costs."""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import socket
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+import redis
+from redis.exceptions import MovedError
+from tests.processes.patience import wait_until
+from tests.samples import HOUR, NOW, SECOND, held_run, make_hold, make_job, make_node, make_run, next_version
+from tests.servers import FLEETING, KEPT, RedisServer
+from tests.stores.laws import claimed, fire
+
+from tickwork import BackgroundScheduler, plan
+from tickwork.declaration import Declaration
+from tickwork.errors import StoreSchemaError, StoreUnavailableError, StoreUnusableError
+from tickwork.plan import settle
+from tickwork.run import RunState, Succeeded
+from tickwork.stores.redis import RedisStore
+from tickwork.stores.redis.scripts import SCRIPTS
+from tickwork.stores.redis.server import weaknesses
+from tickwork.testing import VirtualClock
+
+ROOT = Path(__file__).parents[3]
+QUIET = timedelta(seconds=2)
+"""How long nothing fires after a restart of the server, at least."""
+
+
+@pytest.fixture
+def server() -> Iterator[RedisServer]:
+    """One to be stopped and started."""
+    with RedisServer(KEPT) as server:
+        yield server
+
+
+@pytest.fixture
+def store(redis_url: str) -> Iterator[RedisStore]:
+    store = RedisStore(redis_url, clock=VirtualClock(NOW))
+    store.open()
+    yield store
+    store.close()
+
+
+# what is refused at the start
+
+
+def test_a_wrong_password_is_refused_in_our_words() -> None:
+    with RedisServer({**FLEETING, "requirepass": "right"}) as server:
+        right, wrong, none = (server.url().replace("//", f"//{user}") for user in (":right@", ":wrong@", ""))
+        RedisStore(right).open()
+
+        for url in (wrong, none):
+            with pytest.raises(StoreUnusableError, match="expected a server that lets us in, got .*check user"):
+                RedisStore(url).open()
+
+
+def test_a_user_without_rights_is_told_which_are_missing(redis_server_url: str) -> None:
+    with redis.Redis.from_url(redis_server_url) as client:
+        client.execute_command("ACL", "SETUSER", "reader", "on", ">secret", "~*", "&*", "+@read", "+info", "+time")
+    url = redis_server_url.replace("//", "//reader:secret@")
+
+    with pytest.raises(StoreUnusableError, match="expected the right to use our keys"):
+        RedisStore(url).open()
+
+
+def test_the_rights_that_the_documentation_names_are_enough(redis_server_url: str) -> None:
+    (rights,) = re.findall(r"\*\*Rights\*\* of an ACL user: `([^`]+)`", (ROOT / "docs" / "stores.md").read_text())
+    prefix = f"test-{secrets.token_hex(6)}"
+    with redis.Redis.from_url(redis_server_url) as client:
+        words = rights.replace("{shop}", f"{{{prefix}}}").split()
+        client.execute_command("ACL", "SETUSER", prefix, "on", ">secret", *words)
+        rung = threading.Event()
+        store = RedisStore(f"{redis_server_url.replace('//', f'//{prefix}:secret@')}?prefix={prefix}")
+        other = RedisStore(f"{redis_server_url}?prefix={prefix}")
+        store.open(rung.set)
+        other.open()
+
+        other.add([make_job()])
+        fired = fire(store)
+        store.remove()
+
+        assert len(fired) == 1
+        assert rung.wait(5)
+        store.close()
+        other.close()
+        client.execute_command("ACL", "DELUSER", prefix)
+
+
+def test_the_node_of_a_cluster_that_has_our_keys_is_named(store: RedisStore) -> None:
+    told = store._server._told(MovedError("7365 10.0.0.2:6379"))
+
+    assert isinstance(told, StoreUnusableError)
+    assert "expected the node of the cluster that has our keys, got 7365 10.0.0.2:6379: name that one" in str(told)
+
+
+def test_a_database_that_there_is_not_is_refused(redis_server_url: str) -> None:
+    with pytest.raises(StoreUnusableError, match="expected a database that there is, got .*write a lower number"):
+        RedisStore(redis_server_url.rpartition("/")[0] + "/9999").open()
+
+
+def test_a_server_that_cannot_be_reached_is_unavailable() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+
+    with pytest.raises(StoreUnavailableError, match=f"expected to read and write redis://127.0.0.1:{port}/0, got"):
+        RedisStore(f"redis://127.0.0.1:{port}").open()
+
+
+def test_something_that_is_no_redis_is_unavailable() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+        def answer() -> None:
+            other, _ = listener.accept()
+            with other:
+                other.recv(1000)
+                other.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        with pytest.raises(StoreUnavailableError, match="expected to read and write"):
+            RedisStore(f"redis://127.0.0.1:{port}").open()
+
+
+def test_a_server_that_does_not_answer_is_waited_for_so_long_and_no_longer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+
+        with pytest.raises(StoreUnavailableError, match="(?i)timeout"):
+            RedisStore(f"redis://127.0.0.1:{port}?socket_timeout=0.2").open()
+
+
+def test_a_replica_is_refused(server: RedisServer) -> None:
+    expected = "got a replica, which can only be read: name the primary"
+    with (
+        RedisServer({**FLEETING, "replicaof": f"127.0.0.1 {server.port}"}) as replica,
+        pytest.raises(StoreUnavailableError, match=expected),
+    ):
+        RedisStore(replica.url()).open()
+
+
+def test_a_node_of_a_cluster_that_has_not_our_keys_is_refused() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = str(probe.getsockname()[1])
+    with (
+        RedisServer({**FLEETING, "cluster-enabled": "yes", "cluster-port": port}) as server,
+        pytest.raises(StoreUnavailableError, match="CLUSTERDOWN|Hash slot not served"),
+    ):
+        RedisStore(server.url()).open()
+
+
+def test_keys_of_a_newer_version_are_refused(redis_url: str, store: RedisStore) -> None:
+    store._command("SET", store._key("version"), 99)
+
+    with pytest.raises(StoreSchemaError, match="expected keys of version 1 or older .*got version '99'"):
+        RedisStore(redis_url).open()
+
+
+# what is warned of
+
+
+@pytest.mark.parametrize(
+    ("info", "fsync", "said"),
+    [
+        ({"aof_enabled": "1", "maxmemory_policy": "noeviction"}, "everysec", []),
+        ({"aof_enabled": "1", "maxmemory_policy": "volatile-lru"}, "always", []),
+        ({"aof_enabled": "1"}, None, []),
+        ({"aof_enabled": "1", "maxmemory_policy": "allkeys-lru"}, "everysec", ["maxmemory-policy allkeys-lru"]),
+        ({"aof_enabled": "0", "maxmemory_policy": "noeviction"}, "everysec", ["appendonly no"]),
+        ({"aof_enabled": "1", "maxmemory_policy": "noeviction"}, "no", ["appendfsync no"]),
+        ({"aof_enabled": "0", "maxmemory_policy": "allkeys-random"}, "no", ["allkeys-random", "appendonly no"]),
+    ],
+)
+def test_each_setting_that_may_lose_what_was_confirmed_is_named(
+    info: dict[str, str], fsync: str | None, said: list[str]
+) -> None:
+    found = weaknesses(info, fsync)
+
+    assert len(found) == len(said)
+    assert all(word in sentence for word, sentence in zip(said, found, strict=True))
+
+
+def test_a_server_that_may_lose_what_was_written_is_warned_of_once(
+    redis_server_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with RedisServer({"save": "", "appendonly": "no", "maxmemory-policy": "allkeys-lru"}) as server:
+        store = RedisStore(server.url())
+        with caplog.at_level(logging.WARNING, "tickwork.store"):
+            store.open()
+            assert caplog.records == [], "who only looks need not know"
+            for _ in range(2):
+                store.open(lambda: None)
+                store.close()
+
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == 2
+    assert "set maxmemory-policy noeviction" in said[0]
+    assert "set appendonly yes" in said[1]
+
+
+# outages
+
+
+def test_what_is_asked_during_an_outage_is_a_fault_that_passes_with_it(server: RedisServer) -> None:
+    store = RedisStore(server.url(), clock=(clock := VirtualClock(NOW)))
+    store.open()
+    store.add([job := make_job()])
+    server.kill()
+
+    with pytest.raises(StoreUnavailableError):
+        store.get("job")
+    with pytest.raises(StoreUnavailableError):
+        fire(store)
+    server.start()
+
+    assert store.get("job") == job
+    clock.advance(QUIET)
+    assert len(fire(store)) == 1, "its scripts are loaded again"
+    store.close()
+
+
+def test_a_server_that_is_frozen_is_given_up_and_used_again_when_it_goes_on(server: RedisServer) -> None:
+    store = RedisStore(f"{server.url()}?socket_timeout=0.3", clock=VirtualClock(NOW))
+    store.open()
+    store.add([make_job("before")])
+    server.freeze()
+
+    with pytest.raises(StoreUnavailableError, match="(?i)timeout"):
+        store.add([make_job()])
+    server.thaw()
+
+    wait_until(lambda: len(store.jobs()) == 2, "the effect of the call whose reply was lost")
+    store.close()
+
+
+def test_a_full_server_takes_nothing_new_and_lets_what_runs_go_on_and_end(server: RedisServer) -> None:
+    store = RedisStore(server.url(), clock=(clock := VirtualClock(NOW)))
+    store.open()
+    store.add([job := make_job()])
+    ((_, (run,), _),) = fire(store, hold=make_hold("a"))
+    store._command("CONFIG", "SET", "maxmemory", 1)
+
+    with pytest.raises(StoreUnavailableError, match="maxmemory"):
+        fire(store, until=NOW + HOUR)
+    with pytest.raises(StoreUnavailableError, match="maxmemory"):
+        store.add([make_job("another")])
+    (renewed,) = store.renew([run], NOW + HOUR)
+    won = store.settle([ending := settle(renewed, job.retry, Succeeded(), NOW)])
+    store._command("CONFIG", "SET", "maxmemory", 0)
+    clock.advance(SECOND)  # so long the due job was in the hand that could not fire it
+
+    assert won == [ending]
+    assert store.runs() == [ending.run]
+    assert len(fire(store, until=NOW + HOUR)) == 1
+    store.close()
+
+
+def test_scripts_that_the_server_has_forgotten_are_loaded_again(store: RedisStore) -> None:
+    store.add([make_job()])
+    store._command("SCRIPT", "FLUSH")
+
+    assert len(fire(store)) == 1
+
+
+def test_a_doorbell_rings_again_after_an_outage(server: RedisServer) -> None:
+    rung = threading.Event()
+    listening, other = RedisStore(server.url()), RedisStore(server.url())
+    listening.open(rung.set)
+    other.open()
+    server.kill()
+    server.start()
+    assert rung.wait(20), "for what was not heard meanwhile"
+    rung.clear()
+
+    other.add([make_job()])
+
+    assert rung.wait(5)
+    listening.close()
+    other.close()
+
+
+# what two steps could miss
+
+
+def test_a_job_that_is_declared_before_it_is_retired_is_not_retired(store: RedisStore) -> None:
+    """Who found it undeclared did not see the node that came since."""
+    store.add([job := make_job(declared="app")])
+    found = store.undeclared(["app"])
+    store.declare(declaration := Declaration(frozenset({"job"}), frozenset({"app"})))
+    store.beat(make_node(declaration=declaration.name))
+
+    won = store.save([plan.retire(one, NOW) for one in found])
+
+    assert (found, won) == ([job], [])
+    assert store.get("job") == job
+
+
+def test_a_job_that_changes_while_it_is_decided_on_does_not_fire(store: RedisStore) -> None:
+    store.add([job := make_job()])
+
+    def decide(jobs: list[object], *_: object) -> list[object]:
+        store.save([next_version(job, paused_at=NOW)])
+        return [next_version(job, make_run(job), next_fire_time=NOW + HOUR)]
+
+    fired = store.fire(decide, executor="threads", until=NOW, limit=9)  # type: ignore[arg-type]
+
+    assert fired == []
+    assert store.runs() == []
+    assert store.get("job").paused
+
+
+def test_due_jobs_are_in_the_hand_of_one_node_and_for_a_moment_only(store: RedisStore, redis_url: str) -> None:
+    clock = VirtualClock(NOW)
+    other = RedisStore(redis_url, clock=clock)
+    store.add([make_job()])
+    seen: list[int] = []
+
+    def decide(*_: object) -> list[object]:
+        seen.append(len(fire(other)))
+        clock.advance(SECOND)
+        seen.append(len(fire(other)))
+        return []
+
+    store.fire(decide, executor="threads", until=NOW, limit=9)  # type: ignore[arg-type]
+
+    assert seen == [0, 1]
+    other.close()
+
+
+# rounds
+
+
+def test_what_a_round_that_failed_has_taken_is_given_back_by_the_next(store: RedisStore) -> None:
+    store.add([job := make_job(), waiting := make_job("waiting", next_fire_time=None)])
+    store.save([next_version(waiting, make_run(waiting))])
+    with pytest.raises(RuntimeError), store.together():
+        fire(store, hold=make_hold("a"))
+        claimed(store, node="a")
+        raise RuntimeError("the commit failed, or so the node believes")
+    held = {run.state for run in store.runs()}
+
+    with store.together():
+        pass
+
+    assert held == {RunState.RUNNING}
+    assert {(run.state, run.node) for run in store.runs()} == {(RunState.PENDING, None)}
+    assert {run.job_id for run in claimed(store, node="b")} == {job.id, "waiting"}
+
+
+def test_what_a_round_has_taken_and_ended_well_is_kept(store: RedisStore) -> None:
+    store.add([make_job()])
+    with store.together():
+        fire(store, hold=make_hold("a"))
+
+    with pytest.raises(RuntimeError), store.together():
+        raise RuntimeError("later")
+    with store.together():
+        pass
+
+    assert [run.state for run in store.runs()] == [RunState.RUNNING]
+
+
+def test_a_round_without_news_asks_one_question(store: RedisStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    store.add([job := make_job(next_fire_time=NOW + HOUR)])
+    store.save([next_version(job, make_run(job, NOW + HOUR), held_run(job, NOW - HOUR, lease_until=NOW + HOUR))])
+    store.outlook(["threads"], after=NOW, fire_after=NOW)
+    asked: list[str] = []
+    server = store._server
+    real = server.session
+
+    def counted() -> object:
+        asked.append("question")
+        return real()
+
+    monkeypatch.setattr(server, "session", counted)
+
+    with store.together():
+        found = [
+            store.cancelling("a"), store.lost(9), store.expired(9), fire(store), claimed(store),
+            store.fill(lambda *_: [], lambda *_: None, limit=9),  # type: ignore[arg-type, return-value]
+            store.find_overdue("a", limit=9),
+        ]  # fmt: skip
+    outlook = store.outlook(["threads"], after=NOW, fire_after=NOW)
+
+    assert found == 7 * [[]]
+    assert asked == ["question"]
+    assert (outlook.fire_at, outlook.claim_at, outlook.lapse_at) == (NOW + HOUR, NOW + HOUR, NOW + HOUR)
+
+
+def test_the_scripts_are_whole() -> None:
+    """Each names what it does and what it is given, and none walks through all keys or a whole table."""
+    for name, script in SCRIPTS.items():
+        text = script.text.decode()
+        assert text.count("-- ARGV:") == 1 or name in ("shared", "census"), name
+        for walk in ("'KEYS'", "'SCAN'", "'HGETALL', P .. ':jobs'", "'HKEYS'", "'HVALS'"):
+            assert walk not in text, name
+
+
+def test_what_a_run_costs_the_server_does_not_grow_with_what_is_there(server: RedisServer) -> None:
+    """Neither with the ledger, nor with what waits, nor with jobs that are not due: the same commands, one by one."""
+    store = RedisStore(server.url(), clock=VirtualClock(NOW))
+    store.open()
+    store.add([job := make_job()])
+
+    def commands_of_one_run() -> dict[str, int]:
+        store._command("CONFIG", "RESETSTAT")
+        ((_, (run,), _),) = fire(store, hold=make_hold("a"), until=store.get("job").next_fire_time or NOW)
+        store.settle([settle(run, job.retry, Succeeded(), NOW)])
+        told = store._command("INFO", "commandstats").decode().splitlines()
+        calls = {
+            line.partition(":")[0]: int(line.partition("calls=")[2].partition(",")[0]) for line in told if "=" in line
+        }
+        return {name: count for name, count in calls.items() if "script" not in name}
+
+    commands_of_one_run()
+    with_little = commands_of_one_run()
+    store.add([crowd := make_job("crowd", next_fire_time=None)])
+    rows = [make_run(crowd, NOW + number * SECOND, state=RunState.SUCCEEDED, ended_at=NOW) for number in range(3000)]
+    waiting = [make_run(crowd, NOW + HOUR + number * SECOND) for number in range(500)]
+    store.save([next_version(crowd, *rows, *waiting)])
+    store.add([make_job(f"later-{number}", next_fire_time=NOW + 1000 * HOUR) for number in range(1000)])
+    with_much = commands_of_one_run()
+
+    noted = {name: with_much[name] - with_little.get(name, 0) for name in with_much}
+    assert sum(noted.values()) <= 8, "since runs wait, it is looked whether this job's do"
+    store.close()
+
+
+def test_a_node_is_missed_sooner_than_on_other_stores(redis_url: str) -> None:
+    assert BackgroundScheduler(redis_url)._timing.lease == timedelta(seconds=8)
+    assert BackgroundScheduler(redis_url, lease=timedelta(seconds=3))._timing.lease == timedelta(seconds=3)
+    assert BackgroundScheduler()._timing.lease == timedelta(seconds=10)
