@@ -147,9 +147,10 @@ class Scheduler:
     `threads` and `asyncio`. *timezone* is that of triggers and times that name none. *job_defaults* are the policies
     of jobs that choose none: `coalesce`, `catch_up`, `misfire_grace_time`, `max_instances`, `overlap`, `max_waiting`,
     `timeout`, `retry`, `pause_after`, `expect_every`, `expire_after`, `executor`.
-    *lease* (seconds) is how long a run is believed to go on after its node was last heard of (10 s; on Redis 8 s), *poll* the
-    longest time until news is noticed when no bell rings. *keep* is how long the ledger keeps what is closed, of
-    jobs that do not say so themselves: 30 days, and 10,000 rows a job; `Retention(age=None, count=None)` keeps all.
+    *lease* (seconds) is how long a run is believed to go on after its node was last heard of (10 s; on Redis 8 s),
+    *poll* the longest time until news is noticed when no bell rings.
+    *keep* is how long the ledger keeps what is closed, of jobs that do not say so themselves: 30 days, and 10,000 rows
+    a job; `Retention(age=None, count=None)` keeps all.
     *log_level* is from where on what a run logs is kept with it; None keeps nothing.
     *app* is the application whose jobs this code declares, by default the package or module of each job's function:
     a job of it that no running code declares any more is retired (docs/operations.md).

@@ -19,8 +19,8 @@ from heapq import merge
 from itertools import islice
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
-from tickwork.backfill import Backfill
-from tickwork.clock import MICROSECOND, Clock, to_micros
+from tickwork.backfill import MAX_OPEN_BACKFILLS, Backfill, one_too_many
+from tickwork.clock import MICROSECOND, Clock, SystemClock, to_micros
 from tickwork.codec import read_instant, read_log, to_text, write_definition, write_instant, write_log
 from tickwork.declaration import Declaration
 from tickwork.errors import (
@@ -40,7 +40,8 @@ from tickwork.plan import Change, Filling, Hold, Settlement, expect
 from tickwork.retention import Retention
 from tickwork.run import Origin, Run, RunState
 from tickwork.runlog import NO_LOG, RunLog
-from tickwork.stores.base import MAX_NODES, Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
+from tickwork.stores import base
+from tickwork.stores.base import Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
 from tickwork.stores.redis.address import Address
 from tickwork.stores.redis.doorbell import Doorbell, may_be_due_soon
 from tickwork.stores.redis.journal import SPAN, Journal
@@ -142,7 +143,8 @@ class OfThisThread(threading.local):
 class RedisStore:
     """Jobs and runs on the Redis or Valkey server that *url* names; docs/stores.md has its options.
 
-    What is due is decided by the server's clock. Nodes wake each other by PUBLISH and SUBSCRIBE. Raises StoreURLError.
+    What is due is decided by the server's clock, or by *clock* in its place. *wall_clock* is this machine's; a node on
+    which the two disagree fires nothing. Nodes wake each other by PUBLISH and SUBSCRIBE. Raises StoreURLError.
     """
 
     lease = timedelta(seconds=8)
@@ -159,11 +161,12 @@ class RedisStore:
     _untold: list[Run]
     _journal: Journal
 
-    def __init__(self, url: str, *, clock: Clock | None = None) -> None:
+    def __init__(self, url: str, *, clock: Clock | None = None, wall_clock: Clock | None = None) -> None:
         self._address = Address.parse(url)
         self.location = self._address.location
         self._own_clock = ServerClock() if clock is None else None
         self.clock: Clock = clock or self._own_clock or ServerClock()
+        self.wall_clock: Clock = wall_clock or clock or SystemClock()
         self._name = secrets.token_hex(8)
         self._make_afresh()
 
@@ -312,11 +315,11 @@ class RedisStore:
         self._note_runs(ids, rows, places)
         return _won(renewed, places)
 
-    def lost(self, limit: int) -> Sequence[Run]:
+    def lost(self, limit: int, *, nodes: Collection[str] = ()) -> Sequence[Run]:
         now, glance = to_micros(self.clock.now()), self._glance()
-        if glance is not None and not _has_come(glance.lapse_at, now):
+        if not nodes and glance is not None and not _has_come(glance.lapse_at, now):
             return []
-        return self._runs(self._call("lost", now, limit))
+        return self._runs(self._call("lost", now, limit, to_text([*nodes])))
 
     def expired(self, limit: int) -> Sequence[Run]:
         now, glance = to_micros(self.clock.now()), self._glance()
@@ -372,8 +375,11 @@ class RedisStore:
     def add_backfill(self, backfill: Backfill) -> None:
         ended_at = write_instant(backfill.ended_at)
         written = backfill.id, written_backfill(backfill), uid(backfill.job_uid), "" if ended_at is None else ended_at
-        if not self._call("add_backfill", *written, self._name):
-            raise JobNotFoundError(backfill.job_id)
+        match self._call("add_backfill", *written, MAX_OPEN_BACKFILLS, self._name):
+            case b"too many":
+                raise one_too_many()
+            case b"no job":
+                raise JobNotFoundError(backfill.job_id)
 
     def fill(self, stretch: Stretch, decide: Fill, *, limit: int) -> Sequence[Filling]:
         glance = self._glance()
@@ -450,15 +456,24 @@ class RedisStore:
 
     # the nodes
 
-    def beat(self, node: Node) -> None:
+    def beat(self, node: Node) -> Sequence[str]:
         ends = to_micros(node.seen_at), to_micros(node.lease_until)
-        self._call("beat", stretch_of(node), written_node(node), *ends, int(node.stopped_at is None))
+        goes_on, now = int(node.stopped_at is None), to_micros(self.clock.now())
+        living = self._call("beat", stretch_of(node), written_node(node), *ends, goes_on, now)
+        return [declaration.decode() for declaration in living]
+
+    def hold_lifeline(self, node: str) -> str:
+        """None: Redis has no lock that goes with a connection."""
+        return ""
+
+    def cut_lifelines(self) -> Collection[str]:
+        return ()
 
     def declare(self, declaration: Declaration) -> None:
         self._call("declare", declaration.name, to_micros(self.clock.now()), to_text([*declaration.ids]))
 
     def undeclared(self, apps: Collection[str]) -> Sequence[Job]:
-        living = {node.declaration for node in self.nodes(alive=True, limit=MAX_NODES)}
+        living = {node.declaration for node in self.nodes(alive=True, limit=base.MAX_NODES)}
         declared = [self._key(f"declaration:{name}") for name in sorted(living)]
         ids: set[str] = set()
         for app in {*apps}:
@@ -547,7 +562,7 @@ class RedisStore:
         if last:
             return Pruned(deleted, int(last, 16) - more)
         cutoff = write_instant(keep.cutoff(now))
-        self._call("forget", "" if cutoff is None else cutoff, to_micros(now), MAX_NODES, MAX_FORGOTTEN)
+        self._call("forget", "" if cutoff is None else cutoff, to_micros(now), base.MAX_NODES, MAX_FORGOTTEN)
         self._forget_declarations(now)
         return Pruned(deleted, None)
 

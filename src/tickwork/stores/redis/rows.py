@@ -259,18 +259,26 @@ def written_node(node: Node) -> str:
         "started_at": to_micros(node.started_at), "seen_since": to_micros(node.seen_since),
         "seen_at": to_micros(node.seen_at), "lease_until": to_micros(node.lease_until),
         "stopped_at": write_instant(node.stopped_at), "paused": node.paused, "runs": node.runs,
-        "lateness": None if node.lateness is None else node.lateness // MICROSECOND, "declaration": node.declaration,
+        "lateness": _in_micros(node.lateness), "declaration": node.declaration,
+        "clock_error": _in_micros(node.clock_error), "lifeline": node.lifeline,
     })  # fmt: skip
 
 
 def read_node(row: dict[str, Any]) -> Node:
-    lateness = row["lateness"]
     return Node(
         row["id"], row["host"], row["pid"], row["version"], from_micros(row["started_at"]),
         from_micros(row["seen_since"]), from_micros(row["seen_at"]), from_micros(row["lease_until"]),
         read_instant(row["stopped_at"]), row["paused"], row["runs"],
-        None if lateness is None else timedelta(microseconds=lateness), row["declaration"],
+        _from_micros(row["lateness"]), row["declaration"], _from_micros(row["clock_error"]), row["lifeline"],
     )  # fmt: skip
+
+
+def _in_micros(duration: timedelta | None) -> int | None:
+    return None if duration is None else duration // MICROSECOND
+
+
+def _from_micros(micros: int | None) -> timedelta | None:
+    return None if micros is None else timedelta(microseconds=micros)
 
 
 # lists as JSON, of texts that need no escape

@@ -1,8 +1,11 @@
--- Add a backfill, if its job is there; answers whether it is.
--- ARGV: id, row, uid of the job, when it ended ('': it goes on), who rings.
+-- Add a backfill. Answers why it was not: 'too many' go on, there is 'no job'; nil when it was added.
+-- ARGV: id, row, uid of the job, when it ended ('': it goes on), how many may go on, who rings.
 
+if call('ZCARD', P .. ':backfills:open') >= tonumber(ARGV[5]) then
+  return 'too many'
+end
 if call('HEXISTS', P .. ':jobs', ARGV[3]) == 0 then
-  return 0
+  return 'no job'
 end
 local number = call('INCR', P .. ':backfills:numbers')
 call('HSET', P .. ':backfills', ARGV[1], ARGV[2])
@@ -12,5 +15,5 @@ if ARGV[4] == '' then
 else
   call('ZADD', P .. ':backfills:ended', ARGV[4], ARGV[1])
 end
-ring(ARGV[5])
-return 1
+ring(ARGV[6])
+return nil
