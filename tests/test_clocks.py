@@ -25,11 +25,13 @@ from tickwork.stores import make_store
 from tickwork.stores.base import Store
 from tickwork.stores.memory import MemoryStore
 from tickwork.stores.postgresql import PostgreSQLStore
+from tickwork.stores.redis import RedisStore
 from tickwork.testing import VirtualClock
 from tickwork.triggers import IntervalTrigger
 
 OpenStore: TypeAlias = Callable[[], Store]
 
+SERVERS: dict[str, type[PostgreSQLStore | RedisStore]] = {"postgresql": PostgreSQLStore, "redis": RedisStore}
 EVERY_SECOND = IntervalTrigger(seconds=1, start_date=NOW)
 MICROSECOND = timedelta(microseconds=1)
 
@@ -147,7 +149,7 @@ def test_a_clock_on_the_edge_does_not_stop_and_start_its_node_by_turns(open_stor
     assert fired[3] > fired[2] + 1
 
 
-@pytest.mark.parametrize("store_url", ["sqlite", "postgresql"], indirect=True)
+@pytest.mark.parametrize("store_url", ["sqlite", "postgresql", "redis"], indirect=True)
 def test_other_nodes_go_on_and_miss_nothing(open_store: OpenStore, clock: SetClock) -> None:
     right, wrong = open_store(), open_store()
     wrong.wall_clock = WallClock(clock, HOUR)
@@ -185,10 +187,12 @@ def test_a_shared_clock_that_is_set_back_fires_nothing_twice_and_goes_on_when_it
     assert node.loop.clock_error is None
 
 
-def test_on_a_server_a_wrong_clock_is_seen_everywhere_and_the_other_process_fires(postgresql_url: str) -> None:
+@pytest.mark.parametrize("store_url", [*SERVERS], indirect=True)
+def test_on_a_server_a_wrong_clock_is_seen_everywhere_and_the_other_process_fires(store_url: str) -> None:
     """Real schedulers, and the server's own clock; the wall clock of one is set, and set right again."""
     wall = WallClock(SystemClock(), 61 * SECOND)
-    stores = [PostgreSQLStore(postgresql_url), PostgreSQLStore(postgresql_url, wall_clock=wall)]
+    kind = SERVERS[store_url.partition(":")[0]]
+    stores = [kind(store_url), kind(store_url, wall_clock=wall)]
     right, wrong = schedulers = [BackgroundScheduler(store, poll=timedelta(seconds=0.1)) for store in stores]
     started: Queue[RunStarted] = Queue()
     for scheduler in (wrong, right):
