@@ -12,9 +12,13 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from tests.processes.conftest import Figure
 from tests.processes.crew import Crew
+from tests.processes.orders import Orders, now_micros, waiting_at
 from tests.processes.patience import wait_until
 from tests.processes.test_postgresql import PROGRAM, calls
+from tests.processes.test_takeover import SLACK, begin, first_attempt, seconds
+from tests.processes.witness import Witness
 from tests.servers import KEPT, RedisServer
 
 from tickwork.clock import to_micros
@@ -71,6 +75,29 @@ def test_no_fire_time_is_doubled_or_forgotten_when_the_server_is_killed_and_come
             assert worker.wait_ended() == 0, worker.log.read_text()
         with ledger_of(server.url()) as store:
             check(store.runs(limit=100_000), witness)
+
+
+def test_a_killed_worker_is_taken_over_when_its_lease_ends_and_not_before(
+    crew: Crew, redis_url: str, witness: Witness, figure: Figure, tmp_path: Path
+) -> None:
+    gate = tmp_path / "gate"
+    lease = RedisStore.lease.total_seconds()
+    survivor, doomed = crew.hire(Orders(redis_url, str(witness.path), lease=lease), 2, paused=True)
+    begin(doomed, waiting_at(gate, "killed", retry=2), witness)
+    survivor.ask("resume")
+
+    killed_at = now_micros()
+    doomed.signal(signal.SIGKILL)
+    with ledger_of(redis_url) as store:
+        killed = first_attempt(store, "killed")
+    wait_until(lambda: len(witness.lines("start")) == 2, "the second attempt")
+    gate.touch()
+    survivor.stop()
+
+    took = seconds(killed, killed_at)
+    assert (killed.state, "did not renew its lease" in (killed.reason or "")) == (RunState.LOST, True)
+    assert lease * 2 / 3 < took < lease + SLACK, "at most a third of a lease had passed since its renewal"
+    figure(f"takeover on redis, lease {lease:.0f} s: {took:.2f} s after kill -9")
 
 
 def check(runs: list[Run], witness: Path) -> None:
