@@ -1,0 +1,8 @@
+"""Embedders: what turns a text into a vector."""
+
+from __future__ import annotations
+
+from tickwork.documents.embedders.base import Embedder, embed
+from tickwork.documents.embedders.hashed import HashEmbedder
+
+__all__ = ["Embedder", "HashEmbedder", "embed"]
