@@ -74,9 +74,7 @@ def test_a_sentence_that_was_added_embeds_what_is_new_alone(shop: Shop) -> None:
     report = shop.sync()
 
     assert (shop.embedder.texts, report.kept) == (["apple at the top"], 17)
-    assert [hit.text for hit in sorted(shop.search("apple", 100), key=lambda hit: hit.position)][
-        0
-    ] == "apple at the top"
+    assert min(shop.search("apple", 100), key=lambda hit: hit.position).text == "apple at the top"
 
 
 def test_what_vanished_from_the_source_is_not_found_after_the_same_sync(shop: Shop) -> None:

@@ -283,7 +283,7 @@ class Catalogue:
         """The documents of *source*, by their ids; with the version of those that were split by this *splitter*."""
         with self._file.reading() as connection:
             rows = connection.execute(SELECT_KNOWN, (source, splitter)).fetchall()
-        return {id: Known(*rest, _read(retry_at)) for id, *rest, retry_at in rows}
+        return {id: Known._make((*rest, _read(retry_at))) for id, *rest, retry_at in rows}
 
     def live_chunks(self, documents: Iterable[int]) -> dict[int, Sequence[tuple[int, str]]]:
         """Of each document the chunks that are live, in order: number and hash."""
@@ -408,7 +408,16 @@ class Catalogue:
             else:
                 rows = connection.execute(SELECT_PASSAGES, (epoch, json.dumps([*chunks]))).fetchall()
         return [
-            Passage(*rest, json.loads(meta), revision, _read(modified), from_micros(indexed), from_micros(checked))
+            Passage._make(
+                (
+                    *rest,
+                    json.loads(meta),
+                    revision,
+                    _read(modified),
+                    from_micros(indexed),
+                    from_micros(checked),
+                )
+            )  # fmt: skip
             for *rest, meta, revision, modified, indexed, checked in rows
         ]
 
@@ -443,7 +452,7 @@ class Catalogue:
             return [
                 SourceStatus(
                     name, from_micros(began), _read(confirmed), error, documents, chunks,
-                    [FailedDocument(*row, _read(at)) for *row, at in connection.execute(SELECT_FAILED, (name,))],
+                    [FailedDocument._make((*row, _read(at))) for *row, at in connection.execute(SELECT_FAILED, (name,))],
                 )
                 for name, began, confirmed, error, documents, chunks in connection.execute(SELECT_STATUS).fetchall()
             ]  # fmt: skip

@@ -52,7 +52,7 @@ class ChromaIndex:
                 f"expected the package chromadb, got {error}: pip install 'tickwork[documents]', or use index='exact'"
             ) from error
         try:
-            self._client = chromadb.PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
+            self._client: Any = chromadb.PersistentClient(str(folder), settings=Settings(anonymized_telemetry=False))
             self._collection: Any = self._client.get_or_create_collection(
                 COLLECTION, configuration={"hnsw": {"space": "cosine"}}, embedding_function=None,
                 metadata={"about": about},

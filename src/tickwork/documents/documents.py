@@ -7,6 +7,7 @@ import logging
 import threading
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, get_args
@@ -234,7 +235,7 @@ class Documents:
         return None if keeper is None else keeper.trouble
 
     def verify(self, *, repair: bool = False) -> Drift | None:
-        """How the index differs from the catalogue; with *repair* it does no longer. None: there is no index. Blocks."""
+        """How the index differs from the catalogue; with *repair* it does no longer. None: it has no index."""
         keeper = self._opened().keeper
         return None if keeper is None else keeper.drift(repair=repair)
 
@@ -360,7 +361,8 @@ class Documents:
             log.warning("source %r could not be refreshed for a search", source, exc_info=True)
 
 
-class Parts(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Parts:
     """What is open while documents are used."""
 
     catalogue: Catalogue

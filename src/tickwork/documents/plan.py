@@ -73,7 +73,7 @@ def check_deletions(source: str, listed: int, gone: int) -> None:
 
 def retry_after(failures: int) -> timedelta:
     """How long a document is left alone that failed so often: twice as long each time, a day at most."""
-    return min(FIRST_RETRY * 2 ** min(failures - 1, 20), LAST_RETRY)
+    return min(FIRST_RETRY * (1 << min(failures - 1, 20)), LAST_RETRY)
 
 
 def gone(known: Collection[str], listed: Collection[str]) -> list[str]:
