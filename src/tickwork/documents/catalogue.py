@@ -59,7 +59,9 @@ on conflict (source, id) do update set id = excluded.id returning number
 INSERT_REVISION = """
 insert into revisions
     (document, revision, sync, fingerprint, splitter, version, uri, meta, modified_at, indexed_at, checked_at)
-values (?1, (select coalesce(max(revision), 0) + 1 from revisions where document = ?1), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+values (
+    ?1, (select coalesce(max(revision), 0) + 1 from revisions where document = ?1), ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10
+)
 returning number
 """
 INSERT_CHUNK = "insert into chunks (document, hash, heading, text) values (?, ?, ?, ?) returning number"
@@ -314,7 +316,8 @@ class Catalogue:
             for doc, fingerprint, placements in writes:
                 (document,) = connection.execute(INSERT_DOCUMENT, (source, doc.id)).fetchone()
                 (revision,) = connection.execute(INSERT_REVISION, (
-                    document, sync, fingerprint, splitter, doc.version, doc.uri, json.dumps(doc.meta, ensure_ascii=False),
+                    document, sync, fingerprint, splitter, doc.version, doc.uri,
+                    json.dumps(doc.meta, ensure_ascii=False),
                     _write(doc.modified), to_micros(began_at), to_micros(began_at),
                 )).fetchone()  # fmt: skip
                 revisions.append(revision)
@@ -417,7 +420,7 @@ class Catalogue:
                     from_micros(indexed),
                     from_micros(checked),
                 )
-            )  # fmt: skip
+            )
             for *rest, meta, revision, modified, indexed, checked in rows
         ]
 
@@ -452,7 +455,10 @@ class Catalogue:
             return [
                 SourceStatus(
                     name, from_micros(began), _read(confirmed), error, documents, chunks,
-                    [FailedDocument._make((*row, _read(at))) for *row, at in connection.execute(SELECT_FAILED, (name,))],
+                    [
+                        FailedDocument._make((*row, _read(at)))
+                        for *row, at in connection.execute(SELECT_FAILED, (name,))
+                    ],
                 )
                 for name, began, confirmed, error, documents, chunks in connection.execute(SELECT_STATUS).fetchall()
             ]  # fmt: skip

@@ -1,9 +1,9 @@
 """The index in Chroma: the only file that imports it, and only when an index is opened (its import takes a second).
 
 Measured of Chroma 1.5.9, and the reasons for what is done here (docs/decisions/0022-documents.md): two processes
-on one folder lose vectors without an error, so a lock file admits one; a kill while it writes can ruin a folder so that a
-query ends the whole process, so a folder that was not closed is first tried in a child process; nothing that is deleted
-is ever given back, so an index is built anew in a folder of its own now and then.
+on one folder lose vectors without an error, so a lock file admits one; a kill while it writes can ruin a folder so that
+a query ends the whole process, so a folder that was not closed is first tried in a child process; nothing that is
+deleted is ever given back, so an index is built anew in a folder of its own now and then.
 """
 
 from __future__ import annotations

@@ -67,8 +67,8 @@ class SourceStatus(NamedTuple):
 class Documents:
     """Documents named *name*, in the folder *path*: a catalogue, which is the truth, and an index made from it.
 
-    *index* is "chroma", for one process, or "exact", which any number of processes of a machine share: it compares every
-    vector, and suits tens of thousands of chunks. *embedder* turns texts into vectors; another one later is an
+    *index* is "chroma", for one process, or "exact", which any number of processes of a machine share: it compares
+    every vector, and suits tens of thousands of chunks. *embedder* turns texts into vectors; another one later is an
     EmbedderChangedError, until `rebuild`. With a *scheduler* each source is a job.
     """
 

@@ -1,8 +1,8 @@
 """A sync: what a source has now becomes what is searched.
 
 The walk of a changed document: split, embed what is unknown, stage, index, flip. Until the flip nothing that anyone
-sees has changed, and the flip is one transaction; so a kill between any two steps leaves each document wholly old or wholly
-new. What a killed sync left behind, the next one of its source clears away.
+sees has changed, and the flip is one transaction; so a kill between any two steps leaves each document wholly old or
+wholly new. What a killed sync left behind, the next one of its source clears away.
 """
 
 from __future__ import annotations
