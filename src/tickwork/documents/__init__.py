@@ -1,7 +1,7 @@
 """Documents, kept fresh by jobs and found by meaning; each answer says how fresh it is.
 
 scheduler = AsyncIOScheduler("sqlite:///jobs.db")
-docs = Documents("kb", "data", embedder=MiniLM(), scheduler=scheduler)
+docs = Documents("kb", "data", scheduler=scheduler)
 
 
 @docs.source("handbook", every="15m", max_staleness="1h")
@@ -16,9 +16,11 @@ hits[0].text, hits[0].uri, hits[0].freshness.age
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 from tickwork.documents.document import Chunk, Doc, Freshness, Hit, Same, Unreadable
 from tickwork.documents.documents import Documents, SourceStatus
-from tickwork.documents.embedders import Embedder, HashEmbedder
+from tickwork.documents.embedders import Embedder, HashEmbedder, MiniLM, OnnxEmbedder
 from tickwork.documents.errors import (
     DocumentsError,
     DocumentsInUseError,
@@ -34,6 +36,9 @@ from tickwork.documents.errors import (
 from tickwork.documents.sources import Folder
 from tickwork.documents.splitting import BlockSplitter, Splitter
 from tickwork.documents.syncing import Report
+
+if TYPE_CHECKING:
+    from tickwork.documents.embedders.openai import OpenAIEmbedder
 
 __all__ = [
     "BlockSplitter",
@@ -52,6 +57,9 @@ __all__ = [
     "IndexUnusableError",
     "InvalidDocumentError",
     "MassDeletionError",
+    "MiniLM",
+    "OnnxEmbedder",
+    "OpenAIEmbedder",
     "Report",
     "Same",
     "SourceNotFoundError",
@@ -61,3 +69,11 @@ __all__ = [
     "SyncSupersededError",
     "Unreadable",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "OpenAIEmbedder":  # only who uses it needs httpx
+        from tickwork.documents.embedders.openai import OpenAIEmbedder  # noqa: PLC0415
+
+        return OpenAIEmbedder
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

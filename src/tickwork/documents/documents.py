@@ -18,7 +18,7 @@ from tickwork.clock import Clock, SystemClock
 from tickwork.documents.catalogue import Catalogue, FailedDocument, Passage
 from tickwork.documents.document import Freshness, Hit
 from tickwork.documents.durations import duration
-from tickwork.documents.embedders import Embedder
+from tickwork.documents.embedders import Embedder, MiniLM
 from tickwork.documents.errors import InvalidDocumentError, SourceNotFoundError, StaleError
 from tickwork.documents.index import Found, Index
 from tickwork.documents.sources import List, Source
@@ -68,18 +68,19 @@ class Documents:
     """Documents named *name*, in the folder *path*: a catalogue, which is the truth, and an index made from it.
 
     *index* is "chroma", for one process, or "exact", which any number of processes of a machine share: it compares
-    every vector, and suits tens of thousands of chunks. *embedder* turns texts into vectors; another one later is an
-    EmbedderChangedError, until `rebuild`. With a *scheduler* each source is a job.
+    every vector, and suits tens of thousands of chunks. *embedder* turns texts into vectors, `MiniLM` if none is
+    named; another one later is an EmbedderChangedError, until `rebuild`. With a *scheduler* each source is a job.
     """
 
     def __init__(
-        self, name: str, path: str | Path, *, embedder: Embedder, scheduler: Scheduler | None = None,
+        self, name: str, path: str | Path, *, embedder: Embedder | None = None, scheduler: Scheduler | None = None,
         index: Literal["chroma", "exact"] = "chroma", splitter: Splitter | None = None, clock: Clock | None = None,
     ) -> None:  # fmt: skip
         if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum() or len(name) > 100:
             raise InvalidDocumentError(f"Documents: expected a name of letters, digits, - and _, got {shown(name)}")
         if index not in ("chroma", "exact"):
             raise InvalidDocumentError(f"index: expected 'chroma' or 'exact', got {shown(index)}")
+        embedder = MiniLM() if embedder is None else embedder
         if not callable(getattr(embedder, "embed", None)) or not isinstance(getattr(embedder, "identity", None), str):
             raise InvalidDocumentError(f"embedder: expected one with identity and embed, got {shown(embedder)}")
         self.name = name
@@ -317,7 +318,7 @@ class Documents:
         self, text: str, k: int, where: Mapping[str, Any] | None, source: str | None, age: timedelta | None
     ) -> list[Hit]:  # fmt: skip
         parts = self._opened()
-        (vector,) = parts.vectors.embed([text])
+        vector = parts.vectors.of_query(text)
         # The epoch first: what it shows is in the index by now, and stays there longer than this search takes.
         epoch = parts.catalogue.epoch()
         wanted = k + BEYOND if where is None and source is None else 4 * k + BEYOND

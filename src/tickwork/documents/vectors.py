@@ -48,9 +48,13 @@ class Vectors:
         hashes = {chunk.hash for chunk in chunks}
         return len(hashes - self._catalogue.vectors(hashes, self.space).keys())
 
-    def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+    def of_query(self, text: str) -> Sequence[float]:
+        """Where to look for what answers *text*. Raises EmbeddingError."""
+        return self.embed([text], queries=True)[0]
+
+    def embed(self, texts: Sequence[str], *, queries: bool = False) -> Sequence[Sequence[float]]:
         """Unit vectors of this space. Raises EmbeddingError."""
-        vectors = embed(self.embedder, texts, self.dimension)
+        vectors = embed(self.embedder, texts, self.dimension, queries=queries)
         if self.dimension is None:
             self.dimension = len(vectors[0])
             self._catalogue.note(dimension=self.dimension)

@@ -4,5 +4,6 @@ from __future__ import annotations
 
 from tickwork.documents.embedders.base import Embedder, embed
 from tickwork.documents.embedders.hashed import HashEmbedder
+from tickwork.documents.embedders.onnx import MiniLM, OnnxEmbedder
 
-__all__ = ["Embedder", "HashEmbedder", "embed"]
+__all__ = ["Embedder", "HashEmbedder", "MiniLM", "OnnxEmbedder", "embed"]

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
 
 from tickwork.checks import shown
 from tickwork.documents.errors import EmbeddingError
@@ -13,7 +13,8 @@ from tickwork.documents.errors import EmbeddingError
 class Embedder(Protocol):
     """Turns texts into vectors that lie close to each other when their meanings do. Used from any thread.
 
-    *identity* names the model, its files and its settings: it changes whenever the vectors would.
+    *identity* names the model, its files and its settings: it changes whenever the vectors would. A model that wants
+    questions in another form than passages has an `embed_queries` beside `embed`, which takes and gives the same.
     """
 
     @property
@@ -22,14 +23,19 @@ class Embedder(Protocol):
     def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]: ...
 
 
-def embed(embedder: Embedder, texts: Sequence[str], dimension: int | None) -> Sequence[Sequence[float]]:
+def embed(
+    embedder: Embedder, texts: Sequence[str], dimension: int | None, *, queries: bool = False
+) -> Sequence[Sequence[float]]:
     """Unit vectors for *texts*, of this *dimension* if one is known. Raises EmbeddingError, whatever went wrong."""
+    made: Callable[[Sequence[str]], Any] = embedder.embed
+    if queries:
+        made = getattr(embedder, "embed_queries", made)
     try:
-        vectors = [[float(number) for number in vector] for vector in embedder.embed(texts)]
+        vectors = [[float(number) for number in vector] for vector in made(texts)]
     except EmbeddingError:
         raise
     except Exception as error:
-        raise EmbeddingError(f"embedder {embedder.identity}: {type(error).__name__}: {error}") from error
+        raise EmbeddingError(f"embedder {embedder.identity}: {type(error).__name__}: {str(error)[:300]}") from error
     if len(vectors) != len(texts):
         raise EmbeddingError(f"embedder {embedder.identity}: expected {len(texts)} vectors, got {len(vectors)}")
     for vector in vectors:
