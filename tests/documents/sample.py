@@ -11,7 +11,7 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any
 
 from tickwork.documents import Chunk, Doc, Documents, EmbeddingError, HashEmbedder
 from tickwork.documents.syncing import Step
@@ -48,7 +48,7 @@ class CountingEmbedder(HashEmbedder):
 class Shop:
     """Documents with one source, which lists what `listed` says; an exception there is raised."""
 
-    def __init__(self, folder: Path, index: Literal["chroma", "exact"] = "exact", **options: Any) -> None:
+    def __init__(self, folder: Path, index: str = "exact", **options: Any) -> None:
         self.clock = VirtualClock()
         self.embedder = CountingEmbedder()
         self.docs = Documents("kb", folder, embedder=self.embedder, index=index, clock=self.clock, splitter=Lines())
@@ -80,7 +80,7 @@ def revision(number: int) -> list[Doc]:
 
 
 def main(folder: str, index: str, step: str, times: int, number: int) -> None:
-    shop = Shop(Path(folder), cast("Literal['chroma', 'exact']", index))
+    shop = Shop(Path(folder), index)
     reached = 0
 
     def die(at: Step) -> None:

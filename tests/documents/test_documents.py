@@ -78,35 +78,15 @@ def test_another_embedder_is_refused_until_all_is_embedded_anew(tmp_path: Path) 
 
 
 def test_a_second_process_is_told_that_the_index_is_in_use(tmp_path: Path) -> None:
-    shop = Shop(tmp_path, "chroma")
+    shop = Shop(tmp_path, "embedded")
     shop.listed = [Doc("a", "apple")]
     shop.sync()
-    code = "from tests.documents.sample import *\nShop(Path(sys.argv[1]), 'chroma').search('apple')"
+    code = "from tests.documents.sample import *\nShop(Path(sys.argv[1]), 'embedded').search('apple')"
 
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, capture_output=True, text=True)
 
     assert "DocumentsInUseError" in done.stderr
-    assert "index='exact'" in done.stderr
-    shop.docs.close()
-
-
-def test_a_ruined_index_is_searched_around_and_built_anew(tmp_path: Path) -> None:
-    shop = Shop(tmp_path, "chroma")
-    shop.listed = [Doc("a", "apple one\napple two")]
-    shop.sync()
-    shop.docs._opened().catalogue.note(index_in_use=1)
-    shop.docs._opened().keeper._chroma.close()  # type: ignore[union-attr]
-    shop.docs._opened().keeper._chroma = None  # type: ignore[union-attr]
-    shop.docs.close()
-    (tmp_path / "kb.db.index-1" / "chroma.sqlite3").write_bytes(b"ruined" * 1000)
-
-    assert shop.texts() == ["apple one", "apple two"]
-    assert shop.docs.trouble is not None
-    shop.sync()
-
-    assert shop.docs.trouble is None
-    assert shop.docs.verify() == (0, 0)
-    assert shop.texts() == ["apple one", "apple two"]
+    assert "index='managed'" in done.stderr
     shop.docs.close()
 
 

@@ -45,7 +45,7 @@ def revisions_found(shop: Shop) -> set[str]:
     ("index", "step"),
     [
         *(("exact", step) for step in (Step.EMBEDDED, Step.STAGED, Step.INDEXED, Step.FLIPPED, Step.FINISHED)),
-        *(("chroma", step) for step in (Step.STAGED, Step.INDEXED, Step.FLIPPED)),
+        *(("embedded", step) for step in (Step.STAGED, Step.INDEXED, Step.FLIPPED)),
     ],
 )
 def test_a_kill_at_any_step_leaves_nothing_wrong(tmp_path: Path, step: Step, index: str) -> None:

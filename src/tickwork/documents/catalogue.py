@@ -27,7 +27,6 @@ from tickwork.stores.sqlite.schema import upgrade
 
 SCRIPT = Path(__file__).parent / "catalogue.sql"
 
-EPOCH = "select value from meta where key = 'epoch'"
 NEXT_EPOCH = "update meta set value = value + 1 where key = 'epoch' returning value"
 NEXT_SYNC = "update meta set value = value + 1 where key = 'syncs' returning value"
 BEGIN_SYNC = """
@@ -145,6 +144,22 @@ SELECT_PLACED = """
 select distinct placements.chunk from placements join revisions on revisions.number = placements.revision
 where revisions.born is not null
 """
+COUNT_PLACED = """
+select count(distinct placements.chunk) from placements join revisions on revisions.number = placements.revision
+where revisions.born is not null
+"""
+INDEX_STANDING = """
+select (select value from meta where key = 'generation'), (select value from meta where key = 'index_behind')
+"""
+LAST_CHUNK = "coalesce((select seq from sqlite_sequence where name = 'chunks'), 0)"
+NOTE_BUILT = f"""
+insert or replace into meta (key, value) values ('index_built_to', {LAST_CHUNK}), ('index_built', ({COUNT_PLACED}))
+"""
+WEAR = f"""
+select ({COUNT_PLACED}), (select value from meta where key = 'index_built')
+    + {LAST_CHUNK} - (select value from meta where key = 'index_built_to')
+"""
+STANDING = "select (select value from meta where key = 'epoch'), (select value from meta where key = 'space')"
 SELECT_SPACE = """
 select chunk.number, vector.vector
 from chunks as chunk
@@ -251,7 +266,11 @@ class Catalogue:
                 ("epoch", 0),
                 ("syncs", 0),
                 ("space", 1),
+                ("folder", 1),
                 ("generation", 1),
+                ("index_behind", 0),
+                ("index_built", 0),
+                ("index_built_to", 0),
                 ("name", secrets.token_hex(8)),
             ):
                 connection.execute("insert or ignore into meta (key, value) values (?, ?)", (key, value))
@@ -270,6 +289,23 @@ class Catalogue:
     def note(self, **said: object) -> None:
         with self._file.writing() as connection:
             connection.executemany("insert or replace into meta (key, value) values (?, ?)", [*said.items()])
+
+    def index_standing(self) -> tuple[int, bool]:
+        """The generation of the index, and whether it lies behind what it must hold."""
+        with self._file.reading() as connection:
+            generation, behind = connection.execute(INDEX_STANDING).fetchone()
+        return int(generation), bool(behind)
+
+    def note_built(self) -> None:
+        """The index holds what it must, and nothing else."""
+        with self._file.writing() as connection:
+            connection.execute(NOTE_BUILT)
+
+    def wear(self) -> tuple[int, int]:
+        """How many chunks of the index live, and how many it has that are dead."""
+        with self._file.reading() as connection:
+            live, written = connection.execute(WEAR).fetchone()
+        return int(live), max(0, int(written) - int(live))
 
     # one sync, in the order of its steps
 
@@ -398,9 +434,15 @@ class Catalogue:
 
     # what readers ask
 
-    def epoch(self) -> int:
+    def epoch(self, space: int) -> int:
+        """What is true now. EmbedderChangedError if all was embedded anew since *space* was that of the vectors."""
         with self._file.reading() as connection:
-            (epoch,) = connection.execute(EPOCH).fetchone()
+            epoch, current = connection.execute(STANDING).fetchone()
+        if current != space:
+            raise EmbedderChangedError(
+                f"expected the embedder that this process began with, got another one, with which {self.path} was "
+                f"embedded anew meanwhile: restart this process with that one"
+            )
         return int(epoch)
 
     def passages(self, epoch: int, chunks: Collection[int] | None = None) -> list[Passage]:
@@ -444,6 +486,11 @@ class Catalogue:
         """The numbers of the chunks that an index must hold."""
         with self._file.reading() as connection:
             return {number for (number,) in connection.execute(SELECT_PLACED)}
+
+    def placed_count(self) -> int:
+        with self._file.reading() as connection:
+            (count,) = connection.execute(COUNT_PLACED).fetchone()
+        return int(count)
 
     def all_chunks(self) -> set[int]:
         """The numbers of the chunks that an index may hold."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 import threading
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from tickwork.documents.keeping import Drift, IndexKeeper
 
 OnStale = Literal["mark", "drop", "refresh", "raise"]
+KINDS = ("managed", "embedded", "exact")
+SERVER = re.compile(r"https?://[^\s/?#@]+/?")
 MOST_HITS = 1_000
 BEYOND = 10
 """So many more than asked for are fetched: some may be of a revision that this reader does not see."""
@@ -67,19 +70,24 @@ class SourceStatus(NamedTuple):
 class Documents:
     """Documents named *name*, in the folder *path*: a catalogue, which is the truth, and an index made from it.
 
-    *index* is "chroma", for one process, or "exact", which any number of processes of a machine share: it compares
-    every vector, and suits tens of thousands of chunks. *embedder* turns texts into vectors, `MiniLM` if none is
-    named; another one later is an EmbedderChangedError, until `rebuild`. With a *scheduler* each source is a job.
+    *index* is "managed": one of the processes that share the folder runs a Chroma server as its child, on a loopback
+    port, and the others use it. Or "embedded": within this process, while no other has it open; the URL of a Chroma
+    server; or "exact", which is none: every vector is compared, which suits tens of thousands of chunks. *embedder*
+    turns texts into vectors, `MiniLM` if none is named; another one later is an EmbedderChangedError, until `rebuild`.
+    With a *scheduler* each source is a job.
     """
 
     def __init__(
         self, name: str, path: str | Path, *, embedder: Embedder | None = None, scheduler: Scheduler | None = None,
-        index: Literal["chroma", "exact"] = "chroma", splitter: Splitter | None = None, clock: Clock | None = None,
+        index: str = "managed", splitter: Splitter | None = None, clock: Clock | None = None,
     ) -> None:  # fmt: skip
         if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum() or len(name) > 100:
             raise InvalidDocumentError(f"Documents: expected a name of letters, digits, - and _, got {shown(name)}")
-        if index not in ("chroma", "exact"):
-            raise InvalidDocumentError(f"index: expected 'chroma' or 'exact', got {shown(index)}")
+        if not isinstance(index, str) or not (index in KINDS or SERVER.fullmatch(index)):
+            raise InvalidDocumentError(
+                f"index: expected one of {', '.join(map(repr, KINDS))} or the URL of a Chroma server, such as "
+                f"'http://chroma:8000', got {shown(index)}"
+            )
         embedder = MiniLM() if embedder is None else embedder
         if not callable(getattr(embedder, "embed", None)) or not isinstance(getattr(embedder, "identity", None), str):
             raise InvalidDocumentError(f"embedder: expected one with identity and embed, got {shown(embedder)}")
@@ -281,7 +289,7 @@ class Documents:
                 if self._kind == "exact":
                     self._parts = Parts(catalogue, vectors, ExactIndex(catalogue, vectors.space), None)
                 else:
-                    keeper = IndexKeeper(catalogue.path, catalogue, vectors)
+                    keeper = IndexKeeper(self._kind, catalogue, vectors)
                     self._parts = Parts(catalogue, vectors, keeper, keeper)
             return self._parts
 
@@ -309,6 +317,8 @@ class Documents:
 
     def _clear(self) -> None:
         parts = self._opened()
+        if parts.keeper is not None:
+            parts.keeper.rebuild_if_worn()
         with parts.turn:
             clear(parts.catalogue, parts.index, self._clock, self.reached)
 
@@ -320,7 +330,7 @@ class Documents:
         parts = self._opened()
         vector = parts.vectors.of_query(text)
         # The epoch first: what it shows is in the index by now, and stays there longer than this search takes.
-        epoch = parts.catalogue.epoch()
+        epoch = parts.catalogue.epoch(parts.vectors.space)
         wanted = k + BEYOND if where is None and source is None else 4 * k + BEYOND
         hits: list[tuple[Passage, float]] = []
         while len(hits) < k:
