@@ -30,15 +30,17 @@ from tickwork.documents.errors import (
     InvalidDocumentError,
     MassDeletionError,
     SourceNotFoundError,
+    SourceUnavailableError,
     StaleError,
     SyncSupersededError,
 )
-from tickwork.documents.sources import Folder
+from tickwork.documents.sources import Folder, SQLQuery
 from tickwork.documents.splitting import BlockSplitter, Splitter
 from tickwork.documents.syncing import Report
 
 if TYPE_CHECKING:
     from tickwork.documents.embedders.openai import OpenAIEmbedder
+    from tickwork.documents.sources.website import Website
 
 __all__ = [
     "BlockSplitter",
@@ -61,19 +63,28 @@ __all__ = [
     "OnnxEmbedder",
     "OpenAIEmbedder",
     "Report",
+    "SQLQuery",
     "Same",
     "SourceNotFoundError",
     "SourceStatus",
+    "SourceUnavailableError",
     "Splitter",
     "StaleError",
     "SyncSupersededError",
     "Unreadable",
+    "Website",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "OpenAIEmbedder":  # only who uses it needs httpx
-        from tickwork.documents.embedders.openai import OpenAIEmbedder  # noqa: PLC0415
+    """What needs httpx is imported when it is asked for."""
+    match name:
+        case "OpenAIEmbedder":
+            from tickwork.documents.embedders.openai import OpenAIEmbedder  # noqa: PLC0415
 
-        return OpenAIEmbedder
+            return OpenAIEmbedder
+        case "Website":
+            from tickwork.documents.sources.website import Website  # noqa: PLC0415
+
+            return Website
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

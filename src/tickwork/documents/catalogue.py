@@ -398,9 +398,12 @@ class Catalogue:
     def bury(self, source: str, sync: int, ids: Sequence[str], now: datetime) -> None:
         """These documents are gone from the source: no search finds them from now on."""
         with self._writing_as(source, sync) as connection:
-            (epoch,) = connection.execute(NEXT_EPOCH).fetchone()
-            connection.executemany(BURY_REVISION, [(epoch, to_micros(now), source, id) for id in ids])
-            connection.executemany(FORGET_TROUBLE, [(source, id) for id in ids])
+            _bury(connection, source, ids, now)
+
+    def withdraw(self, source: str, ids: Sequence[str], now: datetime) -> None:
+        """The same, whatever sync of the source goes on: somebody wants them gone."""
+        with self._file.writing() as connection:
+            _bury(connection, source, ids, now)
 
     def finish(self, source: str, sync: int, began_at: datetime | None, error: str | None) -> None:
         """How it ended; *began_at* if it went through the whole listing."""
@@ -520,6 +523,12 @@ class Catalogue:
                     f"source {source!r}: expected sync {sync} to be its newest, got {newest}: the other one goes on"
                 )
             yield connection
+
+
+def _bury(connection: sqlite3.Connection, source: str, ids: Sequence[str], now: datetime) -> None:
+    (epoch,) = connection.execute(NEXT_EPOCH).fetchone()
+    connection.executemany(BURY_REVISION, [(epoch, to_micros(now), source, id) for id in ids])
+    connection.executemany(FORGET_TROUBLE, [(source, id) for id in ids])
 
 
 def pack(vector: Sequence[float]) -> bytes:

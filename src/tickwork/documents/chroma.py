@@ -64,6 +64,7 @@ class Chroma:
                 f"expected the package chromadb, got {error}: pip install 'tickwork[documents]', or use index='exact'"
             ) from error
         self._place = place
+        self._sessions: list[Any] = []
         quiet = Settings(anonymized_telemetry=False)
         try:
             if isinstance(place, Path):
@@ -74,7 +75,10 @@ class Chroma:
                     url.hostname or "", url.port or (443 if url.scheme == "https" else 8000), url.scheme == "https",
                     settings=quiet,
                 )  # fmt: skip
-                self._client._server._session.timeout = PATIENCE  # noqa: SLF001  it has no setting for it
+                # For its patience it has no setting, and closing it leaves its connections open.
+                self._sessions = [one._server._session for one in (self._client, self._client._admin_client)]  # noqa: SLF001
+                for session in self._sessions:
+                    session.timeout = PATIENCE
         except BaseException as error:  # its Rust part panics with what is no Exception
             raise unusable(place, error) from error
 
@@ -102,6 +106,8 @@ class Chroma:
 
     def close(self) -> None:
         self._client.close()
+        for session in self._sessions:
+            session.close()
 
 
 class ChromaIndex:

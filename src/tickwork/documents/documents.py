@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import re
 import threading
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
@@ -16,15 +17,16 @@ from weakref import WeakValueDictionary
 
 from tickwork.checks import shown
 from tickwork.clock import Clock, SystemClock
+from tickwork.documents import plan
 from tickwork.documents.catalogue import Catalogue, FailedDocument, Passage
-from tickwork.documents.document import Freshness, Hit
+from tickwork.documents.document import Doc, Freshness, Hit
 from tickwork.documents.durations import duration
 from tickwork.documents.embedders import Embedder, MiniLM
-from tickwork.documents.errors import InvalidDocumentError, SourceNotFoundError, StaleError
+from tickwork.documents.errors import InvalidDocumentError, SourceNotFoundError, StaleError, SyncSupersededError
 from tickwork.documents.index import Found, Index
 from tickwork.documents.sources import List, Source
 from tickwork.documents.splitting import BlockSplitter, Splitter
-from tickwork.documents.syncing import Report, Step, Sync, clear
+from tickwork.documents.syncing import Progress, Report, Step, Sync, clear
 from tickwork.documents.vectors import Vectors, embed_anew
 from tickwork.errors import did_you_mean
 from tickwork.scheduler import Scheduler
@@ -41,6 +43,8 @@ BEYOND = 10
 MOST_FETCHED = 2_000
 """An index that would have to be asked for more is slower than comparing every vector."""
 NO_LIMIT = 10**9
+MOST_OVERTAKEN = 20
+"""Times that what is put may be overtaken by others that are put."""
 
 ListType = TypeVar("ListType", bound=List)
 
@@ -120,17 +124,19 @@ class Documents:
         still has its version it may yield `Same(id)`.
 
         *every* or *cron* makes it a job of the scheduler, `documents:<name>:<source>`, with the *options* of `add_job`.
-        *max_staleness* is how long its documents may go unconfirmed: what `search` and `status` measure by.
-        Raises InvalidDocumentError.
+        *max_staleness* is how long its documents may go unconfirmed: what `search` and `status` measure by; and its job
+        is overdue (a JobOverdue is told) when most of that has passed. Raises InvalidDocumentError.
         """
-        if not isinstance(name, str) or not 0 < len(name) <= 100 or not name.isprintable():
-            raise InvalidDocumentError(f"source: expected a name of 1 to 100 printable characters, got {shown(name)}")
+        check_source_name(name)
         if every is not None and cron is not None:
             raise InvalidDocumentError(f"source {name!r}: expected every= or cron=, got both")
         longest = None if max_staleness is None else duration("max_staleness", max_staleness)
         trigger: dict[str, Any] = {} if cron is None else {"trigger": "cron", "crontab": cron}
-        if every is not None:
-            trigger = {"trigger": "interval", "seconds": duration("every", every).total_seconds()}
+        pause = None if every is None else duration("every", every)
+        if pause is not None:
+            trigger = {"trigger": "interval", "seconds": pause.total_seconds()}
+        if trigger and longest is not None:
+            options = {"expect_every": plan.alert_after(name, longest, pause), **options}
         if trigger and self._scheduler is None:
             raise InvalidDocumentError(
                 f"source {name!r}: expected a scheduler for every= and cron=, got none: Documents(scheduler=...)"
@@ -154,14 +160,52 @@ class Documents:
 
         return declare
 
-    async def sync(self, source: str, *, dry_run: bool = False, allow_mass_delete: bool = False) -> Report:
+    async def sync(
+        self, source: str, *, dry_run: bool = False, allow_mass_delete: bool = False, progress: Progress | None = None
+    ) -> Report:
         """Make what *source* has now what is searched; with *dry_run* only say what that would take.
 
-        Raises what the source raises, SourceNotFoundError, EmbeddingError, MassDeletionError (nothing was deleted),
-        SyncSupersededError, StoreError. Each document that was written is whole all the same.
+        *progress* is told how many documents are done, of how many as far as is known, and what was done; from any
+        thread. Raises what the source raises, SourceNotFoundError, EmbeddingError, MassDeletionError (nothing was
+        deleted), SyncSupersededError, StoreError. Each document that was written is whole all the same.
         """
         declared = self._source(source)
-        begun = await asyncio.to_thread(self._begin, declared, dry_run=dry_run)
+        told = progress or _tell_nobody
+        return await self._sync(declared, told, dry_run=dry_run, allow_mass_delete=allow_mass_delete)
+
+    async def put(self, source: str, *docs: Doc) -> Report:
+        """Take in these documents, new or changed, which a person or a program sends: *source* lists nothing itself.
+
+        Others of it stay. Raises InvalidDocumentError for a source that was declared, SyncSupersededError if others
+        write it all the time, and what `sync` raises; what could not be taken in is in the report.
+        """
+        if source in self._sources:
+            raise InvalidDocumentError(
+                f"put: expected a source that lists nothing itself, got {shown(source)}, whose next sync would delete "
+                f"what is put there: use another name"
+            )
+        check_source_name(source)
+        given = Source(source, lambda: docs, self._splitter, partial=True)
+        for attempt in range(1, MOST_OVERTAKEN + 1):
+            try:
+                return await self._sync(given, _tell_nobody)
+            except SyncSupersededError:  # another one is put at the same time
+                if attempt == MOST_OVERTAKEN:
+                    raise
+                await asyncio.sleep(random.uniform(0, 0.05 * attempt))  # noqa: S311  no secret, only a scatter
+        raise AssertionError("unreachable")
+
+    async def remove(self, source: str, *ids: str) -> list[str]:
+        """Delete documents of *source*, whoever put them there; the ids of those that were there.
+
+        If the source lists them, its next sync brings them back.
+        """
+        return await asyncio.to_thread(self._remove, source, ids)
+
+    async def _sync(
+        self, declared: Source, progress: Progress, *, dry_run: bool = False, allow_mass_delete: bool = False
+    ) -> Report:  # fmt: skip
+        begun = await asyncio.to_thread(self._begin, declared, progress, dry_run=dry_run)
         try:
             listing = declared.listing(begun.versions)
             if isinstance(listing, AsyncIterable):
@@ -179,7 +223,7 @@ class Documents:
             raise
         if not dry_run:
             await asyncio.to_thread(self._clear)
-        log.info("synced source %r of documents %r: %s", source, self.name, report)
+        log.info("synced source %r of documents %r: %s", declared.name, self.name, report)
         return report
 
     # search
@@ -306,14 +350,23 @@ class Documents:
 
     # the steps of a sync
 
-    def _begin(self, source: Source, *, dry_run: bool) -> Sync:
+    def _begin(self, source: Source, progress: Progress, *, dry_run: bool) -> Sync:
         parts = self._opened()
         if parts.keeper is not None and not dry_run:
             parts.keeper.mend()
         return Sync(
             source.name, catalogue=parts.catalogue, vectors=parts.vectors, index=parts.index,
-            splitter=source.splitter, clock=self._clock, turn=parts.turn, reached=self.reached, dry_run=dry_run,
+            splitter=source.splitter, clock=self._clock, turn=parts.turn, reached=self.reached, progress=progress,
+            dry_run=dry_run,
         )  # fmt: skip
+
+    def _remove(self, source: str, ids: Sequence[str]) -> list[str]:
+        catalogue = self._opened().catalogue
+        known = catalogue.known(source, self._splitter.identity)
+        found = sorted({id for id in ids if id in known and known[id].fingerprint is not None})
+        if found:
+            catalogue.withdraw(source, found, self._clock.now())
+        return found
 
     def _clear(self) -> None:
         parts = self._opened()
@@ -392,6 +445,12 @@ class Parts:
         return nullcontext() if self.keeper is None else self.keeper.turn
 
 
+def check_source_name(name: object) -> None:
+    """InvalidDocumentError unless *name* can be that of a source."""
+    if not isinstance(name, str) or not 0 < len(name) <= 100 or not name.isprintable():
+        raise InvalidDocumentError(f"source: expected a name of 1 to 100 printable characters, got {shown(name)}")
+
+
 def find_documents(name: str) -> Documents:
     """The documents that this process made under *name*; SourceNotFoundError if none."""
     found = _known.get(name)
@@ -425,3 +484,7 @@ def _has(value: Any, wanted: Any) -> bool:
 
 def _go_on(step: Step) -> None:
     """Nothing happens between two steps."""
+
+
+def _tell_nobody(done: int, total: int, said: str) -> None:
+    """Nobody watches."""

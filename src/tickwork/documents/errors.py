@@ -4,6 +4,7 @@ TickworkError
 └── DocumentsError
     ├── InvalidDocumentError (ValueError)     an option, a document or a question that cannot be
     ├── SourceNotFoundError (LookupError)     a source, or a set of documents, that this process does not know
+    ├── SourceUnavailableError                a source that cannot be read just now
     ├── DocumentsInUseError                   another process has the embedded index open
     ├── EmbeddingError                        an embedder that fails, or gives what is no vector
     ├── EmbedderChangedError                  vectors of another embedder than this one
@@ -28,6 +29,10 @@ class InvalidDocumentError(DocumentsError, ValueError):
 
 class SourceNotFoundError(DocumentsError, LookupError):
     """This process knows no source, or no documents, of this name."""
+
+
+class SourceUnavailableError(DocumentsError):
+    """A source cannot be read just now. Nothing of it was deleted."""
 
 
 class DocumentsInUseError(DocumentsError):

@@ -10,12 +10,13 @@ import logging
 import os
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Protocol
 from urllib.error import URLError
@@ -77,6 +78,7 @@ class Folders:
                 log.error("index in %s cannot be used, and is built anew: %s", self.current(), trouble)
                 self.advance()
         self.remove_others()
+        _remove_orphans(self.current())
         self._catalogue.note(index_in_use=1)
         return self.current()
 
@@ -278,6 +280,21 @@ class ServerHome:
         if self._chroma is not None:
             self._chroma.close()
             self._chroma = None
+
+
+def _remove_orphans(folder: Path) -> None:
+    """Chroma leaves the files of a collection that was deleted."""
+    database = folder / "chroma.sqlite3"
+    if not database.exists():
+        return
+    try:
+        with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
+            known = {name for (name,) in connection.execute("select id from segments")}
+    except sqlite3.Error:  # another version keeps them in another way
+        return
+    for kept in folder.iterdir():
+        if kept.is_dir() and kept.name not in known:
+            shutil.rmtree(kept, ignore_errors=True)
 
 
 def _answers(url: str) -> bool:

@@ -9,12 +9,14 @@ from enum import Enum, auto
 from typing import NamedTuple, TypeAlias
 
 from tickwork.documents.document import Chunk
-from tickwork.documents.errors import MassDeletionError
+from tickwork.documents.errors import InvalidDocumentError, MassDeletionError
 
 MOST_GONE = 0.3
 """The share of its documents that a source may lose in one sync: an outage often looks like an empty folder."""
 FEW_GONE = 3
 """So many may go whatever their share, but not all."""
+ALERTED_AFTER = 0.8
+"""The share of the longest staleness after which somebody is told."""
 FIRST_RETRY, LAST_RETRY = timedelta(minutes=1), timedelta(days=1)
 
 
@@ -69,6 +71,19 @@ def check_deletions(source: str, listed: int, gone: int) -> None:
             f"source {source!r}: expected at most {MOST_GONE:.0%} of its documents to be gone, got {gone} of "
             f"{listed + gone}: nothing was deleted; sync it with allow_mass_delete=True if they are to go"
         )
+
+
+def alert_after(source: str, longest: timedelta, every: timedelta | None) -> timedelta:
+    """After how long without a sync somebody is to be told, so that there is time before *longest* has passed.
+
+    InvalidDocumentError if a source that is synced *every* so often cannot keep to it.
+    """
+    if every is not None and every >= longest:
+        raise InvalidDocumentError(
+            f"source {source!r}: expected max_staleness to be longer than every={every}, got {longest}: it would be "
+            f"stale before each sync"
+        )
+    return max(longest * ALERTED_AFTER, timedelta() if every is None else (every + longest) / 2)
 
 
 def retry_after(failures: int) -> timedelta:

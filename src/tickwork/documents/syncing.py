@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import assert_never
+from typing import TypeAlias, assert_never
 
 from tickwork.checks import shown
 from tickwork.clock import Clock
@@ -34,6 +34,9 @@ FAILURES_IN_A_ROW = 5
 GRACE = timedelta(minutes=1)
 """How long what is no longer live stays in the index: longer than any search takes."""
 CLEARED_AT_ONCE = 1_000
+
+Progress: TypeAlias = Callable[[int, int, str], object]
+"""Told how many documents are done, of how many as far as is known, and what was done."""
 
 log = logging.getLogger("tickwork.documents")
 
@@ -80,7 +83,8 @@ class Sync:
 
     def __init__(
         self, source: str, *, catalogue: Catalogue, vectors: Vectors, index: Index, splitter: Splitter, clock: Clock,
-        turn: AbstractContextManager[object], reached: Callable[[Step], None], dry_run: bool = False,
+        turn: AbstractContextManager[object], reached: Callable[[Step], None], progress: Progress,
+        dry_run: bool = False,
     ) -> None:  # fmt: skip
         self.source = source
         self.report = Report(source, dry_run)
@@ -91,6 +95,7 @@ class Sync:
         self._clock = clock
         self._turn = turn
         self._reached = reached
+        self._progress = progress
         self._began_at = clock.now()
         self._number = 0 if dry_run else catalogue.begin(source, self._began_at)
         self._known = catalogue.known(source, splitter.identity)
@@ -139,19 +144,21 @@ class Sync:
                 self._judge(listed, known)
             case _:
                 assert_never(listed)
+        self._tell(0)
 
     def write(self) -> None:
         """Bring what was offered into the catalogue and the index. Raises EmbeddingError if the embedder is down."""
-        waiting, self._waiting = self._waiting, []
-        writes = [write for doc, fingerprint in waiting if (write := self._split(doc, fingerprint)) is not None]
+        writes = [write for doc, fingerprint in self._waiting if (write := self._split(doc, fingerprint)) is not None]
         if self.report.dry_run:
             self._foresee(writes)
-            return
-        with self._turn:
-            self._write_confirmed()
-            if writes:
-                self._write_together(writes)
-            self._write_failed()
+        else:
+            with self._turn:
+                self._write_confirmed()
+                if writes:
+                    self._write_together(writes)
+                self._write_failed()
+        self._waiting = []
+        self._tell(0)
 
     def finish(self, *, partial: bool, allow_mass_delete: bool) -> Report:
         """The listing is through. What it did not name is gone, unless it was *partial*; MassDeletionError."""
@@ -246,7 +253,7 @@ class Sync:
     def _write_all(self, writes: Sequence[Write]) -> None:
         revised = self._revised(writes)
         new = [placed for write in revised for placed in write.placements if isinstance(placed, Chunk)]
-        vectors, embedded = self._vectors.of(new)
+        vectors, embedded = self._vectors.of(new, self._tell)
         self._reached(Step.EMBEDDED)
         by_hash = {chunk.hash: vector for chunk, vector in zip(new, vectors, strict=True)}
         revisions, chunks = self._catalogue.stage(
@@ -260,6 +267,15 @@ class Sync:
         self.report.changed += len(revised)
         self.report.embedded += embedded
         self.report.kept += sum(isinstance(placed, int) for write in revised for placed in write.placements)
+
+    def _tell(self, embedding: int) -> None:
+        """How far it has come; *embedding* chunks of what waits are embedded."""
+        report = self.report
+        done = report.listed - len(self._waiting)
+        said = f"{report.changed:,} changed, {report.embedded + embedding:,} chunks embedded"
+        if report.failed:
+            said += f", {len(report.failed):,} failed"
+        self._progress(done, max(len(self._known), report.listed), said)
 
     def _revised(self, writes: Sequence[Write]) -> list[Write]:
         """The same, keeping the chunks that are live already."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from tickwork.documents.catalogue import Catalogue, pack, unpack
 from tickwork.documents.document import Chunk
@@ -31,8 +31,13 @@ class Vectors:
                 f"embedders cannot be compared; go back to that one, or embed all anew with docs.rebuild()"
             )
 
-    def of(self, chunks: Sequence[Chunk]) -> tuple[Sequence[Sequence[float]], int]:
-        """Their vectors in this order, and how many had to be embedded. Raises EmbeddingError."""
+    def of(
+        self, chunks: Sequence[Chunk], tell: Callable[[int], object] | None = None
+    ) -> tuple[Sequence[Sequence[float]], int]:
+        """Their vectors in this order, and how many had to be embedded. Raises EmbeddingError.
+
+        *tell* is told how many are, now and then.
+        """
         wanted = {chunk.hash: chunk.embedded for chunk in chunks}
         vectors = self._catalogue.vectors(wanted, self.space)
         unknown = [key for key in wanted if key not in vectors]
@@ -41,6 +46,8 @@ class Vectors:
             made = dict(zip(keys, self.embed([wanted[key] for key in keys]), strict=True))
             self._catalogue.keep_vectors(made, self.space)
             vectors |= {key: unpack(pack(vector)) for key, vector in made.items()}
+            if tell is not None:
+                tell(start + len(keys))
         return [vectors[chunk.hash] for chunk in chunks], len(unknown)
 
     def unknown(self, chunks: Sequence[Chunk]) -> int:
