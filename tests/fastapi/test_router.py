@@ -661,7 +661,9 @@ def test_a_body_that_is_too_long_is_not_read_to_its_end(scheduler: ManualSchedul
     response = Client(make_app(scheduler)).post("/jobs/refresh/pause", **upload.options)
 
     assert response.status_code == 413
-    assert response.json() == {"detail": "expected a body of at most 16384 bytes, got more: send no more than a reason"}
+    assert response.json() == {
+        "detail": "expected a body of at most 16384 bytes, got more: send no more than is asked for"
+    }
     assert upload.sent <= (0 if announced else 20)
 
 

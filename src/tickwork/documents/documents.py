@@ -69,6 +69,8 @@ class SourceStatus(NamedTuple):
     chunks: int
     failed: tuple[FailedDocument, ...]
     """Those that stay at their last good revision, and why."""
+    job_id: str | None
+    """The job that syncs it. None: it has none in this process."""
 
 
 class Documents:
@@ -96,13 +98,15 @@ class Documents:
         if not callable(getattr(embedder, "embed", None)) or not isinstance(getattr(embedder, "identity", None), str):
             raise InvalidDocumentError(f"embedder: expected one with identity and embed, got {shown(embedder)}")
         self.name = name
+        self.scheduler = scheduler
+        """Whose jobs sync the sources."""
         self._folder = Path(path)
         self._embedder = embedder
-        self._scheduler = scheduler
         self._kind = index
         self._splitter = splitter or BlockSplitter()
         self._clock = clock or SystemClock()
         self._sources: dict[str, Source] = {}
+        self._jobs: set[str] = set()
         self._lock = threading.RLock()
         self._parts: Parts | None = None
         self._refreshing: dict[str, asyncio.Task[Report]] = {}
@@ -137,7 +141,7 @@ class Documents:
             trigger = {"trigger": "interval", "seconds": pause.total_seconds()}
         if trigger and longest is not None:
             options = {"expect_every": plan.alert_after(name, longest, pause), **options}
-        if trigger and self._scheduler is None:
+        if trigger and self.scheduler is None:
             raise InvalidDocumentError(
                 f"source {name!r}: expected a scheduler for every= and cron=, got none: Documents(scheduler=...)"
             )
@@ -150,11 +154,12 @@ class Documents:
             if name in self._sources:
                 raise InvalidDocumentError(f"source: expected a new name, got {name!r}, which exists: choose another")
             self._sources[name] = Source(name, list, splitter or self._splitter, partial, longest)
-            if trigger and self._scheduler is not None:
-                self._scheduler.add_job(
-                    "tickwork.documents.jobs:sync_source", id=f"documents:{self.name}:{name}",
+            if trigger and self.scheduler is not None:
+                self._jobs.add(name)
+                self.scheduler.add_job(
+                    "tickwork.documents.jobs:sync_source", id=self._job_id(name),
                     kwargs={"documents": self.name, "source": name},
-                    replace_existing=self._scheduler.running, **trigger, **options,
+                    replace_existing=self.scheduler.running, **trigger, **options,
                 )  # fmt: skip
             return list
 
@@ -276,6 +281,7 @@ class Documents:
             statuses.append(SourceStatus(
                 name, last_ok, lag, fresh, found.error if found else None, found.documents if found else 0,
                 found.chunks if found else 0, tuple(found.failed) if found else (),
+                self._job_id(name) if name in self._jobs else None,
             ))  # fmt: skip
         return statuses
 
@@ -340,6 +346,9 @@ class Documents:
     def _open_catalogue(self) -> Catalogue:
         self._folder.mkdir(parents=True, exist_ok=True)
         return Catalogue((self._folder / f"{self.name}.db").resolve())
+
+    def _job_id(self, source: str) -> str:
+        return f"documents:{self.name}:{source}"
 
     def _source(self, name: str) -> Source:
         if name not in self._sources:

@@ -6,7 +6,7 @@ by names relative to its own, so it works below any prefix and behind any proxy;
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
@@ -40,9 +40,16 @@ ASSETS = (
 )
 
 
-def add_dashboard(router: APIRouter) -> None:
-    """Serve the dashboard at the router's root, to whom the router's dependencies let in."""
-    for asset in ASSETS:
+DOCUMENTS_ASSETS = (
+    Asset("/", "documents.html", "text/html"),
+    Asset("/dashboard.css", "dashboard.css", "text/css"),
+    Asset("/documents.js", "documents.js", "text/javascript"),
+)
+
+
+def add_dashboard(router: APIRouter, assets: Sequence[Asset] = ASSETS) -> None:
+    """Serve a dashboard at the router's root, to whom the router's dependencies let in."""
+    for asset in assets:
         router.add_api_route(asset.path, _serve(asset), include_in_schema=False)
     if router.prefix:
         router.add_api_route("", _to_the_slash(router.prefix), include_in_schema=False)
