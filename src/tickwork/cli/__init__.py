@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from tickwork import __version__
 from tickwork.backfill import MAX_BACKFILL_INSTANCES
@@ -33,6 +34,7 @@ from tickwork.cli.arguments import (
     whole,
 )
 from tickwork.cli.changing import backfill, cancel, cancel_backfill, pause, prune, remove, resume, retry, run_now
+from tickwork.cli.documents import search_documents, show_documents_status, sync_documents, verify_documents
 from tickwork.cli.inside import show_log, show_state
 from tickwork.cli.previewing import show_next
 from tickwork.cli.reading import show_backfills, show_health, show_jobs, show_nodes, show_runs, show_schema, show_why
@@ -48,7 +50,8 @@ EXIT_CODES = """
 exit codes:
   0  done; for `run` and `serve`: stopped as asked, and every job ended in time
   1  `run` was stopped, and jobs that still ran at the end of --timeout were cut short;
-     or `health` found no living node that fires, or a job that is overdue
+     or `health` found no living node that fires, or a job that is overdue;
+     or `docs` found a source that is stale, documents that could not be taken in, or an index that differs
   2  it could not be done; the one line on stderr says why
 """
 
@@ -84,17 +87,18 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     run_id = ("run", "RUN", "the run's id, as `tickwork runs --json` shows it")
 
     def command(
-        name: str, do: Callable[[argparse.Namespace], int], *positionals: tuple[str, str, str]
+        name: str, do: Callable[[argparse.Namespace], int], *positionals: tuple[str, str, str], under: Any = commands
     ) -> Callable[..., argparse.Action]:
         said = inspect.getdoc(do) or ""
-        added = commands.add_parser(
+        added = under.add_parser(
             name, help=said.partition("\n")[0].rstrip("."), description=said, allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )  # fmt: skip
         added.set_defaults(do=do)
         for attribute, metavar, meaning in positionals:
             added.add_argument(attribute, metavar=metavar, help=meaning)
-        return added.add_argument
+        add: Callable[..., argparse.Action] = added.add_argument
+        return add
 
     option = command("run", run, target)
     option("--timeout", type=seconds, default=30.0, metavar="SECONDS", help="what jobs get to end (default 30)")
@@ -202,6 +206,29 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     option("--schema", metavar="NAME", help="where the tables go; default: the first of the search path")
     option(
         "--after", type=partial(whole, least=0, most=999), default=0, metavar="VERSION", help="of the tables there are"
+    )
+
+    said = "Documents: sync a source, search, see how the sources stand, verify the index."
+    under = commands.add_parser("docs", help=said.rstrip("."), description=said, allow_abbrev=False).add_subparsers(
+        metavar="COMMAND", required=True, title="commands"
+    )
+    documents = ("documents", "MODULE:DOCUMENTS", "where the Documents are, or a function that makes them: app.kb:docs")
+    option = command("sync", sync_documents, documents, ("source", "SOURCE", "its name"), under=under)
+    option("--dry-run", action="store_true", help="only say what it would take")
+    option("--allow-mass-delete", action="store_true", help="even if most of its documents are gone")
+    option("--json", action="store_true", help="for programs")
+    option = command("search", search_documents, documents, ("text", "TEXT", "what is looked for"), under=under)
+    option("-k", type=partial(whole, least=1, most=1000), default=5, metavar="N", help="how many; default 5")
+    option("--where", type=entry, action="append", default=[], metavar="KEY=VALUE", help="what meta must have")
+    option("--source", metavar="NAME", help="of this source alone")
+    option("--max-age", type=duration, metavar="LENGTH", help="older hits are stale, such as 2h")
+    option("--on-stale", choices=("mark", "drop", "refresh", "raise"), default="mark", help="default mark")
+    option("--json", action="store_true", help="for programs; times in UTC")
+    option = command("status", show_documents_status, documents, under=under)
+    option("--json", action="store_true", help="for programs; times in UTC, durations in seconds")
+    option = command("verify", verify_documents, documents, under=under)
+    option(
+        "--repair", action="store_true", help="give the index what it lacks, and take from it what it should not have"
     )
 
     check_text(arguments)

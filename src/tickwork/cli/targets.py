@@ -20,24 +20,28 @@ from tickwork.stores import make_store
 
 def load_scheduler(target: str) -> Scheduler:
     """The scheduler at `module:name`, with the working directory first on the path; a function is called for it."""
+    found = load_from(target, "MODULE:SCHEDULER")
+    if not isinstance(found, Scheduler):
+        raise UsageError(f"expected a scheduler at {target!r}, got {type(found).__name__}: name the scheduler itself")
+    return found
+
+
+def load_from(target: str, form: str) -> Any:
+    """What is at `module:name`, or what a function there gives. UsageError if nothing is to be had there."""
     module_name, colon, name = target.partition(":")
     if not (module_name and colon and name):
         hint = f": write sqlite:///{target}" if Path(target).is_file() else ", as in app.jobs:scheduler"
-        raise UsageError(f"expected MODULE:SCHEDULER, got {target!r}{hint}")
+        raise UsageError(f"expected {form}, got {target!r}{hint}")
     import_from_here()
     try:
         found: Any = importlib.import_module(module_name)
         for part in name.split("."):
             found = getattr(found, part)
-        if inspect.isroutine(found):
-            found = found()
+        return found() if inspect.isroutine(found) else found
     except TickworkError:
         raise
     except Exception as error:  # a module may raise anything while it is imported
         raise _unloadable(target, error) from error
-    if not isinstance(found, Scheduler):
-        raise UsageError(f"expected a scheduler at {target!r}, got {type(found).__name__}: name the scheduler itself")
-    return found
 
 
 def import_from_here() -> None:
