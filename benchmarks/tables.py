@@ -7,7 +7,20 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any, Literal, TypeAlias
 
-NAMES = ("due", "add", "lateness", "tick", "triggers", "memory", "imports", "idle", "why", "year", "backlog")
+NAMES = (
+    "due",
+    "add",
+    "lateness",
+    "tick",
+    "triggers",
+    "memory",
+    "imports",
+    "idle",
+    "why",
+    "year",
+    "backlog",
+    "documents",
+)
 
 Size: TypeAlias = Literal["full", "quick", "tiny"]
 SIZES: tuple[Size, ...] = ("full", "quick", "tiny")
