@@ -123,6 +123,28 @@ def test_an_index_that_is_mostly_dead_is_built_anew(
     shop.docs.close()
 
 
+def test_an_index_whose_rebuilding_was_cut_short_is_filled_before_anybody_uses_it(tmp_path: Path) -> None:
+    one, other = Shop(tmp_path, "managed"), Shop(tmp_path, "managed")
+    one.listed = [Doc("a", "\n".join(f"apple {line}" for line in range(6)))]
+    one.sync()
+    assert len(other.texts()) == 6
+    keeper = one.docs._opened().keeper
+    assert keeper is not None
+
+    keeper._home.renew()  # as somebody does who is killed then
+
+    assert other.docs.trouble is not None
+    assert other.docs.verify(repair=True) == (0, 0)
+    for shop in (one, other):
+        assert shop.docs.trouble is None
+        assert len(shop.texts()) == 6
+        index = shop.docs._opened().keeper._usable()  # type: ignore[union-attr]
+        assert index is not None
+        assert index.count() == 6
+    one.docs.close()
+    other.docs.close()
+
+
 def test_a_stale_hit_is_marked_dropped_refreshed_or_raised(tmp_path: Path) -> None:
     shop = Shop(tmp_path, max_staleness="30m")
     shop.listed = [Doc("a", "apple")]

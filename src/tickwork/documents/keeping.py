@@ -75,6 +75,7 @@ class IndexKeeper:
         self.open()
         if self._usable() is not None:
             return None
+        self._mend_soon()
         return self._reason or "it lies behind the catalogue, and is being filled"
 
     # as an index
@@ -203,8 +204,10 @@ class IndexKeeper:
         if held is None:
             return
         try:
-            if self._catalogue.index_standing()[1]:
-                self._compare(held[1], repair=True)
+            generation, behind = self._catalogue.index_standing()
+            index = held[1] if held[0] == generation else self._look()  # who built it anew may have died of that
+            if behind or self._catalogue.index_standing()[1]:
+                self._compare(index, repair=True)
                 self._catalogue.note(index_behind=0)
         except DocumentsError as error:
             self._give_up(held[1], error)
