@@ -540,8 +540,11 @@ class Loop:
         """The time of this tick. If the clock was set back, what was planned by it is due at once."""
         now = self.clock.now()
         passed = now - self._ticked_at
-        if passed < timedelta(0):
-            log.warning("the clock was set back by %s: what has fired waits until it is there again", -passed)
+        # No rest is longer than a poll: if one is, the clock was set forward in the last tick, and back after it.
+        ahead = self._rest_until - now - max(self.timing.poll, self.timing.rest)
+        if passed < timedelta(0) or ahead > timedelta(0):
+            back_by = max(-passed, ahead)
+            log.warning("the clock was set back by %s: what has fired waits until it is there again", back_by)
             self._look_at = self._rest_until = self._spare_until = now
             self._reap_at = self._expire_at = self._renew_at = self.presence.beat_at = now
         elif passed > self.timing.poll + self.timing.lease / 2:
