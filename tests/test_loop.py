@@ -2121,7 +2121,7 @@ def test_an_end_that_others_have_written_is_not_taken_for_our_own(open_store: Op
 def test_a_node_whose_clock_is_ahead_fires_nothing_early(store: Store, clock: VirtualClock) -> None:
     """What is due is decided by the store's clock."""
     fast: Any = FlakyStore(store)
-    fast.clock = VirtualClock(NOW + MINUTE)
+    fast.clock = fast.wall_clock = VirtualClock(NOW + MINUTE)
     store.add([make_job(next_fire_time=NOW + SECOND)])
     node = Node(fast)
 
