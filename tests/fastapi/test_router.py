@@ -847,6 +847,7 @@ def test_dependencies_guard_every_route(scheduler: ManualScheduler) -> None:
             "/backfills", "/backfills/x",
         )),
         *(("POST", f"/tickwork/jobs/refresh/{verb}") for verb in ("pause", "resume", "run", "backfill")),
+        *(("POST", f"/tickwork/jobs/{verb}") for verb in ("pause", "resume")),
         *(("POST", f"/tickwork/runs/x/{verb}") for verb in ("cancel", "retry")),
         ("POST", "/tickwork/backfills/x/cancel"),
         ("DELETE", "/tickwork/jobs/refresh"),
