@@ -1009,7 +1009,7 @@ def test_the_documentation_of_the_api_is_complete(scheduler: ManualScheduler) ->
     assert set(paths) == {
         "/jobs", "/jobs/{job_id}", "/jobs/{job_id}/pause", "/jobs/{job_id}/resume", "/jobs/{job_id}/run",
         "/jobs/{job_id}/why", "/runs", "/runs/{run_id}", "/runs/{run_id}/log", "/runs/{run_id}/cancel", "/health", "/overview",
-        "/nodes", "/health/live", "/health/ready", "/runs/{run_id}/retry",
+        "/nodes", "/jobs/pause", "/jobs/resume", "/health/live", "/health/ready", "/runs/{run_id}/retry",
         "/jobs/{job_id}/backfill", "/backfills", "/backfills/{backfill_id}", "/backfills/{backfill_id}/cancel",
     }  # fmt: skip
     body = paths["/jobs/{job_id}/pause"]["post"]["requestBody"]["content"]["application/json"]["schema"]
