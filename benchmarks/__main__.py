@@ -14,7 +14,17 @@ from benchmarks import machine, slow_disk
 from benchmarks.rounds import find_tables, measure
 from benchmarks.tables import NAMES, SIZES, as_json, as_text
 
-PEERS = ("apscheduler", "sqlalchemy", "croniter", "cronsim", "cron_converter", "pgqueuer", "asyncpg", "starsessions")
+PEERS = (
+    "apscheduler",
+    "sqlalchemy",
+    "croniter",
+    "cronsim",
+    "cron_converter",
+    "pgqueuer",
+    "asyncpg",
+    "starsessions",
+    "langchain_chroma",
+)
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ NAMES = (
     "year",
     "backlog",
     "sessions",
+    "documents",
 )
 
 Size: TypeAlias = Literal["full", "quick", "tiny"]

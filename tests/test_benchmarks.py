@@ -16,6 +16,7 @@ pytest.importorskip("sqlalchemy", reason="the peers are not installed: `make ben
 pytest.importorskip("croniter", reason="the peers are not installed: `make benchmark` installs them")
 pytest.importorskip("cronsim", reason="the peers are not installed: `make benchmark` installs them")
 pytest.importorskip("starsessions", reason="the peers are not installed: `make benchmark` installs them")
+pytest.importorskip("langchain_chroma", reason="the peers are not installed: `make benchmark` installs them")
 pytest.importorskip("cron_converter", reason="the peers are not installed: `make benchmark` installs them")
 
 from benchmarks.rounds import find_tables, measure

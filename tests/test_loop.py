@@ -2164,3 +2164,38 @@ def test_a_node_that_starts_finds_what_a_dead_one_has_left_within_a_few_polls(
     advance(clock, 3 * SECOND, Node(open_store(), "b"))
 
     assert [run.state for run in open_store().runs()] == [RunState.LOST]
+
+
+def test_a_clock_that_is_set_forward_during_a_tick_and_back_after_it_does_not_silence_the_node(
+    store: Store, clock: VirtualClock
+) -> None:
+    flaky: Any = FlakyStore(store)
+    node = Node(flaky)
+    flaky.between = lambda verb: clock.advance(HOUR) if verb == "outlook" else None
+    node.tick()
+    flaky.between = lambda verb: None
+    clock._now = NOW + SECOND  # what a virtual clock refuses, a real one does
+    store.add([make_job(next_fire_time=NOW + SECOND)])
+
+    advance(clock, 2 * SECOND, node)
+
+    assert node.fire_times() == [NOW + SECOND]
+
+
+def test_what_another_node_has_closed_is_not_told_again_by_one_whose_round_fails(clock: VirtualClock) -> None:
+    """Both find the same run lost, at the same instant, and would write the same row."""
+    memory = MemoryStore(clock=clock)
+    memory.add([make_job(trigger=IntervalTrigger(hours=1, start_date=NOW))])
+    Node(memory, "a").tick()
+    flaky: Any = FlakyStore(memory)
+    b, c = Node(memory, "b"), Node(flaky, "c")
+    advance(clock, LEASE - SECOND, b, c)
+    clock.advance(SECOND)
+
+    flaky.between = lambda verb: b.tick() if verb == "lost" else None
+    flaky.down, flaky.verbs = "after", frozenset({"fire"})
+    c.tick()
+    flaky.down = None
+    advance(clock, 5 * SECOND, c)
+
+    assert [event.run.state for node in (b, c) for event in node.record.of(RunSettled)] == [RunState.LOST]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
@@ -37,3 +38,14 @@ class Draft:
     """The jobs that failed too often, and were just being changed by somebody else."""
     closing: dict[str, Run] = field(default_factory=dict)
     """What it closes that no call of this node reports, as it is then."""
+
+    def close(self, runs: Sequence[Run]) -> None:
+        """These are about to be closed: if the store does not answer, nobody knows whether they are."""
+        self.closing |= {run.id: run for run in runs}
+
+    def close_only(self, runs: Sequence[Run], won: Sequence[Run]) -> None:
+        """Of these *runs* only those *won* are closed by this node; the others are others' to tell of."""
+        ours = {run.id for run in won}
+        for run in runs:
+            if run.id not in ours:
+                self.closing.pop(run.id, None)

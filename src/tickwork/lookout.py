@@ -48,8 +48,11 @@ class Lookout:
         """It is *now*; whether the clock was set back, so that all that was planned by it is due at once."""
         passed = now - self._told_at
         self._told_at = now
-        if passed < timedelta(0):
-            log.warning("the clock was set back by %s: what has fired waits until it is there again", -passed)
+        # No rest is longer than a poll: if one is, the clock was set forward in the last tick, and back after it.
+        ahead = self.rest_until - now - max(self._timing.poll, self._timing.rest)
+        if passed < timedelta(0) or ahead > timedelta(0):
+            back_by = max(-passed, ahead)
+            log.warning("the clock was set back by %s: what has fired waits until it is there again", back_by)
             self.look_at = self.rest_until = self.spare_until = now
             self.reap_at = self.expire_at = self.renew_at = now
             return True

@@ -249,8 +249,11 @@ class Loop:
             )
             for run in lost
         ]  # fmt: skip
-        self._draft.closing |= {settlement.run.id: settlement.run for settlement in settlements}
-        for settlement in self.store.settle(settlements) if settlements else ():
+        closing = [settlement.run for settlement in settlements]
+        self._draft.close(closing)
+        won = self.store.settle(settlements) if settlements else ()
+        self._draft.close_only(closing, [settlement.run for settlement in won])
+        for settlement in won:
             run = settlement.run
             self._draft.events.append(RunSettled(run, now))
             self._aside.pop(run.job_uid, None)  # it may have waited for this one
@@ -267,8 +270,10 @@ class Loop:
             return
         # By the store's clock, which has gone on since this tick began.
         expired = [plan.expire(run, max(now, run.expires_at or now)) for run in self.store.expired(self.timing.batch)]
-        self._draft.closing |= {run.id: run for run in expired}
-        for run in self.store.cancel(expired) if expired else ():
+        self._draft.close(expired)
+        won = self.store.cancel(expired) if expired else ()
+        self._draft.close_only(expired, won)
+        for run in won:
             log.warning("run %s of job %r is missed: %s", run.id, run.job_id, run.reason)
             self._draft.events.append(RunSettled(run, now))
         self._lookout.expire_at = now if len(expired) == self.timing.batch else now + self.timing.poll

@@ -706,7 +706,9 @@ def test_a_body_that_is_too_long_is_not_read_to_its_end(scheduler: ManualSchedul
     response = Client(make_app(scheduler)).post("/jobs/refresh/pause", **upload.options)
 
     assert response.status_code == 413
-    assert response.json() == {"detail": "expected a body of at most 16384 bytes, got more: send no more than a reason"}
+    assert response.json() == {
+        "detail": "expected a body of at most 16384 bytes, got more: send no more than is asked for"
+    }
     assert upload.sent <= (0 if announced else 20)
 
 
@@ -842,11 +844,12 @@ def test_dependencies_guard_every_route(scheduler: ManualScheduler) -> None:
     client = Client(app)
     urls = [
         *(("GET", f"/tickwork{path}") for path in (
-            "", "/", "/dashboard.css", "/dashboard.js", "/overview", "/health", "/nodes",
+            "", "/", "/dashboard.css", "/dashboard.js", "/page.js", "/overview", "/health", "/nodes",
             "/jobs", "/jobs/refresh", "/jobs/refresh/why?at=2026-03-01", "/runs", "/runs/x", "/runs/x/log",
             "/backfills", "/backfills/x",
         )),
         *(("POST", f"/tickwork/jobs/refresh/{verb}") for verb in ("pause", "resume", "run", "backfill")),
+        *(("POST", f"/tickwork/jobs/{verb}") for verb in ("pause", "resume")),
         *(("POST", f"/tickwork/runs/x/{verb}") for verb in ("cancel", "retry")),
         ("POST", "/tickwork/backfills/x/cancel"),
         ("DELETE", "/tickwork/jobs/refresh"),
@@ -857,7 +860,7 @@ def test_dependencies_guard_every_route(scheduler: ManualScheduler) -> None:
     assert client.get("/tickwork/jobs", headers={"Authorization": "friend"}).status_code == 200
     probes = ["/tickwork/health/live", "/tickwork/health/ready"]
     assert [client.get(url).status_code for url in probes] == [200, 200], "orchestrators have no credentials"
-    assert len(urls) + len(probes) == sum(len(methods) for methods in app.openapi()["paths"].values()) + 4
+    assert len(urls) + len(probes) == sum(len(methods) for methods in app.openapi()["paths"].values()) + 5
 
 
 @pytest.mark.parametrize("announced", [True, False])
@@ -1006,7 +1009,7 @@ def test_the_documentation_of_the_api_is_complete(scheduler: ManualScheduler) ->
     assert set(paths) == {
         "/jobs", "/jobs/{job_id}", "/jobs/{job_id}/pause", "/jobs/{job_id}/resume", "/jobs/{job_id}/run",
         "/jobs/{job_id}/why", "/runs", "/runs/{run_id}", "/runs/{run_id}/log", "/runs/{run_id}/cancel", "/health", "/overview",
-        "/nodes", "/health/live", "/health/ready", "/runs/{run_id}/retry",
+        "/nodes", "/jobs/pause", "/jobs/resume", "/health/live", "/health/ready", "/runs/{run_id}/retry",
         "/jobs/{job_id}/backfill", "/backfills", "/backfills/{backfill_id}", "/backfills/{backfill_id}/cancel",
     }  # fmt: skip
     body = paths["/jobs/{job_id}/pause"]["post"]["requestBody"]["content"]["application/json"]["schema"]

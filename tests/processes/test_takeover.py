@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -16,6 +17,7 @@ from tests.processes.orders import Orders, now_micros, waiting_at
 from tests.processes.patience import wait_until
 from tests.processes.witness import Witness
 
+from tickwork.node import Node
 from tickwork.run import Run
 from tickwork.stores import make_store
 from tickwork.stores.base import Store
@@ -23,6 +25,8 @@ from tickwork.stores.base import Store
 LEASE = 10.0
 SLACK = 3.0
 """Seconds that a busy machine may add; together with the promise much less than a lease."""
+AT_HOME = timedelta(seconds=2.5)
+"""How long a node is there until it takes others for dead: at its start the store may just have been out for all."""
 TAKES = {"sqlite": 1.0, "postgresql": 2.0}
 
 pytestmark = pytest.mark.processes
@@ -46,6 +50,7 @@ def test_a_killed_worker_is_taken_over_at_once_and_a_stopped_one_after_its_lease
     begin(still, waiting_at(gates["stopped"], "stopped", retry=2), witness)
     survivor.ask("resume")
     wait_until(lambda: len(lifelines(store)) == 3, "three nodes that tell of their lifelines")
+    wait_until(lambda: all(lived(node) > AT_HOME for node in store.nodes()), "nodes that have been there for a while")
 
     still.freeze()
     stopped_at = now_micros()
@@ -110,6 +115,10 @@ def begin(worker: Worker, job: dict[str, object], witness: Witness) -> None:
     worker.ask("resume")
     wait_until(lambda: witness.lines("start", str(job["id"])), "a run in the middle of its work")
     worker.ask("pause")
+
+
+def lived(node: Node) -> timedelta:
+    return node.seen_at - node.started_at
 
 
 def lifelines(store: Store) -> list[str]:

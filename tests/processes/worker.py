@@ -16,9 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import tests.processes.jobs  # noqa: F401  the jobs' functions, before another user takes over
+import tests.processes.jobs  # noqa: F401  the functions of the jobs, before another user takes over
 from tests.processes.orders import Orders, options
 
+import tickwork.stores.sqlite  # noqa: F401  likewise, who may not be able to read it any more
 from tickwork import BackgroundScheduler
 from tickwork.events import JobOverdue
 from tickwork.sqlite.place import file_system

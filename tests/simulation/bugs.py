@@ -60,7 +60,7 @@ def bug(name: str, *, seed: int, store: str | None = None) -> Callable[[Plant], 
 # the store
 
 
-@bug("runs are settled at any version", seed=4, store="memory")
+@bug("runs are settled at any version", seed=13, store="memory")
 def _() -> AbstractContextManager[object]:
     def is_current(store: MemoryStore, key: Any, version: int) -> bool:
         stored = store._ledger.rows.get(key)
@@ -69,12 +69,12 @@ def _() -> AbstractContextManager[object]:
     return patch.object(MemoryStore, "_is_current", is_current)
 
 
-@bug("a node whose lease is gone settles all the same", seed=4, store="memory")
+@bug("a node whose lease is gone settles all the same", seed=0, store="memory")
 def _() -> AbstractContextManager[object]:
     return patch.object(MemoryStore, "_is_current", lambda store, key, version: key in store._ledger.rows)
 
 
-@bug("jobs are saved at any version", seed=253, store="memory")
+@bug("jobs are saved at any version", seed=128, store="memory")
 def _() -> AbstractContextManager[object]:
     def save(store: MemoryStore, change: Change) -> bool:
         if change.job.uid not in store._jobs:
@@ -94,7 +94,7 @@ def _() -> AbstractContextManager[object]:
     return patch.object(MemoryStore, "renew", renew)
 
 
-@bug("max_instances is not counted when a run is claimed", seed=0, store="memory")
+@bug("max_instances is not counted when a run is claimed", seed=4, store="memory")
 def _() -> AbstractContextManager[object]:
     return patch.object(memory, "_in_the_way", lambda run: False)
 
@@ -120,7 +120,7 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("runs of a paused job are claimed", seed=142, store="memory")
+@bug("runs of a paused job are claimed", seed=146, store="memory")
 def _() -> AbstractContextManager[object]:
     def claimable(store: MemoryStore, job: Job) -> Sequence[Run]:
         return [
@@ -144,12 +144,12 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("a removed job leaves runs that wait", seed=75, store="memory")
+@bug("a removed job leaves runs that wait", seed=33, store="memory")
 def _() -> AbstractContextManager[object]:
     return patch.object(MemoryStore, "_cancel_orphan", lambda store, run: None)
 
 
-@bug("the next attempt of a removed job is born", seed=75, store="memory")
+@bug("the next attempt of a removed job is born", seed=373, store="memory")
 @contextmanager
 def _() -> Iterator[object]:
     settle = MemoryStore._settle
@@ -164,7 +164,7 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("a lost run is closed by each node that finds it", seed=5, store="memory")
+@bug("a lost run is closed by each node that finds it", seed=17, store="memory")
 @contextmanager
 def _() -> Iterator[object]:
     settle = MemoryStore.settle
@@ -177,7 +177,7 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("SQLite: runs are settled at any version", seed=4, store="sqlite")
+@bug("SQLite: runs are settled at any version", seed=5, store="sqlite")
 @contextmanager
 def _() -> Iterator[object]:
     with ExitStack() as stack:
@@ -193,7 +193,7 @@ def _() -> AbstractContextManager[object]:
     return patch.object(statements, "SELECT_PENDING", without)
 
 
-@bug("SQLite: runs of a paused job are claimed", seed=204, store="sqlite")
+@bug("SQLite: runs of a paused job are claimed", seed=54, store="sqlite")
 def _() -> AbstractContextManager[object]:
     without = statements.SELECT_PENDING.replace("job.paused_at is null or", "true or")
     return patch.object(statements, "SELECT_PENDING", without)
@@ -216,7 +216,7 @@ def _fired_as(altered: Callable[[Job], Job]) -> AbstractContextManager[object]:
     return patch.object(plan, "fire", fire_altered)
 
 
-@bug("what is active is in nobody's way", seed=0)
+@bug("what is active is in nobody's way", seed=1)
 @contextmanager
 def _() -> Iterator[object]:
     fire = plan.fire
@@ -233,7 +233,7 @@ def _() -> AbstractContextManager[object]:
     return _fired_as(lambda job: job._replace(misfire_grace_time=None))
 
 
-@bug("max_waiting is ignored", seed=29)
+@bug("max_waiting is ignored", seed=8)
 def _() -> AbstractContextManager[object]:
     return _fired_as(lambda job: job._replace(max_waiting=1_000))
 
@@ -300,7 +300,7 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("a run that was to be cancelled is tried again", seed=177)
+@bug("a run that was to be cancelled is tried again", seed=175)
 @contextmanager
 def _() -> Iterator[object]:
     next_attempt = plan._next_attempt
@@ -312,7 +312,7 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("a run that waits does not heed its cancellation", seed=147)
+@bug("a run that waits does not heed its cancellation", seed=7)
 def _() -> AbstractContextManager[object]:
     def cancel(run: Run, reason: str, now: datetime) -> Run:
         return run._replace(version=run.version + 1, cancel_reason=reason)
@@ -320,7 +320,7 @@ def _() -> AbstractContextManager[object]:
     return patch.object(plan, "cancel", cancel)
 
 
-@bug("a backfill walks past its end", seed=7)
+@bug("a backfill walks past its end", seed=78)
 @contextmanager
 def _() -> Iterator[object]:
     between = Backfill._between
@@ -332,7 +332,7 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("a backfill ignores its max_instances", seed=33)
+@bug("a backfill ignores its max_instances", seed=343)
 @contextmanager
 def _() -> Iterator[object]:
     fill = plan.fill
@@ -348,7 +348,7 @@ def _() -> Iterator[object]:
 # the loop
 
 
-@bug("overlap is counted for each node alone", seed=0)
+@bug("overlap is counted for each node alone", seed=1)
 @contextmanager
 def _() -> Iterator[object]:
     decide = Loop._decide
@@ -360,7 +360,7 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("a fire whose reply was lost is written again", seed=379, store="memory")
+@bug("a fire whose reply was lost is written again", seed=96, store="memory")
 @contextmanager
 def _() -> Iterator[object]:
     decide_all, sit_out = Loop._decide_all, Loop.sit_out
@@ -380,7 +380,7 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("a lease counts from the reply", seed=6)
+@bug("a lease counts from the reply", seed=50)
 @contextmanager
 def _() -> Iterator[object]:
     keep = Loop.keep_what_was_written
@@ -395,7 +395,7 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("a run begins after its lease", seed=6)
+@bug("a run begins after its lease", seed=50)
 @contextmanager
 def _() -> Iterator[object]:
     refusal = call_module.refusal
@@ -411,7 +411,7 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("what has ended is forgotten when its commit fails", seed=0)
+@bug("what has ended is forgotten when its commit fails", seed=25)
 @contextmanager
 def _() -> Iterator[object]:
     sit_out = Loop.sit_out
@@ -424,7 +424,7 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("an outage is taken for the death of all nodes", seed=121)
+@bug("an outage is taken for the death of all nodes", seed=82)
 @contextmanager
 def _() -> Iterator[object]:
     sit_out, tell_time = Lookout.sit_out, Lookout.tell_time
@@ -442,17 +442,17 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("a call is forgotten when its renewal is refused", seed=88)
+@bug("a call is forgotten when its renewal is refused", seed=76)
 def _() -> AbstractContextManager[object]:
     return patch.object(Loop, "_check_ownership", lambda loop, call: loop._calls.discard(call))
 
 
-@bug("an ending that others have written is taken for our own", seed=136)
+@bug("an ending that others have written is taken for our own", seed=157)
 def _() -> AbstractContextManager[object]:
     return patch.object(endings, "_ending_of", lambda run: (run.version, run.state))
 
 
-@bug("what expires during a tick ends the tick", seed=9)
+@bug("what expires during a tick ends the tick", seed=8)
 @contextmanager
 def _() -> Iterator[object]:
     expire = plan.expire
@@ -464,7 +464,7 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("a node keeps its name when it starts again", seed=15)
+@bug("a node keeps its name when it starts again", seed=9)
 @contextmanager
 def _() -> Iterator[object]:
     new_node = Scheduler._new_node

@@ -36,6 +36,7 @@ from tickwork.cli.arguments import (
     whole,
 )
 from tickwork.cli.changing import backfill, cancel, cancel_backfill, pause, prune, remove, resume, retry, run_now
+from tickwork.cli.documents import add_document_commands
 from tickwork.cli.inside import show_log, show_state
 from tickwork.cli.previewing import show_next
 from tickwork.cli.reading import show_backfills, show_health, show_jobs, show_nodes, show_runs, show_schema, show_why
@@ -52,7 +53,8 @@ EXIT_CODES = """
 exit codes:
   0  done; for `run` and `serve`: stopped as asked, and every job ended in time
   1  `run` was stopped, and jobs that still ran at the end of --timeout were cut short;
-     or `health` found no living node that fires, or a job that is overdue
+     or `health` found no living node that fires, or a job that is overdue;
+     or `docs` found a source that is stale, documents that could not be taken in, or an index that differs
   2  it could not be done; the one line on stderr says why
 """
 
@@ -91,14 +93,15 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
         name: str, do: Callable[[argparse.Namespace], int], *positionals: tuple[str, str, str], among: Any = commands
     ) -> Callable[..., argparse.Action]:
         said = inspect.getdoc(do) or ""
-        added: argparse.ArgumentParser = among.add_parser(
+        added: Parser = among.add_parser(
             name, help=said.partition("\n")[0].rstrip("."), description=said, allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )  # fmt: skip
-        added.set_defaults(do=do, command=name)
+        added.set_defaults(do=do, command=added.prog.partition(" ")[2], parser=added)
         for attribute, metavar, meaning in positionals:
             added.add_argument(attribute, metavar=metavar, help=meaning)
-        return added.add_argument
+        add: Callable[..., argparse.Action] = added.add_argument
+        return add
 
     patience = partial(duration, most=A_DAY)
     option = command("run", run, target)
@@ -236,9 +239,13 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
         "--after", type=partial(whole, least=0, most=999), default=0, metavar="VERSION", help="of the tables there are"
     )
 
+    said = "Documents: sync a source, search, see how the sources stand, verify the index"
+    documents = commands.add_parser("docs", help=said, description=f"{said}.", allow_abbrev=False)
+    add_document_commands(partial(command, among=documents.add_subparsers(metavar="COMMAND", required=True)))
+
     check_text(arguments)
     check_command(arguments, commands.choices)
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
-        refuse_unknown(unknown[0], options.command, commands.choices[options.command].options)
+        refuse_unknown(unknown[0], options.command, options.parser.options)
     return options

@@ -130,8 +130,8 @@ def refuse_strangers(allowed_hosts: Collection[str]) -> Callable[[Request], Awai
     return check
 
 
-def refuse_long_bodies(request: Request) -> Request:
-    """*request*, but whoever reads its body gets no more of it than MAX_BODY.
+def refuse_long_bodies(request: Request, most: int = MAX_BODY) -> Request:
+    """*request*, but whoever reads its body gets no more of it than *most* bytes.
 
     What it says of its length is believed before anything is read, and what comes is counted: it may say nothing.
     """
@@ -140,20 +140,20 @@ def refuse_long_bodies(request: Request) -> Request:
 
     async def receive_counting() -> Message:
         nonlocal received
-        if announced.isdecimal() and int(announced[:9]) > MAX_BODY:  # Python refuses to read thousands of digits
-            raise _too_long()
+        if announced.isdecimal() and int(announced[:12]) > most:  # Python refuses to read thousands of digits
+            raise _too_long(most)
         message = await receive()
         received += len(message.get("body", b""))
-        if received > MAX_BODY:
-            raise _too_long()
+        if received > most:
+            raise _too_long(most)
         return message
 
     counting: Receive = receive_counting
     return Request(request.scope, counting)
 
 
-def _too_long() -> HTTPException:
-    return HTTPException(413, f"expected a body of at most {MAX_BODY} bytes, got more: send no more than a reason")
+def _too_long(most: int) -> HTTPException:
+    return HTTPException(413, f"expected a body of at most {most} bytes, got more: send no more than is asked for")
 
 
 def _is_local(host: str) -> bool:

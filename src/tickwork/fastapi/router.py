@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.dependencies.models import Dependant
@@ -46,6 +46,7 @@ from tickwork.fastapi.checks import check_dependencies, check_depends, check_pre
 from tickwork.fastapi.dashboard import add_dashboard
 from tickwork.fastapi.guard import (
     KNOWN_PARAMETERS,
+    MAX_BODY,
     name_of,
     refuse_long_bodies,
     refuse_simple_requests,
@@ -173,7 +174,7 @@ def create_router(
     if caller is not None:
         check_depends("create_router: caller", caller)
     check_prefix(prefix)
-    _check_protection(dependencies, unprotected=unprotected, read_only=read_only, allowed_hosts=allowed_hosts)
+    check_protection(dependencies, unprotected=unprotected, read_only=read_only, allowed_hosts=allowed_hosts)
     guards = dependencies or [Depends(refuse_strangers(allowed_hosts))]
     dependencies = [*guards, Depends(refuse_unknown_parameters)]
     guarded = APIRouter(prefix=prefix, tags=["tickwork"], route_class=TickworkRoute, dependencies=dependencies)
@@ -310,18 +311,20 @@ def add_changing_routes(router: APIRouter, scheduler: Scheduler, caller: Any) ->
     labels, pause_of_several = Depends(read_body(Labels)), Depends(read_body(PauseOfSeveral))
     again, past, nothing = Depends(read_body(Again)), Depends(read_body(Range)), Depends(read_body(Nothing))
 
-    @router.post("/jobs/{job_id:path}/pause", dependencies=guard, responses=with_body, openapi_extra=_schema(Reason))
+    @router.post("/jobs/{job_id:path}/pause", dependencies=guard, responses=with_body, openapi_extra=schema_of(Reason))
     def pause(job_id: str, how: Reason = why, by: str | None = caller) -> JobView:
         """Fire this job on no node until it is resumed; what runs goes on."""
         return _job_view(scheduler, scheduler.pause_job(job_id, reason=how.reason, by=by))
 
-    @router.post("/jobs/pause", dependencies=guard, responses=_errors(413, 415), openapi_extra=_schema(PauseOfSeveral))
+    @router.post(
+        "/jobs/pause", dependencies=guard, responses=_errors(413, 415), openapi_extra=schema_of(PauseOfSeveral)
+    )
     def pause_several(which: PauseOfSeveral = pause_of_several, by: str | None = caller) -> list[JobView]:
         """Pause the jobs that have all of these tags and entries of metadata; those that are paused now."""
         paused = scheduler.pause_jobs(tags=which.tags, metadata=which.metadata, reason=which.reason, by=by)
         return _job_views(scheduler, paused)
 
-    @router.post("/jobs/resume", dependencies=guard, responses=_errors(413, 415), openapi_extra=_schema(Labels))
+    @router.post("/jobs/resume", dependencies=guard, responses=_errors(413, 415), openapi_extra=schema_of(Labels))
     def resume_several(which: Labels = labels, by: str | None = caller) -> list[JobView]:
         """Resume the jobs that have all of these tags and entries of metadata; those that fire again."""
         return _job_views(scheduler, scheduler.resume_jobs(tags=which.tags, metadata=which.metadata, by=by))
@@ -336,7 +339,7 @@ def add_changing_routes(router: APIRouter, scheduler: Scheduler, caller: Any) ->
         status_code=202,
         dependencies=guard,
         responses=with_body,
-        openapi_extra=_schema(Order),
+        openapi_extra=schema_of(Order),
     )
     def run_now(job_id: str, how: Order = order, by: str | None = caller) -> RunView:
         """Run this job once outside its schedule, paused or not; the answer is the run, which waits for a node."""
@@ -345,7 +348,7 @@ def add_changing_routes(router: APIRouter, scheduler: Scheduler, caller: Any) ->
 
     @router.post(
         "/runs/{run_id}/cancel", status_code=202, dependencies=guard, responses=with_body | _errors(422),
-        openapi_extra=_schema(Reason),
+        openapi_extra=schema_of(Reason),
     )  # fmt: skip
     def cancel(run_id: str, how: Reason = why, by: str | None = caller) -> RunView:
         """Cancel this run: one that waits is closed, one that goes on is asked to end, on whatever node."""
@@ -353,7 +356,7 @@ def add_changing_routes(router: APIRouter, scheduler: Scheduler, caller: Any) ->
 
     @router.post(
         "/runs/{run_id}/retry", status_code=202, dependencies=guard, responses=with_body | _errors(422),
-        openapi_extra=_schema(Again),
+        openapi_extra=schema_of(Again),
     )  # fmt: skip
     def retry(run_id: str, how: Again = again, by: str | None = caller) -> RunView:
         """Try this closed run again, now: the answer is the next attempt at its fire time."""
@@ -361,7 +364,7 @@ def add_changing_routes(router: APIRouter, scheduler: Scheduler, caller: Any) ->
 
     @router.post(
         "/jobs/{job_id:path}/backfill", status_code=202, dependencies=guard, responses=with_body | _errors(422),
-        openapi_extra=_schema(Range),
+        openapi_extra=schema_of(Range),
     )  # fmt: skip
     def backfill(job_id: str, how: Range = past, by: str | None = caller) -> BackfillView:
         """Run the fire times of a range of the past after all, a few at a time: those that never ran."""
@@ -372,7 +375,7 @@ def add_changing_routes(router: APIRouter, scheduler: Scheduler, caller: Any) ->
 
     @router.post(
         "/backfills/{backfill_id}/cancel", dependencies=guard, responses=with_body | _errors(422),
-        openapi_extra=_schema(Reason),
+        openapi_extra=schema_of(Reason),
     )  # fmt: skip
     def cancel_backfill(backfill_id: str, how: Reason = why, by: str | None = caller) -> BackfillView:
         """End this backfill: its waiting runs are closed, those that go on are asked to end."""
@@ -413,13 +416,16 @@ def _told(error: ErrorDetails, model: type[BaseModel]) -> dict[str, Any]:
     return {**error, "loc": ("body", *error["loc"]), "msg": message}
 
 
-def _schema(model: type[BaseModel]) -> dict[str, Any]:
+def schema_of(model: type[BaseModel]) -> dict[str, Any]:
     """A body as the API's description shows it."""
     return {"requestBody": {"content": {"application/json": {"schema": model.model_json_schema()}}}}
 
 
 class TickworkRoute(APIRoute):
     """A route that reads no long body, and whose errors become answers, whatever handlers the app has of its own."""
+
+    statuses: ClassVar = STATUS
+    longest_body: ClassVar = MAX_BODY
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         handle = super().get_route_handler()
@@ -428,11 +434,11 @@ class TickworkRoute(APIRoute):
         async def answer(request: Request) -> Response:
             request.scope[KNOWN_PARAMETERS] = known
             try:
-                return await handle(refuse_long_bodies(request))
+                return await handle(refuse_long_bodies(request, self.longest_body))
             except RequestValidationError as error:
                 return _refusal([{part: one[part] for part in ("type", "loc", "msg")} for one in error.errors()], 422)
             except TickworkError as error:
-                status = next((status for kind, status in STATUS if isinstance(error, kind)), None)
+                status = next((status for kind, status in self.statuses if isinstance(error, kind)), None)
                 if status is None:
                     raise
                 return _refusal(str(error), status)
@@ -460,22 +466,24 @@ def _refusal(detail: object, status: int) -> Response:
     return Response(json.dumps({"detail": detail}), status, media_type="application/json")
 
 
-def _check_protection(
-    dependencies: Sequence[Dependency] | None, *, unprotected: bool, read_only: bool, allowed_hosts: Collection[str]
-) -> None:
+def check_protection(
+    dependencies: Sequence[Dependency] | None, *, unprotected: bool, read_only: bool, allowed_hosts: Collection[str],
+    changes: str = "pause, run and remove jobs", made_by: str = "create_router",
+) -> None:  # fmt: skip
+    """UnprotectedRoutesError unless somebody said who may call the routes that *changes* are made by."""
     if dependencies and unprotected:
         raise UnprotectedRoutesError(
-            "create_router: expected dependencies or unprotected=True, got both: leave out the one that is not meant"
+            f"{made_by}: expected dependencies or unprotected=True, got both: leave out the one that is not meant"
         )
     if not (dependencies or unprotected or read_only):
         raise UnprotectedRoutesError(
-            "create_router: expected dependencies for routes that pause, run and remove jobs, got none: pass "
+            f"{made_by}: expected dependencies for routes that {changes}, got none: pass "
             "dependencies=[Depends(...)], or read_only=True to leave these routes out, or unprotected=True if "
             "everyone who can reach this server may call them"
         )
     if isinstance(allowed_hosts, str) or (allowed_hosts and dependencies):
         raise UnprotectedRoutesError(
-            f"create_router: expected allowed_hosts=[...] only without dependencies, got {allowed_hosts!r}: "
+            f"{made_by}: expected allowed_hosts=[...] only without dependencies, got {allowed_hosts!r}: "
             "dependencies say who may call, by whatever name"
         )
 
