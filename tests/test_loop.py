@@ -510,7 +510,9 @@ def test_a_run_that_was_given_to_a_node_that_was_not_told_so_is_run_once_all_the
 # timeouts and cancellation
 
 
-def test_a_call_that_takes_too_long_is_asked_to_end_and_has_timed_out(store: Store, clock: VirtualClock) -> None:
+def test_a_call_that_takes_too_long_is_asked_to_end_and_has_timed_out(
+    store: Store, clock: VirtualClock, caplog: pytest.LogCaptureFixture
+) -> None:
     store.add([make_job(trigger=DateTrigger(NOW), timeout=3 * SECOND, retry=Retry(2, delay=MINUTE))])
     node = Node(store)
     node.tick()
@@ -526,6 +528,9 @@ def test_a_call_that_takes_too_long_is_asked_to_end_and_has_timed_out(store: Sto
     advance(clock, SECOND, node)
 
     assert (in_time, too_long) == ([], [call])
+    assert caplog.messages == [
+        f"run {call.run.id} of job {call.job.id!r} is asked to end: it took longer than its timeout of 0:00:03"
+    ]
     assert (goes_on.state, goes_on.reason) == (RunState.RUNNING, "it took longer than its timeout of 0:00:03")
     second, first = store.runs()
     assert (first.state, first.reason) == (RunState.TIMED_OUT, "it took longer than its timeout of 0:00:03")

@@ -481,6 +481,8 @@ class Loop:
                 "run %s of job %r goes on until its function returns, which cannot be stopped: %s",
                 call.run.id, call.job.id, why.reason,
             )  # fmt: skip
+        elif isinstance(why, TimedOut):
+            log.warning("run %s of job %r is asked to end: %s", call.run.id, call.job.id, why.reason)
         self._progressed.add(call)
         self._lookout.news = True
 

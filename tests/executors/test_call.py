@@ -21,7 +21,7 @@ from tickwork.executors.call import (
     invoke,
     keep_arguments,
 )
-from tickwork.run import Failed, Progress, Succeeded
+from tickwork.run import Cancelled, Failed, Progress, Succeeded, TimedOut
 
 
 def wants_context(a: int, run: RunContext) -> str:
@@ -63,6 +63,23 @@ def test_a_long_error_is_cut() -> None:
     assert "\n" not in outcome.reason
     assert outcome.error is not None
     assert len(outcome.error) == MAX_ERROR_LENGTH
+
+
+@pytest.mark.parametrize(
+    ("asked", "ended"),
+    [(None, "failed"), (TimedOut("too slow"), "ends as timed_out"), (Cancelled("no need"), "ends as cancelled")],
+)
+def test_the_log_names_an_ending_as_the_ledger_does(
+    asked: TimedOut | Cancelled | None, ended: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails() -> None:
+        call.asked = asked
+        raise ValueError("no")
+
+    call = make_call(fails)
+    invoke(call)
+
+    assert f"run {call.run.id} of job {call.run.job_id!r} {ended}: ValueError: no" in caplog.messages
 
 
 def test_every_text_of_an_outcome_can_be_written() -> None:

@@ -117,8 +117,7 @@ def state(written: str) -> RunState:
     with suppress(ValueError):
         return RunState(written)
     raise argparse.ArgumentTypeError(
-        f"expected the state of a run ({STATES}), got {written!r}"
-        f"{did_you_mean(written, [known.value for known in RunState])}"
+        f"expected the state of a run, got {written!r}{did_you_mean(written, [known.value for known in RunState])}"
     )
 
 

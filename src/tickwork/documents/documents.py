@@ -327,7 +327,12 @@ class Documents:
     def _opened(self) -> Parts:
         with self._lock:
             if self._parts is None:
-                from tickwork.documents.exact import ExactIndex  # noqa: PLC0415  numpy comes with the extra
+                try:
+                    from tickwork.documents.exact import ExactIndex  # noqa: PLC0415  numpy comes with the extra
+                except ModuleNotFoundError as error:
+                    raise InvalidDocumentError(
+                        f"Documents: expected the package numpy, got {error}: pip install 'tickwork[documents]'"
+                    ) from None
                 from tickwork.documents.keeping import IndexKeeper  # noqa: PLC0415
 
                 catalogue = self._open_catalogue()

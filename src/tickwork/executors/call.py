@@ -335,7 +335,8 @@ def failure(call: Call, error: BaseException) -> Failed:
         text = "".join(traceback.format_exception(type(error), error, inner))
     except BaseException as worse:  # noqa: BLE001  formatting calls the exception's own code
         text = f"its traceback cannot be written: {type(worse).__name__}"
-    log.warning("run %s of job %r failed: %s", call.run.id, call.run.job_id, _one_line(error))
+    ended = "failed" if call.asked is None else f"ends as {call.asked.state}"  # as the ledger has it
+    log.warning("run %s of job %r %s: %s", call.run.id, call.run.job_id, ended, _one_line(error))
     return Failed(_one_line(error), _writable(text)[-MAX_ERROR_LENGTH:], exception_names(error))
 
 

@@ -26,7 +26,7 @@ def make_store(url: str, *, name: str, limits: Limits, clock: Clock | None = Non
             if error.name != "redis":
                 raise
             raise StoreUnusableError(
-                f"expected the package redis for {scheme}://, got none: install tickwork[redis]"
+                f"expected the package redis for {scheme}://, got none: pip install 'tickwork[redis]'"
             ) from None
         return RedisSessionStore(url, name=name, limits=limits)
     if scheme != "sqlite" or not rest.startswith("/") or not rest.strip("/") or "?" in rest or ":memory:" in rest:
