@@ -318,6 +318,35 @@ def test_a_fault_of_the_store_neither_swallows_nor_doubles_what_is_told(
     assert told(*nodes) == [("job", EVERY)]
 
 
+def test_what_was_found_in_a_round_whose_reply_was_lost_is_counted_once(store: Store, clock: VirtualClock) -> None:
+    flaky: Any = FlakyStore(store)
+    flaky.add([watched(trigger=DateTrigger(NOW), next_fire_time=None)])
+    node = Node(flaky)
+    node.tick()
+    flaky.down, flaky.verbs = "after", frozenset({"commit"})
+    clock.advance(EVERY)
+    node.tick()
+    flaky.down = None
+    clock.advance(5 * SECOND)  # by now a beat is due
+
+    node.tick()
+
+    assert told(node) == [("job", EVERY)]
+    assert node.loop.overdue == len(store.expectations(overdue=True)) == 1
+
+
+def test_a_clock_that_is_set_back_keeps_no_job_from_being_found(store: Store, clock: VirtualClock) -> None:
+    node = Node(store)
+    advance(clock, MINUTE, node)
+    clock._now -= HOUR  # what a virtual clock refuses, a real one does
+    store.add([watched(trigger=DateTrigger(clock.now()), next_fire_time=None, expect_every=SECOND)])
+    clock.advance(2 * SECOND)
+
+    advance(clock, SECOND, node)
+
+    assert [event.job.id for event in node.record.of(JobOverdue)] == ["job"]
+
+
 def test_a_job_that_was_removed_while_it_fell_overdue_is_not_told_of(clock: VirtualClock) -> None:
     flaky = FlakyStore(store := MemoryStore(clock=clock))
     store.add([watched(executor="special")])

@@ -2204,3 +2204,18 @@ def test_what_another_node_has_closed_is_not_told_again_by_one_whose_round_fails
     advance(clock, 5 * SECOND, c)
 
     assert [event.run.state for node in (b, c) for event in node.record.of(RunSettled)] == [RunState.LOST]
+
+
+def test_a_beat_counts_no_call_that_ends_after_it_was_let_go_of(open_store: OpenStore, clock: VirtualClock) -> None:
+    """Its run was taken over: what is still reported of it is not the end of a call that this node has in hand."""
+    open_store().add([make_job(trigger=IntervalTrigger(hours=1, start_date=NOW))])
+    a, b = Node(open_store(), "a"), Node(open_store(), "b")
+    a.tick()
+    advance(clock, LEASE + SECOND, b)
+    a.tick()  # it finds that the run is lost
+    clock.advance(LEASE / 2)
+
+    a.executor.end()
+    a.tick()
+
+    assert {node.id: node.runs for node in open_store().nodes()} == {"a": 0, "b": 0}

@@ -34,6 +34,8 @@ class Draft:
     """When leases are to be renewed next. None: they were not, in this round."""
     overdue: list[Expectation] = field(default_factory=list)
     """What was found to be overdue, and is to be told."""
+    overdue_count: int | None = None
+    """How many jobs are overdue. None: nobody looked, in this round."""
     failing: list[Job] = field(default_factory=list)
     """The jobs that failed too often, and were just being changed by somebody else."""
     closing: dict[str, Run] = field(default_factory=dict)

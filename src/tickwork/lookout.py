@@ -54,7 +54,7 @@ class Lookout:
             back_by = max(-passed, ahead)
             log.warning("the clock was set back by %s: what has fired waits until it is there again", back_by)
             self.look_at = self.rest_until = self.spare_until = now
-            self.reap_at = self.expire_at = self.renew_at = now
+            self.reap_at = self.expire_at = self.overdue_at = self.renew_at = now
             return True
         if passed > self._timing.poll + self._timing.lease / 2:
             # This machine slept, or its clock was set forward: its other nodes must come to renew what is theirs.

@@ -61,7 +61,7 @@ class Loop:
         self.paused = False
         self.presence = Presence(store, node, declaration, lease=timing.lease, poll=timing.poll)
         self.overdue = 0
-        """How many jobs were overdue at the last beat, and those that this node has found since."""
+        """How many jobs were overdue at the last beat, or when this node found one since."""
         self.lateness = Lateness(node.started_at)
         self.outage: StoreLost | None = None
         self.clock_error: timedelta | None = None
@@ -175,11 +175,13 @@ class Loop:
         """Tell the store, a third of a lease at a time, that this node is alive and how it does; see who else is."""
         if not self.presence.is_due(now, self.clock_error):
             return
-        runs, lateness = len(self._calls) - len(self._reports), self.lateness.worst(now)
+        # Not a difference of counts: a report may be of a call that was let go of before, since its run was taken over.
+        ended = {call for call, _, _ in [*self._reports]}
+        runs, lateness = len(self._calls - ended), self.lateness.worst(now)
         changes = self.presence.beat(
             now, paused=self.paused, runs=runs, lateness=lateness, clock_error=self.clock_error
         )  # fmt: skip
-        self.overdue = len(self.store.expectations(overdue=True))
+        self._draft.overdue_count = len(self.store.expectations(overdue=True))
         self._draft.events += [JobChanged(change.job, now) for change in changes]
 
     def tell_what_was_in_doubt(self, now: datetime) -> None:
@@ -188,9 +190,7 @@ class Loop:
 
     def settle_reported(self, now: datetime) -> None:
         """Close the runs whose calls have ended."""
-        reported = [*self._reports]
-        self._endings.settle(reported)
-        self._draft.settled = len(reported)
+        self._endings.settle([*self._reports])
 
     def pause_failing_jobs(self, now: datetime) -> None:
         """Pause the jobs that the last round found to fail too often while somebody else had them in hand."""
@@ -326,9 +326,10 @@ class Loop:
             return
         found = [*self.store.find_overdue(self.node, limit=self.timing.batch)]
         self._lookout.overdue_at = now if len(found) == self.timing.batch else now + self.timing.poll
-        if self._untold:
+        if found or self._untold:
             marked = {*self.store.expectations(overdue=True)}
             found += [one for one in self._untold if one in marked]
+            self._draft.overdue_count = len(marked)
         self._draft.overdue = found
         jobs = {job.uid: job for job in self.store.jobs(ids={one.job_id for one in found})} if found else {}
         for one in found:
@@ -357,7 +358,8 @@ class Loop:
             self._held.add(executor, calls)
         for event in done.events:
             self._listeners.tell(event)
-        self.overdue += len(done.overdue)
+        if done.overdue_count is not None:
+            self.overdue = done.overdue_count
         _log_overdue(done.overdue)
         self._untold, self._doubtful, self._failing = [], {}, done.failing
         if done.failing:

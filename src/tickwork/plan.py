@@ -318,6 +318,11 @@ def check_expected(trigger: Trigger, expect_every: timedelta | None, now: dateti
         )
 
 
+def anchored(job: Job) -> Job:
+    """The job as it is stored: with the start of its trigger fixed."""
+    return job._replace(trigger=job.trigger.anchored(job.anchored_at, job.id))
+
+
 def expect(job: Job, now: datetime) -> Expectation | None:
     """By when *job* is to succeed, counted from *now*. None: nobody waits for that."""
     if job.expect_every is None:

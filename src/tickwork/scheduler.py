@@ -364,7 +364,7 @@ class Scheduler:
 
     def add_jobs(self, jobs: Iterable[Job]) -> Sequence[Job]:
         """Add many jobs that `new_job` made, all or none, in one transaction. Raises JobExistsError."""
-        new = [_anchored(job) for job in jobs]
+        new = [plan.anchored(job) for job in jobs]
         self._opened_store().add(new)
         self._ring_for(new)
         self._tell(JobAdded, *new)
@@ -913,7 +913,7 @@ class Scheduler:
         for _ in range(MAX_TRIES):
             now = store.clock.now()
             stored = {job.id: job for job in store.jobs(ids=[job.id for job in declared])} if declared else {}
-            new = [_anchored(job) for job in declared if job.id not in stored]
+            new = [plan.anchored(job) for job in declared if job.id not in stored]
             changes = [
                 change for job in declared
                 if job.id in stored and (change := plan.ensure(stored[job.id], job, now)) is not None
@@ -1180,11 +1180,6 @@ class _Uids:
 
 
 _uids = _Uids()
-
-
-def _anchored(job: Job) -> Job:
-    """The job as it is stored: with the start of its trigger fixed."""
-    return job._replace(trigger=job.trigger.anchored(job.anchored_at, job.id))
 
 
 def _usual_executor(func: Function) -> str:

@@ -289,7 +289,7 @@ class Documents:
 
     @property
     def trouble(self) -> str | None:
-        """Why searches compare every vector, until the next sync has built the index anew. None: all is well."""
+        """Why searches compare every vector, until the index is mended, which begins by itself. None: all is well."""
         keeper = self._opened().keeper
         return None if keeper is None else keeper.trouble
 

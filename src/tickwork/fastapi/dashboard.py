@@ -41,13 +41,6 @@ ASSETS = (
 )
 
 
-DOCUMENTS_ASSETS = (
-    Asset("/", "documents.html", "text/html"),
-    Asset("/dashboard.css", "dashboard.css", "text/css"),
-    Asset("/documents.js", "documents.js", "text/javascript"),
-)
-
-
 def add_dashboard(router: APIRouter, assets: Sequence[Asset] = ASSETS) -> None:
     """Serve a page at the router's root, to whom the router's dependencies let in."""
     for asset in assets:

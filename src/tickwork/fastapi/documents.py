@@ -33,7 +33,7 @@ from tickwork.documents import (
 from tickwork.documents.documents import MOST_HITS, OnStale
 from tickwork.errors import TickworkError
 from tickwork.fastapi.checks import check_dependencies, check_prefix
-from tickwork.fastapi.dashboard import DOCUMENTS_ASSETS, add_dashboard
+from tickwork.fastapi.dashboard import Asset, add_dashboard
 from tickwork.fastapi.guard import refuse_simple_requests, refuse_strangers, refuse_unknown_parameters
 from tickwork.fastapi.models import ErrorView, ProgressView
 from tickwork.fastapi.router import STATUS, TickworkRoute, check_protection, read_body, schema_of
@@ -44,6 +44,12 @@ LONGEST_UPLOAD = 20_000_000
 """Bytes of JSON."""
 MOST_FAILED = 50
 """Documents in trouble that are listed for each source; all of them are counted."""
+
+ASSETS = (
+    Asset("/", "documents.html", "text/html"),
+    Asset("/dashboard.css", "dashboard.css", "text/css"),
+    Asset("/documents.js", "documents.js", "text/javascript"),
+)
 
 DOCUMENTS_STATUS: Sequence[tuple[type[TickworkError], int]] = (
     (SourceNotFoundError, 404),
@@ -211,7 +217,7 @@ def create_documents_router(
     _add_reading_routes(router, docs, read_only=read_only)
     if not read_only:
         _add_changing_routes(router, docs)
-    add_dashboard(router, DOCUMENTS_ASSETS)
+    add_dashboard(router, ASSETS)
     return router
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from tickwork.backfill import Backfill
+from tickwork.executors.call import MAX_REASON_LENGTH
 from tickwork.job import Job
 from tickwork.node import Node, NodeState
 from tickwork.policies import Overlap, Retry
@@ -20,8 +21,6 @@ from tickwork.run import Origin, Run, RunState
 from tickwork.runlog import LogLine, RunLog
 from tickwork.scheduler import Health
 from tickwork.why import Answer, Verdict
-
-MAX_REASON_LENGTH = 500
 
 
 class RetryView(BaseModel):

@@ -18,7 +18,7 @@ from typing import Any
 
 from tickwork.checks import shown
 from tickwork.errors import InvalidSessionError, StoreError, StoreUnavailableError
-from tickwork.sessions.face import Face, awaitable
+from tickwork.face import Face, awaitable
 from tickwork.sessions.limits import Length, Limits, read_length
 from tickwork.sessions.stores.base import CacheStore
 from tickwork.sessions.values import check_name, read, write

@@ -9,7 +9,7 @@ from typing import Any
 from tickwork.checks import shown
 from tickwork.clock import Clock, from_micros, to_micros
 from tickwork.errors import InvalidSessionError, SessionNotFoundError
-from tickwork.sessions.face import Face, awaitable
+from tickwork.face import Face, awaitable
 from tickwork.sessions.limits import Limits
 from tickwork.sessions.record import Message, Record, place_of
 from tickwork.sessions.stores.base import SessionStore

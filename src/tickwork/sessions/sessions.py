@@ -9,8 +9,8 @@ from threading import Lock
 from tickwork.checks import shown
 from tickwork.clock import Clock, SystemClock
 from tickwork.errors import InvalidSessionError, SessionNotFoundError
+from tickwork.face import Face, awaitable
 from tickwork.sessions.cache import AwaitableCache, Cache
-from tickwork.sessions.face import Face, awaitable
 from tickwork.sessions.limits import MOST, Length, Limits, check_count, read_length
 from tickwork.sessions.record import Content, Record
 from tickwork.sessions.session import Session, read_message

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import NamedTuple, NoReturn
 
 from tickwork.backfill import MAX_OPEN_BACKFILLS, Backfill, one_too_many
-from tickwork.clock import Clock, SystemClock
+from tickwork.clock import BEGINNING, Clock, SystemClock
 from tickwork.codec import copied
 from tickwork.declaration import Declaration
 from tickwork.errors import (
@@ -32,7 +32,7 @@ from tickwork.runlog import NO_LOG, RunLog
 from tickwork.stores import base
 from tickwork.stores.base import USUAL_LEASE, Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
 from tickwork.stores.memory.agenda import Agenda
-from tickwork.stores.memory.ledger import BEGINNING, Key, Ledger, key_of, read_key
+from tickwork.stores.memory.ledger import Key, Ledger, key_of, read_key
 from tickwork.stores.memory.nodes import Nodes
 from tickwork.why import MAX_NAMESAKES, SECOND, Evidence, of_its_time
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
 from collections.abc import Collection, Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from heapq import nsmallest
 from itertools import islice, takewhile
 from typing import TypeAlias
 
 from tickwork.backfill import Answered
+from tickwork.clock import BEGINNING
 from tickwork.retention import Retention
 from tickwork.run import Origin, Run, RunKey, RunState
 from tickwork.runlog import RunLog
@@ -24,7 +25,6 @@ RANKS = {Origin.SCHEDULE: SCHEDULE, Origin.MANUAL: MANUAL, Origin.BACKFILL: BACK
 _ORIGIN = 2
 _LAST = 2**31
 """An attempt after all others."""
-BEGINNING = datetime.min.replace(tzinfo=UTC)
 _NO_KEY: Key = (-1, BEGINNING, SCHEDULE, 0)
 
 

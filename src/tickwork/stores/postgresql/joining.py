@@ -16,7 +16,7 @@ from psycopg import AsyncConnection, AsyncRawCursor, Connection, RawCursor
 
 from tickwork.errors import ConflictError, JobExistsError
 from tickwork.job import Job
-from tickwork.plan import expect
+from tickwork.plan import anchored, expect
 from tickwork.stores.postgresql import statements as sql
 from tickwork.stores.postgresql.doorbell import channel_of, may_be_due_soon
 from tickwork.stores.postgresql.rows import definitions, expectation_arrays, integers, job_arrays, texts
@@ -36,7 +36,7 @@ def add_jobs(connection: Connection[Any], jobs: Iterable[Job], *, schema: str | 
     there. The tables must be there: a scheduler has started on them before, or they were made by hand. Raises
     JobExistsError; what the database refuses raises psycopg's own errors, as everything on your connection does.
     """
-    new = [_anchored(job) for job in jobs]
+    new = [anchored(job) for job in jobs]
     with RawCursor(connection) as cursor:
         ((found,),) = cursor.execute(CURRENT_SCHEMA).fetchall()
         with connection.transaction():
@@ -53,7 +53,7 @@ async def add_jobs_async(
     connection: AsyncConnection[Any], jobs: Iterable[Job], *, schema: str | None = None
 ) -> Sequence[Job]:
     """The same on an asynchronous connection."""
-    new = [_anchored(job) for job in jobs]
+    new = [anchored(job) for job in jobs]
     async with AsyncRawCursor(connection) as cursor:
         ((found,),) = await (await cursor.execute(CURRENT_SCHEMA)).fetchall()
         async with connection.transaction():
@@ -105,8 +105,3 @@ def _in_schema(statement: str, schema: str | None) -> bytes:
     """A statement whose tables are named in full: a user's connection has a search path of its own."""
     named = statement if schema is None else TABLE.sub(lambda table: f"{quoted(schema)}.{table[0]}", statement)
     return named.encode()
-
-
-def _anchored(job: Job) -> Job:
-    """The job as it is stored: with the start of its trigger fixed."""
-    return job._replace(trigger=job.trigger.anchored(job.anchored_at, job.id))
