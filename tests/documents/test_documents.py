@@ -19,6 +19,7 @@ from tickwork.documents import (
     Folder,
     HashEmbedder,
     InvalidDocumentError,
+    SourceNotFoundError,
     StaleError,
 )
 from tickwork.events import JobOverdue
@@ -196,3 +197,20 @@ def test_a_second_process_is_told_that_the_index_is_in_use(tmp_path: Path) -> No
 def test_a_question_that_cannot_be_is_refused(tmp_path: Path, asked: dict[str, object]) -> None:
     with pytest.raises(InvalidDocumentError, match="expected"):
         Shop(tmp_path).search(**{"text": "apple", **asked})  # type: ignore[arg-type]
+
+
+def test_a_search_in_a_source_that_nobody_knows_says_so(tmp_path: Path) -> None:
+    """What was taken in by another process, whose source this one does not declare, is known all the same."""
+    docs = Documents("kb", tmp_path, embedder=HashEmbedder(64), index="exact")
+    asyncio.run(docs.put("uploads", Doc("a", "apple")))
+    docs.close()
+    other = Documents("kb", tmp_path, embedder=HashEmbedder(64), index="exact")
+
+    (hit,) = asyncio.run(other.search("apple", source="uploads"))
+    with pytest.raises(SourceNotFoundError, match=r"got 'upload'.*did you mean 'uploads'"):
+        asyncio.run(other.search("apple", source="upload"))
+    with pytest.raises(InvalidDocumentError, match="expected source as a name"):
+        asyncio.run(other.search("apple", source=["uploads"]))  # type: ignore[arg-type]
+    other.close()
+
+    assert hit.text == "apple"

@@ -242,7 +242,8 @@ class Documents:
         *where* names values that `meta` must have, or lists of which it must have one. A hit is stale if its source has
         not confirmed it for longer than *max_age*, or else than the source's `max_staleness`; then *on_stale* says
         whether it is marked, dropped, refreshed (its source is synced first, once for all who ask), or a StaleError.
-        Raises InvalidDocumentError, EmbeddingError, StoreError.
+        Raises InvalidDocumentError, EmbeddingError, StoreError, and SourceNotFoundError for a *source* of which neither
+        this process nor the catalogue knows.
         """
         if not isinstance(text, str) or not text.strip():
             raise InvalidDocumentError(f"search: expected a text, got {shown(text)}")
@@ -250,9 +251,13 @@ class Documents:
             raise InvalidDocumentError(f"search: expected k from 1 to {MOST_HITS}, got {shown(k)}")
         if where is not None and not isinstance(where, Mapping):
             raise InvalidDocumentError(f"search: expected where as a mapping, got {shown(where)}")
+        if source is not None and not isinstance(source, str):
+            raise InvalidDocumentError(f"search: expected source as a name, got {shown(source)}")
         if on_stale not in get_args(OnStale):
             raise InvalidDocumentError(f"on_stale: expected one of {get_args(OnStale)}, got {shown(on_stale)}")
         age = None if max_age is None else duration("max_age", max_age)
+        if source is not None and source not in self._sources:
+            await asyncio.to_thread(self._check_known, source)
         hits = await asyncio.to_thread(self._search, text, k, where, source, age)
         stale = sorted({hit.source for hit in hits if hit.freshness.stale})
         if stale and on_stale == "refresh":
@@ -354,6 +359,14 @@ class Documents:
 
     def _job_id(self, source: str) -> str:
         return f"documents:{self.name}:{source}"
+
+    def _check_known(self, name: str) -> None:
+        """SourceNotFoundError for what has no documents, and none that this process could sync."""
+        known = {*self._sources, *(status.name for status in self._opened().catalogue.status())}
+        if name not in known:
+            raise SourceNotFoundError(
+                f"source: expected one of the documents {self.name!r}, got {shown(name)}{did_you_mean(name, known)}"
+            )
 
     def _source(self, name: str) -> Source:
         if name not in self._sources:
