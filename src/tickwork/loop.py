@@ -326,10 +326,13 @@ class Loop:
             return
         found = [*self.store.find_overdue(self.node, limit=self.timing.batch)]
         self._lookout.overdue_at = now if len(found) == self.timing.batch else now + self.timing.poll
-        if found or self._untold:
+        if self._untold:  # which the beat of this round may have counted, or not
             marked = {*self.store.expectations(overdue=True)}
             found += [one for one in self._untold if one in marked]
             self._draft.overdue_count = len(marked)
+        elif found:
+            known = self.overdue if self._draft.overdue_count is None else self._draft.overdue_count
+            self._draft.overdue_count = known + len(found)
         self._draft.overdue = found
         jobs = {job.uid: job for job in self.store.jobs(ids={one.job_id for one in found})} if found else {}
         for one in found:
