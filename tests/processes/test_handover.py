@@ -32,12 +32,12 @@ def test_sigterm_gives_back_what_has_not_begun(
     gate, never = tmp_path / "gate", tmp_path / "never"
     orders = Orders(str(ledger.path), str(witness.path), lease=60.0)  # so that no lease explains a takeover
     (heir,) = crew.hire(orders, 1, paused=True)
-    soon = datetime.now(UTC) + timedelta(seconds=1.5)
-    ids = [f"once-{number}" for number in range(JOBS)]
-    jobs = [at(soon + APART * number, id) for number, id in enumerate(ids)]
-    jobs += [waiting_at(gate, "ends"), waiting_at(never, "cancelled", func="wait_at_async", retry=2)]
+    jobs = [waiting_at(gate, "ends"), waiting_at(never, "cancelled", func="wait_at_async", retry=2)]
     server = crew.serve(Orders(str(ledger.path), str(witness.path), jobs, lease=60.0), workers=2)
     wait_until(lambda: witness.lines("start", "ends") and witness.lines("start", "cancelled"), "two runs that go on")
+    ids = [f"once-{number}" for number in range(JOBS)]
+    soon = datetime.now(UTC) + timedelta(seconds=0.5)  # however long the server took to be there
+    heir.ask("add all", jobs=[at(soon + APART * number, id) for number, id in enumerate(ids)])
     wait_until(lambda: witness.lines("start", ids[JOBS // 10]), "the first runs")
 
     server.signal(signal.SIGTERM)

@@ -67,6 +67,9 @@ def answer(scheduler: BackgroundScheduler, verb: str, **arguments: Any) -> Any:
             began = time.time_ns() // 1000
             scheduler.add_job(arguments["func"], **options({key: arguments[key] for key in arguments if key != "func"}))
             return began
+        case "add all":
+            jobs = arguments["jobs"]
+            return len(scheduler.add_jobs(scheduler.new_job(job["func"], **options(job)) for job in jobs))
         case "fill":
             due = datetime.now(UTC)
             func, args = arguments["func"], arguments.get("args", ())
