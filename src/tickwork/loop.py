@@ -74,7 +74,6 @@ class Loop:
         self._timed: set[Call] = set()
         """Those that have begun and may take only so long."""
         self._held = HeldCalls()
-        self._begin()
         self._reports: deque[Report] = deque()
         self._withdrawn: deque[tuple[int, Outcome]] = deque()
         self._progressed: set[Call] = set()
@@ -94,6 +93,7 @@ class Loop:
         self._doubtful: dict[str, Run] = {}
         """What such a round closed, perhaps."""
         self._pruning = Pruning(store, keep, node=node.id, every=timing.prune, now=self.clock.now())
+        self._begin()
 
     def tick(self) -> datetime:
         """Do everything that is due now; return when to look again."""

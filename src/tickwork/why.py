@@ -25,6 +25,10 @@ from tickwork.triggers.ticks import Tick, latest_fire_time, named_within, not_ke
 SECOND = timedelta(seconds=1)
 MAX_NAMESAKES = 100
 """How many jobs that have had the same id are looked at."""
+MAX_ASKED_FOR = 100
+"""How many runs that someone asked for, of one second, are told of."""
+SILENCE_SCAN = 10_000
+"""How far back in the ledger a sign of a node is looked for before a fire time that did not run."""
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 NEVER_BEGUN = frozenset({RunState.MISSED, RunState.SKIPPED})

@@ -35,8 +35,8 @@ from tickwork.errors import TickworkError
 from tickwork.fastapi.checks import check_dependencies, check_prefix
 from tickwork.fastapi.dashboard import Asset, add_dashboard
 from tickwork.fastapi.guard import refuse_simple_requests, refuse_strangers, refuse_unknown_parameters
-from tickwork.fastapi.models import ErrorView, ProgressView
-from tickwork.fastapi.router import STATUS, TickworkRoute, check_protection, read_body, schema_of
+from tickwork.fastapi.models import ProgressView
+from tickwork.fastapi.router import STATUS, TickworkRoute, check_protection, errors_of, read_body, schema_of
 from tickwork.run import RunState
 from tickwork.scheduler import Scheduler
 
@@ -222,7 +222,7 @@ def create_documents_router(
 
 
 def _add_reading_routes(router: APIRouter, docs: Documents, *, read_only: bool) -> None:
-    @router.get("/search", responses=_errors(409, 502, 503))
+    @router.get("/search", responses=errors_of(409, 502, 503))
     async def search(
         *,
         q: Annotated[str, Query(description="What is looked for.")],
@@ -238,7 +238,7 @@ def _add_reading_routes(router: APIRouter, docs: Documents, *, read_only: bool) 
         )  # fmt: skip
         return [HitView.of(hit) for hit in found]
 
-    @router.get("/overview", responses=_errors(503))
+    @router.get("/overview", responses=errors_of(503))
     def overview() -> DocumentsOverview:
         """How each source stands, and the index."""
         return DocumentsOverview(
@@ -252,7 +252,7 @@ def _add_changing_routes(router: APIRouter, docs: Documents) -> None:
     order, upload = Depends(read_body(SyncOrder)), Depends(read_body(Upload))
 
     @router.post(
-        "/sources/{name}/sync", dependencies=guard, responses=_errors(404, 409, 413, 415, 502),
+        "/sources/{name}/sync", dependencies=guard, responses=errors_of(404, 409, 413, 415, 502),
         openapi_extra=schema_of(SyncOrder),
     )  # fmt: skip
     async def sync(name: str, response: Response, how: SyncOrder = order) -> SyncView:
@@ -267,7 +267,7 @@ def _add_changing_routes(router: APIRouter, docs: Documents) -> None:
         return SyncView(run_id=None, report=ReportView.of(report))
 
     @router.post(
-        "/sources/{name}/documents", dependencies=guard, responses=_errors(409, 413, 415, 502),
+        "/sources/{name}/documents", dependencies=guard, responses=errors_of(409, 413, 415, 502),
         openapi_extra=schema_of(Upload),
     )  # fmt: skip
     async def put(name: str, sent: Upload = upload) -> ReportView:
@@ -277,7 +277,7 @@ def _add_changing_routes(router: APIRouter, docs: Documents) -> None:
             raise InvalidDocumentError(f"document {sent.id!r}: {report.failed[sent.id]}")
         return ReportView.of(report)
 
-    @router.delete("/sources/{name}/documents/{id:path}", dependencies=guard, responses=_errors(404))
+    @router.delete("/sources/{name}/documents/{id:path}", dependencies=guard, responses=errors_of(404))
     async def remove(name: str, id: str) -> list[str]:
         """Delete a document."""
         removed = await docs.remove(name, id)
@@ -308,7 +308,3 @@ def _entries(where: Sequence[str]) -> dict[str, Any]:
             raise InvalidDocumentError(f"where: expected an entry such as lang:en, got {entry!r}")
         wanted.setdefault(key, []).append(value)
     return dict(wanted)
-
-
-def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    return {status: {"model": ErrorView} for status in statuses}

@@ -231,7 +231,7 @@ def add_reading_routes(router: APIRouter, scheduler: Scheduler) -> None:
         ]
         return _job_views(scheduler, found[offset : offset + limit])
 
-    @router.get("/jobs/{job_id:path}/why", responses=_errors(404))
+    @router.get("/jobs/{job_id:path}/why", responses=errors_of(404))
     def why(job_id: str, at: Instant = None) -> AnswerView | JobView:
         """What became of one instant of this job, past or future, and why."""
         if at is not None:
@@ -240,7 +240,7 @@ def add_reading_routes(router: APIRouter, scheduler: Scheduler) -> None:
             return _job_view(scheduler, named_so)
         raise InvalidJobError("at: expected a time, got none: add ?at=2026-12-24T18:00Z")
 
-    @router.get("/jobs/{job_id:path}", responses=_errors(404))
+    @router.get("/jobs/{job_id:path}", responses=errors_of(404))
     def job(job_id: str) -> JobView:
         """One job: its policies, where its schedule stands, and its last run."""
         return _job_view(scheduler, _found(scheduler.get_job(job_id), job_id))
@@ -250,12 +250,12 @@ def add_reading_routes(router: APIRouter, scheduler: Scheduler) -> None:
         """The ledger, newest rows first. It keeps the runs of jobs that were removed."""
         return [RunView.of(run) for run in scheduler.get_runs(job_id, states=states, limit=limit, offset=offset)]
 
-    @router.get("/runs/{run_id}", responses=_errors(404))
+    @router.get("/runs/{run_id}", responses=errors_of(404))
     def run(run_id: str) -> RunView:
         """One row of the ledger, with its result or its traceback."""
         return RunView.of(scheduler.get_run(run_id))
 
-    @router.get("/runs/{run_id}/log", responses=_errors(404))
+    @router.get("/runs/{run_id}/log", responses=errors_of(404))
     def log(run_id: str) -> LogView:
         """What this run has logged; of one that goes on, as it was a few seconds ago."""
         return LogView.of(scheduler.get_log(run_id))
@@ -270,7 +270,7 @@ def add_reading_routes(router: APIRouter, scheduler: Scheduler) -> None:
         """Backfills, the newest first."""
         return [BackfillView.of(one) for one in scheduler.get_backfills(job_id, ended=ended, limit=limit)]
 
-    @router.get("/backfills/{backfill_id}", responses=_errors(404))
+    @router.get("/backfills/{backfill_id}", responses=errors_of(404))
     def backfill(backfill_id: str) -> BackfillView:
         """One backfill, and how far it has come."""
         return BackfillView.of(scheduler.get_backfill(backfill_id))
@@ -306,7 +306,7 @@ def add_overview(router: APIRouter, scheduler: Scheduler, *, read_only: bool) ->
 
 def add_changing_routes(router: APIRouter, scheduler: Scheduler, caller: Any) -> None:
     guard = [Depends(refuse_simple_requests)]
-    errors, with_body = _errors(404, 409, 415), _errors(404, 409, 413, 415)
+    errors, with_body = errors_of(404, 409, 415), errors_of(404, 409, 413, 415)
     why, order = Depends(read_body(Reason)), Depends(read_body(Order))
     labels, pause_of_several = Depends(read_body(Labels)), Depends(read_body(PauseOfSeveral))
     again, past, nothing = Depends(read_body(Again)), Depends(read_body(Range)), Depends(read_body(Nothing))
@@ -317,14 +317,14 @@ def add_changing_routes(router: APIRouter, scheduler: Scheduler, caller: Any) ->
         return _job_view(scheduler, scheduler.pause_job(job_id, reason=how.reason, by=by))
 
     @router.post(
-        "/jobs/pause", dependencies=guard, responses=_errors(413, 415), openapi_extra=schema_of(PauseOfSeveral)
+        "/jobs/pause", dependencies=guard, responses=errors_of(413, 415), openapi_extra=schema_of(PauseOfSeveral)
     )
     def pause_several(which: PauseOfSeveral = pause_of_several, by: str | None = caller) -> list[JobView]:
         """Pause the jobs that have all of these tags and entries of metadata; those that are paused now."""
         paused = scheduler.pause_jobs(tags=which.tags, metadata=which.metadata, reason=which.reason, by=by)
         return _job_views(scheduler, paused)
 
-    @router.post("/jobs/resume", dependencies=guard, responses=_errors(413, 415), openapi_extra=schema_of(Labels))
+    @router.post("/jobs/resume", dependencies=guard, responses=errors_of(413, 415), openapi_extra=schema_of(Labels))
     def resume_several(which: Labels = labels, by: str | None = caller) -> list[JobView]:
         """Resume the jobs that have all of these tags and entries of metadata; those that fire again."""
         return _job_views(scheduler, scheduler.resume_jobs(tags=which.tags, metadata=which.metadata, by=by))
@@ -347,7 +347,7 @@ def add_changing_routes(router: APIRouter, scheduler: Scheduler, caller: Any) ->
         return RunView.of(scheduler.run_job_now(job_id, args=how.args, kwargs=how.kwargs, by=by, **expire_after))
 
     @router.post(
-        "/runs/{run_id}/cancel", status_code=202, dependencies=guard, responses=with_body | _errors(422),
+        "/runs/{run_id}/cancel", status_code=202, dependencies=guard, responses=with_body | errors_of(422),
         openapi_extra=schema_of(Reason),
     )  # fmt: skip
     def cancel(run_id: str, how: Reason = why, by: str | None = caller) -> RunView:
@@ -355,7 +355,7 @@ def add_changing_routes(router: APIRouter, scheduler: Scheduler, caller: Any) ->
         return RunView.of(scheduler.cancel_run(run_id, reason=how.reason or "cancelled over HTTP", by=by))
 
     @router.post(
-        "/runs/{run_id}/retry", status_code=202, dependencies=guard, responses=with_body | _errors(422),
+        "/runs/{run_id}/retry", status_code=202, dependencies=guard, responses=with_body | errors_of(422),
         openapi_extra=schema_of(Again),
     )  # fmt: skip
     def retry(run_id: str, how: Again = again, by: str | None = caller) -> RunView:
@@ -363,7 +363,7 @@ def add_changing_routes(router: APIRouter, scheduler: Scheduler, caller: Any) ->
         return RunView.of(scheduler.retry_run(run_id, even_if_succeeded=how.even_if_succeeded, by=by))
 
     @router.post(
-        "/jobs/{job_id:path}/backfill", status_code=202, dependencies=guard, responses=with_body | _errors(422),
+        "/jobs/{job_id:path}/backfill", status_code=202, dependencies=guard, responses=with_body | errors_of(422),
         openapi_extra=schema_of(Range),
     )  # fmt: skip
     def backfill(job_id: str, how: Range = past, by: str | None = caller) -> BackfillView:
@@ -374,7 +374,7 @@ def add_changing_routes(router: APIRouter, scheduler: Scheduler, caller: Any) ->
         ))  # fmt: skip
 
     @router.post(
-        "/backfills/{backfill_id}/cancel", dependencies=guard, responses=with_body | _errors(422),
+        "/backfills/{backfill_id}/cancel", dependencies=guard, responses=with_body | errors_of(422),
         openapi_extra=schema_of(Reason),
     )  # fmt: skip
     def cancel_backfill(backfill_id: str, how: Reason = why, by: str | None = caller) -> BackfillView:
@@ -383,7 +383,7 @@ def add_changing_routes(router: APIRouter, scheduler: Scheduler, caller: Any) ->
         return BackfillView.of(scheduler.cancel_backfill(backfill_id, reason=reason, by=by))
 
     @router.delete(
-        "/jobs/{job_id:path}", status_code=204, response_model=None, dependencies=guard, responses=_errors(404)
+        "/jobs/{job_id:path}", status_code=204, response_model=None, dependencies=guard, responses=errors_of(404)
     )
     def remove(job_id: str) -> None:
         """Remove this job; its waiting runs are cancelled, running ones go on."""
@@ -488,7 +488,7 @@ def check_protection(
         )
 
 
-def _errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def errors_of(*statuses: int) -> dict[int | str, dict[str, Any]]:
     return {status: {"model": ErrorView} for status in statuses}
 
 

@@ -10,12 +10,7 @@ from tickwork.run import Origin, Run, RunState
 from tickwork.stores.postgresql import statements as sql
 from tickwork.stores.postgresql.rows import read_node, read_run, run_key
 from tickwork.stores.postgresql.server import Session
-from tickwork.why import NEVER_BEGUN, Absence, Evidence, Silence, end_of, rows_at
-
-SILENCE_SCAN = 10_000
-"""How far back in the ledger a sign of a node is looked for before a fire time that did not run."""
-MAX_ASKED_FOR = 100
-"""How many runs that someone asked for, of one second, are told of."""
+from tickwork.why import MAX_ASKED_FOR, NEVER_BEGUN, SILENCE_SCAN, Absence, Evidence, Silence, end_of, rows_at
 
 
 def find_evidence(session: Session, known: Evidence, uid: int, instant: datetime) -> Evidence:

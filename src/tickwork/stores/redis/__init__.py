@@ -77,7 +77,19 @@ from tickwork.stores.redis.rows import (
 )
 from tickwork.stores.redis.server import Server, Session
 from tickwork.stores.server_clock import ServerClock
-from tickwork.why import MAX_NAMESAKES, NEVER_BEGUN, SECOND, Absence, Evidence, Silence, end_of, of_its_time, rows_at
+from tickwork.why import (
+    MAX_ASKED_FOR,
+    MAX_NAMESAKES,
+    NEVER_BEGUN,
+    SECOND,
+    SILENCE_SCAN,
+    Absence,
+    Evidence,
+    Silence,
+    end_of,
+    of_its_time,
+    rows_at,
+)
 
 __all__ = ["RedisStore"]
 
@@ -86,10 +98,6 @@ PAGE = 500
 """How many jobs or runs one script reads or removes for people: it keeps the server for a few milliseconds."""
 REMOVED_JOBS = 100
 """Of how many removed jobs that had the same id the runs are shown."""
-SILENCE_SCAN = 10_000
-"""How far back in the ledger a sign of a node is looked for before a fire time that did not run."""
-MAX_ASKED_FOR = 100
-"""How many runs that someone asked for, of one second, are told of."""
 MAX_FORGOTTEN = 200
 """How many removed jobs, backfills and nodes are forgotten at once."""
 DECLARED_FOR = timedelta(hours=1)
