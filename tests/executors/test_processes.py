@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from tests.deeds import PATIENCE, Ledger
-from tests.executors import crimes
+from tests.executors import crimes, lending
 from tests.executors.laws import Reports
 from tests.samples import NOW, held_run, make_job
 
@@ -149,6 +149,7 @@ class TestACall:
         ("ref", "reason"),
         [
             ("__main__:work", "func: expected a function that another process can import, got '__main__:work'"),
+            ("<stdin>:work", "func: expected a function that another process can import, got '<stdin>:work'"),
             ("no.such:work", "func: expected a module that can be imported, got 'no.such'"),
             ("tests.deeds:gone", "func: expected a callable under 'tests.deeds:gone', got nothing"),
         ],
@@ -160,6 +161,14 @@ class TestACall:
 
         assert isinstance(outcome, Failed)
         assert outcome.reason.startswith(f"FunctionReferenceError: {reason}")
+
+    def test_is_given_its_dependencies_but_no_app(self, executor: ProcessExecutor, reports: Reports) -> None:
+        lent = outcome_of(executor, reports, make_call(lending.depend))
+        no_app = outcome_of(executor, reports, make_call(lending.depend_on_the_app))
+
+        assert lent == Succeeded("lent")
+        assert isinstance(no_app, Failed)
+        assert no_app.reason.startswith("DependencyError: ")
 
     def test_starts_no_scheduler(self, executor: ProcessExecutor, reports: Reports) -> None:
         outcome = outcome_of(executor, reports, make_call(crimes.start_a_scheduler))
@@ -383,16 +392,20 @@ class TestWithAScheduler:
         assert (run.state, run.reason) == (RunState.CANCELLED, "enough")
         assert is_gone(pid)
 
+    @pytest.mark.parametrize("func", [crimes.spin, crimes.spin_whatever_is_raised])
     def test_a_shutdown_ends_what_goes_on_when_its_time_is_up(
-        self, scheduler: BackgroundScheduler, tmp_path: Path
+        self, scheduler: BackgroundScheduler, tmp_path: Path, func: Callable[..., Any]
     ) -> None:
+        ledger = Ledger(scheduler)
         scheduler.start()
-        scheduler.add_job(crimes.spin_whatever_is_raised, args=[str(tmp_path)], executor="processes", id="spin")
+        scheduler.add_job(func, args=[str(tmp_path)], executor="processes", id="spin")
         pid = read_pid(tmp_path / "begun")
 
         scheduler.shutdown(timeout=0)
 
         wait_until(lambda: is_gone(pid))
+        run = ledger.next()
+        assert (run.state, run.reason) == (RunState.LOST, "its process was ended")
 
 
 @pytest.mark.parametrize("deed", ["spin", "spin_whatever_is_raised", "hold_the_interpreter", "start_another", "add"])
@@ -400,7 +413,7 @@ def test_a_parent_that_is_killed_leaves_no_orphan(tmp_path: Path, deed: str) -> 
     program = tmp_path / "program.py"
     program.write_text(f"""
 import os, pathlib, threading
-from tests.executors import crimes
+from tests.executors import crimes, lending
 from tests.executors.test_processes import make_call
 from tickwork import ProcessExecutor
 

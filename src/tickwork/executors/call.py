@@ -160,8 +160,9 @@ class RunContext:
     def cancelled(self) -> bool:
         """Whether this run was asked to end: someone cancelled it, or it has timed out.
 
-        A coroutine is cancelled besides; a plain function, which cannot be, may look here now and then and return, or
-        call `raise_if_cancelled`, so that what it has half done is not taken for done.
+        A coroutine is cancelled besides, and in a process of its own a function sees RunCancelledError, where it is; a
+        function on a thread, to which neither can be done, may look here now and then and return, or call
+        `raise_if_cancelled`, so that what it has half done is not taken for done.
         """
         return self._call.asked is not None
 

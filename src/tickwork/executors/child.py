@@ -136,7 +136,7 @@ def _call_without_function(told: Told, progressed: Callable[[Call], None]) -> Ca
 
 
 def _find(ref: str) -> Callable[..., Any]:
-    if ref.startswith("__main__:"):
+    if ref.startswith(("__main__:", "<")):  # a notebook or `python -c`; `python -`
         raise FunctionReferenceError(
             f"func: expected a function that another process can import, got {ref!r}, of a program that is no file: "
             f"move it to a module, or give the job executor='threads'"
@@ -151,7 +151,7 @@ def _written(outcome: Outcome) -> Told:
         case Failed(reason, error, raised):
             return {"reason": reason, "error": error, "raised": raised}
         case _:
-            raise AssertionError(outcome)  # nothing is refused here: the parent has looked
+            raise AssertionError(outcome)  # only the parent refuses calls
 
 
 def _progress_of(call: Call) -> list[Any] | None:

@@ -174,9 +174,11 @@ class Worker:
                     return Lost("its process was ended")
                 return Failed(child.death()) if begun else None
             if "outcome" in message:
-                if kill_at is not None:
-                    self._let_go()
-                return _outcome(call, message["outcome"])
+                outcome = _outcome(call, message["outcome"])
+                if kill_at is None:
+                    return outcome
+                self._let_go()  # its function may have left anything behind
+                return outcome if isinstance(outcome, Succeeded) else Lost("its process was ended")
             if "begun" in message:
                 begun = True
             else:
