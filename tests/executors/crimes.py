@@ -8,7 +8,9 @@ import math
 import os
 import subprocess
 import sys
+import threading
 import time
+from contextvars import copy_context
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +54,28 @@ def spin_whatever_is_raised(folder: str) -> None:
             spin(folder)
         except BaseException:
             (Path(folder) / "asked").touch()
+
+
+def flood_whatever_is_raised(folder: str) -> None:
+    (Path(folder) / "begun").write_text(str(os.getpid()))
+    while True:
+        try:
+            while True:
+                logging.getLogger("app").warning("flood")
+        except BaseException:
+            (Path(folder) / "asked").touch()
+
+
+def leave_a_thread_behind(folder: str, run: RunContext) -> None:
+    """It logs in this run's name when the run has ended."""
+
+    def tell_later() -> None:
+        while not (Path(folder) / "go").exists():
+            time.sleep(0.005)
+        run.log.info("late")
+        (Path(folder) / "ended").touch()
+
+    threading.Thread(target=copy_context().run, args=(tell_later,), daemon=True).start()
 
 
 def hold_the_interpreter(folder: str) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -128,6 +129,22 @@ class TestACall:
             ("INFO", "tests.executors.crimes", "well"), ("WARNING", "app", "ill \\ud800"),
         ]  # fmt: skip
         assert call.progress == Progress(3, 3, "steps")
+
+    def test_is_told_nothing_of_a_run_before_it(self, reports: Reports, tmp_path: Path) -> None:
+        executor = ProcessExecutor(1)
+        executor.start(reports)
+        call = make_call(crimes.hold, str(tmp_path), number=1)
+        outcome_of(executor, reports, make_call(crimes.leave_a_thread_behind, str(tmp_path)))
+
+        (tmp_path / "go").touch()  # both go on
+        outcome_of(executor, reports, call)
+        wait_until((tmp_path / "ended").exists)
+        again = make_call(crimes.pid, number=2)
+
+        assert isinstance(outcome_of(executor, reports, again), Succeeded)
+        assert call.kept is None
+        assert again.kept is None
+        executor.stop()
 
     @pytest.mark.parametrize("func", [crimes.return_what_is_no_json, crimes.return_much])
     def test_returns_what_can_be_kept_or_nothing(
@@ -252,10 +269,40 @@ class TestAProcessThatDies:
         assert after == Succeeded(1)
         executor.stop()
 
+    def test_leaves_nothing_open_here(self, reports: Reports) -> None:
+        executor = ProcessExecutor(1)
+        executor.start(reports)
+        opened = []
+        for _ in range(4):
+            resting = outcome_of(executor, reports, make_call(crimes.pid))
+            assert isinstance(resting, Succeeded)
+            opened.append(len([*Path("/proc/self/fd").iterdir()]))
+            os.kill(resting.result, signal.SIGKILL)
+            wait_until(partial(is_gone, resting.result))
+
+        assert opened[-1] <= opened[0]
+        executor.stop()
+
+    def test_is_lost_if_it_was_asked_to_end_from_outside(
+        self, executor: ProcessExecutor, reports: Reports, tmp_path: Path
+    ) -> None:
+        executor.submit([make_call(crimes.spin, str(tmp_path))])
+
+        os.kill(read_pid(tmp_path / "begun"), signal.SIGTERM)
+
+        assert reports.next()[1] == Lost("its process was ended")
+
 
 class TestACallThatIsCancelled:
     @pytest.mark.parametrize(
-        "func", [crimes.spin, crimes.spin_and_clean_up, crimes.spin_whatever_is_raised, crimes.hold_the_interpreter]
+        "func",
+        [
+            crimes.spin,
+            crimes.spin_and_clean_up,
+            crimes.spin_whatever_is_raised,
+            crimes.flood_whatever_is_raised,
+            crimes.hold_the_interpreter,
+        ],
     )
     def test_ends_whatever_it_does(
         self, executor: ProcessExecutor, reports: Reports, tmp_path: Path, func: Callable[..., Any]
@@ -412,7 +459,7 @@ class TestWithAScheduler:
 def test_a_parent_that_is_killed_leaves_no_orphan(tmp_path: Path, deed: str) -> None:
     program = tmp_path / "program.py"
     program.write_text(f"""
-import os, pathlib, threading
+import os, pathlib, threading, time
 from tests.executors import crimes, lending
 from tests.executors.test_processes import make_call
 from tickwork import ProcessExecutor
@@ -424,15 +471,24 @@ if __name__ == "__main__":
     executor = ProcessExecutor(1)
     executor.start(report)
     executor.submit([make_call(crimes.pid) if {deed!r} == "add" else make_call(crimes.{deed}, {str(tmp_path)!r})])
+    while not pathlib.Path({str(tmp_path / "begun")!r}).exists():
+        time.sleep(0.005)
+    fork = os.fork()  # it lives on for a while, and holds what its parent had open
+    if fork == 0:
+        time.sleep(20)
+        os._exit(0)
+    pathlib.Path({str(tmp_path / "fork")!r}).write_text(str(fork))
     threading.Event().wait()
 """)
     parent = subprocess.Popen([sys.executable, str(program)], env={**os.environ, "PYTHONPATH": str(Path.cwd())})
-    child = read_pid(tmp_path / "begun")
+    child, fork = read_pid(tmp_path / "begun"), read_pid(tmp_path / "fork")
     assert not is_gone(child)
 
     parent.kill()
     parent.wait()
 
     wait_until(lambda: is_gone(child))
+    assert not is_gone(fork)
+    os.kill(fork, signal.SIGKILL)
     if deed == "start_another":
         wait_until(lambda: is_gone(read_pid(tmp_path / "other")))

@@ -53,9 +53,7 @@ def serve(talk: int, lifeline: int) -> None:
     tell({"ready": True})
     with suppress(EOFError, OSError):
         while True:
-            told = json.loads(connection.recv_bytes())
-            tell({"begun": True})  # from here on the call cannot be made by another process instead
-            tell({"outcome": desk.work(told)})
+            desk.work(json.loads(connection.recv_bytes()))
 
 
 class Desk:
@@ -65,11 +63,16 @@ class Desk:
         self._tell = tell
         self._call: Call | None = None
 
-    def work(self, told: Told) -> Told:
-        """Make the call that is *told*, and say what became of it."""
-        call = _call_without_function(told, self._progressed)
+    def work(self, told: Told) -> None:
+        """Make the call that is *told*, and tell what became of it."""
+
+        def tell(what: Told) -> None:
+            self._tell({"run": told["run"], **what})
+
+        tell({"begun": True})  # from here on it cannot be made by another process instead
+        call = _call_without_function(told, lambda call: tell({"progress": _progress_of(call)}))
         call.kept = Kept()
-        call.kept.log = ToldLog(self._tell)
+        call.kept.log = ToldLog(tell)
         try:
             self._call = call
             call.func = _find(call.job.func)
@@ -81,19 +84,16 @@ class Desk:
             for stream in (sys.stdout, sys.stderr):
                 with suppress(Exception):
                     stream.flush()
-        return {**_written(outcome), "progress": _progress_of(call)}
+        tell({"outcome": {**_written(outcome), "progress": _progress_of(call)}, "asked": call.asked is not None})
 
     def end(self, number: int, frame: FrameType | None) -> None:
-        """The parent wants this process to end: what the function has open is closed on the way."""
+        """This process is to end (SIGTERM): what the function has open is closed on the way."""
         call = self._call
         if call is None:
             os._exit(0)
         if call.asked is None:
             call.asked = Cancelled("its process is to end")
             raise RunCancelledError(call.asked.reason)
-
-    def _progressed(self, call: Call) -> None:
-        self._tell({"progress": _progress_of(call)})
 
 
 class ToldLog(LogBuffer):

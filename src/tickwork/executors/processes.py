@@ -21,6 +21,7 @@ from multiprocessing import Pipe
 from multiprocessing.spawn import get_executable
 from queue import SimpleQueue
 from typing import Any
+from weakref import WeakSet
 
 from tickwork.checks import check_whole
 from tickwork.clock import to_micros
@@ -143,8 +144,9 @@ class Worker:
 
     def _make(self, call: Call) -> Outcome:
         """Make the call in the process at hand, or in a new one if that dies before it has begun."""
-        child = self._child if self._child is not None and self._child.lives() else None
-        if child is not None and (outcome := self._make_in(child, call)) is not None:
+        if self._child is not None and not self._child.lives():
+            self._let_go()
+        if self._child is not None and (outcome := self._make_in(self._child, call)) is not None:
             return outcome
         child = self._child = Child()
         if self._wait_ready(child, call) and (outcome := self._make_in(child, call)) is not None:
@@ -156,6 +158,8 @@ class Worker:
 
     def _make_in(self, child: Child, call: Call) -> Outcome | None:
         """What became of it; None if the process has died before it began."""
+        if (refused := refusal(call)) is not None:  # its process took long to start
+            return refused
         call.started_at = call.clock.now()
         with suppress(OSError):  # it has died this moment, which is seen below
             child.tell(_told(call))
@@ -164,21 +168,22 @@ class Worker:
             if kill_at is None and self._ending is call:
                 child.ask_to_end()
                 kill_at = time.monotonic() + GRACE
-            message = child.hear()
+            is_over = kill_at is not None and time.monotonic() >= kill_at
+            message = None if is_over else child.hear()
             if message is None:
-                killed = kill_at is not None and time.monotonic() >= kill_at
-                if child.lives() and not killed:
+                if child.lives() and not is_over:
                     continue
-                self._let_go(patience=0 if killed else GRACE)
+                self._let_go(patience=0 if is_over else GRACE)
                 if kill_at is not None:
                     return Lost("its process was ended")
                 return Failed(child.death()) if begun else None
+            if message.get("run") != call.run.id:
+                continue  # a thread that the function of another run has left behind
             if "outcome" in message:
-                outcome = _outcome(call, message["outcome"])
-                if kill_at is None:
-                    return outcome
-                self._let_go()  # its function may have left anything behind
-                return outcome if isinstance(outcome, Succeeded) else Lost("its process was ended")
+                outcome, asked = _outcome(call, message["outcome"]), message["asked"]
+                if asked or kill_at is not None:
+                    self._let_go()  # its function may have left anything behind
+                return Lost("its process was ended") if asked and not isinstance(outcome, Succeeded) else outcome
             if "begun" in message:
                 begun = True
             else:
@@ -205,6 +210,7 @@ class Child:
         self._deaf = self._killed = False
         ours, theirs = Pipe()
         lifeline, self._lifeline = os.pipe()
+        _children.add(self)
         try:
             # A session of its own: Ctrl-C is the parent's to hear, and what the jobs start can be ended with it.
             self._process = subprocess.Popen(  # noqa: S603
@@ -213,7 +219,7 @@ class Child:
             )  # fmt: skip
         except BaseException:
             ours.close()
-            os.close(self._lifeline)
+            self.cut_lifeline()
             raise
         finally:
             theirs.close()
@@ -250,6 +256,10 @@ class Child:
         with suppress(ProcessLookupError, PermissionError):  # nobody is left
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        self.cut_lifeline()
+
+    def cut_lifeline(self) -> None:
+        _children.discard(self)
         os.close(self._lifeline)
 
     def death(self) -> str:
@@ -267,7 +277,7 @@ class Child:
 def _told(call: Call) -> Mapping[str, Any]:
     """The call as its process is told."""
     return {
-        "func": call.job.func, "args": [*call.args], "kwargs": dict(call.kwargs),
+        "run": call.run.id, "func": call.job.func, "args": [*call.args], "kwargs": dict(call.kwargs),
         "job_id": call.job.id, "job_uid": call.job.uid, "fire_time": to_micros(call.run.fire_time),
         "attempt": call.run.attempt, "origin": call.run.origin, "log_level": call.surroundings.log_level,
     }  # fmt: skip
@@ -295,3 +305,16 @@ def _pop(calls: deque[Call]) -> Call | None:
         return calls.popleft()
     except IndexError:
         return None
+
+
+_children: WeakSet[Child] = WeakSet()
+
+
+def _cut_in_fork() -> None:
+    """A fork of this process would go on to hold what tells the children whether this one lives."""
+    for child in [*_children]:
+        child.cut_lifeline()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_cut_in_fork)
