@@ -10,22 +10,24 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.deeds import PATIENCE, Ledger
+from tests.deeds import PATIENCE, Ledger, StageInFiles
 from tests.executors import crimes, lending
-from tests.executors.laws import Reports
+from tests.executors.laws import ExecutorLaws, Reports
 from tests.samples import NOW, held_run, make_job
 
 from tickwork import BackgroundScheduler, ProcessExecutor, Retry, RunState
 from tickwork.clock import SystemClock
 from tickwork.errors import InvalidJobError
+from tickwork.executors.base import Executor
 from tickwork.executors.call import Call
 from tickwork.executors.injection import Surroundings
 from tickwork.refs import name_function
-from tickwork.run import Cancelled, Failed, Lost, Missed, Outcome, Progress, Succeeded
+from tickwork.run import Cancelled, Failed, Lost, Outcome, Progress, Succeeded
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes need a POSIX system")
 
@@ -76,6 +78,23 @@ def outcome_of(executor: ProcessExecutor, reports: Reports, call: Call) -> Outco
     reported, outcome = reports.next()
     assert reported is call
     return outcome
+
+
+class TestProcessExecutor(ExecutorLaws):
+    @pytest.fixture
+    def executor(self) -> Executor:
+        return ProcessExecutor(2)
+
+    @pytest.fixture
+    def make_stage(self, tmp_path: Path) -> Callable[[], Any]:
+        numbers = count()
+
+        def make_stage() -> StageInFiles:
+            folder = tmp_path / f"stage {next(numbers)}"
+            folder.mkdir()
+            return StageInFiles(str(folder))
+
+        return make_stage
 
 
 class TestACall:
@@ -201,14 +220,6 @@ class TestACall:
 
         assert capfd.readouterr().out == "hello\n"
         executor.stop()
-
-    def test_that_must_not_begin_does_not(self, executor: ProcessExecutor, reports: Reports) -> None:
-        expired, asked = make_call(crimes.pid), make_call(crimes.pid)
-        expired.run = expired.run._replace(expires_at=NOW)
-        asked.asked = Cancelled("by someone")
-
-        assert isinstance(outcome_of(executor, reports, expired), Missed)
-        assert isinstance(outcome_of(executor, reports, asked), Lost)
 
     def test_is_surrounded_here_and_cannot_be_hurt_by_it(self, executor: ProcessExecutor, reports: Reports) -> None:
         seen: list[Any] = []
@@ -337,9 +348,6 @@ class TestACallThatIsCancelled:
 
         wait_until(lambda: is_gone(other))
 
-    def test_is_known(self, executor: ProcessExecutor) -> None:
-        assert executor.cancel(make_call(crimes.pid)) is False
-
 
 class TestTheExecutor:
     def test_has_room_for_as_many_as_have_a_process(
@@ -378,14 +386,6 @@ class TestTheExecutor:
 
         assert reports.next() == (call, Succeeded("went on"))
         wait_until(lambda: is_gone(pid))
-
-    def test_can_be_started_again(self) -> None:
-        executor = ProcessExecutor(1)
-        for _ in range(3):
-            reports = Reports()
-            executor.start(reports)
-            assert outcome_of(executor, reports, make_call(crimes.add, 1)) == Succeeded(1)
-            executor.stop()
 
     def test_makes_a_thousand_short_calls(self, executor: ProcessExecutor, reports: Reports) -> None:
         calls = [make_call(crimes.add, number, number=number) for number in range(1_000)]
