@@ -1,6 +1,6 @@
 """What runs inside of a process that `ProcessExecutor` keeps: it makes the calls that it is told, one after the other.
 
-The rule: it lives no longer than who began it. What it is told and what it tells are lines of plain JSON.
+The rule: it lives no longer than who began it. What it is told and what it tells is plain JSON.
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ def serve(talk: int, lifeline: int) -> None:
         os.set_inheritable(fd, False)  # what the jobs start must not hold it
     _end_with_parent(lifeline)
     logging.getLogger("tickwork.run").disabled = True  # the parent says it, where logging is set up
-    connection, writing = Connection(talk), threading.Lock()
+    connection, writing = (
+        Connection(talk),
+        threading.RLock(),
+    )  # taken again by what the garbage collector may call inside
 
     def tell(what: Told) -> None:
         message = json.dumps(what).encode()
