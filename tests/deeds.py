@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import builtins
 import logging
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from queue import Queue
 from typing import Any
 
@@ -31,9 +33,49 @@ class Stage:
         self.scheduler: Any = None
         STAGES[name] = self
 
+    def show(self, what: Any) -> None:
+        self.seen.put(what)
+
     def see(self) -> Any:
         """What the job shows next."""
         return self.seen.get(timeout=PATIENCE)
+
+
+class StageInFiles:
+    """A stage that other processes see, too: whatever happens on it is a file in its folder, which is its name."""
+
+    def __init__(self, folder: str) -> None:
+        self.name = folder
+        self.begun = EventInFile(Path(folder, "begun"))
+        self.go = EventInFile(Path(folder, "go"))
+        self._seen = EventInFile(Path(folder, "seen"))
+
+    def show(self, text: str) -> None:
+        self._seen.set(text)
+
+    def see(self) -> str:
+        assert self._seen.wait(PATIENCE)
+        return self._seen.path.read_text()
+
+
+class EventInFile:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def set(self, text: str = "") -> None:
+        part = self.path.with_suffix(".part")
+        part.write_text(text)
+        part.rename(self.path)
+
+    def wait(self, timeout: float) -> bool:
+        limit = time.monotonic() + timeout
+        while not self.path.exists() and time.monotonic() < limit:
+            time.sleep(0.002)
+        return self.path.exists()
+
+
+def stage_of(name: str) -> Stage | StageInFiles:
+    return STAGES[name] if name in STAGES else StageInFiles(name)
 
 
 class Ledger:
@@ -73,11 +115,16 @@ def fail(message: str = "broken") -> None:
     raise RuntimeError(message)
 
 
+def raise_one(name: str) -> None:
+    raise getattr(builtins, name)
+
+
 def hold(stage: str) -> str:
     """Goes on when it is told to."""
-    STAGES[stage].begun.set()
-    assert STAGES[stage].go.wait(PATIENCE)
-    STAGES[stage].seen.put("went on")
+    here = stage_of(stage)
+    here.begun.set()
+    assert here.go.wait(PATIENCE)
+    here.show("went on")
     return "went on"
 
 

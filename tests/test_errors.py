@@ -50,7 +50,7 @@ def test_what_the_package_exports() -> None:
     assert sorted(set(tickwork.__all__) - set(drawn_tree())) == [
         "AllOf", "Answer", "AnyOf", "AsyncIOScheduler", "Backfill", "BackgroundScheduler", "BlockingScheduler",
         "CalendarIntervalTrigger", "CronTrigger", "DateTrigger", "IntervalTrigger", "Job", "LogLine", "Node", "NodeState",
-        "Overlap", "Progress", "Retention", "Retry", "Run", "RunContext", "RunLog", "RunState", "Trigger", "Verdict",
+        "Overlap", "ProcessExecutor", "Progress", "Retention", "Retry", "Run", "RunContext", "RunLog", "RunState", "Trigger", "Verdict",
         "current_run",
     ]  # fmt: skip
     assert [*tickwork.__all__] == sorted(tickwork.__all__)

@@ -60,6 +60,7 @@ from tickwork.why import Answer, Verdict
 
 if TYPE_CHECKING:
     from tickwork.asyncio import AsyncIOScheduler
+    from tickwork.executors.processes import ProcessExecutor
 
 __all__ = [
     "AllOf",
@@ -89,6 +90,7 @@ __all__ = [
     "Node",
     "NodeState",
     "Overlap",
+    "ProcessExecutor",
     "Progress",
     "Retention",
     "Retry",
@@ -122,9 +124,13 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """AsyncIOScheduler is imported when it is asked for: asyncio costs more than all the rest."""
+    """What not everybody needs is imported when it is asked for: asyncio alone costs more than all the rest."""
     if name == "AsyncIOScheduler":
         from tickwork.asyncio import AsyncIOScheduler  # noqa: PLC0415
 
         return AsyncIOScheduler
+    if name == "ProcessExecutor":
+        from tickwork.executors.processes import ProcessExecutor  # noqa: PLC0415
+
+        return ProcessExecutor
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

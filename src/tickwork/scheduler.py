@@ -50,7 +50,14 @@ from tickwork.events import (
 )
 from tickwork.executors.around import Around
 from tickwork.executors.base import Executor
-from tickwork.executors.call import MAX_REASON_LENGTH, inside_run, is_async, is_generator, keep_arguments
+from tickwork.executors.call import (
+    MAX_REASON_LENGTH,
+    inside_run,
+    is_async,
+    is_generator,
+    keep_arguments,
+    only_makes_calls,
+)
 from tickwork.executors.injection import Surroundings
 from tickwork.executors.state import JobState
 from tickwork.executors.threads import ThreadExecutor
@@ -1042,6 +1049,11 @@ class Scheduler:
             self._driver.loop.wake_for(min(fire_times))
 
     def _check_startable(self) -> None:
+        if only_makes_calls():
+            raise SchedulerError(
+                "expected to be started by the program itself, got a start in a process that only makes calls for "
+                "ProcessExecutor, and has imported the program for that: start it under `if __name__ == '__main__':`"
+            )
         if self._process is not None and self._process != os.getpid():
             raise ForkedSchedulerError(
                 f"expected to be started in process {self._process}, which made this scheduler, got its forked child "

@@ -8,7 +8,7 @@ import threading
 import pytest
 from tests import deeds
 from tests.deeds import PATIENCE, Stage
-from tests.executors.laws import ExecutorLaws, Reports, make_call
+from tests.executors.laws import LawsOfThisProcess, Reports, make_call
 
 from tickwork.errors import InvalidJobError
 from tickwork.executors.asyncio import AsyncIOExecutor
@@ -16,7 +16,7 @@ from tickwork.executors.base import Executor
 from tickwork.run import Failed, Lost, RunState, Succeeded
 
 
-class TestAsyncIOExecutor(ExecutorLaws):
+class TestAsyncIOExecutor(LawsOfThisProcess):
     @pytest.fixture
     def executor(self) -> Executor:
         return AsyncIOExecutor(max_tasks=2)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 from tests import deeds
-from tests.executors.laws import ExecutorLaws, Reports, make_call
+from tests.executors.laws import LawsOfThisProcess, Reports, make_call
 
 from tickwork.errors import InvalidJobError
 from tickwork.executors.base import Executor
 from tickwork.executors.threads import ThreadExecutor
 
 
-class TestThreadExecutor(ExecutorLaws):
+class TestThreadExecutor(LawsOfThisProcess):
     @pytest.fixture
     def executor(self) -> Executor:
         return ThreadExecutor(2)

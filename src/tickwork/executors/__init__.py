@@ -1,1 +1,1 @@
-"""Where calls execute: on threads, or in an event loop."""
+"""Where calls execute: on threads, in an event loop, or in processes of their own."""

@@ -46,6 +46,7 @@ Item = TypeVar("Item")
 log = logging.getLogger("tickwork.run")
 
 _current: ContextVar[RunContext] = ContextVar("tickwork_run")
+_only_calls: list[bool] = []
 _making = threading.RLock()
 _uses_state: set[Function] = set()
 """The functions that were seen to use the state of their job; there are no more of them than functions of jobs."""
@@ -61,6 +62,15 @@ def current_run() -> RunContext:
 
 def inside_run() -> bool:
     return _current.get(None) is not None
+
+
+def only_make_calls() -> None:
+    """From now on this process is one of `ProcessExecutor`'s, in which no scheduler may start."""
+    _only_calls.append(True)
+
+
+def only_makes_calls() -> bool:
+    return bool(_only_calls)
 
 
 class RunContext:
@@ -150,8 +160,9 @@ class RunContext:
     def cancelled(self) -> bool:
         """Whether this run was asked to end: someone cancelled it, or it has timed out.
 
-        A coroutine is cancelled besides; a plain function, which cannot be, may look here now and then and return, or
-        call `raise_if_cancelled`, so that what it has half done is not taken for done.
+        A coroutine is cancelled besides, and in a process of its own a function sees RunCancelledError, where it is; a
+        function on a thread, to which neither can be done, may look here now and then and return, or call
+        `raise_if_cancelled`, so that what it has half done is not taken for done.
         """
         return self._call.asked is not None
 

@@ -60,10 +60,14 @@ class LogBuffer:
         self._news = False
 
     def add(self, record: logging.LogRecord) -> None:
-        line = LogLine(
-            self._clock.now(), _cut(str(record.levelname), MAX_NAME_LENGTH), _cut(record.name, MAX_NAME_LENGTH),
+        self.keep(
+            _cut(str(record.levelname), MAX_NAME_LENGTH), _cut(record.name, MAX_NAME_LENGTH),
             _cut(_text(record), MAX_LINE_LENGTH),
         )  # fmt: skip
+
+    def keep(self, level: str, logger: str, text: str) -> None:
+        """A line that is made now, of texts that every store can write."""
+        line = LogLine(self._clock.now(), level, logger, text)
         length = len(line.text) + LINE_COST
         with self._lock:
             self._news = True
