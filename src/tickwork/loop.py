@@ -728,7 +728,8 @@ class Loop:
 
 def _settles_itself(call: Call) -> bool:
     """Whether the call's own transaction has settled its run, or is about to."""
-    return call.kept is not None and (call.kept.settled or call.kept.settling) is not None
+    kept = call.kept
+    return kept is not None and (kept.settled or kept.settling or kept.joined) is not None
 
 
 def _as_it_stands(call: Call) -> Run:

@@ -26,7 +26,7 @@ from tickwork.executors.injection import Injector, Surroundings, find_injector
 from tickwork.executors.kept import Kept
 from tickwork.executors.records import Records
 from tickwork.executors.state import JobState
-from tickwork.executors.transaction import transaction
+from tickwork.executors.transaction import JoinedSettling, transaction
 from tickwork.job import Job
 from tickwork.policies import exception_names
 from tickwork.refs import Function
@@ -149,6 +149,11 @@ class RunContext:
         event loop.
         """
         return transaction(self._call, kept_of(self._call), self._records())
+
+    @property
+    def settling(self) -> JoinedSettling:
+        """For `settle_run` of tickwork.stores.postgresql, which settles this run in a transaction of your own."""
+        return JoinedSettling(self._call, kept_of(self._call))
 
     def _records(self) -> Records:
         records = self._call.surroundings.records
