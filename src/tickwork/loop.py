@@ -98,8 +98,8 @@ class Loop:
     def tick(self) -> datetime:
         """Do everything that is due now; return when to look again."""
         now = self.clock.now()
-        if self._lookout.tell_time(now):
-            self.presence.beat_at = now
+        if back_by := self._lookout.tell_time(now):
+            self.begin_anew(now, back_by)
         self.start_due_runs(now)
         self.end_timed_out_calls(now)
         try:
@@ -140,6 +140,20 @@ class Loop:
                 self.start_due_runs(self.clock.now())
         self.keep_what_was_written()
         self.start_due_runs(self.clock.now())
+
+    def begin_anew(self, now: datetime, back_by: timedelta) -> None:
+        """The clock was set back: what was put off is put off no longer, and what goes on began by the new time."""
+        self.presence.begin_anew(now)
+        self._pruning.begin_at_its_moment(now)
+        self._functions.try_all_again()
+        self._aside, self._stuck = {}, {}
+        if self._stop_at is not None:
+            self._stop_at -= back_by
+        for call in self._calls:
+            if call.submitted_at is not None and call.submitted_at > now:
+                call.submitted_at -= back_by
+            if call.started_at is not None and call.started_at > now:
+                call.started_at = min(call.started_at - back_by, now)
 
     # the steps, in their order
 
@@ -249,6 +263,7 @@ class Loop:
             )
             for run in lost
         ]  # fmt: skip
+        settlements = [one._replace(run=plan.closed_by(one.run, self.node)) for one in settlements]
         closing = [settlement.run for settlement in settlements]
         self._draft.close(closing)
         won = self.store.settle(settlements) if settlements else ()
@@ -269,7 +284,10 @@ class Loop:
         if now < self._lookout.expire_at:
             return
         # By the store's clock, which has gone on since this tick began.
-        expired = [plan.expire(run, max(now, run.expires_at or now)) for run in self.store.expired(self.timing.batch)]
+        expired = [
+            plan.closed_by(plan.expire(run, max(now, run.expires_at or now)), self.node)
+            for run in self.store.expired(self.timing.batch)
+        ]
         self._draft.close(expired)
         won = self.store.cancel(expired) if expired else ()
         self._draft.close_only(expired, won)
@@ -579,6 +597,9 @@ class Loop:
                 changes.append(change)
                 born += len(change.runs)
                 if change.cancelled:  # perhaps runs of this node, which its next round asks to end
+                    changes[-1] = change._replace(
+                        cancelled=tuple(plan.closed_by(run, self.node) for run in change.cancelled)
+                    )
                     self.wake()
                 for run in change.runs:
                     room -= run.state is RunState.RUNNING

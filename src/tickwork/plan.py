@@ -280,6 +280,15 @@ def expire(run: Run, now: datetime) -> Run:
     return run.ended_with(Missed.waiting(run), now, None, None)
 
 
+def closed_by(run: Run, node: str) -> Run:
+    """A run that *node* closes without having called it: its reason names the node.
+
+    Several may close it at one instant, of which one wins; by its name one that was told nothing finds out whether it
+    did.
+    """
+    return run._replace(reason=f"{run.reason} (closed by node {node})") if run.state.closed else run
+
+
 def counts_as_failure(settlement: Settlement) -> bool:
     """Whether a fire time has failed, and is not tried again. What is backfilled says nothing of how a job does now."""
     run = settlement.run
