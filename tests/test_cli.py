@@ -887,7 +887,7 @@ def test_next_explains_all_of_it_in_one_language(tickwork):
     shown = tickwork(*arguments, "--exclude", "sat-sun", "--explain", "ko")
     moved = tickwork(*arguments, "--exclude", "2026-03-28", "--shift", "next", "--jitter", "0.001", "--explain", "ko")
 
-    assert [line.split("  ")[-1] for line in shown.out.splitlines()[2:4]] == ["제외: 토요일", "제외: 일요일"]
+    assert [line.split("  ")[-1].strip() for line in shown.out.splitlines()[2:4]] == ["제외: 토요일", "제외: 일요일"]
     assert shown.err == ""
     assert "2026-03-28 02:30:00 +01:00에서 이동: 지정한 날짜 2026-03-28" in moved.out
     assert moved.err.splitlines()[:2] == [
@@ -1052,7 +1052,7 @@ def test_a_time_is_read_in_the_zone_of_the_machine_if_nothing_names_one(folder, 
         (["next", "every 0s"], "interval: expected one millisecond or more"),
         (["next", "0 9 * * *", "--exclude", "full moons"], "calendar: expected '2026-12-25', 'sat-sun', "),
         (["next", "0 9 * * *", "--exclude", "holidays XX"], "holidays: expected a country or an exchange"),
-        (["next", "0 9 * * *", "--jitter", "0"], "jitter: expected seconds or a timedelta, above zero"),
+        (["next", "0 9 * * *", "--jitter", "0"], "jitter: expected seconds, a timedelta or a text"),
         (["next", "0 9 * * *", "--shift", "next"], "filtered: expected exclude or only, got neither"),
         (["next", "0 9 * * *", "--day", "tomorrow"], "--day: expected a date such as 2026-12-24, from 0001-01-03 to 9999-12-29, got 'tomorrow'"),
         (["next", "0 9 * * *", "--explain", "fr"], "--explain: invalid choice: 'fr' (choose from"),

@@ -2206,6 +2206,21 @@ def test_what_another_node_has_closed_is_not_told_again_by_one_whose_round_fails
     assert [event.run.state for node in (b, c) for event in node.record.of(RunSettled)] == [RunState.LOST]
 
 
+def test_a_lost_run_shows_when_it_began_and_how_long_it_was_seen(open_store: OpenStore, clock: VirtualClock) -> None:
+    """As far as its node had told: with its first renewal."""
+    store = open_store()
+    store.add([make_job(trigger=DateTrigger(NOW + SECOND), next_fire_time=NOW + SECOND)])
+    a, b = Node(open_store(), "a"), Node(open_store(), "b")
+    advance(clock, 6 * SECOND, a, b)
+
+    advance(clock, 2 * LEASE, b)
+
+    (lost,) = store.runs()
+    assert (lost.state, lost.started_at) == (RunState.LOST, NOW + SECOND)
+    assert lost.ended_at is not None
+    assert lost.duration == lost.ended_at - NOW - SECOND
+
+
 @pytest.mark.parametrize("ending", [RunState.MISSED, RunState.LOST, RunState.CANCELLED])
 def test_what_two_nodes_close_at_one_instant_is_told_once_though_a_commit_of_one_was_undone(
     open_store: OpenStore, clock: VirtualClock, ending: RunState

@@ -273,7 +273,8 @@ class Loop:
             self._draft.events.append(RunSettled(run, now))
             self._aside.pop(run.job_uid, None)  # it may have waited for this one
             if run.state is RunState.LOST:
-                log.warning("run %s of job %r is lost: %s", run.id, run.job_id, run.reason)
+                follows = plan.say_attempt(run, retries.get(run.job_uid, ONCE), None)
+                log.warning("run %s of job %r is lost: %s%s", run.id, run.job_id, run.reason, follows)
                 job = jobs.get(run.job_uid)
                 if job is not None and job.pause_after is not None and plan.counts_as_failure(settlement):
                     self._endings.pause_if_it_fails_too_often(job)
@@ -505,7 +506,8 @@ class Loop:
                 call.run.id, call.job.id, why.reason,
             )  # fmt: skip
         elif isinstance(why, TimedOut):
-            log.warning("run %s of job %r is asked to end: %s", call.run.id, call.job.id, why.reason)
+            follows = plan.say_attempt(call.run, call.job.retry, why.raised)
+            log.warning("run %s of job %r is asked to end: %s%s", call.run.id, call.job.id, why.reason, follows)
         self._progressed.add(call)
         self._lookout.news = True
 

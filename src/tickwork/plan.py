@@ -706,10 +706,33 @@ def _first_since(trigger: Trigger, first: datetime, since: datetime) -> datetime
     return first if first >= since else trigger.next_after(since - MICROSECOND)
 
 
-def _next_attempt(run: Run, retry: Retry, raised: Sequence[str] | None, now: datetime) -> Run | None:
+def say_attempt(run: Run, retry: Retry, raised: Sequence[str] | None) -> str:
+    """Which attempt of how many *run* is, which ends by an exception of these names, and what follows it; for the log.
+
+    None: it is lost. Empty where there is no more than one attempt.
+    """
+    if retry.max_attempts == 1:
+        return ""
+    wait = _wait_after(run, retry, raised)
+    if wait is not None:
+        follows = f"again in {wait.total_seconds():g} s"
+    else:
+        follows = "the last" if run.tries >= retry.max_attempts else "not tried again"
+    return f" (attempt {run.tries} of {retry.max_attempts}, {follows})"
+
+
+def _wait_after(run: Run, retry: Retry, raised: Sequence[str] | None) -> timedelta | None:
+    """How long the attempt waits that follows *run*. None: none does."""
     if run.cancel_reason is not None or not retry.allows(run.tries, raised):
         return None
-    available_at = now + retry.wait_after(run.tries, run.key)
+    return retry.wait_after(run.tries, run.key)
+
+
+def _next_attempt(run: Run, retry: Retry, raised: Sequence[str] | None, now: datetime) -> Run | None:
+    wait = _wait_after(run, retry, raised)
+    if wait is None:
+        return None
+    available_at = now + wait
     return Run(
         job_id=run.job_id, job_uid=run.job_uid, fire_time=run.fire_time, origin=run.origin,
         attempt=run.attempt + 1, available_at=available_at,

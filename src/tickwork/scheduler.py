@@ -20,10 +20,11 @@ from typing import Any, Never, TypeVar, final
 
 from tickwork import plan
 from tickwork.backfill import MAX_BACKFILL_INSTANCES, MAX_OPEN_BACKFILLS, Backfill
-from tickwork.checks import check_duration, check_flag, check_text, check_whole, seconds, shown
+from tickwork.checks import check_flag, check_text, check_whole, shown
 from tickwork.clock import MICROSECOND, Clock
 from tickwork.declaration import Declaration, app_of, declaration_of
 from tickwork.driver import Driver
+from tickwork.durations import Duration, read_duration
 from tickwork.errors import (
     ConflictError,
     ForkedSchedulerError,
@@ -172,8 +173,8 @@ class Scheduler:
         executors: Mapping[str, Executor] | None = None,
         timezone: str | None = None,
         job_defaults: Mapping[str, Any] | None = None,
-        lease: timedelta | float | None = None,
-        poll: timedelta | float = DEFAULT_TIMING.poll,
+        lease: Duration | None = None,
+        poll: Duration = DEFAULT_TIMING.poll,
         keep: Retention = DEFAULT_RETENTION,
         log_level: int | str | None = logging.INFO,
         app: str | None = None,
@@ -247,7 +248,7 @@ class Scheduler:
         log.info("scheduler started as node %s on %s", node.id, self._store.location)
         self._tell(SchedulerStarted, node.id)
 
-    def shutdown(self, wait: bool = True, *, timeout: timedelta | float | None = None) -> None:
+    def shutdown(self, wait: bool = True, *, timeout: Duration | None = None) -> None:
         """Fire nothing more, and hand over to the other nodes what has not begun.
 
         Runs that go on may end; when *timeout* (seconds) is over their coroutines are cancelled, and
@@ -262,7 +263,7 @@ class Scheduler:
         if wait and not self._would_wait_for_itself(driver):
             driver.wait_finished(None if limit is None else limit + 5 * self._timing.last_call.total_seconds())
 
-    def wait_stopped(self, timeout: timedelta | float | None = None) -> bool:
+    def wait_stopped(self, timeout: Duration | None = None) -> bool:
         """Wait until a shutdown that goes on in the background is done, or *timeout* seconds; whether it is."""
         return self._driver is None or self._driver.wait_finished(_seconds("timeout", timeout))
 
@@ -309,15 +310,15 @@ class Scheduler:
         executor: str | Unset | None = UNSET,
         coalesce: bool | Unset = UNSET,
         catch_up: int | Unset | None = UNSET,
-        misfire_grace_time: timedelta | float | Unset | None = UNSET,
+        misfire_grace_time: Duration | Unset | None = UNSET,
         max_instances: int | Unset = UNSET,
         overlap: Overlap | str | Unset = UNSET,
         max_waiting: int | Unset = UNSET,
-        timeout: timedelta | float | Unset | None = UNSET,
+        timeout: Duration | Unset | None = UNSET,
         retry: Retry | Unset | None = UNSET,
         pause_after: int | Unset | None = UNSET,
-        expect_every: timedelta | float | Unset | None = UNSET,
-        expire_after: timedelta | float | Unset | None = UNSET,
+        expect_every: Duration | Unset | None = UNSET,
+        expire_after: Duration | Unset | None = UNSET,
         tags: Collection[str] = (),
         metadata: Mapping[str, str] | None = None,
         keep: Retention | None = None,
@@ -336,7 +337,8 @@ class Scheduler:
         if it differs; an unchanged one keeps its phase, its pause and its history. Afterwards an id that
         is taken raises JobExistsError, or with *replace_existing* is brought up to date likewise.
 
-        *expect_every* (seconds) watches over the job: when it has not succeeded for so long, a `JobOverdue` is told,
+        Durations are seconds, timedeltas or texts ("10m", "1h 30m"), here and everywhere (docs/times.md).
+        *expect_every* watches over the job: when it has not succeeded for so long, a `JobOverdue` is told,
         once, by any node that is alive (docs/operations.md).
 
         Without an *id* a job is named after its function, so that every worker that adds it means the
@@ -512,7 +514,7 @@ class Scheduler:
         *,
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
-        expire_after: timedelta | float | Unset | None = UNSET,
+        expire_after: Duration | Unset | None = UNSET,
         by: str | None = None,
     ) -> Run:
         """Run a job once outside its schedule, on any node with room; its run waits if `max_instances` are running.
@@ -847,7 +849,7 @@ class Scheduler:
             raise InvalidJobError(f"executor: expected one of this scheduler's, got {shown(executor)}{known}")
         for name in ("misfire_grace_time", "timeout", "expect_every", "expire_after"):
             if name in read:
-                read[name] = None if read[name] is None else seconds(name, read[name])
+                read[name] = None if read[name] is None else read_duration(name, read[name])
         if isinstance(read.get("overlap"), str) and read["overlap"] in [*Overlap]:
             read["overlap"] = Overlap(read["overlap"])
         if "retry" in read and read["retry"] is None:
@@ -1230,13 +1232,11 @@ def _why_cancelled(reason: str | None, by: str | None) -> str:
     return reason if by is None else f"{reason} (by {by})"
 
 
-def _may_wait(length: timedelta | float | None) -> timedelta | None:
+def _may_wait(length: Duration | None) -> timedelta | None:
     """How long a run may wait, as `expire_after` says it."""
     if length is None:
         return None
-    duration = seconds("expire_after", length)
-    check_duration("expire_after", duration, least=timedelta(milliseconds=1))
-    return duration
+    return read_duration("expire_after", length, least=timedelta(milliseconds=1))
 
 
 def _states(states: Collection[RunState | str]) -> list[RunState]:
@@ -1249,14 +1249,15 @@ def _states(states: Collection[RunState | str]) -> list[RunState]:
 
 
 def _seconds(name: str, duration: object) -> float | None:
-    return None if duration is None else seconds(name, duration).total_seconds()
+    return None if duration is None else read_duration(name, duration).total_seconds()
 
 
-def _timing(lease: timedelta | float, poll: timedelta | float) -> Timing:
-    timing = Timing(lease=seconds("lease", lease), poll=seconds("poll", poll))
-    check_duration("lease", timing.lease, least=timedelta(seconds=1), most=timedelta(hours=1))
-    check_duration("poll", timing.poll, least=timedelta(milliseconds=10), most=timedelta(hours=1))
-    return timing
+def _timing(lease: Duration, poll: Duration) -> Timing:
+    an_hour = timedelta(hours=1)
+    return Timing(
+        lease=read_duration("lease", lease, least=timedelta(seconds=1), most=an_hour),
+        poll=read_duration("poll", poll, least=timedelta(milliseconds=10), most=an_hour),
+    )
 
 
 def _check_keep(keep: object) -> Retention:

@@ -9,6 +9,7 @@ from typing import Self, final
 from tickwork import plan
 from tickwork.awaitables import Awaitables
 from tickwork.driver import Driver
+from tickwork.durations import Duration
 from tickwork.errors import InvalidJobError, did_you_mean
 from tickwork.executors.base import Executor
 from tickwork.job import Job
@@ -92,7 +93,7 @@ class ManualScheduler(Scheduler):
         if self.running:
             self.shutdown()
 
-    def advance(self, duration: timedelta | float = timedelta(0)) -> None:
+    def advance(self, duration: Duration = timedelta(0)) -> None:
         """Move the clock by *duration* (seconds), from one instant at which something is due to the next."""
         driver = self._running_driver()
         assert isinstance(driver, _ManualDriver)
