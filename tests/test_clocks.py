@@ -307,9 +307,7 @@ def test_a_timeout_counts_on_when_the_clock_is_set_back(open_store: OpenStore, c
     run = store.runs()[0]
     assert before == []
     assert [call.run.id for call in node.executor.cancelled] == [run.id]
-    assert run.state is RunState.TIMED_OUT
-    assert run.duration is not None
-    assert 30 * SECOND <= run.duration <= 32 * SECOND
+    assert (run.state, run.started_at) == (RunState.TIMED_OUT, NOW)
 
 
 def test_what_is_stuck_in_an_executor_is_given_back_after_the_clock_was_set_back(

@@ -71,8 +71,8 @@ class Loop:
         self._wake = wake
         self._surroundings = surroundings
         self._calls: set[Call] = set()
-        self._timed: set[Call] = set()
-        """Those that have begun and may take only so long."""
+        self._timed: dict[Call, timedelta] = {}
+        """Those that have begun and may take only so long, and how far the clock was set back since."""
         self._held = HeldCalls()
         self._reports: deque[Report] = deque()
         self._withdrawn: deque[tuple[int, Outcome]] = deque()
@@ -142,7 +142,10 @@ class Loop:
         self.start_due_runs(self.clock.now())
 
     def begin_anew(self, now: datetime, back_by: timedelta) -> None:
-        """The clock was set back: what was put off is put off no longer, and what goes on began by the new time."""
+        """The clock was set back: what was put off is put off no longer, and what may last so long ends in time.
+
+        When a call began stays what it was told: that is a fact of the ledger.
+        """
         self.presence.begin_anew(now)
         self._pruning.begin_at_its_moment(now)
         self._functions.try_all_again()
@@ -152,8 +155,8 @@ class Loop:
         for call in self._calls:
             if call.submitted_at is not None and call.submitted_at > now:
                 call.submitted_at -= back_by
-            if call.started_at is not None and call.started_at > now:
-                call.started_at = min(call.started_at - back_by, now)
+            if call in self._timed and call.started_at is not None and call.started_at > now:
+                self._timed[call] += back_by
 
     # the steps, in their order
 
@@ -166,7 +169,7 @@ class Loop:
                 call.submitted_at = now
             if calls:
                 self.lateness.note(now - calls[0].run.available_at, now)
-            self._timed.update(call for call in calls if call.job.timeout is not None)
+            self._timed.update((call, timedelta(0)) for call in calls if call.job.timeout is not None)
             self.executors[executor].submit(calls)
             if self._listeners:
                 for call in calls:
@@ -181,8 +184,8 @@ class Loop:
     def end_timed_out_calls(self, now: datetime) -> None:
         """Ask those to end that have gone on for longer than they may."""
         for call in [*self._timed]:
-            if call.deadline is not None and call.deadline <= now:
-                self._timed.discard(call)
+            if call.deadline is not None and call.deadline - self._timed[call] <= now:
+                del self._timed[call]
                 self._ask_to_end(call, TimedOut(f"it took longer than its timeout of {call.job.timeout}"))
 
     def beat(self, now: datetime) -> None:
@@ -371,7 +374,9 @@ class Loop:
         self._reports.extendleft(reversed(done.undecided))
         self._calls.difference_update(done.ended)
         self._progressed.difference_update(done.ended)
-        self._timed.difference_update(done.ended)
+        if self._timed:
+            for call in done.ended:
+                self._timed.pop(call, None)
         if self._aside:
             for call in done.ended:
                 self._aside.pop(call.job.uid, None)  # it may have waited for this one to end
@@ -495,7 +500,9 @@ class Loop:
     def _deadlines(self) -> Iterable[datetime]:
         """When calls may have taken too long. Of one that has not begun: at the earliest."""
         now = self.clock.now()
-        return (call.deadline or now + call.job.timeout for call in self._timed if call.job.timeout is not None)
+        for call, back_by in self._timed.items():
+            assert call.job.timeout is not None
+            yield now + call.job.timeout if call.deadline is None else call.deadline - back_by
 
     def _ask_to_end(self, call: Call, why: TimedOut | Cancelled) -> None:
         """A call is to end, and does so as soon as its executor can make it; meanwhile its row says so."""
