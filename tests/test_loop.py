@@ -528,10 +528,8 @@ def test_a_call_that_takes_too_long_is_asked_to_end_and_has_timed_out(
     advance(clock, SECOND, node)
 
     assert (in_time, too_long) == ([], [call])
-    assert caplog.messages == [
-        f"run {call.run.id} of job {call.job.id!r} is asked to end: it took longer than its timeout of 0:00:03"
-        " (attempt 1 of 2, again in 60 s)"
-    ]
+    asked = f"run {call.run.id} of job {call.job.id!r} is asked to end: it took longer than its timeout of 0:00:03"
+    assert caplog.messages == [f"{asked} (attempt 1 of 2, again in 60 s)"]
     assert (goes_on.state, goes_on.reason) == (RunState.RUNNING, "it took longer than its timeout of 0:00:03")
     second, first = store.runs()
     assert (first.state, first.reason) == (RunState.TIMED_OUT, "it took longer than its timeout of 0:00:03")
