@@ -192,14 +192,8 @@ class Endings:
             as_ours = refused.run._replace(version=current.version + 1, cancel_reason=current.cancel_reason)
             return refused._replace(run=as_ours, attempt=refused.attempt if current.cancel_reason is None else None)
         kept = call.kept
-        if (
-            kept is not None
-            and current is not None
-            and current in (kept.settling, kept.settled, kept.doubtful, kept.joined)
-        ):
-            self._tell_settled(
-                call, kept, current, refused.run.state
-            )  # by a thread that was left behind, or whose reply was lost
+        if kept is not None and current is not None and kept.has_settled_as(current):
+            self._tell_settled(call, kept, current, refused.run.state)  # by a thread left behind, or its reply was lost
             return None
         if current is not None and _ending_of(current) == _ending_of(refused.run):
             # Perhaps without what follows it, in a store that cannot undo: that does no harm twice.

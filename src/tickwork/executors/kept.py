@@ -45,6 +45,10 @@ class Kept:
                 self.state = self.state or JobState(records, run.job_uid, run)
         return self.state
 
+    def has_settled_as(self, run: Run) -> bool:
+        """Whether a transaction of the function's has, perhaps, settled its run so."""
+        return run in (self.settling, self.settled, self.doubtful, self.joined)
+
     def log_so_far(self) -> RunLog | None:
         return None if self.log is None else self.log.so_far()
 
