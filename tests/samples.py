@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from tickwork.backfill import Backfill
 from tickwork.job import DEFINITION, Job
+from tickwork.moves import Move, MoveState
 from tickwork.node import Node
 from tickwork.plan import Change, Hold
 from tickwork.policies import Overlap, Retry
@@ -66,6 +67,11 @@ def make_node(id: str = "a", started_at: datetime = NOW, **fields: Any) -> Node:
         "id": id, "host": "web-1", "pid": 4711, "version": "1.2.3", "started_at": started_at, "seen_since": started_at,
         "seen_at": seen_at, "lease_until": seen_at + 10 * SECOND,
     } | fields))  # fmt: skip
+
+
+def make_move(state: MoveState = MoveState.COPYING) -> Move:
+    """What a store notes of a move, by a mover that is believed to be alive for ten seconds."""
+    return Move(secrets.token_hex(6), state, "sqlite:////elsewhere/jobs.db", NOW, "mover", NOW + 10 * SECOND)
 
 
 def next_version(job: Job, *runs: Run, **fields: Any) -> Change:

@@ -32,13 +32,14 @@ from tests.samples import held_run, make_job
 from tickwork import Retry, RunState, StoreError
 from tickwork.cli import main
 from tickwork.cli.arguments import duration
-from tickwork.cli.bars import MAX_BARS, Bars
+from tickwork.cli.bars import MAX_BARS, Bars, MoveBar
 from tickwork.cli.records import print_json
 from tickwork.cli.serving import make_app
 from tickwork.cli.targets import load_scheduler
 from tickwork.cli.watching import Lines, choose_display
 from tickwork.cli.words import say_took
 from tickwork.jobstate import StateChange
+from tickwork.mover import Stage, Step
 from tickwork.node import new_node
 from tickwork.run import Progress, Run
 from tickwork.stores import make_store
@@ -1427,3 +1428,75 @@ def status(http: httpx.Client, path: str) -> int | None:
         return http.get(path).status_code
     except httpx.TransportError:
         return None
+
+
+# move
+
+
+def test_a_move_is_rehearsed_done_and_told_of(ledger, tickwork, folder):
+    new = "sqlite:///new.db"
+    where = f"from sqlite:///{folder}/ledger.db to sqlite:///{folder}/new.db"
+
+    rehearsed = tickwork("move", ledger, new, "--dry-run")
+    left_alone = not (folder / "new.db").exists()
+    moved = tickwork("move", ledger, new)
+    again = tickwork("move", ledger, new, "--json")
+    health = tickwork("health", ledger)
+    refused = tickwork("remove", ledger, "report")
+
+    jobs = len(json.loads(tickwork("jobs", new, "--json").out))
+    assert (rehearsed.code, left_alone) == (0, True)
+    assert re.fullmatch(rf"{jobs} jobs, \d+ runs and 0 backfills would be moved {where}\n", rehearsed.out)
+    assert (moved.code, "and fires; neither store did for" in moved.out) == (0, True)
+    assert moved.err == "tickwork: copying the ledger\ntickwork: waiting for runs to end\ntickwork: copying the rest\n"
+    told = json.loads(again.out)
+    assert (told["moved"], told["jobs"], told["pause"], told["sessions_left"]) == (True, jobs, None, False)
+    assert (health.code, f"ledger.db has moved to sqlite:///{folder}/new.db since" in health.out) == (1, True)
+    assert (refused.code, "give the scheduler that address" in refused.err) == (2, True)
+
+
+def test_a_move_says_that_sessions_stay(ledger, tickwork, folder):
+    with closing(sqlite3.connect(folder / "ledger.db")) as connection:
+        connection.execute("create table tickwork_sessions_schema (version integer)")
+
+    moved = tickwork("move", ledger, "sqlite:///new.db")
+
+    assert moved.out.splitlines()[-1] == f"the sessions in sqlite:///{folder}/ledger.db stay there: they are not moved"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("sqlite:///nowhere.db", "sqlite:///new.db"), "expected a SQLite file at"),
+        (("sqlite:///ledger.db", "sqlite:///ledger.db"), "expected two stores, got"),
+        (("sqlite:///ledger.db", "memory:"), "expected a store that other processes can see, got memory"),
+        (("sqlite:///ledger.db", "mysql://me:secret@host/db"), "got 'mysql://***@host/db'"),
+        (("sqlite:///ledger.db", "jobs:scheduler"), "store: expected None (memory), 'sqlite:///jobs.db'"),
+        (("sqlite:///ledger.db", "sqlite:///new.db", "--abort"), "there is nothing to undo"),
+        (
+            ("sqlite:///ledger.db", "sqlite:///new.db", "--abort", "--dry-run"),
+            "expected --abort or --dry-run, got both",
+        ),
+        (("sqlite:///ledger.db", "sqlite:///new.db", "--wait", "2d"), "--wait"),
+        (("sqlite:///ledger.db", "postgresql://127.0.0.1:1/nowhere"), "expected to read and write"),
+        (("sqlite:///ledger.db", "redis://127.0.0.1:1/0", "--abort"), "expected to read and write"),
+    ],
+)
+def test_a_move_that_cannot_be_is_refused_in_one_line(ledger, tickwork, arguments, expected):
+    refused = tickwork("move", *arguments)
+
+    assert (refused.code, refused.out, "secret" in refused.err) == (2, "", False)
+    assert expected in refused.err
+    assert refused.err.count("\n") == 1
+    assert tickwork("health", ledger, "--json").out.count('"move": null') == 1
+
+
+def test_a_bar_shows_how_far_a_move_has_come():
+    output = io.StringIO()
+    bar = MoveBar(Console(file=output, force_terminal=True, width=100))
+
+    bar.show(Step(Stage.COPYING, 1_500, 3_000))
+    bar.close()
+
+    assert "copying the ledger" in output.getvalue()
+    assert "1,500" in output.getvalue()

@@ -51,7 +51,7 @@ def test_what_the_package_exports() -> None:
         "AllOf", "Answer", "AnyOf", "AsyncIOScheduler", "Backfill", "BackgroundScheduler", "BlockingScheduler",
         "CalendarIntervalTrigger", "CronTrigger", "DateTrigger", "IntervalTrigger", "Job", "LogLine", "Node", "NodeState",
         "Overlap", "ProcessExecutor", "Progress", "Retention", "Retry", "Run", "RunContext", "RunLog", "RunState", "Trigger", "Verdict",
-        "current_run",
+        "abort_move", "current_run", "move",
     ]  # fmt: skip
     assert [*tickwork.__all__] == sorted(tickwork.__all__)
     assert all(hasattr(tickwork, name) for name in tickwork.__all__)

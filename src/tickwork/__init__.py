@@ -26,6 +26,7 @@ from tickwork.errors import (
     JobError,
     JobExistsError,
     JobNotFoundError,
+    MoveRefusedError,
     RetryRefusedError,
     RunCancelledError,
     RunClosedError,
@@ -39,6 +40,7 @@ from tickwork.errors import (
     SessionNotFoundError,
     StateConflictError,
     StoreError,
+    StoreMovedError,
     StoreSchemaError,
     StoreUnavailableError,
     StoreUnusableError,
@@ -48,6 +50,7 @@ from tickwork.errors import (
 )
 from tickwork.executors.call import RunContext, current_run
 from tickwork.job import Job
+from tickwork.mover import abort_move, move
 from tickwork.node import Node, NodeState
 from tickwork.policies import Overlap, Retry
 from tickwork.retention import Retention
@@ -87,6 +90,7 @@ __all__ = [
     "JobExistsError",
     "JobNotFoundError",
     "LogLine",
+    "MoveRefusedError",
     "Node",
     "NodeState",
     "Overlap",
@@ -111,6 +115,7 @@ __all__ = [
     "SessionNotFoundError",
     "StateConflictError",
     "StoreError",
+    "StoreMovedError",
     "StoreSchemaError",
     "StoreURLError",
     "StoreUnavailableError",
@@ -119,7 +124,9 @@ __all__ = [
     "Trigger",
     "TriggerError",
     "Verdict",
+    "abort_move",
     "current_run",
+    "move",
 ]
 
 

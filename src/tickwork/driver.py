@@ -67,6 +67,8 @@ class Driver:
             return self.loop.outage.error
         if self.loop.clock_error is not None:
             return f"this node fires nothing: {say_clock_error(self.loop.clock_error)}; set it, by NTP for example"
+        if self.loop.leaving is not None:
+            return f"{self.loop.store.location} {self.loop.leaving.told()}"
         if began is not None and time.monotonic() - began > LONG_TICK:
             return f"a tick has been going on for {time.monotonic() - began:.0f} s"
         return self.fault

@@ -28,6 +28,8 @@ TickworkError
     ├── StoreURLError (ValueError)        an address that names no store
     ├── StoreUnusableError                a place where a store cannot keep its promises
     ├── StoreSchemaError                  tables of another version
+    ├── StoreMovedError                   a store whose jobs are elsewhere, or still on their way to it
+    ├── MoveRefusedError                  two stores between which nothing can be moved as they stand
     ├── StoreUnavailableError             a fault that may pass: locked, full, unreachable
     └── ConflictError                     a change that lost against others, again and again
 
@@ -176,6 +178,14 @@ class StoreUnusableError(StoreError):
 
 class StoreSchemaError(StoreError):
     """The store was written by a version of tickwork that this one does not understand."""
+
+
+class StoreMovedError(StoreError):
+    """The jobs of this store have moved to another, or are still on their way here; the text says where and when."""
+
+
+class MoveRefusedError(StoreError):
+    """Nothing can be moved between these two stores as they stand; the text says why, and what to do."""
 
 
 class StoreUnavailableError(StoreError):

@@ -29,6 +29,7 @@ from tickwork.job import Job
 from tickwork.lateness import Lateness
 from tickwork.listeners import Listeners
 from tickwork.lookout import FAR_OFF, Lookout
+from tickwork.moves import Move, refusal
 from tickwork.node import Node, say_clock_error
 from tickwork.plan import Change, Filling, Hold
 from tickwork.policies import ONCE
@@ -66,6 +67,8 @@ class Loop:
         self.outage: StoreLost | None = None
         self.clock_error: timedelta | None = None
         """How far this machine's clock is ahead of the store's, too far to fire. None: they agree."""
+        self.leaving: Move | None = None
+        """The move for which the store fires nothing. None: it does, as far as this node has heard."""
         self.finished = False
         self._listeners = listeners
         self._wake = wake
@@ -200,6 +203,7 @@ class Loop:
         )  # fmt: skip
         self._draft.overdue_count = len(self.store.expectations(overdue=True))
         self._draft.events += [JobChanged(change.job, now) for change in changes]
+        self._heed_move(now)
 
     def tell_what_was_in_doubt(self, now: datetime) -> None:
         """Tell of what was closed by a commit that seemed to fail, since only its reply was lost."""
@@ -479,6 +483,20 @@ class Loop:
         self.wake()
 
     # thin actions
+
+    def _heed_move(self, now: datetime) -> None:
+        """Notice that the jobs go elsewhere. If who moves them has died before they are gone, they stay here."""
+        move, known = self.store.move(), self.leaving
+        if move is not None and move.given_up(now) and self.store.write_move(move, None):
+            log.warning("%s %s: that was broken off, and it fires", self.store.location, move.told())
+            move = None
+        if move is not None and move.refuses:
+            raise refusal(self.store.location, move)
+        self.leaving = None if move is None or move.fires else move
+        if self.leaving is not None and known is None:
+            log.warning("%s %s", self.store.location, self.leaving.told())
+        elif self.leaving is None and known is not None:
+            log.info("%s fires again", self.store.location)
 
     def _begin(self) -> None:
         """A new round, which has written nothing."""

@@ -64,6 +64,7 @@ from tickwork.job import MAX_ID_LENGTH, NO_METADATA, Job, check_job_id
 from tickwork.labels import has_labels, sorted_metadata, sorted_tags
 from tickwork.listeners import Listeners
 from tickwork.loop import Loop
+from tickwork.moves import Move, refusal
 from tickwork.node import Node, new_node
 from tickwork.plan import Change
 from tickwork.policies import Overlap, Retry
@@ -167,7 +168,8 @@ class Scheduler:
     def start(self, *, paused: bool = False) -> None:
         """Store what was declared, and begin to fire; with *paused*, only after `resume`.
 
-        Raises SchedulerAlreadyRunningError, ForkedSchedulerError and what opening the store raises.
+        Raises SchedulerAlreadyRunningError, ForkedSchedulerError and what opening the store raises; StoreMovedError
+        if its jobs have moved to another one, or are on their way here.
         """
         with self._lock:
             self._check_startable()
@@ -175,6 +177,8 @@ class Scheduler:
             declaration = declaration_of(self._declared.values(), self._app)
             node = self._new_node(declaration.name)
             try:
+                if (move := self._store.move()) is not None and move.refuses:
+                    raise refusal(self._store.location, move)
                 with self._store.together():
                     self._store.declare(declaration)
                     self._store.beat(node)  # before the jobs are ensured: from here on nobody retires them
@@ -659,7 +663,11 @@ class Scheduler:
         if evidence.job is not None:
             going_on = store.backfills(job_id=job_id, ended=False, limit=MAX_OPEN_BACKFILLS)
             evidence = evidence._replace(backfills=[one for one in going_on if one.job_uid == evidence.job.uid])
-        return explain(evidence, instant, now, say)
+        return explain(evidence._replace(move=store.move()), instant, now, say)
+
+    def get_move(self) -> Move | None:
+        """What is noted of a move of this store's jobs to another one, or from another one to here. None: nothing."""
+        return self._opened_store().move()
 
     def get_overdue(self) -> Sequence[Expectation]:
         """The jobs that have not succeeded for longer than their `expect_every`, in the order of their ids."""

@@ -16,6 +16,7 @@ from tickwork.backfill import Backfill
 from tickwork.clock import MICROSECOND
 from tickwork.errors import TriggerError
 from tickwork.job import Job
+from tickwork.moves import Move
 from tickwork.node import Node
 from tickwork.plan import COALESCED
 from tickwork.run import Origin, Progress, Run, RunState
@@ -59,6 +60,8 @@ class Verdict(StrEnum):
     """A fire time of a job that is paused now: it runs only if the job is resumed before it."""
     RETIRED = "retired"
     """A fire time of a job that no running code declares any more."""
+    MOVED = "moved"
+    """A fire time of a job that has moved to another store, or is on its way there or here."""
     PASSED_OVER = "passed_over"
     """The trigger names it, but the next fire time was moved past it by hand before it came."""
     EXCLUDED = "excluded"
@@ -148,6 +151,8 @@ class Evidence(NamedTuple):
     removed_at: datetime | None = None
     pruned_through: datetime | None = None
     """Up to here the ledger of the job may lack rows. None: it lacks none."""
+    move: Move | None = None
+    """What the store has noted of a move. None: nothing."""
 
 
 def end_of(instant: datetime) -> datetime:
@@ -182,6 +187,9 @@ def explain(evidence: Evidence, instant: datetime, now: datetime, say: Say = say
     found = _with_coming_backfill(case, found)
     if evidence.manual:
         found = _with_manual(case, found)
+    move = evidence.move
+    if found.verdict is Verdict.PENDING and move is not None and not move.fires:
+        found = found._replace(sentence=f"{found.sentence}; the store of the job {move.told(say)}")
     before, after = _nearest(case, found.fire_time)
     sentence = found.sentence + (_say_nearest(before, after, say) if found.fire_time is None else "")
     return Answer(
@@ -319,6 +327,9 @@ def _not_kept(job: Job, case: Case) -> Found | None:
 
 def _unanswered(job: Job, case: Case, fire_time: datetime) -> Found:
     """A fire time that the schedule has not passed yet."""
+    move = case.evidence.move
+    if move is not None and not move.fires:
+        return Found(Verdict.MOVED, f"the store of the job {move.told(case.say)}", fire_time)
     if job.retired_at is not None:
         since = f"the job is retired since {case.say(job.retired_at)}: no running code declares it"
         return Found(

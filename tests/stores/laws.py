@@ -30,6 +30,7 @@ from tests.samples import (
     make_backfill,
     make_hold,
     make_job,
+    make_move,
     make_node,
     make_run,
     names,
@@ -49,10 +50,12 @@ from tickwork.errors import (
     RunNotFoundError,
     SchedulerError,
     StoreError,
+    StoreMovedError,
 )
 from tickwork.expectation import Expectation
 from tickwork.job import Job
 from tickwork.jobstate import Entry, StateChange, StoredState
+from tickwork.moves import MoveState, PackedJob, PackedRun
 from tickwork.node import Node
 from tickwork.plan import Change, Filling, Hold, Settlement, cancel, end_backfill, settle
 from tickwork.policies import Retry
@@ -1971,6 +1974,158 @@ class StoreLaws:
         prune(store, FOREVER)
 
         assert [node.id for node in store.nodes()] == ["8", "7", "6"]
+
+    # moving house: tests/test_mover.py has what both stores do together
+
+    def test_a_move_is_noted_by_whoever_has_read_what_was_noted(self, store: Store) -> None:
+        first, second = make_move(MoveState.COPYING), make_move(MoveState.LEAVING)
+
+        written = [
+            store.write_move(None, first), store.write_move(None, second), store.write_move(second, None),
+            store.write_move(first, second),
+        ]  # fmt: skip
+
+        assert written == [True, False, False, True]
+        assert store.move() == second
+        assert (store.write_move(second, None), store.move()) == (True, None)
+
+    def test_a_note_of_any_text_comes_back_as_it_was(self, store: Store) -> None:
+        note = make_move(MoveState.LEFT)._replace(other="sqlite:////tmp/한국어 \"'\\.db", since=NOW + SECOND / 7)
+
+        store.write_move(None, note)
+
+        assert store.move() == note
+
+    @pytest.mark.parametrize("state", MoveState)
+    def test_what_moves_or_has_moved_fires_claims_and_fills_nothing(self, store: Store, state: MoveState) -> None:
+        store.add([due := make_job("due"), waiting := make_job("waiting", next_fire_time=None)])
+        store.save([next_version(waiting, make_run(waiting))])
+        store.add_backfill(make_backfill(due, NOW - HOUR, NOW))
+        note = make_move(state)
+        store.write_move(None, note)
+
+        def moved_on(one: Backfill) -> Filling:
+            return Filling(one._replace(cursor=NOW, version=one.version + 1), moved=True)
+
+        fired, claims = fire(store, hold=make_hold()), claimed(store)
+        filled = store.fill(lambda one, active: [], lambda one, *_: moved_on(one), limit=PLENTY)
+
+        found = (len(fired), len(claims), len(filled))
+        assert found == ((1, 1, 1) if note.fires else (0, 0, 0))
+        store.write_move(note, None)
+        assert len(fire(store, until=NOW + MINUTE)) == 1  # nothing was lost of it
+
+    @pytest.mark.parametrize("state", MoveState)
+    def test_outcomes_are_written_while_a_store_is_being_left(self, store: Store, state: MoveState) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        store.write_move(None, make_move(state))
+
+        (renewed,) = store.renew([run], NOW + HOUR)
+        won = store.settle([settle(renewed, Retry(2), Failed("broken"), NOW)])
+
+        assert [one.attempt is not None for one in won] == [True]
+        assert [one.state for one in store.runs()] == [RunState.PENDING, RunState.FAILED]
+
+    @pytest.mark.parametrize("state", MoveState)
+    def test_what_has_moved_refuses_whatever_people_change(self, store: Store, state: MoveState) -> None:
+        job, run = make_job(expect_every=HOUR), make_run(make_job())
+        store.add([job])
+        backfill = make_backfill(job, NOW - HOUR, NOW)
+        store.add_backfill(backfill)
+        store.save([next_version(job, run := make_run(job))], expected=[Expectation("job", job.uid, NOW)])
+        note = make_move(state)
+        store.write_move(None, note)
+        changes: list[Callable[[], object]] = [
+            lambda: store.add([make_job("new")]),
+            lambda: store.save([next_version(store.get("job"))]),
+            lambda: store.save_state(StateChange(job.uid, {"k": 0}, {"k": 1})),
+            lambda: store.find_overdue("a", limit=1),
+            lambda: store.cancel([cancel(run, "", NOW)]),
+            lambda: store.add_backfill(make_backfill(job, NOW - HOUR, NOW)),
+            lambda: store.end_backfill(end_backfill(store.backfill(backfill.id), "", NOW), lambda one: one),
+            lambda: store.remove(["job"]),
+        ]
+
+        def is_refused(change: Callable[[], object]) -> bool:
+            try:
+                change()
+            except StoreMovedError as error:
+                return note.other in str(error)
+            return False
+
+        assert [is_refused(change) for change in changes] == [note.refuses] * len(changes)
+        assert [one.id for one in store.jobs()] == (["job"] if note.refuses else ["new"])
+
+    @pytest.mark.parametrize("state", MoveState)
+    def test_nothing_is_pruned_while_rows_are_counted(self, store: Store, state: MoveState) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, closed(job, 0), closed(job, 1))])
+        note = make_move(state)
+        store.write_move(None, note)
+
+        deleted = prune(store, Retention(count=1))
+
+        assert deleted == (0 if note.keeps_all else 1)
+        assert store.holdings() == (1, 2 - deleted, 0)
+
+    def test_what_is_unpacked_twice_is_here_once(self, store: Store) -> None:
+        job = make_job()
+        rows = [PackedRun(4, make_run(job)), PackedRun(9, closed(job, 1))]
+        note = make_move(MoveState.ARRIVING)
+        store.write_move(None, note)
+
+        written = [store.unpack(note, jobs=[PackedJob(job)], runs=rows) for _ in range(2)]
+
+        assert written == [True, True]
+        assert store.holdings() == (1, 2, 0)
+        assert [packed.run for packed in store.pack_runs(limit=PLENTY)] == [packed.run for packed in rows]
+
+    def test_a_mover_that_was_overtaken_can_write_and_delete_nothing(self, store: Store) -> None:
+        note = make_move(MoveState.ARRIVING)
+        store.write_move(None, note)
+        store.unpack(note, jobs=[PackedJob(job := make_job())])
+        store.write_move(note, note._replace(mover="another"))
+
+        written = store.unpack(note, jobs=[PackedJob(make_job("late"))]), store.clear(note)
+
+        assert written == (False, False)
+        assert store.jobs() == [job]
+
+    def test_what_was_unpacked_can_be_deleted_again(self, store: Store) -> None:
+        note = make_move(MoveState.ARRIVING)
+        store.write_move(None, note)
+        store.unpack(note, jobs=[PackedJob(job := make_job())], runs=[PackedRun(1, make_run(job))])
+
+        assert store.clear(note)
+
+        assert (store.holdings().empty, store.move()) == (True, note)
+        store.write_move(note, None)
+        store.add([job])
+        assert len(fire(store)) == 1
+
+    def test_rows_are_packed_page_by_page_or_by_their_numbers(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, *(closed(job, minute) for minute in range(5)))])
+
+        pages, after = [], -1
+        while page := store.pack_runs(after=after, limit=2):
+            pages.append([packed.run.fire_time for packed in page])
+            after = page[-1].number
+        last = store.pack_runs(numbers=[after], limit=PLENTY)
+
+        assert pages == [[NOW, NOW + MINUTE], [NOW + 2 * MINUTE, NOW + 3 * MINUTE], [NOW + 4 * MINUTE]]
+        assert [packed.run.fire_time for packed in last] == pages[-1]
+
+    def test_what_is_born_after_a_move_comes_behind_what_was_moved(self, store: Store) -> None:
+        job, note = make_job(), make_move(MoveState.ARRIVING)
+        store.write_move(None, note)
+        store.unpack(note, jobs=[PackedJob(job)], runs=[PackedRun(1_000, closed(job, -1))])
+        store.write_move(note, note._replace(state=MoveState.ARRIVED))
+
+        fire(store)
+
+        assert [run.fire_time for run in store.runs()] == [NOW, NOW - MINUTE]
 
 
 class SharedStoreLaws:

@@ -38,6 +38,7 @@ from tickwork.cli.arguments import (
 from tickwork.cli.changing import backfill, cancel, cancel_backfill, pause, prune, remove, resume, retry, run_now
 from tickwork.cli.documents import add_document_commands
 from tickwork.cli.inside import show_log, show_state
+from tickwork.cli.moving import move
 from tickwork.cli.previewing import show_next
 from tickwork.cli.reading import show_backfills, show_health, show_jobs, show_nodes, show_runs, show_schema, show_why
 from tickwork.cli.running import run
@@ -228,6 +229,13 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     option("--age", type=age, metavar="LENGTH", help="such as 30d, 12h or '1w 12h'")
     count = partial(whole, least=1, most=MAX_COUNT)
     option("--count", type=count, metavar="N", help="how many rows each job keeps")
+
+    old = ("old", "OLD", "where the jobs are: sqlite:///jobs.db, postgresql://... or redis://...")
+    option = command("move", move, old, ("new", "NEW", "where they go: an empty store"))
+    option("--dry-run", action="store_true", help="say what would be moved, and whether it can be; move nothing")
+    option("--abort", action="store_true", help="undo a move that was broken off, as long as NEW does not fire")
+    option("--wait", type=patience, default="1m", metavar="LENGTH", help="what runs get to end; default 1m")
+    option("--json", action="store_true", help="for programs; the pause in seconds")
 
     said = "List, end and sweep sessions"
     sessions = commands.add_parser("sessions", help=said, description=f"{said}.", allow_abbrev=False)

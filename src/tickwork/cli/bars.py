@@ -13,6 +13,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from tickwork.cli.tables import plain_text
 from tickwork.cli.words import say_progress
+from tickwork.mover import Step
 from tickwork.run import Run
 
 MAX_BARS = 20
@@ -71,6 +72,24 @@ class Bars:
             if handler.stream in streams:
                 self._streams.append((handler, handler.stream))
                 handler.setStream(getattr(sys, streams[handler.stream]))
+
+
+class MoveBar:
+    """One bar for a move, which says what is being done; on stderr, so that stdout is the answer alone."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"), BarColumn(), TextColumn("{task.completed:,.0f}"), TimeElapsedColumn(),
+            console=console or _Console(stderr=True), transient=True,
+        )  # fmt: skip
+        self._bar = self._progress.add_task("", total=None)
+        self._progress.start()
+
+    def show(self, step: Step) -> None:
+        self._progress.update(self._bar, description=step.stage.value, completed=step.done, total=step.total or None)
+
+    def close(self) -> None:
+        self._progress.stop()
 
 
 class _Console(Console):

@@ -9,7 +9,15 @@ from datetime import UTC, datetime
 from functools import partial
 
 from tickwork.cli.arguments import UsageError
-from tickwork.cli.records import answer_record, backfill_record, job_record, node_record, print_json, run_record
+from tickwork.cli.records import (
+    answer_record,
+    backfill_record,
+    job_record,
+    move_record,
+    node_record,
+    print_json,
+    run_record,
+)
 from tickwork.cli.tables import plain_text, print_table
 from tickwork.cli.targets import open_store
 from tickwork.cli.words import (
@@ -25,6 +33,7 @@ from tickwork.cli.words import (
 )
 from tickwork.errors import JobNotFoundError
 from tickwork.job import Job
+from tickwork.moves import MoveState
 from tickwork.run import Run
 from tickwork.scheduler import Scheduler
 from tickwork.triggers.base import zone_of
@@ -131,17 +140,22 @@ def show_backfills(options: argparse.Namespace) -> int:
 
 
 def show_health(options: argparse.Namespace) -> int:
-    """Say whether a store is looked after; exit code 1 if no living node fires, or a job is overdue.
+    """Say whether a store is looked after; exit code 1 if no living node fires, or a job is overdue, or it has moved.
 
     A job is overdue that has not succeeded for longer than its `expect_every`.
     """
     with open_store(options.store) as scheduler:
         nodes, overdue = scheduler.get_nodes(alive=True), scheduler.get_overdue()
-    healthy = any(node.firing for node in nodes) and not overdue
+        moving, place = scheduler.get_move(), scheduler.health().store
+    fires = moving is None or moving.fires
+    healthy = fires and any(node.firing for node in nodes) and not overdue
     if options.json:
         listed = [node_record(node) for node in nodes]
-        print_json({"healthy": healthy, "nodes": listed, "overdue": [one.job_id for one in overdue]})
+        told = None if moving is None else move_record(moving)
+        print_json({"healthy": healthy, "nodes": listed, "overdue": [one.job_id for one in overdue], "move": told})
     else:
+        if moving is not None and moving.state is not MoveState.ARRIVED:
+            print(plain_text(f"{place} {moving.told(say_time)}"))
         print(say_nodes(nodes))
         for one in overdue:
             print(plain_text(f"{one.job_id} is overdue: it was to succeed by {say_time(one.expect_by)}"))

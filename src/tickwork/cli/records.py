@@ -8,6 +8,7 @@ from typing import Any
 
 from tickwork.backfill import Backfill
 from tickwork.job import Job
+from tickwork.moves import Move
 from tickwork.node import Node
 from tickwork.policies import Retry
 from tickwork.run import Given, Run
@@ -21,6 +22,10 @@ def print_json(records: object) -> int:
     written = json.dumps(records, indent=2, ensure_ascii=False)
     print("".join(letter if letter.isprintable() or letter == "\n" else _escape(letter) for letter in written))
     return 0
+
+
+def move_record(move: Move) -> dict[str, Any]:
+    return {"state": move.state, "other": move.other, "since": iso(move.since)}
 
 
 def job_record(job: Job, overdue_at: datetime | None) -> dict[str, Any]:

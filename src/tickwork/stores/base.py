@@ -18,6 +18,7 @@ from tickwork.declaration import Declaration
 from tickwork.expectation import Expectation
 from tickwork.job import Job
 from tickwork.jobstate import StateChange, StoredState
+from tickwork.moves import NOTHING_ELSE, Holdings, Move, PackedJob, PackedRest, PackedRun
 from tickwork.node import Node
 from tickwork.plan import Change, Filling, Hold, Settlement
 from tickwork.retention import Retention
@@ -350,4 +351,53 @@ class Store(Protocol):
         has ended is removed with its last row. Behind the last job, nodes that were last heard of so long ago are
         forgotten, and the earliest beyond MAX_NODES.
         """
+        ...
+
+    # moving house
+
+    def move(self) -> Move | None:
+        """What is noted here of a move. None: nothing has ever been moved from here or to here.
+
+        One that `fires` no more lets `fire`, `claim` and `fill` find nothing. Where it `refuses`, all else that people
+        change raises StoreMovedError; outcomes are not among it, for no run goes on by then. Where it `keeps_all`,
+        `prune` deletes nothing.
+        """
+        ...
+
+    def write_move(self, before: Move | None, after: Move | None) -> bool:
+        """Note *after* if *before* is what is noted; whether it was.
+
+        When this returns, whatever was begun under *before* is written or undone, and the other nodes are woken.
+        """
+        ...
+
+    def holdings(self) -> Holdings:
+        """How much there is; every row of the ledger is counted."""
+        ...
+
+    def pack_jobs(self, *, after: str = "", limit: int) -> Sequence[PackedJob]:
+        """Jobs in the order of their ids, from the first id above *after*, at most *limit*."""
+        ...
+
+    def pack_runs(self, *, after: int = -1, limit: int, numbers: Collection[int] | None = None) -> Sequence[PackedRun]:
+        """The ledger in the order of its numbers: those above *after*, at most *limit*; or of these *numbers* alone.
+
+        The number of a run never changes. One that is born later has a higher one, unless its transaction was begun
+        earlier.
+        """
+        ...
+
+    def pack_rest(self) -> PackedRest:
+        """All else that there is."""
+        ...
+
+    def unpack(
+        self, move: Move, *, jobs: Sequence[PackedJob] = (), runs: Sequence[PackedRun] = (),
+        rest: PackedRest = NOTHING_ELSE,
+    ) -> bool:  # fmt: skip
+        """Write what is not here yet, as it is, if *move* is what is noted here; whether it was."""
+        ...
+
+    def clear(self, move: Move) -> bool:
+        """Delete all that was unpacked, if *move* is what is noted here, and that stays; whether it was."""
         ...

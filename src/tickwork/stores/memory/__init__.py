@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import AbstractContextManager
+from bisect import insort
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from itertools import islice
 from typing import NamedTuple, NoReturn
@@ -24,6 +25,7 @@ from tickwork.errors import (
 from tickwork.expectation import Expectation
 from tickwork.job import Job
 from tickwork.jobstate import NO_STATE, Entry, StateChange, StoredState, changed
+from tickwork.moves import NOTHING_ELSE, Holdings, LedgerNote, Move, PackedJob, PackedRest, PackedRun, refusal
 from tickwork.node import Node
 from tickwork.plan import Change, Filling, Hold, Settlement, expect
 from tickwork.retention import Retention
@@ -56,6 +58,10 @@ class MemoryStore:
         self.clock: Clock = clock or SystemClock()
         self.wall_clock = self.clock
         self._lock = threading.RLock()
+        self._move: Move | None = None
+        self._hold_nothing()
+
+    def _hold_nothing(self) -> None:
         self._jobs: dict[int, Job] = {}
         self._ids: dict[str, int] = {}
         self._ledger = Ledger()
@@ -87,7 +93,7 @@ class MemoryStore:
         return self._lock
 
     def add(self, jobs: Sequence[Job]) -> None:
-        with self._lock:
+        with self._changing():
             new = {job.id for job in jobs}
             for job in jobs:
                 if job.id in self._ids or job.id not in new:
@@ -116,7 +122,7 @@ class MemoryStore:
             return [self._jobs[self._ids[id]] for id in chosen[:limit]]
 
     def save(self, changes: Sequence[Change], *, expected: Sequence[Expectation] = ()) -> Sequence[Change]:
-        with self._lock:
+        with self._changing():
             won = [change for change in changes if self._save(change)]
             uids = {change.job.uid for change in won}
             for one in expected:
@@ -126,7 +132,7 @@ class MemoryStore:
             return won
 
     def remove(self, job_ids: Collection[str] | None = None) -> Sequence[Job]:
-        with self._lock:
+        with self._changing():
             ids = list(self._ids) if job_ids is None else [id for id in dict.fromkeys(job_ids) if id in self._ids]
             return [self._remove(id) for id in ids]
 
@@ -136,7 +142,7 @@ class MemoryStore:
     ) -> Sequence[Change]:  # fmt: skip
         with self._lock:
             now = self.clock.now()
-            due = self._take_due(executor, since, until, limit, skip)
+            due = self._take_due(executor, since, until, limit, skip) if self._fires() else ()
             try:
                 active = {job.uid: (*self._active[job.uid].values(),) for job in due if job.uid in self._active}
                 changes = decide(due, active, now)
@@ -156,6 +162,8 @@ class MemoryStore:
             looked_at: list[int] = []
             now = self.clock.now()
             agenda = self._claims_for(executor)
+            if not self._fires():
+                return claims
             while len(claims) < limit and (uid := next(agenda.take(now, since), None)) is not None:
                 looked_at.append(uid)
                 if uid in skip:
@@ -206,7 +214,7 @@ class MemoryStore:
                     self._ledger.logs[key_of(run)] = log
 
     def save_state(self, change: StateChange, run: Run | None = None) -> StoredState | None:
-        with self._lock:
+        with self._changing():
             if change.job_uid not in self._jobs or (run is not None and not self._is_held(run)):
                 return None
             state = changed(self.state(change.job_uid), change)
@@ -221,11 +229,11 @@ class MemoryStore:
         )
 
     def cancel(self, runs: Sequence[Run]) -> Sequence[Run]:
-        with self._lock:
+        with self._changing():
             return [run for run in runs if self._cancel(run)]
 
     def add_backfill(self, backfill: Backfill) -> None:
-        with self._lock:
+        with self._changing():
             if backfill.job_uid not in self._jobs:
                 raise JobNotFoundError(backfill.job_id)
             if len(self._open_backfills) >= MAX_OPEN_BACKFILLS:
@@ -233,7 +241,7 @@ class MemoryStore:
             self._put_backfill(backfill)
 
     def fill(self, stretch: Stretch, decide: Fill, *, limit: int) -> Sequence[Filling]:
-        if not self._open_backfills:
+        if not self._open_backfills or not self._fires():
             return []
         with self._lock:
             going_on = [self._backfills[id] for id in self._open_backfills]
@@ -241,7 +249,7 @@ class MemoryStore:
             return [self._fill(backfill, stretch, decide) for backfill in of_firing_jobs[:limit]]
 
     def end_backfill(self, backfill: Backfill, cancel: Callable[[Run], Run]) -> Sequence[Run] | None:
-        with self._lock:
+        with self._changing():
             stored = self._backfills.get(backfill.id)
             if stored is None or stored.version != backfill.version - 1:
                 return None
@@ -296,7 +304,7 @@ class MemoryStore:
             return sorted(overdue)
 
     def find_overdue(self, node: str, *, limit: int) -> Sequence[Expectation]:
-        with self._lock:
+        with self._changing():
             now = self.clock.now()
             found = [
                 self._expectations[uid]._replace(overdue_at=now, told_by=node)
@@ -401,6 +409,8 @@ class MemoryStore:
 
     def prune(self, keep: Retention, *, after: int, jobs: int, rows: int) -> Pruned:
         with self._lock:
+            if self._move is not None and self._move.keeps_all:
+                return Pruned(0, None)
             now = self.clock.now()
             deleted = 0
             asked = {self._backfills[id].job_uid for id in self._open_backfills}
@@ -415,6 +425,96 @@ class MemoryStore:
             self._forget_removed(cutoff)
             self._nodes.forget(cutoff, now)
             return Pruned(deleted, None)
+
+    # moving house
+
+    def move(self) -> Move | None:
+        return self._move
+
+    def write_move(self, before: Move | None, after: Move | None) -> bool:
+        with self._lock:
+            if self._move != before:
+                return False
+            self._move = after
+            return True
+
+    def holdings(self) -> Holdings:
+        with self._lock:
+            return Holdings(len(self._jobs), len(self._ledger.rows), len(self._backfills))
+
+    def pack_jobs(self, *, after: str = "", limit: int) -> Sequence[PackedJob]:
+        with self._lock:
+            return [
+                PackedJob(job, self._expectations.get(job.uid), self.state(job.uid))
+                for job in self.jobs(after=after, limit=limit)
+            ]
+
+    def pack_runs(self, *, after: int = -1, limit: int, numbers: Collection[int] | None = None) -> Sequence[PackedRun]:
+        with self._lock:
+            return self._ledger.pack(after, limit, numbers)
+
+    def pack_rest(self) -> PackedRest:
+        with self._lock:
+            notes = {uid: LedgerNote(uid, id, at) for id, removals in self._removed.items() for at, uid in removals}
+            for uid, through in self._ledger.pruned_through.items():
+                job_id = self._jobs[uid].id if uid in self._jobs else notes[uid].job_id
+                notes[uid] = notes.get(uid, LedgerNote(uid, job_id))._replace(pruned_through=through)
+            return PackedRest([*self._backfills.values()], [*notes.values()], *self._nodes.pack())
+
+    def unpack(
+        self, move: Move, *, jobs: Sequence[PackedJob] = (), runs: Sequence[PackedRun] = (),
+        rest: PackedRest = NOTHING_ELSE,
+    ) -> bool:  # fmt: skip
+        with self._lock:
+            if self._move != move:
+                return False
+            for job, expectation, state in jobs:
+                if job.uid not in self._jobs:
+                    self._ids[job.id] = job.uid
+                    self._put_job(job)
+                    self._states[job.uid] = _copied(state)
+                    if expectation is not None:
+                        self._put_expectation(expectation)
+            for number, run, log in runs:
+                key = key_of(run)
+                if key not in self._ledger.rows:
+                    self._put_run(key, run)
+                    if run.state is RunState.RUNNING and run.cancel_reason is not None:
+                        self._cancelling.add(key)
+                    self._ledger.unpack(key, number, log)
+            self._unpack_rest(rest)
+            return True
+
+    def _unpack_rest(self, rest: PackedRest) -> None:
+        for backfill in rest.backfills:
+            if backfill.id not in self._backfills:
+                self._put_backfill(backfill)
+        for note in rest.notes:
+            if note.removed_at is not None:
+                removals = self._removed.setdefault(note.job_id, [])
+                if Removal(note.removed_at, note.job_uid) not in removals:
+                    insort(removals, Removal(note.removed_at, note.job_uid))
+            if note.pruned_through is not None:
+                self._ledger.pruned_through.setdefault(note.job_uid, note.pruned_through)
+        self._nodes.unpack(rest.nodes, rest.declarations)
+
+    def clear(self, move: Move) -> bool:
+        with self._lock:
+            if self._move != move:
+                return False
+            self._hold_nothing()
+            return True
+
+    def _fires(self) -> bool:
+        return self._move is None or self._move.fires
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """What people change, which a store that has moved refuses."""
+        with self._lock:
+            if self._move is not None and self._move.refuses:
+                raise refusal(self.location, self._move)
+            yield
 
     def _save(self, change: Change) -> bool:
         stored = self._jobs.get(change.job.uid)

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from tickwork.backfill import Answered
 from tickwork.clock import BEGINNING
+from tickwork.moves import PackedRun
 from tickwork.retention import Retention
 from tickwork.run import Origin, Run, RunKey, RunState
 from tickwork.runlog import RunLog
@@ -50,6 +51,8 @@ class Ledger:
         self.pruned_through: dict[int, datetime] = {}
         """By job: the last fire time whose row was let go of."""
         self._keys: dict[int, list[Key]] = {}
+        self._numbers: dict[Key, int] = {}
+        """Of rows that were born elsewhere; the others follow in the order of their births."""
 
     def put(self, key: Key, run: Run) -> None:
         """Write a row, the first time in its place among those of its job: nearly always the last."""
@@ -109,6 +112,22 @@ class Ledger:
         if prunable:
             self._delete(uid, prunable)
         return len(prunable)
+
+    def pack(self, after: int, limit: int, numbers: Collection[int] | None) -> list[PackedRun]:
+        """Rows in their order, numbered by it; see `Store.pack_runs`."""
+        numbered = enumerate(self.rows.items())
+        chosen = (entry for entry in numbered if (entry[0] > after if numbers is None else entry[0] in numbers))
+        return [PackedRun(number, run, self.logs.get(key)) for number, (key, run) in islice(chosen, limit)]
+
+    def unpack(self, key: Key, number: int, log: RunLog | None) -> None:
+        """Give a row that was just put the place that its *number* means."""
+        latest = next(reversed(self._numbers.values()), number)
+        self._numbers[key] = number
+        if log is not None:
+            self.logs[key] = log
+        if number < latest:
+            self._numbers = dict(sorted(self._numbers.items(), key=lambda entry: entry[1]))
+            self.rows = {key: self.rows[key] for key in self._numbers}
 
     def _delete(self, uid: int, keys: Sequence[Key]) -> None:
         deleted = [self.rows.pop(key) for key in keys]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
 from tickwork.declaration import Declaration
@@ -53,6 +53,14 @@ class Nodes:
         return Absence(
             max(before, key=lambda node: node.seen_at), min(after, key=lambda node: node.seen_since, default=None)
         )
+
+    def pack(self) -> tuple[Sequence[Node], Mapping[str, Sequence[str]]]:
+        """Every stretch, and the ids of jobs by the name of their declaration."""
+        return [*self._stretches.values()], {name: sorted(ids) for name, ids in self._declared.items()}
+
+    def unpack(self, nodes: Sequence[Node], declarations: Mapping[str, Sequence[str]]) -> None:
+        self._stretches = {(node.id, node.seen_since): node for node in nodes} | self._stretches
+        self._declared = {name: frozenset(ids) for name, ids in declarations.items()} | self._declared
 
     def forget(self, before: datetime, now: datetime) -> None:
         """Forget what was last heard of before that, and the earliest if there are too many."""

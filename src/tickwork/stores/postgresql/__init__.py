@@ -11,8 +11,8 @@ import os
 import secrets
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 from zlib import crc32
@@ -28,6 +28,7 @@ from tickwork.errors import BackfillNotFoundError, JobNotFoundError, RunNotFound
 from tickwork.expectation import Expectation
 from tickwork.job import Job
 from tickwork.jobstate import NO_STATE, StateChange, StoredState, changed
+from tickwork.moves import NOTHING_ELSE, Holdings, Move, PackedJob, PackedRest, PackedRun, refusal
 from tickwork.node import Node
 from tickwork.plan import Change, Filling, Hold, Settlement, expect
 from tickwork.retention import Retention
@@ -35,6 +36,7 @@ from tickwork.run import Run, RunKey, RunState
 from tickwork.runlog import NO_LOG, RunLog
 from tickwork.stores import base
 from tickwork.stores.base import USUAL_LEASE, Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
+from tickwork.stores.postgresql import moving
 from tickwork.stores.postgresql import statements as sql
 from tickwork.stores.postgresql.address import Address
 from tickwork.stores.postgresql.doorbell import Doorbell, channel_of, may_be_due_soon
@@ -164,7 +166,7 @@ class PostgreSQLStore:
     def add(self, jobs: Sequence[Job]) -> None:
         now = self.clock.now()
         expected = [one for job in jobs if (one := expect(job, now)) is not None]
-        with self._writing(in_parts=True) as session:
+        with self._changing(in_parts=True) as session:
             _insert(session, jobs)
             _write_expectations(session, expected)
             if any(may_be_due_soon(job, now) for job in jobs):
@@ -189,7 +191,7 @@ class PostgreSQLStore:
 
     def save(self, changes: Sequence[Change], *, expected: Sequence[Expectation] = ()) -> Sequence[Change]:
         lock = sql.LOCK_JOB_IF_FREE if self._server.is_together() else sql.LOCK_JOB
-        with self._writing() as session:
+        with self._changing() as session:
             won = [change for change in changes if _save(session, change, lock)]
             uids = {change.job.uid for change in won} if expected else ()
             _write_expectations(session, [one for one in expected if one.job_uid in uids])
@@ -199,7 +201,7 @@ class PostgreSQLStore:
 
     def remove(self, job_ids: Collection[str] | None = None) -> Sequence[Job]:
         now = to_micros(self.clock.now())
-        with self._writing() as session:
+        with self._changing() as session:
             locked = (
                 session.select(sql.LOCK_ALL_JOBS) if job_ids is None else session.select(sql.LOCK_JOBS, texts(job_ids))
             )
@@ -307,7 +309,7 @@ class PostgreSQLStore:
         return won
 
     def cancel(self, runs: Sequence[Run]) -> Sequence[Run]:
-        with self._writing() as session:
+        with self._changing() as session:
             won = _cancel(session, runs)
             if won:
                 self._ring_others(session)
@@ -318,7 +320,7 @@ class PostgreSQLStore:
             _keep_logs(session, logs)
 
     def save_state(self, change: StateChange, run: Run | None = None) -> StoredState | None:
-        with self._writing() as session:
+        with self._changing() as session:
             if run is not None and session.select_one(sql.HOLD_RUN, *run_key(run), run.node) is None:
                 return None
             return _write_state(session, change)
@@ -328,7 +330,7 @@ class PostgreSQLStore:
         return self._server.lend()
 
     def add_backfill(self, backfill: Backfill) -> None:
-        with self._writing() as session:
+        with self._changing() as session:
             session.select(sql.TAKE_TURN, self._turn_of_backfills)  # so that the count is true until it is added
             ((going_on,),) = session.select(sql.COUNT_OPEN_BACKFILLS)
             if going_on >= MAX_OPEN_BACKFILLS:
@@ -346,7 +348,7 @@ class PostgreSQLStore:
             return [_fill(session, read_backfill(row), stretch, decide, self.clock.now()) for row in rows]
 
     def end_backfill(self, backfill: Backfill, cancel: Callable[[Run], Run]) -> Sequence[Run] | None:
-        with self._writing() as session:
+        with self._changing() as session:
             runs = _end_backfill(session, backfill)
             if runs is None:
                 return None
@@ -388,6 +390,8 @@ class PostgreSQLStore:
         if glance is not None and not _has_come(glance.expect_by, now):
             return []
         with self._writing() as session:
+            if (move := moving.find_move(session)) is not None and move.refuses:
+                raise refusal(self.location, move)
             return [read_expectation(row) for row in session.select(sql.MARK_OVERDUE, now, text(node), limit)]
 
     def expectations(self, *, overdue: bool = False) -> Sequence[Expectation]:
@@ -540,6 +544,8 @@ class PostgreSQLStore:
         deleted = 0
         if limits:
             with self._writing() as session:
+                if moving.keeps_all(session):
+                    return Pruned(0, None)
                 for limit in limits:
                     deleted += prune(session, limit, rows - deleted)
                     if deleted == rows:
@@ -548,12 +554,68 @@ class PostgreSQLStore:
             cutoff = keep.cutoff(now)
             before = NEVER if cutoff is None else to_micros(cutoff)
             with self._writing() as session:
+                if moving.keeps_all(session):
+                    return Pruned(0, None)
                 session.select(sql.TAKE_TURN, self._turn_of_nodes)
                 session.execute(sql.FORGET_REMOVED, before, rows)
                 session.execute(sql.FORGET_NODES, to_micros(now), before, base.MAX_NODES - 1, rows)
                 session.execute(sql.FORGET_DECLARATIONS)
                 session.execute(sql.FORGET_BACKFILLS, before, rows)
         return Pruned(deleted, last)
+
+    # moving house
+
+    def move(self) -> Move | None:
+        glance = self._glance()
+        if glance is not None and not glance.moving:
+            return None
+        with self._reading() as session:
+            return moving.find_move(session)
+
+    def write_move(self, before: Move | None, after: Move | None) -> bool:
+        with self._writing() as session:
+            written = moving.write_move(session, before, after)
+            if written:
+                self._ring_others(session)
+        return written
+
+    def holdings(self) -> Holdings:
+        with self._reading() as session:
+            return moving.count_holdings(session)
+
+    def pack_jobs(self, *, after: str = "", limit: int) -> Sequence[PackedJob]:
+        with self._reading() as session:
+            jobs = [read_job(row) for row in session.select(sql.SELECT_ALL_JOBS, text(after), limit)]
+            return moving.pack_jobs(session, jobs)
+
+    def pack_runs(self, *, after: int = -1, limit: int, numbers: Collection[int] | None = None) -> Sequence[PackedRun]:
+        with self._reading() as session:
+            return moving.pack_runs(session, after, limit, numbers)
+
+    def pack_rest(self) -> PackedRest:
+        with self._reading() as session:
+            return moving.pack_rest(session)
+
+    def unpack(
+        self, move: Move, *, jobs: Sequence[PackedJob] = (), runs: Sequence[PackedRun] = (),
+        rest: PackedRest = NOTHING_ELSE,
+    ) -> bool:  # fmt: skip
+        with self._writing() as session:
+            if not moving.is_noted(session, move):
+                return False
+            if jobs:
+                moving.unpack_jobs(session, jobs)
+            if runs:
+                moving.unpack_runs(session, runs)
+            moving.unpack_rest(session, rest)
+            return True
+
+    def clear(self, move: Move) -> bool:
+        with self._writing() as session:
+            if not moving.is_noted(session, move):
+                return False
+            moving.clear(session)
+            return True
 
     # a glance, which answers most questions of a round in which nothing has happened
 
@@ -656,6 +718,13 @@ class PostgreSQLStore:
     def _writing(self, *, in_parts: bool = False) -> AbstractContextManager[Session]:
         self._check_process()
         return self._server.writing(in_parts=in_parts)
+
+    @contextmanager
+    def _changing(self, *, in_parts: bool = False) -> Iterator[Session]:
+        """The same for what people change, which a store that has moved refuses."""
+        with self._writing(in_parts=in_parts) as session:
+            moving.check_takes_changes(session, self.location)
+            yield session
 
     def _reading(self) -> AbstractContextManager[Session]:
         self._check_process()

@@ -16,10 +16,11 @@ from psycopg import AsyncConnection, AsyncRawCursor, Connection, RawCursor
 
 from tickwork.errors import ConflictError, JobExistsError
 from tickwork.job import Job
+from tickwork.moves import refusal
 from tickwork.plan import anchored, expect
 from tickwork.stores.postgresql import statements as sql
 from tickwork.stores.postgresql.doorbell import channel_of, may_be_due_soon
-from tickwork.stores.postgresql.rows import definitions, expectation_arrays, integers, job_arrays, texts
+from tickwork.stores.postgresql.rows import Row, definitions, expectation_arrays, integers, job_arrays, read_move, texts
 from tickwork.stores.postgresql.server import quoted
 
 TABLE = re.compile(r"\btickwork_\w+")
@@ -34,12 +35,14 @@ def add_jobs(connection: Connection[Any], jobs: Iterable[Job], *, schema: str | 
 
     Nodes are woken when it is committed. *schema* is that of the store's URL; None: the first of the search path, as
     there. The tables must be there: a scheduler has started on them before, or they were made by hand. Raises
-    JobExistsError; what the database refuses raises psycopg's own errors, as everything on your connection does.
+    JobExistsError, and StoreMovedError if the jobs have moved elsewhere; what the database refuses raises psycopg's own
+    errors, as everything on your connection does.
     """
     new = [anchored(job) for job in jobs]
     with RawCursor(connection) as cursor:
         ((found,),) = cursor.execute(CURRENT_SCHEMA).fetchall()
         with connection.transaction():
+            _check_takes_changes(cursor.execute(in_schema(sql.HOLD_MOVE, schema)).fetchone(), schema or found)
             for statement, rows in _additions(new, schema):
                 if cursor.execute(statement, rows).rowcount < len(new):
                     raise _taken(cursor.execute(*_question(new, schema)).fetchall(), new)
@@ -57,6 +60,8 @@ async def add_jobs_async(
     async with AsyncRawCursor(connection) as cursor:
         ((found,),) = await (await cursor.execute(CURRENT_SCHEMA)).fetchall()
         async with connection.transaction():
+            held = await (await cursor.execute(in_schema(sql.HOLD_MOVE, schema))).fetchone()
+            _check_takes_changes(held, schema or found)
             for statement, rows in _additions(new, schema):
                 if (await cursor.execute(statement, rows)).rowcount < len(new):
                     raise _taken(await (await cursor.execute(*_question(new, schema))).fetchall(), new)
@@ -74,6 +79,12 @@ def taken(ids: Iterable[str], jobs: Sequence[Job]) -> JobExistsError | ConflictE
             return JobExistsError(job.id)
         seen.add(job.id)
     return ConflictError("expected new jobs, got some that were added before: make them again with new_job")
+
+
+def _check_takes_changes(row: Row | None, schema: str) -> None:
+    move = None if row is None else read_move(row)
+    if move is not None and move.refuses:
+        raise refusal(f"the tables in the schema {schema}", move)
 
 
 def _additions(jobs: Sequence[Job], schema: str | None) -> list[tuple[bytes, Sequence[str]]]:

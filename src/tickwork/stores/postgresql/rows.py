@@ -24,6 +24,7 @@ from tickwork.codec import (
 )
 from tickwork.expectation import Expectation
 from tickwork.job import Job
+from tickwork.moves import Move, MoveState
 from tickwork.node import Node
 from tickwork.run import Origin, Run, RunKey, RunState
 from tickwork.runlog import RunLog
@@ -269,6 +270,21 @@ def read_node(row: Row) -> Node:
         runs, _from_micros(lateness), read_text(declaration) or "", _from_micros(clock_error),
         read_text(lifeline) or "",
     )  # fmt: skip
+
+
+def written_move(move: Move | None) -> Row:
+    if move is None:
+        return None, None, None, None, None, None
+    return (
+        move.id, move.state._value_, text(move.other), to_micros(move.since), move.mover, to_micros(move.lease_until)
+    )  # fmt: skip
+
+
+def read_move(row: Row) -> Move | None:
+    id, state, other, since, mover, lease_until = row
+    if state is None:
+        return None
+    return Move(id, MoveState(state), read_text(other) or "", from_micros(since), mover, from_micros(lease_until))
 
 
 def _in_micros(duration: timedelta | None) -> int | None:

@@ -10,7 +10,7 @@ from tickwork.errors import StoreSchemaError, StoreUnusableError
 from tickwork.stores.postgresql.server import Session, quoted
 
 FOLDER = Path(__file__).parent
-SCRIPTS = ("schema.sql", "schema_2_liveness.sql")
+SCRIPTS = ("schema.sql", "schema_2_liveness.sql", "schema_3_moves.sql")
 """What leads from each version to the next: the first script makes version 1 from nothing.
 
 An older tickwork may be at work on the tables while a newer one upgrades them, until it is replaced: so a script

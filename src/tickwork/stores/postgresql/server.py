@@ -65,6 +65,8 @@ class Glance(NamedTuple):
     """Whether a job is overdue."""
     backfilling: bool
     """Whether a backfill goes on."""
+    moving: bool
+    """Whether anything is noted of a move."""
 
 
 @dataclass(slots=True)

@@ -40,6 +40,10 @@ clock_error, lifeline
 """
 EXPECTATION = "job.id, job_uid, expect_by, succeeded_at, overdue_at, told_by"
 
+# Stands in what fires, claims and fills: a store that is left, or filled, does none of it. All of these lock jobs, and
+# who writes the note locks out all who do.
+HERE = "not exists (select from tickwork_moves where place = 1 and state in ('leaving', 'left', 'arriving'))"
+
 # jobs
 
 INSERT_JOBS = """
@@ -83,10 +87,10 @@ from cancelled
 
 # fire
 
-SELECT_DUE = """
+SELECT_DUE = f"""
 select uid, version, revision, next_fire_time, last_fire_time from tickwork_jobs
 where executor = $1 and paused_at is null and next_fire_time is not null
-    and next_fire_time between $2 and $3 and uid <> all($4::bigint[])
+    and next_fire_time between $2 and $3 and uid <> all($4::bigint[]) and {HERE}
 order by next_fire_time limit $5 for no key update skip locked
 """
 SELECT_ACTIVE = f"select {RUN} from tickwork_open_runs where job_uid = any($1::bigint[]) order by number"
@@ -137,6 +141,7 @@ with waiting as (
     select job.uid, min(run.available_at) as first
     from tickwork_open_runs as run join tickwork_jobs as job on job.uid = any (array[run.job_uid])
     where {STARTABLE} and job.executor = $3 and job.uid <> all($4::bigint[]) and job.max_instances > ({RUNNING})
+        and {HERE}
     group by job.uid order by first limit $5
 )
 select job.uid from waiting join tickwork_jobs as job on job.uid = any (array[waiting.uid])
@@ -153,6 +158,7 @@ select {OF_RUN}
 from tickwork_open_runs as run join tickwork_jobs as job on job.uid = any (array[run.job_uid])
 where run.state = 'pending' and run.backfill is not null and run.available_at <= $1 and job.executor = $2
     and (run.expires_at is null or run.expires_at > $1) and job.paused_at is null and job.uid <> all($3::bigint[])
+    and {HERE}
 order by run.available_at limit $4 for update of run skip locked for key share of job skip locked
 """
 CLAIM_RUNS = f"""
@@ -342,7 +348,7 @@ from job
 SELECT_OPEN_BACKFILLS = f"""
 select {", ".join("backfill." + column.strip() for column in BACKFILL.split(","))}
 from tickwork_backfills as backfill join tickwork_jobs as job on job.uid = any (array[backfill.job_uid])
-where backfill.ended_at is null and job.paused_at is null
+where backfill.ended_at is null and job.paused_at is null and {HERE}
 order by backfill.number limit $1 for no key update skip locked
 """
 COUNT_OPEN_BACKFILLS = "select count(*) from tickwork_backfills where ended_at is null"
@@ -514,6 +520,7 @@ COMES_FIRST = """
     (select min(expect_by) from tickwork_expectations where overdue_at is null and expect_by is not null),
     exists (select from tickwork_expectations where overdue_at is not null),
     exists (select from tickwork_backfills where ended_at is null),
+    exists (select from tickwork_moves where place = 1 and state is not null),
     (extract(epoch from clock_timestamp()) * 1000000)::bigint
 """
 GLANCE = f"""
@@ -754,3 +761,81 @@ delete from tickwork_ledgers where job_uid in (
     limit $2
 )
 """
+
+# moving house: who heeds the note holds its row, who writes it locks that, and then all out who lock jobs
+
+MOVE = "id, state, other, since, mover, lease_until"
+SELECT_MOVE = f"select {MOVE} from tickwork_moves where place = 1"
+HOLD_MOVE = f"{SELECT_MOVE} for share"
+LOCK_MOVE = f"{SELECT_MOVE} for update"
+LOCK_OUT_ALL = "lock table tickwork_jobs in exclusive mode"
+WRITE_MOVE = """
+update tickwork_moves set id = $1, state = $2, other = $3, since = $4, mover = $5, lease_until = $6 where place = 1
+"""
+COUNT_HOLDINGS = """
+select (select count(*) from tickwork_jobs),
+    (select count(*) from tickwork_runs) + (select count(*) from tickwork_open_runs),
+    (select count(*) from tickwork_backfills)
+"""
+SELECT_EXPECTATIONS_OF = f"""
+select {EXPECTATION} from tickwork_expectations join tickwork_jobs as job on job.uid = any (array[job_uid])
+where job_uid = any($1::bigint[])
+"""
+SELECT_STATES_OF = "select job_uid, version, state from tickwork_states where job_uid = any($1::bigint[])"
+NUMBERED_RUN = f"run.number, log, {OF_RUN}"
+SELECT_RUNS_AFTER = f"""
+select {NUMBERED_RUN} from (
+    (select number, {RUN} from tickwork_open_runs where number > $1 order by number limit $2)
+    union all
+    (select number, {RUN} from tickwork_runs where number > $1 order by number limit $2)
+) as run left join tickwork_logs as kept on kept.number = any (array[run.number])
+order by run.number limit $2
+"""
+SELECT_RUNS_NUMBERED = f"""
+select {NUMBERED_RUN} from (
+    select number, {RUN} from tickwork_open_runs where number = any($1::bigint[])
+    union all
+    select number, {RUN} from tickwork_runs where number = any($1::bigint[])
+) as run left join tickwork_logs as kept on kept.number = any (array[run.number])
+order by run.number limit $2
+"""
+SELECT_ALL_BACKFILLS = f"select {BACKFILL} from tickwork_backfills order by number"
+SELECT_LEDGERS = "select job_uid, job_id, removed_at, pruned_through from tickwork_ledgers order by job_uid"
+SELECT_STRETCHES = f"select {NODE} from tickwork_nodes order by seen_since, id"
+SELECT_DECLARATIONS = "select name, ids from tickwork_declarations"
+KNOWN_UIDS = "select uid from tickwork_jobs where uid = any($1::bigint[])"
+INSERT_EXPECTATIONS = """
+insert into tickwork_expectations (job_uid, expect_by, succeeded_at, overdue_at, told_by)
+select * from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[])
+"""
+INSERT_STATES = """
+insert into tickwork_states (job_uid, version, state) select * from unnest($1::bigint[], $2::bigint[], $3::text[])
+"""
+INSERT_KNOWN_OPEN_RUNS = f"{INSERT_OPEN_RUNS} on conflict do nothing"
+INSERT_KNOWN_CLOSED_RUNS = f"{INSERT_CLOSED_RUNS} on conflict do nothing"
+INSERT_LOGS = """
+insert into tickwork_logs (number, log) select * from unnest($1::bigint[], $2::text[]) on conflict do nothing
+"""
+GO_BEYOND_NUMBERS = "select setval('tickwork_numbers', greatest($1, nextval('tickwork_numbers')))"
+INSERT_KNOWN_BACKFILL = f"""
+insert into tickwork_backfills ({BACKFILL})
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18) on conflict do nothing
+"""
+INSERT_LEDGERS = """
+insert into tickwork_ledgers (job_uid, job_id, removed_at, pruned_through)
+select * from unnest($1::bigint[], $2::text[], $3::bigint[], $4::bigint[]) on conflict do nothing
+"""
+INSERT_STRETCH = f"""
+insert into tickwork_nodes ({NODE}) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+on conflict do nothing
+"""
+CLEAR = (
+    "delete from tickwork_jobs",  # and with them definitions, states and expectations
+    "delete from tickwork_open_runs",
+    "delete from tickwork_runs",
+    "delete from tickwork_logs",
+    "delete from tickwork_ledgers",
+    "delete from tickwork_backfills",
+    "delete from tickwork_nodes",
+    "delete from tickwork_declarations",
+)

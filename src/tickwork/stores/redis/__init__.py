@@ -35,6 +35,7 @@ from tickwork.errors import (
 from tickwork.expectation import Expectation
 from tickwork.job import Job
 from tickwork.jobstate import NO_STATE, StateChange, StoredState
+from tickwork.moves import NOTHING_ELSE, Holdings, Move, PackedJob, PackedRest, PackedRun
 from tickwork.node import Node, NodeState
 from tickwork.plan import Change, Filling, Hold, Settlement, expect
 from tickwork.retention import Retention
@@ -42,6 +43,7 @@ from tickwork.run import Origin, Run, RunState
 from tickwork.runlog import NO_LOG, RunLog
 from tickwork.stores import base
 from tickwork.stores.base import Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
+from tickwork.stores.redis import moving
 from tickwork.stores.redis.address import Address
 from tickwork.stores.redis.doorbell import Doorbell, may_be_due_soon
 from tickwork.stores.redis.journal import SPAN, Journal
@@ -71,6 +73,7 @@ from tickwork.stores.redis.rows import (
     written_change,
     written_held_run,
     written_job,
+    written_move,
     written_node,
     written_rest,
     written_run,
@@ -573,6 +576,46 @@ class RedisStore:
         self._call("forget", "" if cutoff is None else cutoff, to_micros(now), base.MAX_NODES, MAX_FORGOTTEN)
         self._forget_declarations(now)
         return Pruned(deleted, None)
+
+    # moving house
+
+    def move(self) -> Move | None:
+        self._check_process()
+        return moving.find_move(self._server)
+
+    def write_move(self, before: Move | None, after: Move | None) -> bool:
+        return bool(self._call("write_move", written_move(before), written_move(after), self._name))
+
+    def holdings(self) -> Holdings:
+        self._check_process()
+        return moving.count_holdings(self._server)
+
+    def pack_jobs(self, *, after: str = "", limit: int) -> Sequence[PackedJob]:
+        return moving.pack_jobs(self._server, self.jobs(after=after, limit=limit))
+
+    def pack_runs(self, *, after: int = -1, limit: int, numbers: Collection[int] | None = None) -> Sequence[PackedRun]:
+        self._check_process()
+        numbered = moving.find_numbered(self._server, after, limit, numbers)
+        return moving.pack_runs(self._server, numbered, self._runs([*numbered]))
+
+    def pack_rest(self) -> PackedRest:
+        self._check_process()
+        return moving.pack_rest(self._server)
+
+    def unpack(
+        self, move: Move, *, jobs: Sequence[PackedJob] = (), runs: Sequence[PackedRun] = (),
+        rest: PackedRest = NOTHING_ELSE,
+    ) -> bool:  # fmt: skip
+        self._check_process()
+        return (
+            moving.unpack_jobs(self._server, move, jobs)
+            and all(moving.unpack_runs(self._server, move, page) for page in _paged(runs))
+            and moving.unpack_rest(self._server, move, rest, to_micros(self.clock.now()))
+        )
+
+    def clear(self, move: Move) -> bool:
+        self._check_process()
+        return moving.clear(self._server, move)
 
     # rounds
 

@@ -5,6 +5,7 @@ A row is JSON; the scripts read its first fields, and name them in shared.lua.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from json.encoder import encode_basestring as quoted
@@ -20,14 +21,17 @@ from tickwork.codec import (
     read_progress,
     read_trigger,
     to_text,
+    write_definition,
     write_given,
     write_instant,
     write_json,
+    write_log,
     write_progress,
 )
 from tickwork.expectation import Expectation
 from tickwork.job import Job
 from tickwork.jobstate import Entry, StateChange, StoredState
+from tickwork.moves import LedgerNote, Move, MoveState, PackedJob, PackedRun
 from tickwork.node import Node
 from tickwork.run import Origin, Run, RunKey, RunState
 
@@ -271,6 +275,58 @@ def read_node(row: dict[str, Any]) -> Node:
         read_instant(row["stopped_at"]), row["paused"], row["runs"],
         _from_micros(row["lateness"]), row["declaration"], _from_micros(row["clock_error"]), row["lifeline"],
     )  # fmt: skip
+
+
+def written_move(move: Move | None) -> str:
+    """Empty: none."""
+    if move is None:
+        return ""
+    return to_text(move._asdict() | {"since": to_micros(move.since), "lease_until": to_micros(move.lease_until)})
+
+
+def read_move(text: bytes | str | None) -> Move | None:
+    if not text:
+        return None
+    row = json.loads(text)
+    return Move(
+        row["id"], MoveState(row["state"]), row["other"], from_micros(row["since"]), row["mover"],
+        from_micros(row["lease_until"]),
+    )  # fmt: skip
+
+
+def packed_job(packed: PackedJob) -> Row:
+    job, one, state = packed
+    expectation = one and [
+        write_instant(one.expect_by),
+        write_instant(one.succeeded_at),
+        write_instant(one.overdue_at),
+        one.told_by,
+    ]
+    fields = ["version", str(state.version)] if state.version else []
+    for key, entry in state.entries.items():
+        fields += [f"k{key}", f"{entry.version} {to_text(entry.value)}"]
+    return uid(job.uid), job.id, written_job(job), write_definition(job), expectation or False, fields
+
+
+def packed_run(packed: PackedRun) -> Row:
+    number, run, log = packed
+    return run_id(run), number, written_run(run), False if log is None else write_log(log)
+
+
+def packed_backfill(backfill: Backfill) -> Row:
+    return backfill.id, written_backfill(backfill), write_instant(backfill.ended_at) or False
+
+
+def packed_note(note: LedgerNote) -> Row:
+    removed_at, pruned_through = write_instant(note.removed_at), write_instant(note.pruned_through)
+    return uid(note.job_uid), note.job_id, False if removed_at is None else removed_at, (
+        False if pruned_through is None else pruned_through
+    )  # fmt: skip
+
+
+def packed_node(node: Node) -> Row:
+    lease_until = to_micros(node.lease_until) if node.stopped_at is None else False
+    return stretch_of(node), written_node(node), to_micros(node.seen_at), lease_until
 
 
 def _in_micros(duration: timedelta | None) -> int | None:

@@ -30,7 +30,9 @@ from redis.retry import Retry
 
 from tickwork.checks import shown
 from tickwork.errors import StoreError, StoreSchemaError, StoreUnavailableError, StoreUnusableError
+from tickwork.moves import refusal
 from tickwork.stores.redis.address import Address
+from tickwork.stores.redis.rows import read_move
 from tickwork.stores.redis.scripts import SCRIPTS
 from tickwork.stores.server_clock import ServerClock, read_own
 
@@ -39,6 +41,8 @@ MAX_SESSIONS = 16
 PATIENCE = 10.0
 """Seconds to wait for one of them."""
 OLDEST_VERSION = (6, 2)
+ELSEWHERE = "ELSEWHERE "
+"""What begins the answer of a script whose store has moved; what is noted of it follows."""
 SCHEMA = 1
 """The version of how things lie on the server; a later one that older code cannot read has a higher number."""
 
@@ -247,6 +251,8 @@ class Server:
             return self.unusable("a database that there is", fault, "write a lower number, such as /0, behind the host")
         if "NOAUTH" in fault or "WRONGPASS" in fault or "invalid username-password pair" in fault:
             return self.unusable("a server that lets us in", fault, "check user and password")
+        if fault.startswith(ELSEWHERE) and (move := read_move(str(error).partition(" ")[2])) is not None:
+            return refusal(self.address.location, move)
         if fault.startswith("WRONGTYPE"):
             return self.unusable(
                 f"keys of ours behind {self.address.prefix}", fault, "write another ?prefix= for this app"

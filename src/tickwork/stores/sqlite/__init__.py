@@ -11,7 +11,7 @@ import logging
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from itertools import compress
 from pathlib import Path
@@ -32,6 +32,7 @@ from tickwork.errors import (
 from tickwork.expectation import Expectation
 from tickwork.job import Job
 from tickwork.jobstate import NO_STATE, StateChange, StoredState, changed
+from tickwork.moves import NOTHING_ELSE, Holdings, Move, PackedJob, PackedRest, PackedRun
 from tickwork.node import Node
 from tickwork.plan import Change, Filling, Hold, Settlement, expect
 from tickwork.retention import Retention
@@ -41,6 +42,7 @@ from tickwork.sqlite.file import DatabaseFile
 from tickwork.sqlite.place import check_place
 from tickwork.stores import base
 from tickwork.stores.base import USUAL_LEASE, Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
+from tickwork.stores.sqlite import moving
 from tickwork.stores.sqlite import statements as sql
 from tickwork.stores.sqlite.doorbell import Doorbell
 from tickwork.stores.sqlite.evidence import find_absence, find_evidence
@@ -143,7 +145,7 @@ class SQLiteStore:
         definitions = [definition(job) for job in jobs]
         now = self.clock.now()
         expected = [one for job in jobs if (one := expect(job, now)) is not None]
-        with self._writing() as connection:
+        with self._changing() as connection:
             try:
                 connection.executemany(sql.INSERT_JOB, rows)
                 connection.executemany(sql.INSERT_DEFINITION, definitions)
@@ -167,7 +169,7 @@ class SQLiteStore:
         return [read_job(row) for row in rows]
 
     def save(self, changes: Sequence[Change], *, expected: Sequence[Expectation] = ()) -> Sequence[Change]:
-        with self._writing() as connection:
+        with self._changing() as connection:
             won = [change for change in changes if _save(connection, change)]
             uids = {change.job.uid for change in won} if expected else ()
             _write_expectations(connection, [one for one in expected if one.job_uid in uids])
@@ -177,7 +179,7 @@ class SQLiteStore:
 
     def remove(self, job_ids: Collection[str] | None = None) -> Sequence[Job]:
         now = to_micros(self.clock.now())
-        with self._writing() as connection:
+        with self._changing() as connection:
             jobs = [read_job(row) for row in _select_jobs(connection, job_ids, "", -1)]
             connection.executemany(sql.DELETE_JOB, [(job.uid,) for job in jobs])
             connection.executemany(sql.CANCEL_PENDING, [(now, job.uid) for job in jobs])
@@ -269,7 +271,7 @@ class SQLiteStore:
             _keep_logs(connection, logs)
 
     def save_state(self, change: StateChange, run: Run | None = None) -> StoredState | None:
-        with self._writing() as connection:
+        with self._changing() as connection:
             if run is not None and connection.execute(sql.IS_HELD, (*run_key(run), run.node)).fetchone() is None:
                 return None
             return _write_state(connection, change)
@@ -279,14 +281,14 @@ class SQLiteStore:
         return self._file.lend()
 
     def cancel(self, runs: Sequence[Run]) -> Sequence[Run]:
-        with self._writing() as connection:
+        with self._changing() as connection:
             won = [*compress(runs, _change_rows(connection, [(sql.CANCEL_RUN, cancelled_run(run)) for run in runs]))]
         if won:
             self._doorbell.ring_others()
         return won
 
     def add_backfill(self, backfill: Backfill) -> None:
-        with self._writing() as connection:
+        with self._changing() as connection:
             (going_on,) = connection.execute(sql.COUNT_OPEN_BACKFILLS).fetchone()
             if going_on >= MAX_OPEN_BACKFILLS:
                 raise one_too_many()
@@ -304,7 +306,7 @@ class SQLiteStore:
             return [_fill(connection, read_backfill(row), stretch, decide, self.clock.now()) for row in rows]
 
     def end_backfill(self, backfill: Backfill, cancel: Callable[[Run], Run]) -> Sequence[Run] | None:
-        with self._writing() as connection:
+        with self._changing() as connection:
             if connection.execute(sql.UPDATE_BACKFILL, updated_backfill(backfill)).rowcount == 0:
                 return None
             cancelled = [cancel(run) for run in _backfilling_runs(connection, backfill)]
@@ -344,7 +346,7 @@ class SQLiteStore:
         with self._reading() as connection:
             if connection.execute(sql.SELECT_FALLING_OVERDUE, (falling[0], 1)).fetchone() is None:
                 return []
-        with self._writing() as connection:
+        with self._changing() as connection:
             rows = connection.execute(sql.SELECT_FALLING_OVERDUE, falling).fetchall()
             found = [read_expectation(row)._replace(overdue_at=now, told_by=node) for row in rows]
             connection.executemany(sql.MARK_OVERDUE, [(to_micros(now), node, one.job_uid) for one in found])
@@ -473,6 +475,8 @@ class SQLiteStore:
         deleted = 0
         if limits:
             with self._writing() as connection:
+                if moving.keeps_all(connection):
+                    return Pruned(0, None)
                 for limit in limits:
                     deleted += prune(connection, limit, rows - deleted)
                     if deleted == rows:
@@ -481,11 +485,62 @@ class SQLiteStore:
             cutoff = keep.cutoff(now)
             before = NEVER if cutoff is None else to_micros(cutoff)
             with self._writing() as connection:
+                if moving.keeps_all(connection):
+                    return Pruned(0, None)
                 connection.execute(sql.FORGET_REMOVED, (before, rows))
                 connection.execute(sql.FORGET_NODES, (to_micros(now), before, base.MAX_NODES - 1, rows))
                 connection.execute(sql.FORGET_DECLARATIONS)
                 connection.execute(sql.FORGET_BACKFILLS, (before, rows))
         return Pruned(deleted, last)
+
+    # moving house
+
+    def move(self) -> Move | None:
+        with self._reading() as connection:
+            return moving.find_move(connection)
+
+    def write_move(self, before: Move | None, after: Move | None) -> bool:
+        with self._writing() as connection:
+            written = moving.write_move(connection, before, after)
+        if written:
+            self._doorbell.ring_others()
+        return written
+
+    def holdings(self) -> Holdings:
+        with self._reading() as connection:
+            return moving.count_holdings(connection)
+
+    def pack_jobs(self, *, after: str = "", limit: int) -> Sequence[PackedJob]:
+        with self._reading() as connection:
+            jobs = [read_job(row) for row in _select_jobs(connection, None, after, limit)]
+            return moving.pack_jobs(connection, jobs)
+
+    def pack_runs(self, *, after: int = -1, limit: int, numbers: Collection[int] | None = None) -> Sequence[PackedRun]:
+        with self._reading() as connection:
+            return moving.pack_runs(connection, after, limit, numbers)
+
+    def pack_rest(self) -> PackedRest:
+        with self._reading() as connection:
+            return moving.pack_rest(connection)
+
+    def unpack(
+        self, move: Move, *, jobs: Sequence[PackedJob] = (), runs: Sequence[PackedRun] = (),
+        rest: PackedRest = NOTHING_ELSE,
+    ) -> bool:  # fmt: skip
+        with self._writing() as connection:
+            if moving.find_move(connection) != move:
+                return False
+            moving.unpack_jobs(connection, jobs)
+            moving.unpack_runs(connection, runs)
+            moving.unpack_rest(connection, rest)
+            return True
+
+    def clear(self, move: Move) -> bool:
+        with self._writing() as connection:
+            if moving.find_move(connection) != move:
+                return False
+            moving.clear(connection)
+            return True
 
     # jobs, read with as little work as the walk allows
 
@@ -551,6 +606,13 @@ class SQLiteStore:
     def _writing(self) -> AbstractContextManager[sqlite3.Connection]:
         self._check_process()
         return self._file.writing()
+
+    @contextmanager
+    def _changing(self) -> Iterator[sqlite3.Connection]:
+        """The same for what people change, which a store that has moved refuses."""
+        with self._writing() as connection:
+            moving.check_takes_changes(connection, self.location)
+            yield connection
 
     def _reading(self) -> AbstractContextManager[sqlite3.Connection]:
         self._check_process()

@@ -24,6 +24,7 @@ from tickwork.codec import (
 )
 from tickwork.expectation import Expectation
 from tickwork.job import Job
+from tickwork.moves import Move, MoveState
 from tickwork.node import Node
 from tickwork.run import Origin, Run, RunKey, RunState
 from tickwork.runlog import RunLog
@@ -222,6 +223,15 @@ def read_node(row: Row) -> Node:
         from_micros(lease_until), read_instant(stopped_at), bool(paused), runs,
         _from_micros(lateness), declaration, _from_micros(clock_error), lifeline,
     )  # fmt: skip
+
+
+def written_move(move: Move) -> Row:
+    return move.id, move.state._value_, move.other, to_micros(move.since), move.mover, to_micros(move.lease_until)
+
+
+def read_move(row: Row) -> Move:
+    id, state, other, since, mover, lease_until = row
+    return Move(id, MoveState(state), other, from_micros(since), mover, from_micros(lease_until))
 
 
 def _in_micros(duration: timedelta | None) -> int | None:

@@ -17,6 +17,7 @@ SCRIPTS = (
     "schema_5_nodes.sql",
     "schema_6_control.sql",
     "schema_7_liveness.sql",
+    "schema_8_moves.sql",
 )
 """What leads from each version to the next: the first script makes version 1 from nothing."""
 

@@ -28,6 +28,9 @@ id, host, pid, version, started_at, seen_since, seen_at, lease_until, stopped_at
 clock_error, lifeline
 """
 
+# Stands in what fires, claims and fills, where SQLite asks it once: a store that is left, or filled, does none of it.
+HERE = "not exists (select 1 from tickwork_moves where place = 1 and state in ('leaving', 'left', 'arriving'))"
+
 # jobs
 
 INSERT_JOB = """
@@ -66,10 +69,10 @@ ANY_DUE = """
 select 1 from tickwork_jobs
 where executor = ? and paused_at is null and next_fire_time is not null and next_fire_time between ? and ? limit 1
 """
-SELECT_DUE = """
+SELECT_DUE = f"""
 select uid, version, revision, next_fire_time, last_fire_time from tickwork_jobs
 where executor = ? and paused_at is null and next_fire_time is not null and next_fire_time between ? and ?
-    and uid not in (select value from json_each(?))
+    and uid not in (select value from json_each(?)) and {HERE}
 order by next_fire_time limit ?
 """
 SELECT_STANDING = """
@@ -115,14 +118,14 @@ where run.state = 'pending' and run.available_at between ?1 and ?2 and run.backf
             and older.backfill is null and older.available_at < ?1
     ))
     and (job.paused_at is null or run.origin = 'manual' or run.counted_from > 1)
-    and job.uid not in (select value from json_each(?4))
+    and job.uid not in (select value from json_each(?4)) and {HERE}
 order by run.available_at, run.number
 """
 SELECT_PENDING_BACKFILLED = f"""
 select {", ".join("run." + column.strip() for column in RUN.split(","))}
 from tickwork_runs as run join tickwork_jobs as job on job.uid = run.job_uid
 where run.state = 'pending' and run.backfill is not null and run.available_at <= ? and job.executor = ?
-    and job.paused_at is null and job.uid not in (select value from json_each(?))
+    and job.paused_at is null and job.uid not in (select value from json_each(?)) and {HERE}
 order by run.available_at limit ?
 """
 CLAIM_RUN = """
@@ -202,7 +205,8 @@ COUNT_OPEN_BACKFILLS = "select count(*) from tickwork_backfills where ended_at i
 ANY_OPEN_BACKFILL = "select 1 from tickwork_backfills where ended_at is null limit 1"
 SELECT_OPEN_BACKFILLS = f"""
 select {BACKFILL} from tickwork_backfills
-where ended_at is null and job_uid in (select uid from tickwork_jobs where paused_at is null) order by number limit ?
+where ended_at is null and job_uid in (select uid from tickwork_jobs where paused_at is null) and {HERE}
+order by number limit ?
 """
 SELECT_BACKFILL = f"select {BACKFILL} from tickwork_backfills where id = ?"
 SELECT_BACKFILLS = f"""
@@ -449,3 +453,57 @@ delete from tickwork_ledgers where job_uid in (
         and not exists (select 1 from tickwork_runs where job_uid = ledger.job_uid) limit ?
 )
 """
+
+# moving house
+
+MOVE = "id, state, other, since, mover, lease_until"
+SELECT_MOVE = f"select {MOVE} from tickwork_moves"
+DELETE_MOVE = "delete from tickwork_moves"
+INSERT_MOVE = f"insert into tickwork_moves (place, {MOVE}) values (1, ?, ?, ?, ?, ?, ?)"
+COUNT_HOLDINGS = """
+select (select count(*) from tickwork_jobs), (select count(*) from tickwork_runs),
+    (select count(*) from tickwork_backfills)
+"""
+SELECT_EXPECTATIONS_OF = f"""
+select {EXPECTATION} from tickwork_expectations join tickwork_jobs on uid = job_uid
+where job_uid in (select value from json_each(?))
+"""
+SELECT_STATES_OF = """
+select job_uid, version, state from tickwork_states where job_uid in (select value from json_each(?))
+"""
+SELECT_RUNS_AFTER = f"""
+select number, log, {RUN} from tickwork_runs left join tickwork_logs using (number)
+where number > ? order by number limit ?
+"""
+SELECT_RUNS_NUMBERED = f"""
+select number, log, {RUN} from tickwork_runs left join tickwork_logs using (number)
+where number in (select value from json_each(?)) order by number limit ?
+"""
+SELECT_ALL_BACKFILLS = f"select {BACKFILL} from tickwork_backfills order by number"
+SELECT_LEDGERS = "select job_uid, job_id, removed_at, pruned_through from tickwork_ledgers order by job_uid"
+SELECT_STRETCHES = f"select {NODE} from tickwork_nodes order by seen_since, id"
+SELECT_DECLARATIONS = "select name, ids from tickwork_declarations"
+KNOWN_UIDS = "select uid from tickwork_jobs where uid in (select value from json_each(?))"
+INSERT_EXPECTATION = """
+insert into tickwork_expectations (job_uid, expect_by, succeeded_at, overdue_at, told_by) values (?, ?, ?, ?, ?)
+"""
+INSERT_NUMBERED_RUN = f"""
+insert or ignore into tickwork_runs ({RUN}, number)
+values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+INSERT_LOG = "insert or ignore into tickwork_logs (log, number) values (?, ?)"
+INSERT_KNOWN_BACKFILL = f"""
+insert or ignore into tickwork_backfills ({BACKFILL}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+"""
+INSERT_LEDGER = """
+insert or ignore into tickwork_ledgers (job_uid, job_id, removed_at, pruned_through) values (?, ?, ?, ?)
+"""
+INSERT_STRETCH = f"insert or ignore into tickwork_nodes ({NODE}) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+CLEAR = (
+    "delete from tickwork_jobs",  # and with them definitions, states and expectations
+    "delete from tickwork_runs",  # and with them logs
+    "delete from tickwork_ledgers",
+    "delete from tickwork_backfills",
+    "delete from tickwork_nodes",
+    "delete from tickwork_declarations",
+)

@@ -1,6 +1,11 @@
 -- Add all of these jobs, or none. Answers the first id that is taken; '' for a uid that is; nil when all were added.
 -- ARGV: jobs as [uid, id, row, definition, by when it is to succeed (false: never)], who rings.
 
+local refused = refusal()
+if refused then
+  return refused
+end
+
 local jobs = decode(ARGV[1])
 local uids, ids, names, rows, definitions, ledgers = {}, {}, {}, {}, {}, {}
 for place, job in ipairs(jobs) do

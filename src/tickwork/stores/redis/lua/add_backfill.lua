@@ -1,6 +1,11 @@
 -- Add a backfill. Answers why it was not: 'too many' go on, there is 'no job'; nil when it was added.
 -- ARGV: id, row, uid of the job, when it ended ('': it goes on), how many may go on, who rings.
 
+local refused = refusal()
+if refused then
+  return refused
+end
+
 if call('ZCARD', P .. ':backfills:open') >= tonumber(ARGV[5]) then
   return 'too many'
 end

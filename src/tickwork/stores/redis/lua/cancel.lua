@@ -2,6 +2,11 @@
 -- Answers their places.
 -- ARGV: runs as [id, version, row], who rings.
 
+local refused = refusal()
+if refused then
+  return refused
+end
+
 local won = cancel(decode(ARGV[1]))
 note_claims()
 if #won > 0 then

@@ -2,7 +2,7 @@
 -- ARGV: executor, the time, since when they are available at the earliest ('': at any time, and those of backfills
 -- too), how many, uids to pass over, the node, the end of its lease.
 
-if is_quiet(tonumber(ARGV[2])) then
+if is_away() or is_quiet(tonumber(ARGV[2])) then
   return '[[],[]]'
 end
 

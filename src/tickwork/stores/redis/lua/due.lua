@@ -3,7 +3,7 @@
 -- lock: fire.lua compares versions.
 -- ARGV: executor, the first and the last fire time, how many, uids to pass over, the time, until when they are in hand.
 
-if is_quiet(tonumber(ARGV[6])) then
+if is_away() or is_quiet(tonumber(ARGV[6])) then
   return '[[],[]]'
 end
 

@@ -2,6 +2,11 @@
 -- -1 if one of its runs has, and nothing was written.
 -- ARGV: id, version that was read, row, when it ended, runs as [id, version, row], who rings.
 
+local refused = refusal()
+if refused then
+  return refused
+end
+
 local text = call('HGET', P .. ':backfills', ARGV[1])
 if not text or string.format('%.0f', decode(text).version) ~= ARGV[2] then
   return 0

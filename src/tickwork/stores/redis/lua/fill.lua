@@ -2,6 +2,9 @@
 -- they were.
 -- ARGV: id, version that was read, row, when it ended ('': it goes on), uid and version of its job, runs as [id, row].
 
+if is_away() then
+  return 0
+end
 local text, job = call('HGET', P .. ':backfills', ARGV[1]), call('HGET', P .. ':jobs', ARGV[5])
 if not text or string.format('%.0f', decode(text).version) ~= ARGV[2] then
   return 0

@@ -9,7 +9,7 @@ local ids, owners, leases, texts = decode(ARGV[7]), decode(ARGV[8]), decode(ARGV
 local due = ':due:' .. ARGV[1]
 
 local lost, lost_places, jobs, advanced, ended = {}, {}, {}, {}, {}
-local quiet = is_quiet(tonumber(ARGV[13]))
+local quiet = is_away() or is_quiet(tonumber(ARGV[13]))
 for place, before in ipairs(fields(':jobs', uids)) do
   if not quiet and before and string.match(before, '^%[(%d+),') == versions[place] then
     local uid, next_fire_time = uids[place], nexts[place]

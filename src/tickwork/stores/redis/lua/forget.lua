@@ -2,6 +2,11 @@
 -- heard of before that; and of nodes the earliest beyond so many.
 -- ARGV: before when ('': nothing is too old), the time, how many nodes are remembered, how many of each go at once.
 
+local moving = move_state()
+if moving and moving ~= 'arrived' then
+  return
+end
+
 local before, now, most, limit = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 if before ~= '' then
   for _, uid in ipairs(call('ZRANGEBYSCORE', P .. ':removals', '-inf', '(' .. before, 'LIMIT', 0, limit)) do

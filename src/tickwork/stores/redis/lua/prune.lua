@@ -2,6 +2,11 @@
 -- looked at ('': there is none behind it), and whether there may be more of that one.
 -- ARGV: after which uid, how many jobs, how many rows, the time, the age and the count that are kept ('': any).
 
+local moving = move_state()
+if moving and moving ~= 'arrived' then  -- the rows are being counted
+  return {0, '', 0}
+end
+
 local MOST_LEDGERS = 500  -- most of which have rows, or few jobs fire at all
 local MOST_PASSED_OVER = 2000  -- old rows of one job that are kept all the same: open ones, and those that ended lately
 local now, left = tonumber(ARGV[4]), tonumber(ARGV[3])

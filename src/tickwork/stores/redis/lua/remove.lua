@@ -1,6 +1,11 @@
 -- Remove these jobs; answers those that were there, as jobs.lua does.
 -- ARGV: ids, the time.
 
+local refused = refusal()
+if refused then
+  return refused
+end
+
 local now = tonumber(ARGV[2])
 local removed = {}
 for _, id in ipairs(decode(ARGV[1])) do

@@ -2,6 +2,11 @@
 -- ARGV: changes, each with uid, version, row, definition, retires, runs and cancelled; what is expected from now on, as
 -- [uid, by when]; who rings; the time.
 
+local refused = refusal()
+if refused then
+  return refused
+end
+
 local changes, expected = decode(ARGV[1]), decode(ARGV[2])
 
 -- Whether a node that is alive declares this job: then it is not retired, however the others saw it.

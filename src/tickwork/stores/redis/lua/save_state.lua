@@ -1,6 +1,11 @@
 -- Change the state of a job; answers it as it is then, or nil if nothing was written.
 -- ARGV: uid, change; a run that must go on ('': none) and the node at which it does.
 
+local refused = refusal()
+if refused then
+  return refused
+end
+
 local uid, id = ARGV[1], ARGV[3]
 if call('HEXISTS', P .. ':jobs', uid) == 0 then
   return nil

@@ -29,6 +29,7 @@
 --   removed, removals         uid -> id, uid by when, of removed jobs; removed:<id>   the same of one id
 --   pruned         uid -> up to where its ledger lacks rows
 --   server, quiet, asserted   which server all this was written on, and how its nodes go on after a restart
+--   move           what is noted of a move from here or to here, as JSON
 --   version        of this list                       bell            the channel on which nodes wake each other
 --
 -- Lua writes a number of more than 14 digits with an exponent. So rows are written by the caller, or through `written`.
@@ -404,6 +405,31 @@ local function is_quiet(now)
   end
   call('DEL', P .. ':quiet')
   return false
+end
+
+-- a move from here to another store, or to here from another one
+
+local FIRES_NOT = {leaving = true, left = true, arriving = true}
+local REFUSES = {left = true, arriving = true}
+
+-- The state of the move that is noted; nil: there is none.
+local function move_state()
+  local note = call('GET', P .. ':move')
+  return note and decode(note).state
+end
+
+-- Whether nothing is fired and claimed here.
+local function is_away()
+  return FIRES_NOT[move_state()]
+end
+
+-- What answers who would change something that has moved, or is on its way to here; nil: go on.
+local function refusal()
+  local note = call('GET', P .. ':move')
+  if note and REFUSES[decode(note).state] then
+    return redis.error_reply('ELSEWHERE ' .. note)
+  end
+  return nil
 end
 
 -- What comes due first, of each kind: fire times by executor, claim, lapse, expire, expect; whether a backfill goes on
