@@ -22,7 +22,7 @@ from tickwork.cli.targets import load
 from tickwork.cli.words import say_duration
 
 if TYPE_CHECKING:
-    from tickwork.documents import Documents
+    from tickwork.documents import Documents, SourceStatus
 
 LONGEST_LINE = 100
 """Letters of a hit that are shown on a line; with --json all are."""
@@ -96,7 +96,7 @@ def search_documents(options: argparse.Namespace) -> int:
 
 
 def show_documents_status(options: argparse.Namespace) -> int:
-    """Say how each source stands; exit code 1 if one was not confirmed within its max_staleness."""
+    """Say how each source stands; exit code 1 if one was never synced, or not confirmed within its max_staleness."""
     with open_documents(options.documents) as docs:
         statuses = docs.status()
     if options.json:
@@ -110,12 +110,19 @@ def show_documents_status(options: argparse.Namespace) -> int:
                 (
                     status.name, "never" if status.lag is None else f"{say_duration(status.lag)} ago",
                     f"{status.documents:,}", f"{status.chunks:,}", f"{len(status.failed):,}",
-                    "; ".join(filter(None, ("stale" if status.fresh is False else "", status.error))),
+                    "; ".join(filter(None, (_standing(status), status.error))),
                 )
                 for status in statuses
             ],
         )  # fmt: skip
-    return 1 if any(status.fresh is False for status in statuses) else 0
+    return 1 if any(_standing(status) for status in statuses) else 0
+
+
+def _standing(status: SourceStatus) -> str:
+    """What is wrong with what is searched of a source; empty if nothing is."""
+    if status.last_ok is None:
+        return "no sync of it has gone through yet"
+    return "stale" if status.fresh is False else ""
 
 
 def verify_documents(options: argparse.Namespace) -> int:

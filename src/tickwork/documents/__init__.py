@@ -77,7 +77,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """What needs httpx is imported when it is asked for."""
+    """What imports httpx is imported when it is asked for."""
     match name:
         case "OpenAIEmbedder":
             from tickwork.documents.embedders.openai import OpenAIEmbedder  # noqa: PLC0415

@@ -15,10 +15,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urldefrag, urlsplit
-
-import httpx
 
 from tickwork.checks import check_whole, seconds, shown
 from tickwork.documents.document import Doc, Listed, Same, Unreadable
@@ -26,6 +24,14 @@ from tickwork.documents.errors import InvalidDocumentError, SourceUnavailableErr
 from tickwork.documents.sources import html
 from tickwork.documents.sources.readers import text_of_pdf
 from tickwork.errors import InvalidJobError
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    try:
+        import httpx
+    except ModuleNotFoundError:  # whoever constructs it is told how to get it
+        httpx = None
 
 LARGEST_PAGE = 20_000_000
 """Bytes, when it is unpacked."""
@@ -58,6 +64,10 @@ class Website:
     most: int = 10_000
 
     def __post_init__(self) -> None:
+        if httpx is None:
+            raise InvalidDocumentError(
+                "Website: expected the package httpx, got none: pip install 'tickwork[documents]'"
+            )
         if isinstance(self.pages, str) or not (self.sitemap or self.pages):
             raise InvalidDocumentError(
                 f"Website: expected sitemap='https://...' or pages=[...], got {shown(self.sitemap)} and "
