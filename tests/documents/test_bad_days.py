@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,8 +15,10 @@ MINUTE = timedelta(minutes=1)
 
 
 @pytest.fixture
-def shop(tmp_path: Path) -> Shop:
-    return Shop(tmp_path)
+def shop(place: Path | str) -> Iterator[Shop]:
+    shop = Shop(place)
+    yield shop
+    shop.docs.close()
 
 
 def test_nothing_changed_costs_nothing(shop: Shop) -> None:

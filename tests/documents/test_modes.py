@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -13,9 +11,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from tests.documents.chroma import ChromaServer
 from tests.documents.worker import Worker
-
-from tickwork.documents import serving
 
 pytestmark = [
     pytest.mark.processes,
@@ -188,30 +185,9 @@ def test_a_ruined_index_ends_no_worker_and_is_built_anew(tmp_path: Path, index: 
     assert not (tmp_path / "kb.db.index-1").exists()
 
 
-class Server:
-    """`chroma run`, as an operator keeps it."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as listening:
-            listening.bind(("127.0.0.1", 0))
-            self.port = listening.getsockname()[1]
-        self.folder = folder
-        self.url = f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", serving.RUN, "run", "--path", str(self.folder), "--port", str(self.port), "--host", "127.0.0.1"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(30)
-
-
-def test_a_server_elsewhere_may_go_and_come(tmp_path: Path) -> None:
-    server = Server(tmp_path / "server")
-    with Worker(tmp_path, server.url) as one, Worker(tmp_path, server.url) as other:
+def test_a_server_elsewhere_may_go_and_come(place: Path | str, tmp_path: Path) -> None:
+    server = ChromaServer(tmp_path / "server")
+    with Worker(place, server.url) as one, Worker(place, server.url) as other:
         one.ask("sync", document(1))  # before there is a server
         assert all_find([one, other], 1)
         assert "usable index" in one.ask("trouble")

@@ -8,7 +8,7 @@ import random
 import re
 import threading
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, get_args
 from weakref import WeakValueDictionary
 
 from tickwork.checks import shown
-from tickwork.clock import Clock, SystemClock
+from tickwork.clock import Clock
 from tickwork.documents import plan
-from tickwork.documents.catalogue import Catalogue, FailedDocument, Passage
+from tickwork.documents.catalogue import Catalogue, FailedDocument, Passage, find_place
 from tickwork.documents.document import Doc, Freshness, Hit
 from tickwork.documents.durations import duration
 from tickwork.documents.embedders import Embedder, MiniLM
@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     from tickwork.documents.keeping import Drift, IndexKeeper
 
 OnStale = Literal["mark", "drop", "refresh", "raise"]
-KINDS = ("managed", "embedded", "exact")
+OF_ONE_MACHINE = ("managed", "embedded")
+"""Their index lies beside the file of the catalogue, where another machine finds nothing."""
+KINDS = (*OF_ONE_MACHINE, "exact")
 SERVER = re.compile(r"https?://[^\s/?#@]+/?")
 MOST_HITS = 1_000
 BEYOND = 10
@@ -74,25 +76,36 @@ class SourceStatus(NamedTuple):
 
 
 class Documents:
-    """Documents named *name*, in the folder *path*: a catalogue, which is the truth, and an index made from it.
+    """Documents named *name*: a catalogue, which is the truth, in the folder or the PostgreSQL database *path*
+    ("postgresql://..."; docs/documents.md has its options), and an index made from it.
 
-    *index* is "managed": one of the processes that share the folder runs a Chroma server as its child, on a loopback
-    port, and the others use it. Or "embedded": within this process, while no other has it open; the URL of a Chroma
-    server; or "exact", which is none: every vector is compared, which suits tens of thousands of chunks. *embedder*
-    turns texts into vectors, `MiniLM` if none is named; another one later is an EmbedderChangedError, until `rebuild`.
-    With a *scheduler* each source is a job.
+    *index* is "managed", the default of a folder: one of the processes that share it runs a Chroma server as its child,
+    on a loopback port, and the others use it. Or "embedded": within this process, while no other has it open; the URL
+    of a Chroma server; or "exact", the default of a database, which is none: every vector is compared, which suits tens
+    of thousands of chunks. *embedder* turns texts into vectors, `MiniLM` if none is named; another one later is an
+    EmbedderChangedError, until `rebuild`. With a *scheduler* each source is a job. *clock* says what is stale, in place
+    of this machine's clock or the database's. Raises InvalidDocumentError, StoreURLError.
     """
 
     def __init__(
         self, name: str, path: str | Path, *, embedder: Embedder | None = None, scheduler: Scheduler | None = None,
-        index: str = "managed", splitter: Splitter | None = None, clock: Clock | None = None,
+        index: str | None = None, splitter: Splitter | None = None, clock: Clock | None = None,
     ) -> None:  # fmt: skip
         if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum() or len(name) > 100:
             raise InvalidDocumentError(f"Documents: expected a name of letters, digits, - and _, got {shown(name)}")
+        self._open_catalogue = find_place(name, path)
+        shared = "://" in str(path)
+        if index is None:
+            index = "exact" if shared else "managed"
         if not isinstance(index, str) or not (index in KINDS or SERVER.fullmatch(index)):
             raise InvalidDocumentError(
                 f"index: expected one of {', '.join(map(repr, KINDS))} or the URL of a Chroma server, such as "
                 f"'http://chroma:8000', got {shown(index)}"
+            )
+        if shared and index in OF_ONE_MACHINE:
+            raise InvalidDocumentError(
+                f"index: expected 'exact' or the URL of a Chroma server beside a catalogue that machines share, got "
+                f"{index!r}, which the other machines could not find"
             )
         embedder = MiniLM() if embedder is None else embedder
         if not callable(getattr(embedder, "embed", None)) or not isinstance(getattr(embedder, "identity", None), str):
@@ -100,11 +113,10 @@ class Documents:
         self.name = name
         self.scheduler = scheduler
         """Whose jobs sync the sources."""
-        self._folder = Path(path)
         self._embedder = embedder
         self._kind = index
         self._splitter = splitter or BlockSplitter()
-        self._clock = clock or SystemClock()
+        self._clock = clock
         self._sources: dict[str, Source] = {}
         self._jobs: set[str] = set()
         self._lock = threading.RLock()
@@ -275,7 +287,7 @@ class Documents:
     def status(self) -> list[SourceStatus]:
         """How each source stands, also those that were never synced. Blocks for milliseconds."""
         stored = {status.name: status for status in self._opened().catalogue.status()}
-        now = self._clock.now()
+        now = self._opened().clock.now()
         statuses = []
         for name in sorted(stored.keys() | self._sources.keys()):
             found = stored.get(name)
@@ -308,13 +320,10 @@ class Documents:
 
         With another embedder than before, embed all chunks anew. Searches go on meanwhile, syncs wait. Blocks.
         """
-        with self._lock:
-            catalogue = self._open_catalogue()
+        with self._lock, closing(self._open_catalogue()) as catalogue:
             if catalogue.meta("embedder") not in (None, self._embedder.identity):
                 self.close()
-                catalogue = self._open_catalogue()
                 embed_anew(catalogue, self._embedder)
-            catalogue.close()
         keeper = self._opened().keeper
         return sum(map(len, self._opened().catalogue.chunks(MOST_FETCHED))) if keeper is None else keeper.rebuild()
 
@@ -343,19 +352,17 @@ class Documents:
                 catalogue = self._open_catalogue()
                 try:
                     vectors = Vectors(catalogue, self._embedder)
+                    clock = self._clock or catalogue.clock
+                    if self._kind == "exact":
+                        exact = ExactIndex(catalogue, vectors.space)
+                        self._parts = Parts(catalogue, vectors, exact, None, clock)
+                    else:
+                        keeper = IndexKeeper(self._kind, catalogue, vectors)
+                        self._parts = Parts(catalogue, vectors, keeper, keeper, clock)
                 except BaseException:
                     catalogue.close()
                     raise
-                if self._kind == "exact":
-                    self._parts = Parts(catalogue, vectors, ExactIndex(catalogue, vectors.space), None)
-                else:
-                    keeper = IndexKeeper(self._kind, catalogue, vectors)
-                    self._parts = Parts(catalogue, vectors, keeper, keeper)
             return self._parts
-
-    def _open_catalogue(self) -> Catalogue:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        return Catalogue((self._folder / f"{self.name}.db").resolve())
 
     def _job_id(self, source: str) -> str:
         return f"documents:{self.name}:{source}"
@@ -383,16 +390,17 @@ class Documents:
             parts.keeper.mend()
         return Sync(
             source.name, catalogue=parts.catalogue, vectors=parts.vectors, index=parts.index,
-            splitter=source.splitter, clock=self._clock, turn=parts.turn, reached=self.reached, progress=progress,
+            splitter=source.splitter, clock=parts.clock, turn=parts.turn, reached=self.reached, progress=progress,
             dry_run=dry_run,
         )  # fmt: skip
 
     def _remove(self, source: str, ids: Sequence[str]) -> list[str]:
-        catalogue = self._opened().catalogue
+        parts = self._opened()
+        catalogue = parts.catalogue
         known = catalogue.known(source, self._splitter.identity)
         found = sorted({id for id in ids if id in known and known[id].fingerprint is not None})
         if found:
-            catalogue.withdraw(source, found, self._clock.now())
+            catalogue.withdraw(source, found, parts.clock.now())
         return found
 
     def _clear(self) -> None:
@@ -400,7 +408,7 @@ class Documents:
         if parts.keeper is not None:
             parts.keeper.rebuild_if_worn()
         with parts.turn:
-            clear(parts.catalogue, parts.index, self._clock, self.reached)
+            clear(parts.catalogue, parts.index, parts.clock, self.reached)
 
     # the steps of a search
 
@@ -425,7 +433,7 @@ class Documents:
             if len(found) < wanted or exactly:
                 break
             wanted *= 4
-        now = self._clock.now()
+        now = parts.clock.now()
         return [self._hit(passage, score, now, age) for passage, score in hits[:k]]
 
     def _hit(self, passage: Passage, score: float, now: datetime, max_age: timedelta | None) -> Hit:
@@ -461,6 +469,7 @@ class Parts:
     index: Index
     keeper: IndexKeeper | None
     """None: the index is exact, and needs none."""
+    clock: Clock
 
     @property
     def exactly(self) -> Callable[[Sequence[float], int, int], Found]:

@@ -23,6 +23,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from tickwork.documents.catalogue import Catalogue
+from tickwork.documents.catalogue.sqlite import SQLiteCatalogue
 from tickwork.documents.chroma import Chroma, Name, probe
 from tickwork.documents.errors import DocumentsInUseError, IndexUnusableError
 from tickwork.documents.locks import FolderLock
@@ -59,7 +60,7 @@ class Home(Protocol):
 class Folders:
     """The folders of a catalogue's indexes, of which one is in use. To be touched by who holds `lock` alone."""
 
-    def __init__(self, catalogue: Catalogue, name: Callable[[], Name]) -> None:
+    def __init__(self, catalogue: SQLiteCatalogue, name: Callable[[], Name]) -> None:
         path = catalogue.path
         self._path = path
         self._catalogue = catalogue
@@ -103,7 +104,7 @@ class Folders:
 class EmbeddedHome:
     """A folder that this process alone has open."""
 
-    def __init__(self, catalogue: Catalogue, name: Callable[[], Name]) -> None:
+    def __init__(self, catalogue: SQLiteCatalogue, name: Callable[[], Name]) -> None:
         self._folders = Folders(catalogue, name)
         self._chroma: Chroma | None = None
         self._former: Chroma | None = None
@@ -148,7 +149,7 @@ class ManagedHome:
     its owner does.
     """
 
-    def __init__(self, catalogue: Catalogue, name: Callable[[], Name]) -> None:
+    def __init__(self, catalogue: SQLiteCatalogue, name: Callable[[], Name]) -> None:
         self._catalogue = catalogue
         self._folders = Folders(catalogue, name)
         self._guard = threading.Lock()

@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from tickwork.documents.catalogue import Catalogue, NewChunk
+from tickwork.documents.catalogue.sqlite import SQLiteCatalogue
 from tickwork.documents.chroma import Chroma, ChromaIndex, Name
 from tickwork.documents.errors import DocumentsError, DocumentsInUseError, IndexUnusableError
 from tickwork.documents.exact import ExactIndex
 from tickwork.documents.homes import EmbeddedHome, Home, ManagedHome, ServerHome
 from tickwork.documents.index import Found
-from tickwork.documents.locks import WriteTurn
 from tickwork.documents.vectors import Vectors
 
 BUILT_AT_ONCE = 1_000
@@ -50,10 +50,9 @@ class IndexKeeper:
         self._vectors = vectors
         self._exact = ExactIndex(catalogue, vectors.space)
         self._home: Home
-        if kind == "embedded":
-            self._home = EmbeddedHome(catalogue, self._name)
-        elif kind == "managed":
-            self._home = ManagedHome(catalogue, self._name)
+        if kind in ("embedded", "managed"):
+            assert isinstance(catalogue, SQLiteCatalogue), "Documents refuses them beside another"
+            self._home = (EmbeddedHome if kind == "embedded" else ManagedHome)(catalogue, self._name)
         else:
             self._home = ServerHome(catalogue, kind)
         self._opening = threading.RLock()  # whoever has the turn may take it, and nobody the other way round
@@ -67,7 +66,7 @@ class IndexKeeper:
         self._mend_at = 0.0
         self._pause = FIRST_PAUSE
         self._closing = False
-        self.turn = WriteTurn(catalogue.path.with_name(f"{catalogue.path.name}.index-turn"))
+        self.turn = catalogue.turn
 
     @property
     def trouble(self) -> str | None:
@@ -149,7 +148,7 @@ class IndexKeeper:
             try:
                 self.rebuild()
             except IndexUnusableError:
-                log.exception("the index of %s could not be built anew", self._catalogue.path)
+                log.exception("the index of %s could not be built anew", self._catalogue.location)
 
     def drift(self, *, repair: bool = False) -> Drift:
         """Compare what the index holds with what it should, and with *repair* mend it."""
@@ -213,7 +212,7 @@ class IndexKeeper:
             self._give_up(held[1], error)
         else:
             if self._reason is not None:
-                log.info("the index of %s can be used again", self._catalogue.path)
+                log.info("the index of %s can be used again", self._catalogue.location)
             self._reason, self._pause = None, FIRST_PAUSE
 
     def _compare(self, index: ChromaIndex, *, repair: bool) -> Drift:
@@ -266,7 +265,7 @@ class IndexKeeper:
 
     def _doubt(self, error: DocumentsError) -> None:
         if self._reason is None:
-            log.error("the index of %s cannot be used just now: %s", self._catalogue.path, error)
+            log.error("the index of %s cannot be used just now: %s", self._catalogue.location, error)
         self._reason = str(error)
 
     def _mend_soon(self) -> None:
@@ -284,7 +283,7 @@ class IndexKeeper:
         try:
             self.mend()
         except Exception:
-            log.exception("the index of %s could not be mended", self._catalogue.path)
+            log.exception("the index of %s could not be mended", self._catalogue.location)
 
     def _name(self) -> Name:
         """The collection that the catalogue points to."""

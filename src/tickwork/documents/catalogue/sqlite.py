@@ -1,31 +1,37 @@
-"""The catalogue: what is true of all documents, in one SQLite file that all processes of a machine share.
-
-The rule: a revision never changes, and which one of a document is live changes in one transaction, `flip`, which counts
-the epoch up. A reader that keeps to one epoch sees each document wholly old or wholly new. A sync writes only as
-long as it is the newest of its source: so of two that overlap, the older one can change nothing any more.
-"""
+"""The catalogue in one SQLite file, which all processes of a machine share."""
 
 from __future__ import annotations
 
 import json
 import secrets
 import sqlite3
-import struct
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from tickwork.clock import from_micros, to_micros
-from tickwork.documents.document import Chunk, Doc
-from tickwork.documents.errors import EmbedderChangedError, SyncSupersededError
-from tickwork.documents.plan import Known, Placement
+from tickwork.clock import SystemClock, from_micros, to_micros
+from tickwork.documents.catalogue import (
+    MOST_TOLD,
+    FailedDocument,
+    NewChunk,
+    Passage,
+    SourceStatus,
+    Write,
+    embedded_anew,
+    pack,
+    superseded,
+    unpack,
+)
+from tickwork.documents.document import Chunk
+from tickwork.documents.locks import WriteTurn
+from tickwork.documents.plan import Known
 from tickwork.sqlite.file import DatabaseFile
 from tickwork.sqlite.place import check_place
 from tickwork.stores.sqlite.schema import upgrade
 
-SCRIPT = Path(__file__).parent / "catalogue.sql"
+SCRIPT = Path(__file__).parent / "sqlite.sql"
 
 NEXT_EPOCH = "update meta set value = value + 1 where key = 'epoch' returning value"
 NEXT_SYNC = "update meta set value = value + 1 where key = 'syncs' returning value"
@@ -188,68 +194,9 @@ select source.name, source.began_at, source.confirmed_at, source.error,
 from sources as source order by source.name
 """
 SELECT_FAILED = "select id, error, failures, retry_at from documents where source = ? and error is not null order by id"
-MOST_TOLD = 500
-"""Characters of an error that are kept."""
 
 
-class Passage(NamedTuple):
-    """A chunk with what is true of it in one epoch."""
-
-    number: int
-    text: str
-    heading: str
-    source: str
-    doc_id: str
-    position: int
-    uri: str | None
-    meta: Mapping[str, Any]
-    revision: int
-    modified_at: datetime | None
-    indexed_at: datetime
-    checked_at: datetime
-
-
-class Write(NamedTuple):
-    """A document's next revision, as it is to be written."""
-
-    doc: Doc
-    fingerprint: str
-    placements: Sequence[Placement]
-
-
-class NewChunk(NamedTuple):
-    """A chunk as the index takes it."""
-
-    number: int
-    chunk: Chunk
-
-
-class SourceStatus(NamedTuple):
-    """A source as its last sync left it."""
-
-    name: str
-    began_at: datetime
-    """When its newest sync began."""
-    confirmed_at: datetime | None
-    """When the last sync began that went through the whole listing. None: none did yet."""
-    error: str | None
-    """Why the newest sync did not. None: it did, or goes on."""
-    documents: int
-    chunks: int
-    failed: Sequence[FailedDocument]
-
-
-class FailedDocument(NamedTuple):
-    """A document whose last good revision is searched, because what the source has now cannot be taken in."""
-
-    id: str
-    error: str
-    failures: int
-    retry_at: datetime | None
-    """It is left alone until then, unless it changes."""
-
-
-class Catalogue:
+class SQLiteCatalogue:
     """The file at *path*, which is made if there is none. Every verb is a transaction, from any thread.
 
     Raises StoreUnusableError for a place where it could not keep its promises, StoreUnavailableError for a fault
@@ -259,6 +206,9 @@ class Catalogue:
     def __init__(self, path: Path) -> None:
         check_place(path)
         self.path = path
+        self.location = str(path)
+        self.clock = SystemClock()
+        self.turn = WriteTurn(path.with_name(f"{path.name}.index-turn"))
         self._file = DatabaseFile(path, path.with_name(f"{path.name}.turn"))
         with self._file.writing(create=True) as connection:
             upgrade(connection, str(path), [SCRIPT.read_text("utf-8")])
@@ -289,6 +239,13 @@ class Catalogue:
     def note(self, **said: object) -> None:
         with self._file.writing() as connection:
             connection.executemany("insert or replace into meta (key, value) values (?, ?)", [*said.items()])
+
+    def note_first(self, key: str, said: object) -> Any:
+        """Note it unless something was said before; what stands."""
+        with self._file.writing() as connection:
+            connection.execute("insert or ignore into meta (key, value) values (?, ?)", (key, said))
+            (value,) = connection.execute("select value from meta where key = ?", (key,)).fetchone()
+        return value
 
     def index_standing(self) -> tuple[int, bool]:
         """The generation of the index, and whether it lies behind what it must hold."""
@@ -372,10 +329,7 @@ class Catalogue:
         with self._writing_as(source, sync) as connection:
             (current,) = connection.execute("select value from meta where key = 'space'").fetchone()
             if current != space:
-                raise EmbedderChangedError(
-                    f"source {source!r}: expected the embedder that this process began with, got another one, with "
-                    f"which all was embedded anew meanwhile: restart this process with that one"
-                )
+                raise embedded_anew(f"source {source!r}")
             (epoch,) = connection.execute(NEXT_EPOCH).fetchone()
             connection.executemany(END_LIVE_REVISION, [(epoch, to_micros(now), revision) for revision in revisions])
             connection.executemany(BEGIN_REVISION, [(epoch, to_micros(now), revision) for revision in revisions])
@@ -442,10 +396,7 @@ class Catalogue:
         with self._file.reading() as connection:
             epoch, current = connection.execute(STANDING).fetchone()
         if current != space:
-            raise EmbedderChangedError(
-                f"expected the embedder that this process began with, got another one, with which {self.path} was "
-                f"embedded anew meanwhile: restart this process with that one"
-            )
+            raise embedded_anew(self.location)
         return int(epoch)
 
     def passages(self, epoch: int, chunks: Collection[int] | None = None) -> list[Passage]:
@@ -519,9 +470,7 @@ class Catalogue:
         with self._file.writing() as connection:
             (newest,) = connection.execute(CURRENT_SYNC, (source,)).fetchone()
             if newest != sync:
-                raise SyncSupersededError(
-                    f"source {source!r}: expected sync {sync} to be its newest, got {newest}: the other one goes on"
-                )
+                raise superseded(source, sync, newest)
             yield connection
 
 
@@ -529,15 +478,6 @@ def _bury(connection: sqlite3.Connection, source: str, ids: Sequence[str], now: 
     (epoch,) = connection.execute(NEXT_EPOCH).fetchone()
     connection.executemany(BURY_REVISION, [(epoch, to_micros(now), source, id) for id in ids])
     connection.executemany(FORGET_TROUBLE, [(source, id) for id in ids])
-
-
-def pack(vector: Sequence[float]) -> bytes:
-    """Half precision: the cosine changes by less than a millionth, and the file is half as large."""
-    return struct.pack(f"<{len(vector)}e", *vector)
-
-
-def unpack(vector: bytes) -> Sequence[float]:
-    return struct.unpack(f"<{len(vector) // 2}e", vector)
 
 
 def _read(micros: int | None) -> datetime | None:
