@@ -7,11 +7,19 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from benchmarks.baddays import DAYS, Day, Tickwork, live
 from tests.documents.sample import Shop
 
 from tickwork.documents import Doc, EmbeddingError, InvalidDocumentError, MassDeletionError, Same, Unreadable
 
 MINUTE = timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("day", DAYS, ids=lambda day: day.title)
+def test_each_day_of_the_table_in_the_documentation_goes_right(day: Day) -> None:
+    outcome = live(day, Tickwork)
+
+    assert outcome.right, outcome.said
 
 
 @pytest.fixture
