@@ -22,8 +22,6 @@ from tickwork.documents.plan import Known, Placement
 from tickwork.errors import StoreUnusableError, StoreURLError
 
 FORMS = "a folder, or 'postgresql://user:password@host/database' for several machines"
-MOST_TOLD = 500
-"""Characters of an error that are kept."""
 
 
 class Catalogue(Protocol):

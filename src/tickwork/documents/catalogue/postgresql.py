@@ -23,7 +23,6 @@ import psycopg
 from tickwork.clock import from_micros, to_micros
 from tickwork.codec import read_instant, write_instant
 from tickwork.documents.catalogue import (
-    MOST_TOLD,
     FailedDocument,
     NewChunk,
     Passage,
@@ -472,7 +471,7 @@ class PostgreSQLCatalogue:
     def fail(self, source: str, sync: int, failed: FailedDocument, fingerprint: str | None) -> None:
         with self._writing_as(source, sync) as session:
             session.execute(
-                FAIL_DOCUMENT, self._number, source, failed.id, _digest(failed.id), failed.error[:MOST_TOLD],
+                FAIL_DOCUMENT, self._number, source, failed.id, _digest(failed.id), failed.error,
                 failed.failures, fingerprint, write_instant(failed.retry_at),
             )  # fmt: skip
 
@@ -486,8 +485,7 @@ class PostgreSQLCatalogue:
 
     def finish(self, source: str, sync: int, began_at: datetime | None, error: str | None) -> None:
         with self._writing_as(source, sync) as session:
-            told = None if error is None else error[:MOST_TOLD]
-            session.execute(FINISH_SYNC, self._number, source, write_instant(began_at), told)
+            session.execute(FINISH_SYNC, self._number, source, write_instant(began_at), error)
 
     # what lies behind
 

@@ -13,7 +13,6 @@ from typing import Any
 
 from tickwork.clock import SystemClock, from_micros, to_micros
 from tickwork.documents.catalogue import (
-    MOST_TOLD,
     FailedDocument,
     NewChunk,
     Passage,
@@ -346,7 +345,7 @@ class SQLiteCatalogue:
         """Note why a document cannot be taken in; what is live of it stays."""
         with self._writing_as(source, sync) as connection:
             connection.execute(FAIL_DOCUMENT, (
-                source, failed.id, failed.error[:MOST_TOLD], failed.failures, fingerprint, _write(failed.retry_at)
+                source, failed.id, failed.error, failed.failures, fingerprint, _write(failed.retry_at)
             ))  # fmt: skip
 
     def bury(self, source: str, sync: int, ids: Sequence[str], now: datetime) -> None:
@@ -362,7 +361,7 @@ class SQLiteCatalogue:
     def finish(self, source: str, sync: int, began_at: datetime | None, error: str | None) -> None:
         """How it ended; *began_at* if it went through the whole listing."""
         with self._writing_as(source, sync) as connection:
-            connection.execute(FINISH_SYNC, (source, _write(began_at), None if error is None else error[:MOST_TOLD]))
+            connection.execute(FINISH_SYNC, (source, _write(began_at), error))
 
     # what lies behind
 

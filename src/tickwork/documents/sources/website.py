@@ -21,6 +21,7 @@ from urllib.parse import urldefrag, urlsplit
 from tickwork.checks import check_whole, seconds, shown
 from tickwork.documents.document import Doc, Listed, Same, Unreadable
 from tickwork.documents.errors import InvalidDocumentError, SourceUnavailableError
+from tickwork.documents.reasons import reason_of
 from tickwork.documents.sources import html
 from tickwork.documents.sources.readers import text_of_pdf
 from tickwork.errors import InvalidJobError
@@ -147,9 +148,7 @@ class Website:
                     content = unpacked.read(LARGEST_PAGE + 1)
             text = content.decode("utf-8-sig", "replace")
         except (httpx.HTTPError, httpx.InvalidURL, OSError, EOFError, _RefusedError) as error:
-            raise SourceUnavailableError(
-                f"Website: expected the sitemap {url}, got {type(error).__name__}: {str(error)[:300]}"
-            ) from error
+            raise SourceUnavailableError(f"Website: expected the sitemap {url}, got {reason_of(error)}") from error
         if "<urlset" not in text and "<sitemapindex" not in text:
             raise SourceUnavailableError(f"Website: expected a sitemap at {url}, got {shown(text)}")
         return text
@@ -167,7 +166,7 @@ class Website:
             text = _text_of(answer)
             return Doc(url, text, uri=url, version=_version(answer.headers), modified=_modified(answer.headers))
         except Exception as error:  # noqa: BLE001  the network, a page that is no text, a broken PDF
-            return Unreadable(url, f"{type(error).__name__}: {str(error)[:300]}")
+            return Unreadable(url, reason_of(error))
 
     def _fetch(self, client: httpx.Client, url: str, headers: dict[str, str]) -> _Answer:
         request = client.build_request("GET", url, headers=headers)
