@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from tickwork.documents.document import Chunk, Doc, Freshness, Hit, Same, Unreadable
 from tickwork.documents.documents import Documents, SourceStatus
-from tickwork.documents.embedders import Embedder, HashEmbedder, MiniLM, OnnxEmbedder
+from tickwork.documents.embedders import Embedder, HashEmbedder, MiniLM, OnnxEmbedder, SentenceTransformerEmbedder
 from tickwork.documents.errors import (
     DocumentsError,
     DocumentsInUseError,
@@ -65,6 +65,7 @@ __all__ = [
     "Report",
     "SQLQuery",
     "Same",
+    "SentenceTransformerEmbedder",
     "SourceNotFoundError",
     "SourceStatus",
     "SourceUnavailableError",
