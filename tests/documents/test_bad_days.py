@@ -249,6 +249,19 @@ def test_a_source_that_fails_with_any_words_is_told_of(shop: Shop, error: Except
     assert shop.sync().changed == 1
 
 
+def test_a_source_that_fails_after_another_sync_began_is_told_in_its_own_words(shop: Shop) -> None:
+    def overtaken() -> Iterator[Doc]:
+        catalogue = shop.docs._opened().catalogue
+        catalogue.begin("slow", shop.clock.now())
+        yield Doc("a", "apple a")
+        raise RuntimeError("the source is down")
+
+    shop.docs.source("slow")(overtaken)
+
+    with pytest.raises(RuntimeError, match="the source is down"):
+        asyncio.run(shop.docs.sync("slow"))
+
+
 def test_a_reason_in_any_words_is_kept(shop: Shop) -> None:
     shop.listed = [Doc("a", "apple a"), Unreadable("b", "\ud800 and \0")]
 

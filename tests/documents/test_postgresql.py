@@ -20,7 +20,7 @@ import pytest
 from tests.documents.chroma import ChromaServer
 from tests.documents.sample import Lines
 from tests.documents.worker import Worker
-from tests.servers import DURABLE, PostgreSQLServer
+from tests.servers import PostgreSQLServer
 
 from tickwork.cli import main
 from tickwork.documents import Doc, Documents, EmbedderChangedError, HashEmbedder, InvalidDocumentError
@@ -339,17 +339,42 @@ def test_documents_that_somebody_deletes_are_told_of(docs: Documents, administra
         put(docs, Doc("b", "apple"))
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
+def test_a_fork_has_connections_of_its_own(postgresql_url: str) -> None:
+    code = """
+from tests.documents.test_postgresql import *
+docs = documents(sys.argv[1])
+put(docs, Doc("a", "apple of the parent"))
+child = os.fork()
+put(docs, Doc("c" if child else "b", f"apple {child > 0}"))
+if not child:
+    docs.close()
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+print(texts(docs))
+docs.close()
+"""
+
+    done = subprocess.run([sys.executable, "-c", code, postgresql_url], check=False, capture_output=True, text=True)
+
+    assert done.stdout == "['apple False', 'apple True', 'apple of the parent']\n", done.stderr
+
+
 @pytest.mark.processes
-def test_a_server_that_restarts_is_waited_for_and_one_that_is_away_is_told() -> None:
-    with PostgreSQLServer(DURABLE) as server:
+def test_a_server_that_restarts_is_waited_for_and_one_that_is_away_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    with PostgreSQLServer() as server:
         docs = documents(server.url())
         put(docs, Doc("a", "apple"))
-        server.kill()
-        threading.Timer(0.5, server.start).start()
+        monkeypatch.setattr("tickwork.documents.catalogue.postgresql.PATIENCE", PATIENCE)  # a slow machine is no outage
+        server.stop()
+        starting = threading.Timer(0.5, server.start)
+        starting.start()
 
         assert put(docs, Doc("b", "apple")) == 1
 
-        server.kill()
+        starting.join()
+        monkeypatch.setattr("tickwork.documents.catalogue.postgresql.PATIENCE", 0.5)
+        server.stop()
         with pytest.raises(StoreError, match="it works again as soon as the server does"):
             texts(docs)
         server.start()

@@ -28,7 +28,7 @@ from tickwork.documents.sources import List, Source
 from tickwork.documents.splitting import BlockSplitter, Splitter
 from tickwork.documents.syncing import Progress, Report, Step, Sync, clear
 from tickwork.documents.vectors import Vectors, embed_anew
-from tickwork.errors import did_you_mean
+from tickwork.errors import StoreError, did_you_mean
 from tickwork.scheduler import Scheduler
 
 if TYPE_CHECKING:
@@ -236,7 +236,10 @@ class Documents:
                 begun.finish, partial=declared.partial, allow_mass_delete=allow_mass_delete
             )
         except Exception as error:
-            await asyncio.to_thread(begun.fail, error)
+            try:
+                await asyncio.to_thread(begun.fail, error)
+            except (SyncSupersededError, StoreError) as worse:  # what the source raised is what its user needs
+                log.warning("that a sync of source %r failed could not be noted: %s", declared.name, worse)
             raise
         if not dry_run:
             await asyncio.to_thread(self._clear)

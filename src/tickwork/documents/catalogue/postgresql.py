@@ -7,6 +7,7 @@ the one before them wrote, as in a SQLite file. Readers wait for nobody.
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import threading
 import time
@@ -324,25 +325,28 @@ class PostgreSQLCatalogue:
 
     def __init__(self, name: str, address: Address) -> None:
         self.clock = ServerClock()
-        self._name = name
-        self._server = Server(address, self.clock)
         self.location = f"{address.location} ({name})"
+        self._name = name
+        self._address = address
+        self._process = os.getpid()
+        server = self._server = Server(address, self.clock)
         try:
-            with self._server.writing() as session:
-                assert self._server.schema is not None
+            with server.writing() as session:
+                assert server.schema is not None
                 schema.upgrade(
-                    session, address.location, self._server.schema, create=address.create, scripts=SCRIPTS,
+                    session, address.location, server.schema, create=address.create, scripts=SCRIPTS,
                     table=VERSION_TABLE, kind="documents",
                 )  # fmt: skip
             self._number = self._make()
         except BaseException:
-            self._server.close()
+            server.close()
             raise
-        self._turn = SessionTurn(self._server, _key(self._server.schema, name))
+        self._pooled = server.pooled
+        self._turn = SessionTurn(self._server_here, _key(server.schema, name))
 
     @property
     def turn(self) -> SessionTurn:
-        if self._server.pooled:
+        if self._pooled:
             raise StoreUnusableError(
                 f"{self.location}: expected a session of the server, which holds the turn of those who write an index, "
                 f"got a pooler that lends one for a transaction: name the server itself, or use index='exact'"
@@ -350,7 +354,7 @@ class PostgreSQLCatalogue:
         return self._turn
 
     def close(self) -> None:
-        self._server.close()
+        self._server_here().close()
 
     # what it says of itself
 
@@ -572,14 +576,21 @@ class PostgreSQLCatalogue:
 
     # transactions
 
+    def _server_here(self) -> Server:
+        """The server with connections of this process: they must not be used on both sides of a fork."""
+        if self._process != os.getpid():
+            self._left_to_parent = self._server  # closing it would end the parent's connections
+            self._process, self._server = os.getpid(), Server(self._address, self.clock)
+        return self._server
+
     def _reading(self) -> AbstractContextManager[Session]:
-        return _patiently(self._server.reading)
+        return _patiently(self._server_here().reading)
 
     @contextmanager
     def _writing(self) -> Iterator[Session]:
         """A transaction of the one writer of these documents; through the session of the turn, where that is held."""
-        held = self._turn.session
-        with _patiently(self._server.writing) if held is None else self._server.writing_on(held) as session:
+        server, held = self._server_here(), self._turn.session
+        with _patiently(server.writing) if held is None else server.writing_on(held) as session:
             if session.select_one(LOCK_CATALOGUE, self._number) is None:
                 raise StoreUnusableError(
                     f"{self.location}: expected the documents that this process has opened, got none: somebody has "
@@ -600,7 +611,7 @@ class PostgreSQLCatalogue:
 
     def _make(self) -> int:
         """The number of these documents, which are made if there are none."""
-        with self._server.writing() as session:
+        with self._server_here().writing() as session:
             found = session.select_one(FIND_CATALOGUE, self._name)
             if found is None:
                 ((number,),) = session.select(MAKE_CATALOGUE, self._name)
@@ -637,7 +648,7 @@ class SessionTurn:
     loses the turn with the session, and can write no more.
     """
 
-    def __init__(self, server: Server, key: int) -> None:
+    def __init__(self, server: Callable[[], Server], key: int) -> None:
         self._server = server
         self._key = key
         self._threads = threading.RLock()
@@ -675,7 +686,7 @@ class SessionTurn:
 
     def _take(self) -> None:
         with ExitStack() as ending:
-            session = ending.enter_context(_patiently(self._server.reading))
+            session = ending.enter_context(_patiently(self._server().reading))
             session.select(WATCH_CLIENT)
             while session.select_one(TRY_TURN, self._key) != (True,):
                 time.sleep(NAP)
