@@ -295,6 +295,7 @@ def test_a_role_without_rights_is_told_which(
         documents(with_user(postgresql_url, role)).status()
     administrator.execute(f'grant select on all tables in schema "{schema}" to {role}'.encode())
     reader = documents(with_user(postgresql_url, role))
+    assert texts(reader) == ["apple"]
     with pytest.raises(StoreUnusableError, match="the right to use the tables"):
         put(reader, Doc("b", "apple"))
 

@@ -22,7 +22,7 @@ class Vectors:
         self.space: int = catalogue.meta("space")
         self.dimension: int | None = catalogue.meta("dimension")
         """None: nothing was embedded yet."""
-        known = catalogue.note_first("embedder", embedder.identity)
+        known = catalogue.meta("embedder") or catalogue.note_first("embedder", embedder.identity)
         if known != embedder.identity:
             raise EmbedderChangedError(
                 f"expected the embedder of the stored vectors, {known!r}, got {embedder.identity!r}: vectors of two "
