@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tickwork.documents.catalogue import StoredChunk, StoredDocument, StoredText
 from tickwork.documents.document import Chunk, Doc, Freshness, Hit, Same, Unreadable
 from tickwork.documents.documents import Documents, SourceStatus
 from tickwork.documents.embedders import Embedder, HashEmbedder, MiniLM, OnnxEmbedder
@@ -70,6 +71,9 @@ __all__ = [
     "SourceUnavailableError",
     "Splitter",
     "StaleError",
+    "StoredChunk",
+    "StoredDocument",
+    "StoredText",
     "SyncSupersededError",
     "Unreadable",
     "Website",

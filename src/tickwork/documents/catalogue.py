@@ -188,6 +188,35 @@ select source.name, source.began_at, source.confirmed_at, source.error,
 from sources as source order by source.name
 """
 SELECT_FAILED = "select id, error, failures, retry_at from documents where source = ? and error is not null order by id"
+SELECT_DOCUMENTS = """
+select document.id, document.error, document.failures, document.retry_at, revision.revision, revision.version,
+    revision.uri, revision.meta, revision.modified_at, revision.indexed_at, revision.checked_at,
+    (select count(*) from placements where placements.revision = revision.number)
+from documents as document left join revisions as revision
+    on revision.document = document.number and revision.born is not null and revision.died is null
+where document.source = ?1 and (revision.number is not null or document.error is not null)
+    and (?2 is null or (document.error is not null) = ?2)
+order by document.id limit ?3 offset ?4
+"""
+COUNT_DOCUMENTS = """
+select count(*)
+from documents as document left join revisions as revision
+    on revision.document = document.number and revision.born is not null and revision.died is null
+where document.source = ?1 and (revision.number is not null or document.error is not null)
+    and (?2 is null or (document.error is not null) = ?2)
+"""
+SELECT_LIVE_REVISION = """
+select revision.number, revision.revision,
+    (select count(*) from placements where placements.revision = revision.number)
+from documents as document join revisions as revision
+    on revision.document = document.number and revision.born is not null and revision.died is null
+where document.source = ? and document.id = ?
+"""
+SELECT_PLACED_CHUNKS = """
+select placement.position, chunk.heading, chunk.text
+from placements as placement join chunks as chunk on chunk.number = placement.chunk
+where placement.revision = ? order by placement.position limit ? offset ?
+"""
 MOST_TOLD = 500
 """Characters of an error that are kept."""
 
@@ -247,6 +276,45 @@ class FailedDocument(NamedTuple):
     failures: int
     retry_at: datetime | None
     """It is left alone until then, unless it changes."""
+
+
+class StoredDocument(NamedTuple):
+    """A document of a source: what of it is searched, and whether that is what the source has."""
+
+    id: str
+    error: str | None
+    """Why what the source has now cannot be taken in: it is in quarantine. None: it is live."""
+    failures: int
+    """How often that was tried."""
+    retry_at: datetime | None
+    """It is left alone until then, unless it changes."""
+    revision: int | None
+    """The one that is searched. None: none was ever taken in."""
+    version: str | None
+    uri: str | None
+    meta: Mapping[str, Any]
+    modified_at: datetime | None
+    indexed_at: datetime | None
+    checked_at: datetime | None
+    """When the sync began that last found it at its source."""
+    chunks: int
+
+
+class StoredChunk(NamedTuple):
+    """A chunk as it stands in its document."""
+
+    position: int
+    heading: str
+    text: str
+
+
+class StoredText(NamedTuple):
+    """What is searched of a document, a stretch of its chunks."""
+
+    revision: int
+    total: int
+    """How many chunks it has."""
+    chunks: Sequence[StoredChunk]
 
 
 class Catalogue:
@@ -512,6 +580,33 @@ class Catalogue:
                 )
                 for name, began, confirmed, error, documents, chunks in connection.execute(SELECT_STATUS).fetchall()
             ]  # fmt: skip
+
+    def documents(self, source: str, *, quarantined: bool | None, limit: int, offset: int) -> list[StoredDocument]:
+        """Those of *source* that are searched or in quarantine, by their ids; None: both."""
+        with self._file.reading() as connection:
+            rows = connection.execute(SELECT_DOCUMENTS, (source, quarantined, limit, offset)).fetchall()
+        return [
+            StoredDocument(
+                id, error, failures, _read(retry_at), revision, version, uri, json.loads(meta or "{}"),
+                _read(modified), _read(indexed), _read(checked), chunks,
+            )
+            for id, error, failures, retry_at, revision, version, uri, meta, modified, indexed, checked, chunks in rows
+        ]  # fmt: skip
+
+    def document_count(self, source: str, *, quarantined: bool | None) -> int:
+        with self._file.reading() as connection:
+            (count,) = connection.execute(COUNT_DOCUMENTS, (source, quarantined)).fetchone()
+        return int(count)
+
+    def text(self, source: str, id: str, *, limit: int, offset: int) -> StoredText | None:
+        """Of a document what is searched. None: nothing is."""
+        with self._file.reading() as connection:
+            found = connection.execute(SELECT_LIVE_REVISION, (source, id)).fetchone()
+            if found is None:
+                return None
+            number, revision, total = found  # a revision never changes: what is read next is of the same
+            rows = connection.execute(SELECT_PLACED_CHUNKS, (number, limit, offset)).fetchall()
+        return StoredText(revision, total, [StoredChunk._make(row) for row in rows])
 
     @contextmanager
     def _writing_as(self, source: str, sync: int) -> Iterator[sqlite3.Connection]:
