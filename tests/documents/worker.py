@@ -68,7 +68,7 @@ def main(folder: str, index: str) -> None:
 
     verbs = {
         "sync": sync, "search": search, "trouble": lambda: docs.trouble, "verify": lambda: docs.verify(),
-        "rebuild": docs.rebuild, "close": docs.close,
+        "rebuild": docs.rebuild, "close": docs.close, "compact": lambda: docs.compact(),
     }  # fmt: skip
     for line in sys.stdin:
         verb, *arguments = json.loads(line)

@@ -140,8 +140,15 @@ def test_an_upload_into_a_source_that_lists_is_refused(library: Library) -> None
     assert (answer.status_code, "lists nothing itself" in answer.json()["detail"]) == (422, True)
 
 
+def test_room_is_given_back_on_demand(library: Library) -> None:
+    done = library.client.post("/library/compact").json()
+
+    assert (done["chunks"], done["vectors"], done["rebuilt"], done["left"]) == (0, 0, False, [])
+    assert library.client.post("/library/compact", json={"typo": 1}).status_code == 422
+
+
 def test_a_form_of_another_site_changes_nothing(library: Library) -> None:
-    for url in ("sources/pages/sync", "sources/uploads/documents"):
+    for url in ("sources/pages/sync", "sources/uploads/documents", "compact"):
         assert library.client.post(f"/library/{url}", headers={"Content-Type": "text/plain"}).status_code == 415
     assert library.client.get("/library/overview", headers={"Host": "evil.example.com"}).status_code == 403
 
@@ -165,7 +172,8 @@ def test_dependencies_guard_all_of_it_and_read_only_leaves_out_what_changes(tmp_
         assert guarded.client.get(f"/library/{path}").status_code == 401
     reading = Library(tmp_path / "reading", read_only=True)
     assert reading.client.get("/library/overview").json()["read_only"] is True
-    assert reading.client.post("/library/sources/pages/sync").status_code in (404, 405)
+    for url in ("sources/pages/sync", "compact"):
+        assert reading.client.post(f"/library/{url}").status_code in (404, 405)
 
 
 # what a source has

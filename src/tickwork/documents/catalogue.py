@@ -121,6 +121,13 @@ DELETE_CHUNK = """
 delete from chunks
 where number = ?1 and not exists (select 1 from placements where placements.chunk = chunks.number)
 """
+DELETE_VECTORS = """
+delete from vectors
+where rowid in (
+    select vector.rowid from vectors as vector
+    where not exists (select 1 from chunks where chunks.hash = vector.hash) limit ?
+)
+"""
 PASSAGES = """
 select chunk.number, chunk.text, chunk.heading, document.source, document.id, placement.position, revision.uri,
     revision.meta, revision.revision, revision.modified_at, revision.indexed_at, revision.checked_at
@@ -492,6 +499,22 @@ class Catalogue:
         with self._file.writing() as connection:
             connection.executemany(DELETE_VECTOR, [(number,) for number in chunks])
             connection.executemany(DELETE_CHUNK, [(number,) for number in chunks])
+
+    def forget_vectors(self, limit: int) -> int:
+        """Delete vectors of which there is no chunk; how many. A sync that is about to need one writes it again."""
+        with self._file.writing() as connection:
+            return int(connection.execute(DELETE_VECTORS, (limit,)).rowcount)
+
+    def emptiness(self) -> tuple[int, int]:
+        """How many of the file's pages are empty, and how many it has."""
+        with self._file.reading() as connection:
+            (empty,) = connection.execute("pragma freelist_count").fetchone()
+            (pages,) = connection.execute("pragma page_count").fetchone()
+        return int(empty), int(pages)
+
+    def vacuum(self) -> None:
+        """Write the file anew without its empty pages. Others read meanwhile, and wait to write."""
+        self._file.vacuum()
 
     def adopt(self, space: int, embedder: str, dimension: int | None) -> bool:
         """Search by the vectors of *space* from now on, and let go of all others; False if one is lacking still."""

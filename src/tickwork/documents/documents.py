@@ -19,6 +19,7 @@ from tickwork.checks import shown
 from tickwork.clock import Clock, SystemClock
 from tickwork.documents import plan
 from tickwork.documents.catalogue import Catalogue, FailedDocument, Passage, StoredDocument, StoredText
+from tickwork.documents.compacting import Compaction, compact
 from tickwork.documents.document import Doc, Freshness, Hit, check_id
 from tickwork.documents.durations import duration
 from tickwork.documents.embedders import Embedder, MiniLM
@@ -346,6 +347,18 @@ class Documents:
             catalogue.close()
         keeper = self._opened().keeper
         return sum(map(len, self._opened().catalogue.chunks(MOST_FETCHED))) if keeper is None else keeper.rebuild()
+
+    def compact(self) -> Compaction:
+        """Give back the room of what no search can find any more: chunks and vectors of old revisions, the index if a
+        tenth of it is dead, the empty pages of the catalogue's file. What of it had to stay is in the answer.
+
+        Searches go on meanwhile, and syncs wait, each for its patience: one that waited in vain is made up for by the
+        next. May be killed at any moment. Blocks, for an index that is built anew a second for 500 chunks. Raises
+        StoreError.
+        """
+        parts = self._opened()
+        with parts.turn:
+            return compact(parts.catalogue, parts.index, parts.keeper, self._clock, self.reached)
 
     def close(self) -> None:
         """Close the files, so that another process may open the index. What is asked later opens them again."""

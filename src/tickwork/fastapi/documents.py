@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from tickwork.clock import SystemClock
 from tickwork.documents import (
+    Compaction,
     Doc,
     Documents,
     DocumentsError,
@@ -36,7 +37,7 @@ from tickwork.documents.documents import MOST_HITS, OnStale
 from tickwork.errors import TickworkError
 from tickwork.fastapi.checks import check_dependencies, check_prefix
 from tickwork.fastapi.guard import refuse_simple_requests, refuse_strangers, refuse_unknown_parameters
-from tickwork.fastapi.models import ProgressView
+from tickwork.fastapi.models import Nothing, ProgressView
 from tickwork.fastapi.pages import Page, add_page
 from tickwork.fastapi.router import (
     STATUS,
@@ -253,6 +254,19 @@ class Upload(BaseModel):
     meta: dict[str, Any] = {}
 
 
+class CompactionView(BaseModel):
+    chunks: int
+    vectors: int
+    rebuilt: bool
+    vacuumed: bool
+    freed: int = Field(description="Bytes on the disk of the machine that answered.")
+    left: list[str] = Field(description="What could not be given back now.")
+
+    @classmethod
+    def of(cls, done: Compaction) -> Self:
+        return cls(**done._asdict())
+
+
 class DocumentsRoute(TickworkRoute):
     statuses: ClassVar = DOCUMENTS_STATUS
     longest_body: ClassVar = LONGEST_UPLOAD
@@ -278,8 +292,8 @@ def create_documents_router(
     `on_stale`); `GET sources/{name}/documents` (with `quarantined`, `limit`, `offset`), and of one of them
     `GET sources/{name}/documents/{id}/chunks`; `POST sources/{name}/sync`, which has the source's job run now (202,
     `run_id`), or, if it has none and for a dry run, syncs and answers with the report; `POST sources/{name}/documents`
-    takes in one document of a source that lists nothing itself; `DELETE sources/{name}/documents/{id}`. Errors are
-    `{"detail": ...}`.
+    takes in one document of a source that lists nothing itself; `DELETE sources/{name}/documents/{id}`;
+    `POST compact`. Errors are `{"detail": ...}`.
     """
     check_dependencies("create_documents_router", dependencies)
     check_prefix(prefix)
@@ -373,6 +387,13 @@ def _add_changing_routes(router: APIRouter, docs: Documents) -> None:
         if sent.id in report.failed:
             raise InvalidDocumentError(f"document {sent.id!r}: {report.failed[sent.id]}")
         return ReportView.of(report)
+
+    @router.post(
+        "/compact", dependencies=[*guard, Depends(read_body(Nothing))], responses=errors_of(409, 413, 415, 503)
+    )
+    def compact() -> CompactionView:
+        """Give back the room of what no search can find any more; may take minutes."""
+        return CompactionView.of(docs.compact())
 
     @router.delete("/sources/{name}/documents/{id:path}", dependencies=guard, responses=errors_of(404))
     async def remove(name: str, id: str) -> list[str]:
