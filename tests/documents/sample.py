@@ -1,6 +1,7 @@
 """Documents for tests: a source that lists what the test says, and a process that syncs until it is killed at a step.
 
 `python -m tests.documents.sample PLACE INDEX STEP TIMES REVISION` dies by SIGKILL when STEP is reached for the TIMESth time.
+With the revision 0 it syncs nothing, and compacts an hour later.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +92,10 @@ def main(place: str, index: str, step: str, times: int, number: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     shop.docs.reached = die
+    if number == 0:
+        shop.clock.advance(timedelta(hours=1))
+        shop.docs.compact()
+        return
     shop.listed = revision(number)
     shop.sync()
 

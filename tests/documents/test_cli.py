@@ -80,6 +80,16 @@ def test_an_index_is_verified(app: str, tmp_path: Path, capsys: pytest.CaptureFi
     assert "all is well" in capsys.readouterr().out
 
 
+def test_room_is_given_back(app: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["docs", "sync", app, "pages"]) == 0
+    capsys.readouterr()
+
+    assert main(["docs", "compact", app]) == 0
+    assert "MB freed: 0 chunks and 0 vectors let go\n" in capsys.readouterr().out
+    assert main(["docs", "compact", app, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["left"] == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

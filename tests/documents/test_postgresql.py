@@ -11,6 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -27,6 +28,7 @@ from tickwork.documents import Doc, Documents, EmbedderChangedError, HashEmbedde
 from tickwork.documents.catalogue.postgresql import PostgreSQLCatalogue
 from tickwork.errors import StoreError, StoreSchemaError, StoreUnavailableError, StoreUnusableError, StoreURLError
 from tickwork.stores.postgresql import PostgreSQLStore
+from tickwork.testing import VirtualClock
 
 PATIENCE = 30.0
 
@@ -142,6 +144,26 @@ def test_machines_use_one_chroma_server_and_a_kill_holds_up_nobody(postgresql_ur
         assert two.ask("verify") == [0, 0]
         assert two.ask("rebuild") == 21
     server.stop()
+
+
+def test_what_there_is_can_be_looked_at_and_its_room_given_back(docs: Documents) -> None:
+    put(docs, Doc("a", "apple one\napple two", meta={"lang": "en"}), Doc("b", "pear"))
+    put(docs, Doc("a", "apple three"))
+    asyncio.run(docs.remove("all", "b"))
+    docs._clock = VirtualClock(docs._opened().clock.now() + timedelta(hours=1))
+    docs.close()
+
+    done = docs.compact()
+
+    assert (done.chunks, done.vacuumed, done.left) == (3, False, ())
+    (found,) = docs.get_documents("all")
+    assert (found.id, found.revision, found.chunks, found.error) == ("a", 2, 1, None)
+    assert docs.get_documents("all", quarantined=True) == []
+    assert [docs.count_documents("all", quarantined=choice) for choice in (None, True, False)] == [1, 0, 1]
+    text = docs.get_text("all", "a")
+    assert text is not None
+    assert [chunk.text for chunk in text.chunks] == ["apple three"]
+    assert docs.get_text("all", "b") is None
 
 
 # the turn

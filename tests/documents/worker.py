@@ -69,6 +69,7 @@ def main(place: str, index: str) -> None:
     verbs = {
         "sync": sync, "search": search, "trouble": lambda: docs.trouble, "verify": lambda: docs.verify(),
         "rebuild": docs.rebuild, "close": docs.close, "take turn": lambda: docs._opened().turn.__enter__() and None,
+        "compact": lambda: docs.compact(),
     }  # fmt: skip
     for line in sys.stdin:
         verb, *arguments = json.loads(line)

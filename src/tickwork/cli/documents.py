@@ -1,4 +1,4 @@
-"""The commands of documents: `docs sync`, `docs search`, `docs status` and `docs verify`.
+"""The commands of documents: `docs sync`, `docs search`, `docs status`, `docs verify` and `docs compact`.
 
 They work in a process of their own, on the same folder as the app: what they sync its workers find.
 """
@@ -47,6 +47,8 @@ def add_document_commands(command: Callable[..., Callable[..., argparse.Action]]
     option(
         "--repair", action="store_true", help="give the index what it lacks, and take from it what it should not have"
     )
+    option = command("compact", compact_documents, documents)
+    option("--json", action="store_true", help="for programs; sizes in bytes")
 
 
 def sync_documents(options: argparse.Namespace) -> int:
@@ -136,6 +138,20 @@ def verify_documents(options: argparse.Namespace) -> int:
     differs = bool(drift.missing or drift.extra)
     print("all is well" if not differs else "mended" if options.repair else "mend it with --repair")
     return 1 if differs and not options.repair else 0
+
+
+def compact_documents(options: argparse.Namespace) -> int:
+    """Give back the room of what no search can find any more, and say what could not be given back now."""
+    with open_documents(options.documents) as docs:
+        done = docs.compact()
+    if options.json:
+        return print_json(done._asdict())
+    anew = [name for name, was in (("the index", done.rebuilt), ("the catalogue", done.vacuumed)) if was]
+    print(f"{done.freed / 1e6:,.1f} MB freed: {done.chunks:,} chunks and {done.vectors:,} vectors let go", end="")
+    print(f"; {' and '.join(anew)} written anew" if anew else "")
+    for reason in done.left:
+        print(plain_text(f"left: {reason}"))
+    return 0
 
 
 @contextmanager

@@ -18,6 +18,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tickwork.documents.catalogue import StoredChunk, StoredDocument, StoredText
+from tickwork.documents.compacting import Compaction
 from tickwork.documents.document import Chunk, Doc, Freshness, Hit, Same, Unreadable
 from tickwork.documents.documents import Documents, SourceStatus
 from tickwork.documents.embedders import Embedder, HashEmbedder, MiniLM, OnnxEmbedder, SentenceTransformerEmbedder
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BlockSplitter",
     "Chunk",
+    "Compaction",
     "Doc",
     "Documents",
     "DocumentsError",
@@ -71,6 +74,9 @@ __all__ = [
     "SourceUnavailableError",
     "Splitter",
     "StaleError",
+    "StoredChunk",
+    "StoredDocument",
+    "StoredText",
     "SyncSupersededError",
     "Unreadable",
     "Website",

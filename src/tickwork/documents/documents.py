@@ -18,8 +18,9 @@ from weakref import WeakValueDictionary
 from tickwork.checks import shown
 from tickwork.clock import Clock
 from tickwork.documents import plan
-from tickwork.documents.catalogue import Catalogue, FailedDocument, Passage, find_place
-from tickwork.documents.document import Doc, Freshness, Hit
+from tickwork.documents.catalogue import Catalogue, FailedDocument, Passage, StoredDocument, StoredText, find_place
+from tickwork.documents.compacting import Compaction, compact
+from tickwork.documents.document import Doc, Freshness, Hit, check_id
 from tickwork.documents.durations import duration
 from tickwork.documents.embedders import Embedder, MiniLM
 from tickwork.documents.errors import InvalidDocumentError, SourceNotFoundError, StaleError, SyncSupersededError
@@ -266,13 +267,11 @@ class Documents:
             raise InvalidDocumentError(f"search: expected k from 1 to {MOST_HITS}, got {shown(k)}")
         if where is not None and not isinstance(where, Mapping):
             raise InvalidDocumentError(f"search: expected where as a mapping, got {shown(where)}")
-        if source is not None and not isinstance(source, str):
-            raise InvalidDocumentError(f"search: expected source as a name, got {shown(source)}")
         if on_stale not in get_args(OnStale):
             raise InvalidDocumentError(f"on_stale: expected one of {get_args(OnStale)}, got {shown(on_stale)}")
         age = None if max_age is None else duration("max_age", max_age)
-        if source is not None and source not in self._sources:
-            await asyncio.to_thread(self._check_known, source)
+        if source is not None:
+            await asyncio.to_thread(self._check_source, "search", source)
         hits = await asyncio.to_thread(self._search, text, k, where, source, age)
         stale = sorted({hit.source for hit in hits if hit.freshness.stale})
         if stale and on_stale == "refresh":
@@ -305,6 +304,37 @@ class Documents:
             ))  # fmt: skip
         return statuses
 
+    # what there is
+
+    def get_documents(
+        self, source: str, *, quarantined: bool | None = None, limit: int = 100, offset: int = 0
+    ) -> list[StoredDocument]:
+        """The documents of *source* by their ids: those that are searched, and those in quarantine, or one of both.
+
+        Blocks for milliseconds. Raises InvalidDocumentError, StoreError, and SourceNotFoundError for a *source* of
+        which neither this process nor the catalogue knows.
+        """
+        _check_stretch("get_documents", limit, offset)
+        _check_choice("get_documents", quarantined)
+        self._check_source("get_documents", source)
+        return self._opened().catalogue.documents(source, quarantined=quarantined, limit=limit, offset=offset)
+
+    def count_documents(self, source: str, *, quarantined: bool | None = None) -> int:
+        """How many `get_documents` would find."""
+        _check_choice("count_documents", quarantined)
+        self._check_source("count_documents", source)
+        return self._opened().catalogue.document_count(source, quarantined=quarantined)
+
+    def get_text(self, source: str, id: str, *, limit: int = 100, offset: int = 0) -> StoredText | None:
+        """What is searched of a document: its chunks in their order, from *offset* on. None: nothing is.
+
+        Blocks for milliseconds. Raises InvalidDocumentError, StoreError.
+        """
+        _check_stretch("get_text", limit, offset)
+        check_source_name(source)
+        check_id(id)
+        return self._opened().catalogue.text(source, id, limit=limit, offset=offset)
+
     # the index
 
     @property
@@ -329,6 +359,18 @@ class Documents:
                 embed_anew(catalogue, self._embedder)
         keeper = self._opened().keeper
         return sum(map(len, self._opened().catalogue.chunks(MOST_FETCHED))) if keeper is None else keeper.rebuild()
+
+    def compact(self) -> Compaction:
+        """Give back the room of what no search can find any more: chunks and vectors of old revisions, the index if a
+        tenth of it is dead, the empty pages of the catalogue's file. What of it had to stay is in the answer.
+
+        Searches go on meanwhile, and syncs wait, each for its patience: one that waited in vain is made up for by the
+        next. May be killed at any moment. Blocks, for an index that is built anew a second for 500 chunks. Raises
+        StoreError.
+        """
+        parts = self._opened()
+        with parts.turn:
+            return compact(parts.catalogue, parts.index, parts.keeper, parts.clock, self.reached)
 
     def close(self) -> None:
         """Close the files, so that another process may open the index. What is asked later opens them again."""
@@ -369,6 +411,12 @@ class Documents:
 
     def _job_id(self, source: str) -> str:
         return f"documents:{self.name}:{source}"
+
+    def _check_source(self, place: str, name: object) -> None:
+        if not isinstance(name, str):
+            raise InvalidDocumentError(f"{place}: expected source as a name, got {shown(name)}")
+        if name not in self._sources:
+            self._check_known(name)
 
     def _check_known(self, name: str) -> None:
         """SourceNotFoundError for what has no documents, and none that this process could sync."""
@@ -488,6 +536,17 @@ def check_source_name(name: object) -> None:
     """InvalidDocumentError unless *name* can be that of a source."""
     if not isinstance(name, str) or not 0 < len(name) <= 100 or not name.isprintable():
         raise InvalidDocumentError(f"source: expected a name of 1 to 100 printable characters, got {shown(name)}")
+
+
+def _check_stretch(place: str, limit: object, offset: object) -> None:
+    for name, number, least, most in (("limit", limit, 1, MOST_HITS), ("offset", offset, 0, NO_LIMIT)):
+        if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= most:
+            raise InvalidDocumentError(f"{place}: expected {name} from {least} to {most:,}, got {shown(number)}")
+
+
+def _check_choice(place: str, quarantined: object) -> None:
+    if quarantined is not None and not isinstance(quarantined, bool):
+        raise InvalidDocumentError(f"{place}: expected quarantined as True, False or None, got {shown(quarantined)}")
 
 
 def find_documents(name: str) -> Documents:

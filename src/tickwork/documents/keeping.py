@@ -17,7 +17,7 @@ from tickwork.documents.catalogue.sqlite import SQLiteCatalogue
 from tickwork.documents.chroma import Chroma, ChromaIndex, Name
 from tickwork.documents.errors import DocumentsError, DocumentsInUseError, IndexUnusableError
 from tickwork.documents.exact import ExactIndex
-from tickwork.documents.homes import EmbeddedHome, Home, ManagedHome, ServerHome
+from tickwork.documents.homes import EmbeddedHome, Home, ManagedHome, ServerHome, Sweep
 from tickwork.documents.index import Found
 from tickwork.documents.vectors import Vectors
 
@@ -140,8 +140,34 @@ class IndexKeeper:
             self._chroma.drop_others(self._name())
             return index.count()
 
+    def worn(self, share: int) -> bool:
+        """Whether one in *share* of the chunks that the index holds is dead, or more."""
+        live, dead = self._catalogue.wear()
+        return dead * share > live + dead
+
+    def sweep(self) -> bool:
+        """Remove the files of former indexes; False: whoever keeps the server has to, and does after its next sync."""
+        self.open()
+        with self.turn:
+            index = self._usable()
+            if index is not None and self._chroma is not None:
+                self._chroma.drop_others(self._name())
+            with self._opening:
+                swept = self._home.sweep()
+                if swept is Sweep.REOPEN:
+                    self._connect()
+            if swept is Sweep.REOPEN:
+                self._fill()
+            self._catalogue.note(index_sweep=int(swept is Sweep.NOT_OURS))
+        return swept is not Sweep.NOT_OURS
+
     def rebuild_if_worn(self) -> None:
         """Build the index anew if most of what it holds is dead: Chroma keeps the room of all that was deleted."""
+        if self._catalogue.meta("index_sweep") and self._home.ours:
+            try:
+                self.sweep()
+            except IndexUnusableError:
+                log.exception("the files of former indexes of %s could not be removed", self._catalogue.location)
         live, dead = self._catalogue.wear()
         if dead > max(live, FEW):
             log.info("the index holds %d chunks that are dead, and %d that live: it is built anew", dead, live)

@@ -43,7 +43,7 @@ log = logging.getLogger("tickwork.documents")
 
 
 class Step(StrEnum):
-    """The steps of a sync, each named when it is done."""
+    """The steps of a sync and of a compaction, each named when it is done."""
 
     BEGUN = "begun"
     CONFIRMED = "confirmed"
@@ -55,6 +55,10 @@ class Step(StrEnum):
     FINISHED = "finished"
     UNINDEXED = "unindexed"
     CLEARED = "cleared"
+    # of a compaction, after these
+    FORGOTTEN = "forgotten"
+    REBUILT = "rebuilt"
+    VACUUMED = "vacuumed"
 
 
 @dataclass(slots=True)

@@ -132,6 +132,14 @@ class Catalogue(Protocol):
         """Delete chunks that the index no longer holds, with their vectors."""
         ...
 
+    def forget_vectors(self, limit: int) -> int:
+        """Delete vectors of which there is no chunk; how many. A sync that is about to need one writes it again."""
+        ...
+
+    def size(self) -> int:
+        """Bytes that it takes on a disk, with what lies beside it."""
+        ...
+
     def adopt(self, space: int, embedder: str, dimension: int | None) -> bool:
         """Search by the vectors of *space* from now on, and let go of all others; False if one is lacking still."""
         ...
@@ -165,6 +173,16 @@ class Catalogue(Protocol):
         ...
 
     def status(self) -> list[SourceStatus]: ...
+
+    def documents(self, source: str, *, quarantined: bool | None, limit: int, offset: int) -> list[StoredDocument]:
+        """Those of *source* that are searched or in quarantine, by their ids; None: both."""
+        ...
+
+    def document_count(self, source: str, *, quarantined: bool | None) -> int: ...
+
+    def text(self, source: str, id: str, *, limit: int, offset: int) -> StoredText | None:
+        """Of a document what is searched. None: nothing is."""
+        ...
 
 
 class Passage(NamedTuple):
@@ -222,6 +240,45 @@ class FailedDocument(NamedTuple):
     failures: int
     retry_at: datetime | None
     """It is left alone until then, unless it changes."""
+
+
+class StoredDocument(NamedTuple):
+    """A document of a source: what of it is searched, and whether that is what the source has."""
+
+    id: str
+    error: str | None
+    """Why what the source has now cannot be taken in: it is in quarantine. None: it is live."""
+    failures: int
+    """How often that was tried."""
+    retry_at: datetime | None
+    """It is left alone until then, unless it changes."""
+    revision: int | None
+    """The one that is searched. None: none was ever taken in."""
+    version: str | None
+    uri: str | None
+    meta: Mapping[str, Any]
+    modified_at: datetime | None
+    indexed_at: datetime | None
+    checked_at: datetime | None
+    """When the sync began that last found it at its source."""
+    chunks: int
+
+
+class StoredChunk(NamedTuple):
+    """A chunk as it stands in its document."""
+
+    position: int
+    heading: str
+    text: str
+
+
+class StoredText(NamedTuple):
+    """What is searched of a document, a stretch of its chunks."""
+
+    revision: int
+    total: int
+    """How many chunks it has."""
+    chunks: Sequence[StoredChunk]
 
 
 def pack(vector: Sequence[float]) -> bytes:

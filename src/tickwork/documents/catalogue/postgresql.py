@@ -28,6 +28,9 @@ from tickwork.documents.catalogue import (
     NewChunk,
     Passage,
     SourceStatus,
+    StoredChunk,
+    StoredDocument,
+    StoredText,
     Write,
     embedded_anew,
     pack,
@@ -315,6 +318,58 @@ select source, id, error, failures, retry_at from tickwork_documents
 where catalogue = $1 and error is not null order by source, id
 """
 
+SELECT_DOCUMENTS = """
+select document.id, document.error, document.failures, document.retry_at, revision.revision, revision.version,
+    revision.uri, revision.meta, revision.modified_at, revision.indexed_at, revision.checked_at,
+    (select count(*) from tickwork_placements as placement where placement.revision = revision.number)
+from tickwork_documents as document
+    left join tickwork_revisions as revision
+        on revision.document = document.number and revision.born is not null and revision.died is null
+where document.catalogue = $1 and document.source = $2
+    and (revision.number is not null or document.error is not null)
+    and ($3::bool is null or (document.error is not null) = $3::bool)
+order by document.id limit $4 offset $5
+"""
+COUNT_DOCUMENTS = """
+select count(*)
+from tickwork_documents as document
+    left join tickwork_revisions as revision
+        on revision.document = document.number and revision.born is not null and revision.died is null
+where document.catalogue = $1 and document.source = $2
+    and (revision.number is not null or document.error is not null)
+    and ($3::bool is null or (document.error is not null) = $3::bool)
+"""
+SELECT_LIVE_REVISION = """
+select revision.number, revision.revision,
+    (select count(*) from tickwork_placements as placement where placement.revision = revision.number)
+from tickwork_documents as document
+    join tickwork_revisions as revision
+        on revision.document = document.number and revision.born is not null and revision.died is null
+where document.catalogue = $1 and document.source = $2 and document.digest = $3
+"""
+SELECT_PLACED_CHUNKS = """
+select placement.position, chunk.heading, chunk.text
+from tickwork_placements as placement join tickwork_chunks as chunk on chunk.number = placement.chunk
+where placement.revision = $1 order by placement.position limit $2 offset $3
+"""
+DELETE_USELESS_VECTORS = """
+delete from tickwork_vectors
+where (catalogue, space, hash) in (
+    select vector.catalogue, vector.space, vector.hash from tickwork_vectors as vector
+    where vector.catalogue = $1 and not exists (
+        select from tickwork_chunks as chunk where chunk.catalogue = $1 and chunk.hash = vector.hash
+    )
+    limit $2
+)
+"""
+SIZE = """
+select coalesce(sum(pg_total_relation_size(pg_class.oid)), 0)::bigint
+from pg_catalog.pg_class join pg_catalog.pg_namespace on pg_namespace.oid = relnamespace
+where nspname = current_schema() and relname = any($1::text[])
+"""
+TABLES = ("tickwork_revisions", "tickwork_chunks", "tickwork_placements", "tickwork_vectors")
+"""Those that grow with what is searched."""
+
 
 class PostgreSQLCatalogue:
     """The documents *name* in the schema of *address*; they are made if there are none. Connects at once.
@@ -504,6 +559,15 @@ class PostgreSQLCatalogue:
             hashes = {digest for (digest,) in session.select(DELETE_CHUNKS, self._number, integers(chunks))}
             session.execute(DELETE_VECTORS, self._number, texts(hashes))
 
+    def forget_vectors(self, limit: int) -> int:
+        with self._writing() as session:
+            return session.execute(DELETE_USELESS_VECTORS, self._number, limit)
+
+    def size(self) -> int:
+        with self._reading() as session:
+            ((size,),) = session.select(SIZE, texts(TABLES))
+        return int(size)
+
     def adopt(self, space: int, embedder: str, dimension: int | None) -> bool:
         with self._writing() as session:
             if session.select_one(SELECT_LACKING, self._number, space) is not None:
@@ -573,6 +637,31 @@ class PostgreSQLCatalogue:
             )
             for name, began, confirmed, error, documents, chunks in rows
         ]
+
+    def documents(self, source: str, *, quarantined: bool | None, limit: int, offset: int) -> list[StoredDocument]:
+        with self._reading() as session:
+            rows = session.select(SELECT_DOCUMENTS, self._number, source, quarantined, limit, offset)
+        return [
+            StoredDocument(
+                id, error, failures, read_instant(retry_at), revision, version, uri, json.loads(meta or "{}"),
+                read_instant(modified), read_instant(indexed), read_instant(checked), chunks,
+            )
+            for id, error, failures, retry_at, revision, version, uri, meta, modified, indexed, checked, chunks in rows
+        ]  # fmt: skip
+
+    def document_count(self, source: str, *, quarantined: bool | None) -> int:
+        with self._reading() as session:
+            ((count,),) = session.select(COUNT_DOCUMENTS, self._number, source, quarantined)
+        return int(count)
+
+    def text(self, source: str, id: str, *, limit: int, offset: int) -> StoredText | None:
+        with self._reading() as session:
+            found = session.select_one(SELECT_LIVE_REVISION, self._number, source, _digest(id))
+            if found is None:
+                return None
+            number, revision, total = found  # a revision never changes: what is read next is of the same
+            rows = session.select(SELECT_PLACED_CHUNKS, number, limit, offset)
+        return StoredText(revision, total, [StoredChunk._make(row) for row in rows])
 
     # transactions
 

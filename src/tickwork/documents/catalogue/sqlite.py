@@ -17,6 +17,9 @@ from tickwork.documents.catalogue import (
     NewChunk,
     Passage,
     SourceStatus,
+    StoredChunk,
+    StoredDocument,
+    StoredText,
     Write,
     embedded_anew,
     pack,
@@ -126,6 +129,13 @@ DELETE_CHUNK = """
 delete from chunks
 where number = ?1 and not exists (select 1 from placements where placements.chunk = chunks.number)
 """
+DELETE_VECTORS = """
+delete from vectors
+where rowid in (
+    select vector.rowid from vectors as vector
+    where not exists (select 1 from chunks where chunks.hash = vector.hash) limit ?
+)
+"""
 PASSAGES = """
 select chunk.number, chunk.text, chunk.heading, document.source, document.id, placement.position, revision.uri,
     revision.meta, revision.revision, revision.modified_at, revision.indexed_at, revision.checked_at
@@ -193,6 +203,35 @@ select source.name, source.began_at, source.confirmed_at, source.error,
 from sources as source order by source.name
 """
 SELECT_FAILED = "select id, error, failures, retry_at from documents where source = ? and error is not null order by id"
+SELECT_DOCUMENTS = """
+select document.id, document.error, document.failures, document.retry_at, revision.revision, revision.version,
+    revision.uri, revision.meta, revision.modified_at, revision.indexed_at, revision.checked_at,
+    (select count(*) from placements where placements.revision = revision.number)
+from documents as document left join revisions as revision
+    on revision.document = document.number and revision.born is not null and revision.died is null
+where document.source = ?1 and (revision.number is not null or document.error is not null)
+    and (?2 is null or (document.error is not null) = ?2)
+order by document.id limit ?3 offset ?4
+"""
+COUNT_DOCUMENTS = """
+select count(*)
+from documents as document left join revisions as revision
+    on revision.document = document.number and revision.born is not null and revision.died is null
+where document.source = ?1 and (revision.number is not null or document.error is not null)
+    and (?2 is null or (document.error is not null) = ?2)
+"""
+SELECT_LIVE_REVISION = """
+select revision.number, revision.revision,
+    (select count(*) from placements where placements.revision = revision.number)
+from documents as document join revisions as revision
+    on revision.document = document.number and revision.born is not null and revision.died is null
+where document.source = ? and document.id = ?
+"""
+SELECT_PLACED_CHUNKS = """
+select placement.position, chunk.heading, chunk.text
+from placements as placement join chunks as chunk on chunk.number = placement.chunk
+where placement.revision = ? order by placement.position limit ? offset ?
+"""
 
 
 class SQLiteCatalogue:
@@ -378,6 +417,35 @@ class SQLiteCatalogue:
             connection.executemany(DELETE_VECTOR, [(number,) for number in chunks])
             connection.executemany(DELETE_CHUNK, [(number,) for number in chunks])
 
+    def forget_vectors(self, limit: int) -> int:
+        """Delete vectors of which there is no chunk; how many. A sync that is about to need one writes it again."""
+        with self._file.writing() as connection:
+            return int(connection.execute(DELETE_VECTORS, (limit,)).rowcount)
+
+    def emptiness(self) -> tuple[int, int]:
+        """How many of the file's pages are empty, and how many it has."""
+        with self._file.reading() as connection:
+            (empty,) = connection.execute("pragma freelist_count").fetchone()
+            (pages,) = connection.execute("pragma page_count").fetchone()
+        return int(empty), int(pages)
+
+    def size(self) -> int:
+        """Bytes that it and its index take on the disk."""
+        total = 0
+        for found in (
+            *self.path.parent.glob(f"{self.path.name}*"), *self.path.parent.glob(f"{self.path.name}.index-*/**/*")
+        ):  # fmt: skip
+            try:
+                status = found.stat()
+            except OSError:  # it is gone by now
+                continue
+            total += status.st_blocks * 512 if hasattr(status, "st_blocks") else status.st_size
+        return total
+
+    def vacuum(self) -> None:
+        """Write the file anew without its empty pages. Others read meanwhile, and wait to write."""
+        self._file.vacuum()
+
     def adopt(self, space: int, embedder: str, dimension: int | None) -> bool:
         """Search by the vectors of *space* from now on, and let go of all others; False if one is lacking still."""
         with self._file.writing() as connection:
@@ -462,6 +530,33 @@ class SQLiteCatalogue:
                 )
                 for name, began, confirmed, error, documents, chunks in connection.execute(SELECT_STATUS).fetchall()
             ]  # fmt: skip
+
+    def documents(self, source: str, *, quarantined: bool | None, limit: int, offset: int) -> list[StoredDocument]:
+        """Those of *source* that are searched or in quarantine, by their ids; None: both."""
+        with self._file.reading() as connection:
+            rows = connection.execute(SELECT_DOCUMENTS, (source, quarantined, limit, offset)).fetchall()
+        return [
+            StoredDocument(
+                id, error, failures, _read(retry_at), revision, version, uri, json.loads(meta or "{}"),
+                _read(modified), _read(indexed), _read(checked), chunks,
+            )
+            for id, error, failures, retry_at, revision, version, uri, meta, modified, indexed, checked, chunks in rows
+        ]  # fmt: skip
+
+    def document_count(self, source: str, *, quarantined: bool | None) -> int:
+        with self._file.reading() as connection:
+            (count,) = connection.execute(COUNT_DOCUMENTS, (source, quarantined)).fetchone()
+        return int(count)
+
+    def text(self, source: str, id: str, *, limit: int, offset: int) -> StoredText | None:
+        """Of a document what is searched. None: nothing is."""
+        with self._file.reading() as connection:
+            found = connection.execute(SELECT_LIVE_REVISION, (source, id)).fetchone()
+            if found is None:
+                return None
+            number, revision, total = found  # a revision never changes: what is read next is of the same
+            rows = connection.execute(SELECT_PLACED_CHUNKS, (number, limit, offset)).fetchall()
+        return StoredText(revision, total, [StoredChunk._make(row) for row in rows])
 
     @contextmanager
     def _writing_as(self, source: str, sync: int) -> Iterator[sqlite3.Connection]:
