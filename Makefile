@@ -14,7 +14,7 @@ SEEDS   ?= 2000
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
 
-run: $(VENV)/serve  ## Start the example service: four workers on one SQLite file, with its dashboard
+run: $(VENV)/run  ## Start the example service: four workers, jobs, documents, a chat, and their pages
 	@$(BIN)/python -m examples.service --host $(HOST) --port $(PORT) --workers $(WORKERS)
 
 # Those that start processes wait more than they work, and break if too much goes on beside them.
@@ -68,6 +68,13 @@ $(VENV)/pip:
 $(VENV)/serve: $(VENV)/pip pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[serve]'
 	@touch $@
+
+# Where chromadb cannot be had the example goes on without it: it compares every vector, and finds words instead of meaning.
+$(VENV)/run: $(VENV)/serve pyproject.toml
+	@echo "installing chromadb and an embedder, once (500 MB)"
+	@if $(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[serve,documents]'; then touch $@; \
+		else echo "they cannot be had: going on without them"; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check httpx numpy; fi
 
 $(VENV)/dev: $(VENV)/serve pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev

@@ -19,6 +19,7 @@ pytest.importorskip("starsessions", reason="the peers are not installed: `make b
 pytest.importorskip("langchain_chroma", reason="the peers are not installed: `make benchmark` installs them")
 pytest.importorskip("cron_converter", reason="the peers are not installed: `make benchmark` installs them")
 
+from benchmarks import baddays
 from benchmarks.rounds import find_tables, measure
 from benchmarks.tables import NAMES, Case, Metric, Table, as_text
 
@@ -88,3 +89,26 @@ def test_table_shows_a_case_that_failed():
     text = as_text(table, {"ours": [{"rate": 900.0}], "theirs": [None]})
 
     assert "theirs      FAILED" in text
+
+
+@pytest.mark.processes
+def test_the_bad_days_are_lived_through_and_written_into_a_page(tmp_path):
+    pytest.importorskip("llama_index", reason="the peers are not installed: `make benchmark` installs them")
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{baddays.BEGIN}\nold\n{baddays.END}\nafter\n")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.baddays", "--report", page],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stderr
+    written = page.read_text()
+    assert written.startswith(f"before\n{baddays.BEGIN}\n| | LangChain, incremental |")
+    assert written.endswith(f".\n{baddays.END}\nafter\n")
+    assert "old\n" not in written
+    assert f"{len(baddays.DAYS)} of {len(baddays.DAYS)} |" in written
+    assert "Error" not in written, "a tool could not live through a day"

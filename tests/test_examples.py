@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -11,9 +12,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Timer
-from typing import Any
+from threading import Thread, Timer
+from typing import Any, ClassVar
 
 import httpx
 import pytest
@@ -118,6 +120,104 @@ def test_service_runs_each_fire_time_once_and_survives_a_restart(tmp_path):
 
 
 @pytest.mark.processes
+def test_an_edited_page_changes_the_answer_in_every_worker_without_a_restart(tmp_path):
+    """The other two kinds of state: documents that a job keeps fresh, and a history that all four workers share."""
+    with service(tmp_path / "var", tmp_path) as (process, http):
+        wait_until(lambda: "9:00" in answer(http, "When do you open?"))
+        before = http.get("/chat/history").json()
+        page = Path(before["to_edit"])
+        page.write_text(page.read_text().replace("9:00", "7:15"))
+        wait_until(lambda: "7:15" in answer(http, "When do you open?"))
+        korean = answer(http, "토요일 영업 시간은?")
+        histories = [asked_anew(http, "/chat/history")["messages"] for _ in range(20)]
+        sessions = http.get("/sessions/sessions").json()
+        overview = http.get("/documents/overview").json()
+        pages = [http.get(path).status_code for path in ("/chat/", "/chat/chat.js", "/documents/", "/sessions/")]
+        forgotten = http.delete("/chat/history").status_code
+        after = http.get("/chat/history").json()["messages"]
+        printed = stop(process)
+
+    assert "오전 10시부터 오후 2시" in korean
+    assert all(history == histories[0] for history in histories)
+    assert [message["id"] for message in histories[0]] == [*range(1, len(histories[0]) + 1)]
+    assert histories[0][-2]["content"] == "토요일 영업 시간은?"
+    quote = histories[0][-3]["content"]["quotes"][0]
+    assert (quote["document"], quote["revision"], quote["stale"]) == ("en/opening-hours.md", 2, False)
+    assert sessions["count"] == 1
+    assert (overview["trouble"], overview["sources"][0]["documents"], overview["sources"][0]["fresh"]) == (
+        None,
+        6,
+        True,
+    )
+    assert pages == [200, 200, 200, 200]
+    assert (forgotten, after) == (204, [])
+    assert str(page) in printed
+    assert "Traceback" not in printed
+
+    with service(tmp_path / "var", tmp_path) as (process, http):
+        wait_until(lambda: "7:15" in answer(http, "When do you open?"))
+        stop(process)
+
+
+@pytest.mark.processes
+def test_without_chromadb_the_answers_come_from_every_vector(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text("import sys\nsys.modules['chromadb'] = None\n")
+    with service(tmp_path / "var", tmp_path, PYTHONPATH=str(tmp_path)) as (process, http):
+        wait_until(lambda: "9:00" in answer(http, "When does the shop open on Monday?"))
+        found_by = http.get("/chat/history").json()["found_by"]
+        trouble = http.get("/documents/overview").json()["trouble"]
+        printed = stop(process)
+
+    assert (found_by, trouble) == ("words", None)
+    assert "Without chromadb every vector is compared" in printed
+
+
+class Model(BaseHTTPRequestHandler):
+    """A server that is OpenAI-compatible as long as it is asked nothing about the weather."""
+
+    asked: ClassVar[list[dict[str, Any]]] = []
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.asked.append({"path": self.path, "key": self.headers["authorization"], **asked})
+        broken = "refund" in asked["messages"][-1]["content"]
+        said = {"choices": [{"message": {"content": "At nine, <b>sir</b>."}}]}
+        self.send_response(500 if broken else 200)
+        self.end_headers()
+        self.wfile.write(b"" if broken else json.dumps(said).encode())
+
+    def log_message(self, *_: object) -> None:
+        """Nothing: the test looks itself."""
+
+
+@pytest.mark.processes
+def test_a_model_puts_the_quotes_into_words_and_one_that_fails_leaves_them(tmp_path):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Model)
+    Thread(target=server.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{server.server_port}/v1"
+    try:
+        with service(
+            tmp_path / "var", tmp_path, OPENAI_BASE_URL=url, OPENAI_API_KEY="secret", OPENAI_MODEL="small"
+        ) as (process, http):
+            wait_until(lambda: "At nine" in answer(http, "When do you open?"))
+            broken = said(http, "How long does a refund take?")
+            told = http.get("/chat/history").json()
+            printed = stop(process)
+    finally:
+        server.shutdown()
+        server.server_close()
+
+    first = Model.asked[0]
+    assert (first["path"], first["key"], first["model"]) == ("/v1/chat/completions", "Bearer secret", "small")
+    assert "The shop opens at 9:00" in first["messages"][0]["content"]
+    assert first["messages"][-1] == {"role": "user", "content": "When do you open?"}
+    assert "The language model gave no answer: it answered with status 500" in broken["text"]
+    assert "three working days" in str(broken["quotes"])
+    assert told["model"] == "small"
+    assert "secret" not in str(told) + printed
+
+
+@pytest.mark.processes
 def test_service_says_when_its_port_is_taken(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -145,8 +245,29 @@ def assert_every_tick_has_one_answer(rows: list[dict[str, Any]], *, every: timed
     assert answered == [answered[0] + number * every for number in range(len(answered))]
 
 
-def service(var: Path, folder: Path) -> Any:
-    environment = {"SERVICE_VAR": str(var), "SERVICE_FOLDER": str(folder)}
+def said(http: httpx.Client, question: str) -> dict[str, Any]:
+    """What the chat says."""
+    answered = asked_anew(http, "/chat/ask", question)["messages"]
+    content: dict[str, Any] = answered[-1]["content"]
+    return content
+
+
+def answer(http: httpx.Client, question: str) -> str:
+    content = said(http, question)
+    return content["text"] + " ".join(quote["text"] for quote in content["quotes"])
+
+
+def asked_anew(http: httpx.Client, path: str, question: str | None = None) -> Any:
+    """Over a connection of its own, which any of the workers may get; the session is that of *http*."""
+    with httpx.Client(base_url=http.base_url, cookies=http.cookies, timeout=PATIENCE) as other:
+        response = other.get(path) if question is None else other.post(path, json={"question": question})
+        assert response.status_code == 200, response.text
+        http.cookies.update(other.cookies)
+        return response.json()
+
+
+def service(var: Path, folder: Path, **more: str) -> Any:
+    environment = {"SERVICE_VAR": str(var), "SERVICE_FOLDER": str(folder), "OPENAI_BASE_URL": "", **more}
     return served("-m", "examples.service", "--workers", "4", cwd=ROOT, environment=environment)
 
 

@@ -8,6 +8,7 @@ import sys
 
 import uvicorn
 
+from examples.service.handbook import TO_EDIT, WITH_CHROMA
 from examples.service.settings import VAR
 
 
@@ -19,7 +20,12 @@ def main() -> None:
     options = parser.parse_args()
 
     check_free(options.host, options.port)
-    print(f"The dashboard is at http://{options.host}:{options.port}/ ({options.workers} workers, Ctrl-C stops them).")
+    address = f"http://{options.host}:{options.port}"
+    print(f"The dashboard is at {address}/ ({options.workers} workers, Ctrl-C stops them).")
+    print(f"The chat is at {address}/chat/: ask it when the shop opens, then edit {TO_EDIT} and ask again.")
+    print(f"Documents are at {address}/documents/, sessions at {address}/sessions/.")
+    if not WITH_CHROMA:
+        print("Without chromadb every vector is compared, and words are found instead of meaning.")
     print(f"Jobs, history and reports are kept in {VAR}.", flush=True)
     uvicorn.run(
         "examples.service.app:app",

@@ -1,19 +1,40 @@
-"""The app: the jobs run inside it, the dashboard is mounted in it, and it shows what the jobs found."""
+"""The app: the jobs run inside it, and it has the pages of jobs, of documents and of sessions, and the chat."""
 
 from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.responses import RedirectResponse
 
-from examples.service import reports, samples
+from examples.service import chat, reports, samples
+from examples.service.handbook import docs
 from examples.service.jobs import scheduler
 from tickwork import RunState
 from tickwork.fastapi import create_router, lifespan
+from tickwork.fastapi.documents import create_documents_router
+from tickwork.fastapi.sessions import create_sessions_router
 
-app = FastAPI(title="Example service", lifespan=lifespan(scheduler))
+
+@asynccontextmanager
+async def opened(app: FastAPI) -> AsyncIterator[None]:
+    """Open the index while the app is up already: the first to ask should not wait for it."""
+    opening = asyncio.create_task(asyncio.to_thread(lambda: docs.trouble))
+    yield
+    await asyncio.gather(opening, return_exceptions=True)
+    await asyncio.to_thread(docs.close)  # after the last job has ended
+    chat.sessions.close()
+
+
+app = FastAPI(title="Example service", lifespan=lifespan(scheduler, opened))
 
 # On a machine of one's own. Elsewhere: create_router(scheduler, prefix="/tickwork", dependencies=[Depends(admin)])
 app.include_router(create_router(scheduler, prefix="/tickwork", unprotected=True))
+app.include_router(create_documents_router(docs, prefix="/documents", unprotected=True))
+app.include_router(create_sessions_router(chat.sessions, prefix="/sessions", unprotected=True))
+app.include_router(chat.router)
 
 
 @app.get("/", include_in_schema=False)

@@ -1,6 +1,7 @@
 """Documents for tests: a source that lists what the test says, and a process that syncs until it is killed at a step.
 
-`python -m tests.documents.sample FOLDER INDEX STEP TIMES REVISION` dies by SIGKILL when STEP is reached for the TIMESth time.
+`python -m tests.documents.sample PLACE INDEX STEP TIMES REVISION` dies by SIGKILL when STEP is reached for the TIMESth time.
+With the revision 0 it syncs nothing, and compacts an hour later.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -48,10 +50,10 @@ class CountingEmbedder(HashEmbedder):
 class Shop:
     """Documents with one source, which lists what `listed` says; an exception there is raised."""
 
-    def __init__(self, folder: Path, index: str = "exact", **options: Any) -> None:
+    def __init__(self, place: Path | str, index: str | None = "exact", **options: Any) -> None:
         self.clock = VirtualClock()
         self.embedder = CountingEmbedder()
-        self.docs = Documents("kb", folder, embedder=self.embedder, index=index, clock=self.clock, splitter=Lines())
+        self.docs = Documents("kb", place, embedder=self.embedder, index=index, clock=self.clock, splitter=Lines())
         self.docs.source("shop", **options)(self._list)
         self.listed: list[Any] = []
 
@@ -79,8 +81,8 @@ def revision(number: int) -> list[Doc]:
     ]
 
 
-def main(folder: str, index: str, step: str, times: int, number: int) -> None:
-    shop = Shop(Path(folder), index)
+def main(place: str, index: str, step: str, times: int, number: int) -> None:
+    shop = Shop(place, index)
     reached = 0
 
     def die(at: Step) -> None:
@@ -90,6 +92,10 @@ def main(folder: str, index: str, step: str, times: int, number: int) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     shop.docs.reached = die
+    if number == 0:
+        shop.clock.advance(timedelta(hours=1))
+        shop.docs.compact()
+        return
     shop.listed = revision(number)
     shop.sync()
 

@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
+import subprocess
+import sys
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
+from benchmarks.baddays import DAYS, Day, Tickwork, live
 from tests.documents.sample import Shop
 
-from tickwork.documents import Doc, EmbeddingError, InvalidDocumentError, MassDeletionError, Same, Unreadable
+from tickwork.documents import Chunk, Doc, EmbeddingError, InvalidDocumentError, MassDeletionError, Same, Unreadable
 
 MINUTE = timedelta(minutes=1)
 
 
+@pytest.mark.parametrize("day", DAYS, ids=lambda day: day.title)
+def test_each_day_of_the_table_in_the_documentation_goes_right(day: Day) -> None:
+    outcome = live(day, Tickwork)
+
+    assert outcome.right, outcome.said
+
+
 @pytest.fixture
-def shop(tmp_path: Path) -> Shop:
-    return Shop(tmp_path)
+def shop(place: Path | str) -> Iterator[Shop]:
+    shop = Shop(place)
+    yield shop
+    shop.docs.close()
 
 
 def test_nothing_changed_costs_nothing(shop: Shop) -> None:
@@ -201,10 +216,126 @@ def test_what_is_no_document_fails_the_sync(shop: Shop, listed: object) -> None:
     "given",
     [
         {"id": ""}, {"id": None}, {"id": "a\0"}, {"id": "\ud800"}, {"text": None}, {"text": b"bytes"}, {"text": "a\0b"},
-        {"text": "\udfff"}, {"text": "x" * 50_000_001}, {"meta": []}, {"meta": {"a": object()}}, {"meta": {"a": float("nan")}},
+        {"text": "\udfff"}, {"text": "x" * 50_000_001}, {"meta": []}, {"meta": {"a": object()}}, {"meta": {"a": float("nan")}}, {"meta": {"a": "\ud800"}},
         {"modified": 3}, {"uri": 3}, {"version": 7},
     ],
 )  # fmt: skip
 def test_what_cannot_be_kept_is_refused_when_it_is_made(given: dict[str, object]) -> None:
     with pytest.raises(InvalidDocumentError, match="expected"):
         Doc(**{"id": "a", "text": "b", **given})  # type: ignore[arg-type]
+
+
+class UnspeakableError(Exception):
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (RuntimeError("\ud800 and \0"), "RuntimeError: \\ud800 and \\0"),
+        (UnspeakableError(), "UnspeakableError: its text cannot be read: RuntimeError"),
+        (RuntimeError("x" * 10_000_000), f"RuntimeError: {'x' * 486}"),
+    ],
+)
+def test_a_source_that_fails_with_any_words_is_told_of(shop: Shop, error: Exception, told: str) -> None:
+    shop.listed = [Doc("a", "apple a"), error]
+
+    with pytest.raises(type(error)):
+        shop.sync()
+
+    assert shop.docs.status()[0].error == told
+    shop.listed = [Doc("a", "apple a")]
+    assert shop.sync().changed == 1
+
+
+def test_a_source_that_fails_after_another_sync_began_is_told_in_its_own_words(shop: Shop) -> None:
+    def overtaken() -> Iterator[Doc]:
+        catalogue = shop.docs._opened().catalogue
+        catalogue.begin("slow", shop.clock.now())
+        yield Doc("a", "apple a")
+        raise RuntimeError("the source is down")
+
+    shop.docs.source("slow")(overtaken)
+
+    with pytest.raises(RuntimeError, match="the source is down"):
+        asyncio.run(shop.docs.sync("slow"))
+
+
+def test_a_reason_in_any_words_is_kept(shop: Shop) -> None:
+    shop.listed = [Doc("a", "apple a"), Unreadable("b", "\ud800 and \0")]
+
+    assert shop.sync().failed == {"b": "\\ud800 and \\0"}
+    assert shop.docs.status()[0].failed[0].error == "\\ud800 and \\0"
+
+
+class Wild:
+    """Splits into what it is given, whatever the text is."""
+
+    identity = "wild"
+
+    def __init__(self, chunks: Any) -> None:
+        self.chunks = chunks
+
+    def split(self, text: str) -> Any:
+        if isinstance(self.chunks, Exception):
+            raise self.chunks
+        return self.chunks
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        None, 3, ["text"], [Chunk("")], [Chunk("\ud800")], [Chunk("a\0b")], [Chunk("a", heading="\ud800")], [Chunk(3)],  # type: ignore[arg-type]
+        UnspeakableError(), RecursionError("too deep"),
+    ],
+)  # fmt: skip
+def test_what_a_splitter_makes_that_is_no_text_fails_one_document(shop: Shop, chunks: Any) -> None:
+    shop.listed = [Doc("a", "apple a")]
+    shop.sync()
+    shop.docs.source("wild", splitter=Wild(chunks))(lambda: [Doc("w", "apple w")])
+
+    report = asyncio.run(shop.docs.sync("wild"))
+
+    assert report.failed["w"].startswith("it cannot be split: ")
+    assert shop.texts() == ["apple a"]
+
+
+def test_a_document_of_fifty_megabytes_is_taken_in_and_let_go_of(shop: Shop) -> None:
+    """As the largest that is none too large; in chunks of half a million characters, since it is not they that are many."""
+    shop.embedder.embed = lambda texts: [[float(len(text)), 1.0] for text in texts]  # type: ignore[method-assign]
+    lines = [f"apple {number} ".ljust(500_000 - 1, "x") for number in range(100)]
+    shop.listed = [Doc("a", "\n".join(lines)), Doc("b", "apple b")]
+
+    assert (shop.sync().changed, len(shop.texts())) == (2, 101)
+    shop.listed = [Doc("a", "apple a"), Doc("b", "apple b")]
+    shop.clock.advance(timedelta(hours=1))
+    shop.sync()
+
+    assert shop.texts() == ["apple a", "apple b"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no limit of a file's size")
+def test_a_disk_that_is_full_fails_the_sync_and_harms_nothing(tmp_path: Path) -> None:
+    """A limit of a file's size is to SQLite what a full disk is."""
+    code = """
+import asyncio, resource
+from tests.documents.sample import *
+shop = Shop(Path(sys.argv[1]))
+shop.listed = [Doc("a", "apple a")]
+shop.sync()
+shop.listed = [Doc(f"d{n}", f"apple {n} " + "x" * 10_000) for n in range(200)] + shop.listed
+resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
+try:
+    shop.sync()
+except Exception as error:
+    found = shop.texts()
+    whole = all(len(text) > 10_000 or text == "apple a" for text in found)
+    print(type(error).__name__, "it works again" in str(error), "apple a" in found, whole, len(found) < 201)
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+print(shop.sync().failed, len(shop.texts()))
+"""
+
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False, capture_output=True, text=True)
+
+    assert done.stdout.splitlines() == ["StoreUnavailableError True True True True", "{} 201"], done.stderr

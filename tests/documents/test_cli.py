@@ -49,6 +49,22 @@ def test_a_source_is_synced_searched_and_shown(app: str, capsys: pytest.CaptureF
     assert main(["docs", "verify", app]) == 0
 
 
+def test_a_source_that_was_never_synced_fails_although_it_promises_nothing(
+    app: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = tmp_path / f"{app.partition(':')[0]}.py"
+    page.write_text(APP.format(index="exact").replace(', max_staleness="1h"', "").replace('"pages"))', '"none"))'))
+
+    assert main(["docs", "status", app]) == 1
+    assert "no sync of it has gone through yet" in capsys.readouterr().out
+    assert main(["docs", "sync", app, "pages"]) == 2
+    assert main(["docs", "status", app]) == 1
+    assert "no sync of it has gone through yet; SourceUnavailableError" in capsys.readouterr().out
+    (tmp_path / "none").mkdir()
+    assert main(["docs", "sync", app, "pages"]) == 0
+    assert main(["docs", "status", app]) == 0
+
+
 def test_what_could_not_be_taken_in_is_named(app: str, capsys: pytest.CaptureFixture[str]) -> None:
     Path("pages/b.md").write_bytes(b"\xff\xff")
 
@@ -62,6 +78,16 @@ def test_an_index_is_verified(app: str, tmp_path: Path, capsys: pytest.CaptureFi
 
     assert main(["docs", "verify", app, "--repair"]) == 0
     assert "all is well" in capsys.readouterr().out
+
+
+def test_room_is_given_back(app: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["docs", "sync", app, "pages"]) == 0
+    capsys.readouterr()
+
+    assert main(["docs", "compact", app]) == 0
+    assert "MB freed: 0 chunks and 0 vectors let go\n" in capsys.readouterr().out
+    assert main(["docs", "compact", app, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["left"] == []
 
 
 @pytest.mark.parametrize(

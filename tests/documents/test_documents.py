@@ -49,8 +49,8 @@ def test_a_source_is_a_job_that_keeps_it_fresh(tmp_path: Path) -> None:
     docs.close()
 
 
-def test_a_source_tells_how_far_it_has_come(tmp_path: Path) -> None:
-    shop = Shop(tmp_path)
+def test_a_source_tells_how_far_it_has_come(place: Path | str) -> None:
+    shop = Shop(place)
     shop.listed = [Doc(f"d{n}", f"apple {n}") for n in range(300)]
     told: list[tuple[int, int, str]] = []
 
@@ -59,6 +59,7 @@ def test_a_source_tells_how_far_it_has_come(tmp_path: Path) -> None:
     assert [done for done, _, _ in told] == sorted(done for done, _, _ in told)
     assert told[-1] == (300, 300, "300 changed, 300 chunks embedded")
     assert (0, 200, "0 changed, 64 chunks embedded") in told
+    shop.docs.close()
 
 
 def test_somebody_is_told_before_a_source_is_stale(tmp_path: Path) -> None:
@@ -88,8 +89,8 @@ def test_a_promise_that_no_sync_can_keep_is_refused(tmp_path: Path) -> None:
         docs.source("pages", every="1h", max_staleness="30m")
 
 
-def test_what_is_put_is_found_and_what_is_removed_is_not(tmp_path: Path) -> None:
-    shop = Shop(tmp_path)
+def test_what_is_put_is_found_and_what_is_removed_is_not(place: Path | str) -> None:
+    shop = Shop(place)
 
     async def use() -> list[str]:
         docs = shop.docs
@@ -101,6 +102,7 @@ def test_what_is_put_is_found_and_what_is_removed_is_not(tmp_path: Path) -> None
     assert asyncio.run(use()) == ["pear 2", "pear 3", "pear 4", "pear 5", "pear 6", "pear 7", "pear zero"]
     with pytest.raises(InvalidDocumentError, match="lists nothing itself"):
         asyncio.run(shop.docs.put("shop", Doc("a", "b")))
+    shop.docs.close()
 
 
 @pytest.mark.parametrize("index", ["embedded", "managed"])
@@ -146,8 +148,8 @@ def test_an_index_whose_rebuilding_was_cut_short_is_filled_before_anybody_uses_i
     other.docs.close()
 
 
-def test_a_stale_hit_is_marked_dropped_refreshed_or_raised(tmp_path: Path) -> None:
-    shop = Shop(tmp_path, max_staleness="30m")
+def test_a_stale_hit_is_marked_dropped_refreshed_or_raised(place: Path | str) -> None:
+    shop = Shop(place, max_staleness="30m")
     shop.listed = [Doc("a", "apple")]
     shop.sync()
     shop.clock.advance(HOUR)
@@ -160,14 +162,15 @@ def test_a_stale_hit_is_marked_dropped_refreshed_or_raised(tmp_path: Path) -> No
     with pytest.raises(StaleError, match="shop"):
         shop.search("apple", on_stale="raise")
     assert not shop.search("apple", on_stale="refresh")[0].freshness.stale
+    shop.docs.close()
 
 
-def test_another_embedder_is_refused_until_all_is_embedded_anew(tmp_path: Path) -> None:
-    shop = Shop(tmp_path)
+def test_another_embedder_is_refused_until_all_is_embedded_anew(place: Path | str) -> None:
+    shop = Shop(place)
     shop.listed = [Doc("a", "apple one\napple two")]
     shop.sync()
     shop.docs.close()
-    other = Documents("kb", tmp_path, embedder=HashEmbedder(128), index="exact", splitter=Lines())
+    other = Documents("kb", place, embedder=HashEmbedder(128), index="exact", splitter=Lines())
 
     with pytest.raises(EmbedderChangedError, match="rebuild"):
         other.status()
@@ -175,6 +178,7 @@ def test_another_embedder_is_refused_until_all_is_embedded_anew(tmp_path: Path) 
     assert other.rebuild() == 2
     shop.docs = other
     assert shop.texts() == ["apple one", "apple two"]
+    other.close()
 
 
 def test_a_second_process_is_told_that_the_index_is_in_use(tmp_path: Path) -> None:
@@ -199,12 +203,12 @@ def test_a_question_that_cannot_be_is_refused(tmp_path: Path, asked: dict[str, o
         Shop(tmp_path).search(**{"text": "apple", **asked})  # type: ignore[arg-type]
 
 
-def test_a_search_in_a_source_that_nobody_knows_says_so(tmp_path: Path) -> None:
+def test_a_search_in_a_source_that_nobody_knows_says_so(place: Path | str) -> None:
     """What was taken in by another process, whose source this one does not declare, is known all the same."""
-    docs = Documents("kb", tmp_path, embedder=HashEmbedder(64), index="exact")
+    docs = Documents("kb", place, embedder=HashEmbedder(64), index="exact")
     asyncio.run(docs.put("uploads", Doc("a", "apple")))
     docs.close()
-    other = Documents("kb", tmp_path, embedder=HashEmbedder(64), index="exact")
+    other = Documents("kb", place, embedder=HashEmbedder(64), index="exact")
 
     (hit,) = asyncio.run(other.search("apple", source="uploads"))
     with pytest.raises(SourceNotFoundError, match=r"got 'upload'.*did you mean 'uploads'"):

@@ -7,6 +7,7 @@ import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,15 @@ import pytest
 from tokenizers import BertWordPieceTokenizer
 
 from tickwork import Retry
-from tickwork.documents import EmbeddingError, HashEmbedder, InvalidDocumentError, MiniLM, OnnxEmbedder, OpenAIEmbedder
+from tickwork.documents import (
+    EmbeddingError,
+    HashEmbedder,
+    InvalidDocumentError,
+    MiniLM,
+    OnnxEmbedder,
+    OpenAIEmbedder,
+    SentenceTransformerEmbedder,
+)
 from tickwork.documents.embedders import embed, onnx
 
 
@@ -243,3 +252,20 @@ def test_what_is_no_vector_is_an_embedding_error(made: object) -> None:
         embed(Broken(made), ["text"], 1)
 
     assert len(str(raised.value)) < 500
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"model": 3}, {"model": " "}, {"query_prefix": None}, {"passage_prefix": 3}, {"device": 0}, {"batch": 0}, {"batch": True}],
+)  # fmt: skip
+def test_a_sentence_transformer_that_cannot_be_is_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(InvalidDocumentError, match="SentenceTransformerEmbedder: expected"):
+        SentenceTransformerEmbedder(**{"model": "folder", **given})
+
+
+def test_without_sentence_transformers_it_is_said_what_to_install(tmp_path: Path) -> None:
+    if find_spec("sentence_transformers") is not None:
+        pytest.skip("it is installed")
+
+    with pytest.raises(InvalidDocumentError, match=r"pip install 'tickwork\[sentence-transformers\]'"):
+        SentenceTransformerEmbedder(tmp_path)

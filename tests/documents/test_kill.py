@@ -17,10 +17,12 @@ from tickwork.documents.syncing import Step
 AFTER_A_REBIRTH = {Step.UNINDEXED, Step.CLEARED}
 """Steps that come only when something died more than a grace ago."""
 
+AT_ANY_STEP = (Step.EMBEDDED, Step.STAGED, Step.INDEXED, Step.FLIPPED, Step.FINISHED)
 
-def killed_at(step: Step, folder: Path, index: str, number: int) -> None:
+
+def killed_at(step: Step, place: Path | str, index: str, number: int) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "tests.documents.sample", str(folder), index, step, "1", str(number)],
+        [sys.executable, "-m", "tests.documents.sample", str(place), index, step, "1", str(number)],
         check=False, capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == -signal.SIGKILL, done.stderr
@@ -42,19 +44,21 @@ def revisions_found(shop: Shop) -> set[str]:
 
 @pytest.mark.processes
 @pytest.mark.parametrize(
-    ("index", "step"),
+    ("place", "index", "step"),
     [
-        *(("exact", step) for step in (Step.EMBEDDED, Step.STAGED, Step.INDEXED, Step.FLIPPED, Step.FINISHED)),
-        *(("embedded", step) for step in (Step.STAGED, Step.INDEXED, Step.FLIPPED)),
+        *(("sqlite", "exact", step) for step in AT_ANY_STEP),
+        *(("postgresql", "exact", step) for step in AT_ANY_STEP),
+        *(("sqlite", "embedded", step) for step in (Step.STAGED, Step.INDEXED, Step.FLIPPED)),
     ],
+    indirect=["place"],
 )
-def test_a_kill_at_any_step_leaves_nothing_wrong(tmp_path: Path, step: Step, index: str) -> None:
-    shop = Shop(tmp_path, index)  # type: ignore[arg-type]
+def test_a_kill_at_any_step_leaves_nothing_wrong(place: Path | str, step: Step, index: str) -> None:
+    shop = Shop(place, index)
     shop.listed = revision(1)
     shop.sync()
     shop.docs.close()
 
-    killed_at(step, tmp_path, index, 2)
+    killed_at(step, place, index, 2)
 
     flipped = step in (Step.FLIPPED, Step.FINISHED)
     assert revisions_found(shop) == {"r2" if flipped else "r1"}
@@ -69,8 +73,8 @@ def test_a_kill_at_any_step_leaves_nothing_wrong(tmp_path: Path, step: Step, ind
 
 
 @pytest.mark.parametrize("step", sorted(AFTER_A_REBIRTH))
-def test_a_stop_while_clearing_is_made_up_for(tmp_path: Path, step: Step) -> None:
-    shop = Shop(tmp_path)
+def test_a_stop_while_clearing_is_made_up_for(place: Path | str, step: Step) -> None:
+    shop = Shop(place)
     for number in (1, 2):
         shop.listed = revision(number)
         shop.sync()
@@ -88,3 +92,4 @@ def test_a_stop_while_clearing_is_made_up_for(tmp_path: Path, step: Step) -> Non
 
     assert revisions_found(shop) == {"r2"}
     assert len(shop.docs._opened().catalogue.all_chunks()) == DOCUMENTS * CHUNKS
+    shop.docs.close()

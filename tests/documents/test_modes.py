@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
-import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from tests.documents.chroma import ChromaServer
+from tests.documents.sample import Shop
 from tests.documents.worker import Worker
 
-from tickwork.documents import serving
+from tickwork.documents import Doc
 
 pytestmark = [
     pytest.mark.processes,
@@ -188,30 +190,9 @@ def test_a_ruined_index_ends_no_worker_and_is_built_anew(tmp_path: Path, index: 
     assert not (tmp_path / "kb.db.index-1").exists()
 
 
-class Server:
-    """`chroma run`, as an operator keeps it."""
-
-    def __init__(self, folder: Path) -> None:
-        with socket.socket() as listening:
-            listening.bind(("127.0.0.1", 0))
-            self.port = listening.getsockname()[1]
-        self.folder = folder
-        self.url = f"http://127.0.0.1:{self.port}"
-
-    def start(self) -> None:
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", serving.RUN, "run", "--path", str(self.folder), "--port", str(self.port), "--host", "127.0.0.1"],
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-
-    def stop(self) -> None:
-        self.process.terminate()
-        self.process.wait(30)
-
-
-def test_a_server_elsewhere_may_go_and_come(tmp_path: Path) -> None:
-    server = Server(tmp_path / "server")
-    with Worker(tmp_path, server.url) as one, Worker(tmp_path, server.url) as other:
+def test_a_server_elsewhere_may_go_and_come(place: Path | str, tmp_path: Path) -> None:
+    server = ChromaServer(tmp_path / "server")
+    with Worker(place, server.url) as one, Worker(place, server.url) as other:
         one.ask("sync", document(1))  # before there is a server
         assert all_find([one, other], 1)
         assert "usable index" in one.ask("trouble")
@@ -228,3 +209,52 @@ def test_a_server_elsewhere_may_go_and_come(tmp_path: Path) -> None:
 
         assert one.ask("verify") == [0, 0]
     server.stop()
+
+
+class Stranger(BaseHTTPRequestHandler):
+    """What listens where Chroma should: a Chroma that is too old, a proxy with a page of its own, another service."""
+
+    answer: tuple[int, str, bytes]
+
+    def do_GET(self) -> None:
+        status, kind, body = self.answer
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *said: object) -> None:
+        """A test is quiet."""
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (404, "application/json", b'{"detail":"Not Found"}'),  # a Chroma before 0.5.16, which has no /api/v2
+        (410, "application/json", b'{"error":"Unimplemented","message":"The v1 API is deprecated"}'),
+        (502, "text/html", b"<html>Bad Gateway"), (200, "text/html", b"<html>Welcome"), (200, "application/json", b"[]"),
+        (200, "application/json", b'{"nanosecond heartbeat": "soon"}'), (401, "text/plain", b"who are you?"), (200, "text/plain", b"\xff\xff"),
+    ],
+)  # fmt: skip
+def test_what_is_no_chroma_of_today_is_told_of_and_searches_go_on(
+    tmp_path: Path, answer: tuple[int, str, bytes]
+) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Answering", (Stranger,), {"answer": answer}))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    shop = Shop(tmp_path, f"http://127.0.0.1:{server.server_port}")
+    shop.listed = [Doc("a", "apple")]
+
+    assert shop.sync().changed == 1
+    assert shop.texts() == ["apple"]
+    trouble = shop.docs.trouble
+
+    assert trouble is not None
+    assert trouble.startswith(f"expected a usable index at http://127.0.0.1:{server.server_port}, got ")
+    assert len(trouble) < 600
+    shop.docs.close()
+    server.shutdown()
+    server.server_close()

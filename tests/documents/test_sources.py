@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import sqlite3
+import subprocess
+import sys
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import closing
@@ -320,3 +322,17 @@ def test_a_query_without_a_column_that_is_needed_is_refused() -> None:
 def test_a_query_that_cannot_be_is_refused(given: dict[str, Any]) -> None:
     with pytest.raises(InvalidDocumentError, match="expected"):
         SQLQuery(**{"connect": lambda: None, "statement": "select 1", **given})
+
+
+# what is not installed
+
+
+@pytest.mark.parametrize("made", ["Website('https://example.com/sitemap.xml')", "OpenAIEmbedder('small')"])
+def test_what_needs_httpx_says_how_to_get_it_when_it_is_made(made: str) -> None:
+    code = "import sys; sys.modules['httpx'] = None; from tickwork.documents import OpenAIEmbedder, Website; "
+
+    done = subprocess.run([sys.executable, "-c", code + made], check=False, capture_output=True, text=True)
+
+    name = made.partition("(")[0]
+    said = f"{name}: expected the package httpx, got none: pip install 'tickwork[documents]'"
+    assert done.stderr.splitlines()[-1] == f"tickwork.documents.errors.InvalidDocumentError: {said}"

@@ -1,4 +1,4 @@
-"""A worker process of tests, which does what it is told: `python -m tests.documents.worker FOLDER INDEX`.
+"""A worker process of tests, which does what it is told: `python -m tests.documents.worker PLACE INDEX`.
 
 Each line of its input is JSON, `[verb, *arguments]`; each line of its output is the answer, or `{"error": ...}`.
 """
@@ -20,9 +20,9 @@ from tickwork.documents import Doc, Documents, HashEmbedder
 class Worker:
     """The process, as a test sees it."""
 
-    def __init__(self, folder: Path, index: str = "managed") -> None:
+    def __init__(self, place: Path | str, index: str = "managed") -> None:
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.documents.worker", str(folder), index],
+            [sys.executable, "-m", "tests.documents.worker", str(place), index],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
 
@@ -53,9 +53,9 @@ class Worker:
         return answer
 
 
-def main(folder: str, index: str) -> None:
+def main(place: str, index: str) -> None:
     listed: dict[str, str] = {}
-    docs = Documents("kb", folder, embedder=HashEmbedder(64), index=index, splitter=Lines())
+    docs = Documents("kb", place, embedder=HashEmbedder(64), index=index, splitter=Lines())
     docs.source("all", partial=True)(lambda: [Doc(id, text) for id, text in listed.items()])
 
     def sync(documents: dict[str, str]) -> int:
@@ -68,7 +68,8 @@ def main(folder: str, index: str) -> None:
 
     verbs = {
         "sync": sync, "search": search, "trouble": lambda: docs.trouble, "verify": lambda: docs.verify(),
-        "rebuild": docs.rebuild, "close": docs.close,
+        "rebuild": docs.rebuild, "close": docs.close, "take turn": lambda: docs._opened().turn.__enter__() and None,
+        "compact": lambda: docs.compact(),
     }  # fmt: skip
     for line in sys.stdin:
         verb, *arguments = json.loads(line)

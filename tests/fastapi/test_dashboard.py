@@ -34,7 +34,8 @@ FLAGS = (
 )  # fmt: skip
 
 STATIC = files("tickwork.fastapi").joinpath("static")
-PAGE, STYLE = (STATIC.joinpath(f"dashboard.{kind}").read_text("utf-8") for kind in ("html", "css"))
+PAGE = "".join(STATIC.joinpath(name).read_text("utf-8") for name in ("frame.html", "dashboard.html"))
+STYLE = STATIC.joinpath("page.css").read_text("utf-8")
 SCRIPT = "".join(STATIC.joinpath(name).read_text("utf-8") for name in ("dashboard.js", "page.js"))
 ATTACK = "<img src=x onerror=\"document.title='taken over'\">"
 
@@ -60,7 +61,7 @@ def client() -> Client:
     ("path", "media_type"),
     [
         ("/", "text/html"),
-        ("/dashboard.css", "text/css"),
+        ("/page.css", "text/css"),
         ("/dashboard.js", "text/javascript"),
         ("/page.js", "text/javascript"),
     ],
@@ -101,7 +102,7 @@ def test_all_that_the_page_names_is_there_below_any_prefix(prefix: str, root_pat
     base = httpx.URL(f"http://localhost{prefix}/")
     named = [name for name in re.findall(r'(?:src|href)="([^"]+)"', page.text) if not name.startswith("data:")]
 
-    assert sorted(named) == ["dashboard.css", "dashboard.js"]
+    assert sorted(named) == ["dashboard.js", "page.css"]
     for name in (*named, "page.js", "overview"):
         assert client.get(str(base.join(name))).status_code == 200, name
 

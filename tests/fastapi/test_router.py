@@ -844,7 +844,7 @@ def test_dependencies_guard_every_route(scheduler: ManualScheduler) -> None:
     client = Client(app)
     urls = [
         *(("GET", f"/tickwork{path}") for path in (
-            "", "/", "/dashboard.css", "/dashboard.js", "/page.js", "/overview", "/health", "/nodes",
+            "", "/", "/page.css", "/dashboard.js", "/page.js", "/overview", "/health", "/nodes",
             "/jobs", "/jobs/refresh", "/jobs/refresh/why?at=2026-03-01", "/runs", "/runs/x", "/runs/x/log",
             "/backfills", "/backfills/x",
         )),

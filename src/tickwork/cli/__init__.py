@@ -241,7 +241,7 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     sessions = commands.add_parser("sessions", help=said, description=f"{said}.", allow_abbrev=False)
     add_session_commands(partial(command, among=sessions.add_subparsers(metavar="COMMAND", required=True)))
 
-    option = command("schema", show_schema, ("kind", "KIND", "postgresql"))
+    option = command("schema", show_schema, ("kind", "KIND", "postgresql, or documents"))
     option("--schema", metavar="NAME", help="where the tables go; default: the first of the search path")
     option(
         "--after", type=partial(whole, least=0, most=999), default=0, metavar="VERSION", help="of the tables there are"

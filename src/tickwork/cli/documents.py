@@ -1,4 +1,4 @@
-"""The commands of documents: `docs sync`, `docs search`, `docs status` and `docs verify`.
+"""The commands of documents: `docs sync`, `docs search`, `docs status`, `docs verify` and `docs compact`.
 
 They work in a process of their own, on the same folder as the app: what they sync its workers find.
 """
@@ -22,7 +22,7 @@ from tickwork.cli.targets import load
 from tickwork.cli.words import say_duration
 
 if TYPE_CHECKING:
-    from tickwork.documents import Documents
+    from tickwork.documents import Documents, SourceStatus
 
 LONGEST_LINE = 100
 """Letters of a hit that are shown on a line; with --json all are."""
@@ -47,6 +47,8 @@ def add_document_commands(command: Callable[..., Callable[..., argparse.Action]]
     option(
         "--repair", action="store_true", help="give the index what it lacks, and take from it what it should not have"
     )
+    option = command("compact", compact_documents, documents)
+    option("--json", action="store_true", help="for programs; sizes in bytes")
 
 
 def sync_documents(options: argparse.Namespace) -> int:
@@ -96,7 +98,7 @@ def search_documents(options: argparse.Namespace) -> int:
 
 
 def show_documents_status(options: argparse.Namespace) -> int:
-    """Say how each source stands; exit code 1 if one was not confirmed within its max_staleness."""
+    """Say how each source stands; exit code 1 if one was never synced, or not confirmed within its max_staleness."""
     with open_documents(options.documents) as docs:
         statuses = docs.status()
     if options.json:
@@ -110,12 +112,19 @@ def show_documents_status(options: argparse.Namespace) -> int:
                 (
                     status.name, "never" if status.lag is None else f"{say_duration(status.lag)} ago",
                     f"{status.documents:,}", f"{status.chunks:,}", f"{len(status.failed):,}",
-                    "; ".join(filter(None, ("stale" if status.fresh is False else "", status.error))),
+                    "; ".join(filter(None, (_standing(status), status.error))),
                 )
                 for status in statuses
             ],
         )  # fmt: skip
-    return 1 if any(status.fresh is False for status in statuses) else 0
+    return 1 if any(_standing(status) for status in statuses) else 0
+
+
+def _standing(status: SourceStatus) -> str:
+    """What is wrong with what is searched of a source; empty if nothing is."""
+    if status.last_ok is None:
+        return "no sync of it has gone through yet"
+    return "stale" if status.fresh is False else ""
 
 
 def verify_documents(options: argparse.Namespace) -> int:
@@ -129,6 +138,20 @@ def verify_documents(options: argparse.Namespace) -> int:
     differs = bool(drift.missing or drift.extra)
     print("all is well" if not differs else "mended" if options.repair else "mend it with --repair")
     return 1 if differs and not options.repair else 0
+
+
+def compact_documents(options: argparse.Namespace) -> int:
+    """Give back the room of what no search can find any more, and say what could not be given back now."""
+    with open_documents(options.documents) as docs:
+        done = docs.compact()
+    if options.json:
+        return print_json(done._asdict())
+    anew = [name for name, was in (("the index", done.rebuilt), ("the catalogue", done.vacuumed)) if was]
+    print(f"{done.freed / 1e6:,.1f} MB freed: {done.chunks:,} chunks and {done.vectors:,} vectors let go", end="")
+    print(f"; {' and '.join(anew)} written anew" if anew else "")
+    for reason in done.left:
+        print(plain_text(f"left: {reason}"))
+    return 0
 
 
 @contextmanager

@@ -70,14 +70,24 @@ def show_runs(options: argparse.Namespace) -> int:
 
 
 def show_schema(options: argparse.Namespace) -> int:
-    """Print the SQL that makes the tables of a PostgreSQL store, or brings older ones up to date."""
-    if options.kind != "postgresql":
-        raise UsageError(f"expected postgresql, got {options.kind!r}: a SQLite file makes its tables itself")
+    """Print the SQL that makes the tables of a PostgreSQL store ("postgresql") or of documents in PostgreSQL
+    ("documents"), or brings older ones up to date.
+    """
+    if options.kind not in ("postgresql", "documents"):
+        raise UsageError(
+            f"expected postgresql or documents, got {options.kind!r}: a SQLite file makes its tables itself"
+        )
     try:
-        from tickwork.stores.postgresql.schema import script  # noqa: PLC0415  only who asks for it needs psycopg
+        from tickwork.stores.postgresql import schema  # noqa: PLC0415  only who asks for it needs psycopg
+
+        if options.kind == "postgresql":
+            print(schema.script(options.schema, options.after), end="")
+        else:
+            from tickwork.documents.catalogue.postgresql import SCRIPTS, VERSION_TABLE  # noqa: PLC0415  so do they
+
+            print(schema.script(options.schema, options.after, scripts=SCRIPTS, table=VERSION_TABLE), end="")
     except ImportError as error:
         raise UsageError(f"expected psycopg 3, got {error}: pip install 'tickwork[postgresql]'") from None
-    print(script(options.schema, options.after), end="")
     return 0
 
 

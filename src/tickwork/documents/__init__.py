@@ -18,9 +18,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tickwork.documents.catalogue import StoredChunk, StoredDocument, StoredText
+from tickwork.documents.compacting import Compaction
 from tickwork.documents.document import Chunk, Doc, Freshness, Hit, Same, Unreadable
 from tickwork.documents.documents import Documents, SourceStatus
-from tickwork.documents.embedders import Embedder, HashEmbedder, MiniLM, OnnxEmbedder
+from tickwork.documents.embedders import Embedder, HashEmbedder, MiniLM, OnnxEmbedder, SentenceTransformerEmbedder
 from tickwork.documents.errors import (
     DocumentsError,
     DocumentsInUseError,
@@ -45,6 +47,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BlockSplitter",
     "Chunk",
+    "Compaction",
     "Doc",
     "Documents",
     "DocumentsError",
@@ -65,11 +68,15 @@ __all__ = [
     "Report",
     "SQLQuery",
     "Same",
+    "SentenceTransformerEmbedder",
     "SourceNotFoundError",
     "SourceStatus",
     "SourceUnavailableError",
     "Splitter",
     "StaleError",
+    "StoredChunk",
+    "StoredDocument",
+    "StoredText",
     "SyncSupersededError",
     "Unreadable",
     "Website",
@@ -77,7 +84,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """What needs httpx is imported when it is asked for."""
+    """What imports httpx is imported when it is asked for."""
     match name:
         case "OpenAIEmbedder":
             from tickwork.documents.embedders.openai import OpenAIEmbedder  # noqa: PLC0415

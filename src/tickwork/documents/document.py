@@ -94,6 +94,11 @@ class Chunk:
         return f"{self.heading}\n{self.text}" if self.heading else self.text
 
     @property
+    def is_text(self) -> bool:
+        """Whether it is text, which can be kept, and no binary data."""
+        return all(isinstance(part, str) and "\0" not in part and _encodes(part) for part in (self.text, self.heading))
+
+    @property
     def hash(self) -> str:
         return blake2b(self.embedded.encode(), digest_size=16).hexdigest()
 
@@ -154,10 +159,10 @@ def _check_text(id: str, name: str, text: object, most: int) -> None:
 
 def _check_meta(id: str, meta: object) -> None:
     try:
-        kept = json.dumps(meta, allow_nan=False) if isinstance(meta, Mapping) else None
+        kept = json.dumps(meta, allow_nan=False, ensure_ascii=False) if isinstance(meta, Mapping) else None
     except (TypeError, ValueError, RecursionError):
         kept = None
-    if kept is None or len(kept) > MOST_META:
+    if kept is None or len(kept) > MOST_META or not _encodes(kept):
         raise InvalidDocumentError(
             f"document {shown(id)}: expected meta as a mapping that is plain JSON of at most {MOST_META:,} "
             f"characters, got {shown(meta)}"

@@ -8,7 +8,7 @@ import random
 import re
 import threading
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, get_args
 from weakref import WeakValueDictionary
 
 from tickwork.checks import shown
-from tickwork.clock import Clock, SystemClock
+from tickwork.clock import Clock
 from tickwork.documents import plan
-from tickwork.documents.catalogue import Catalogue, FailedDocument, Passage
-from tickwork.documents.document import Doc, Freshness, Hit
+from tickwork.documents.catalogue import Catalogue, FailedDocument, Passage, StoredDocument, StoredText, find_place
+from tickwork.documents.compacting import Compaction, compact
+from tickwork.documents.document import Doc, Freshness, Hit, check_id
 from tickwork.documents.embedders import Embedder, MiniLM
 from tickwork.documents.errors import InvalidDocumentError, SourceNotFoundError, StaleError, SyncSupersededError
 from tickwork.documents.index import Found, Index
@@ -28,14 +29,16 @@ from tickwork.documents.splitting import BlockSplitter, Splitter
 from tickwork.documents.syncing import Progress, Report, Step, Sync, clear
 from tickwork.documents.vectors import Vectors, embed_anew
 from tickwork.durations import Duration, read_duration
-from tickwork.errors import did_you_mean
+from tickwork.errors import StoreError, did_you_mean
 from tickwork.scheduler import Scheduler
 
 if TYPE_CHECKING:
     from tickwork.documents.keeping import Drift, IndexKeeper
 
 OnStale = Literal["mark", "drop", "refresh", "raise"]
-KINDS = ("managed", "embedded", "exact")
+OF_ONE_MACHINE = ("managed", "embedded")
+"""Their index lies beside the file of the catalogue, where another machine finds nothing."""
+KINDS = (*OF_ONE_MACHINE, "exact")
 SERVER = re.compile(r"https?://[^\s/?#@]+/?")
 MOST_HITS = 1_000
 BEYOND = 10
@@ -74,25 +77,36 @@ class SourceStatus(NamedTuple):
 
 
 class Documents:
-    """Documents named *name*, in the folder *path*: a catalogue, which is the truth, and an index made from it.
+    """Documents named *name*: a catalogue, which is the truth, in the folder or the PostgreSQL database *path*
+    ("postgresql://..."; docs/documents.md has its options), and an index made from it.
 
-    *index* is "managed": one of the processes that share the folder runs a Chroma server as its child, on a loopback
-    port, and the others use it. Or "embedded": within this process, while no other has it open; the URL of a Chroma
-    server; or "exact", which is none: every vector is compared, which suits tens of thousands of chunks. *embedder*
-    turns texts into vectors, `MiniLM` if none is named; another one later is an EmbedderChangedError, until `rebuild`.
-    With a *scheduler* each source is a job.
+    *index* is "managed", the default of a folder: one of the processes that share it runs a Chroma server as its child,
+    on a loopback port, and the others use it. Or "embedded": within this process, while no other has it open; the URL
+    of a Chroma server; or "exact", the default of a database, which is none: every vector is compared, which suits tens
+    of thousands of chunks. *embedder* turns texts into vectors, `MiniLM` if none is named; another one later is an
+    EmbedderChangedError, until `rebuild`. With a *scheduler* each source is a job. *clock* says what is stale, in place
+    of this machine's clock or the database's. Raises InvalidDocumentError, StoreURLError.
     """
 
     def __init__(
         self, name: str, path: str | Path, *, embedder: Embedder | None = None, scheduler: Scheduler | None = None,
-        index: str = "managed", splitter: Splitter | None = None, clock: Clock | None = None,
+        index: str | None = None, splitter: Splitter | None = None, clock: Clock | None = None,
     ) -> None:  # fmt: skip
         if not isinstance(name, str) or not name.replace("-", "").replace("_", "").isalnum() or len(name) > 100:
             raise InvalidDocumentError(f"Documents: expected a name of letters, digits, - and _, got {shown(name)}")
+        self._open_catalogue = find_place(name, path)
+        shared = "://" in str(path)
+        if index is None:
+            index = "exact" if shared else "managed"
         if not isinstance(index, str) or not (index in KINDS or SERVER.fullmatch(index)):
             raise InvalidDocumentError(
                 f"index: expected one of {', '.join(map(repr, KINDS))} or the URL of a Chroma server, such as "
                 f"'http://chroma:8000', got {shown(index)}"
+            )
+        if shared and index in OF_ONE_MACHINE:
+            raise InvalidDocumentError(
+                f"index: expected 'exact' or the URL of a Chroma server beside a catalogue that machines share, got "
+                f"{index!r}, which the other machines could not find"
             )
         embedder = MiniLM() if embedder is None else embedder
         if not callable(getattr(embedder, "embed", None)) or not isinstance(getattr(embedder, "identity", None), str):
@@ -100,11 +114,10 @@ class Documents:
         self.name = name
         self.scheduler = scheduler
         """Whose jobs sync the sources."""
-        self._folder = Path(path)
         self._embedder = embedder
         self._kind = index
         self._splitter = splitter or BlockSplitter()
-        self._clock = clock or SystemClock()
+        self._clock = clock
         self._sources: dict[str, Source] = {}
         self._jobs: set[str] = set()
         self._lock = threading.RLock()
@@ -224,7 +237,10 @@ class Documents:
                 begun.finish, partial=declared.partial, allow_mass_delete=allow_mass_delete
             )
         except Exception as error:
-            await asyncio.to_thread(begun.fail, error)
+            try:
+                await asyncio.to_thread(begun.fail, error)
+            except (SyncSupersededError, StoreError) as worse:  # what the source raised is what its user needs
+                log.warning("that a sync of source %r failed could not be noted: %s", declared.name, worse)
             raise
         if not dry_run:
             await asyncio.to_thread(self._clear)
@@ -251,13 +267,11 @@ class Documents:
             raise InvalidDocumentError(f"search: expected k from 1 to {MOST_HITS}, got {shown(k)}")
         if where is not None and not isinstance(where, Mapping):
             raise InvalidDocumentError(f"search: expected where as a mapping, got {shown(where)}")
-        if source is not None and not isinstance(source, str):
-            raise InvalidDocumentError(f"search: expected source as a name, got {shown(source)}")
         if on_stale not in get_args(OnStale):
             raise InvalidDocumentError(f"on_stale: expected one of {get_args(OnStale)}, got {shown(on_stale)}")
         age = None if max_age is None else _read_length("max_age", max_age)
-        if source is not None and source not in self._sources:
-            await asyncio.to_thread(self._check_known, source)
+        if source is not None:
+            await asyncio.to_thread(self._check_source, "search", source)
         hits = await asyncio.to_thread(self._search, text, k, where, source, age)
         stale = sorted({hit.source for hit in hits if hit.freshness.stale})
         if stale and on_stale == "refresh":
@@ -275,7 +289,7 @@ class Documents:
     def status(self) -> list[SourceStatus]:
         """How each source stands, also those that were never synced. Blocks for milliseconds."""
         stored = {status.name: status for status in self._opened().catalogue.status()}
-        now = self._clock.now()
+        now = self._opened().clock.now()
         statuses = []
         for name in sorted(stored.keys() | self._sources.keys()):
             found = stored.get(name)
@@ -289,6 +303,37 @@ class Documents:
                 self._job_id(name) if name in self._jobs else None,
             ))  # fmt: skip
         return statuses
+
+    # what there is
+
+    def get_documents(
+        self, source: str, *, quarantined: bool | None = None, limit: int = 100, offset: int = 0
+    ) -> list[StoredDocument]:
+        """The documents of *source* by their ids: those that are searched, and those in quarantine, or one of both.
+
+        Blocks for milliseconds. Raises InvalidDocumentError, StoreError, and SourceNotFoundError for a *source* of
+        which neither this process nor the catalogue knows.
+        """
+        _check_stretch("get_documents", limit, offset)
+        _check_choice("get_documents", quarantined)
+        self._check_source("get_documents", source)
+        return self._opened().catalogue.documents(source, quarantined=quarantined, limit=limit, offset=offset)
+
+    def count_documents(self, source: str, *, quarantined: bool | None = None) -> int:
+        """How many `get_documents` would find."""
+        _check_choice("count_documents", quarantined)
+        self._check_source("count_documents", source)
+        return self._opened().catalogue.document_count(source, quarantined=quarantined)
+
+    def get_text(self, source: str, id: str, *, limit: int = 100, offset: int = 0) -> StoredText | None:
+        """What is searched of a document: its chunks in their order, from *offset* on. None: nothing is.
+
+        Blocks for milliseconds. Raises InvalidDocumentError, StoreError.
+        """
+        _check_stretch("get_text", limit, offset)
+        check_source_name(source)
+        check_id(id)
+        return self._opened().catalogue.text(source, id, limit=limit, offset=offset)
 
     # the index
 
@@ -308,15 +353,24 @@ class Documents:
 
         With another embedder than before, embed all chunks anew. Searches go on meanwhile, syncs wait. Blocks.
         """
-        with self._lock:
-            catalogue = self._open_catalogue()
+        with self._lock, closing(self._open_catalogue()) as catalogue:
             if catalogue.meta("embedder") not in (None, self._embedder.identity):
                 self.close()
-                catalogue = self._open_catalogue()
                 embed_anew(catalogue, self._embedder)
-            catalogue.close()
         keeper = self._opened().keeper
         return sum(map(len, self._opened().catalogue.chunks(MOST_FETCHED))) if keeper is None else keeper.rebuild()
+
+    def compact(self) -> Compaction:
+        """Give back the room of what no search can find any more: chunks and vectors of old revisions, the index if a
+        tenth of it is dead, the empty pages of the catalogue's file. What of it had to stay is in the answer.
+
+        Searches go on meanwhile, and syncs wait, each for its patience: one that waited in vain is made up for by the
+        next. May be killed at any moment. Blocks, for an index that is built anew a second for 500 chunks. Raises
+        StoreError.
+        """
+        parts = self._opened()
+        with parts.turn:
+            return compact(parts.catalogue, parts.index, parts.keeper, parts.clock, self.reached)
 
     def close(self) -> None:
         """Close the files, so that another process may open the index. What is asked later opens them again."""
@@ -343,22 +397,26 @@ class Documents:
                 catalogue = self._open_catalogue()
                 try:
                     vectors = Vectors(catalogue, self._embedder)
+                    clock = self._clock or catalogue.clock
+                    if self._kind == "exact":
+                        exact = ExactIndex(catalogue, vectors.space)
+                        self._parts = Parts(catalogue, vectors, exact, None, clock)
+                    else:
+                        keeper = IndexKeeper(self._kind, catalogue, vectors)
+                        self._parts = Parts(catalogue, vectors, keeper, keeper, clock)
                 except BaseException:
                     catalogue.close()
                     raise
-                if self._kind == "exact":
-                    self._parts = Parts(catalogue, vectors, ExactIndex(catalogue, vectors.space), None)
-                else:
-                    keeper = IndexKeeper(self._kind, catalogue, vectors)
-                    self._parts = Parts(catalogue, vectors, keeper, keeper)
             return self._parts
-
-    def _open_catalogue(self) -> Catalogue:
-        self._folder.mkdir(parents=True, exist_ok=True)
-        return Catalogue((self._folder / f"{self.name}.db").resolve())
 
     def _job_id(self, source: str) -> str:
         return f"documents:{self.name}:{source}"
+
+    def _check_source(self, place: str, name: object) -> None:
+        if not isinstance(name, str):
+            raise InvalidDocumentError(f"{place}: expected source as a name, got {shown(name)}")
+        if name not in self._sources:
+            self._check_known(name)
 
     def _check_known(self, name: str) -> None:
         """SourceNotFoundError for what has no documents, and none that this process could sync."""
@@ -383,16 +441,17 @@ class Documents:
             parts.keeper.mend()
         return Sync(
             source.name, catalogue=parts.catalogue, vectors=parts.vectors, index=parts.index,
-            splitter=source.splitter, clock=self._clock, turn=parts.turn, reached=self.reached, progress=progress,
+            splitter=source.splitter, clock=parts.clock, turn=parts.turn, reached=self.reached, progress=progress,
             dry_run=dry_run,
         )  # fmt: skip
 
     def _remove(self, source: str, ids: Sequence[str]) -> list[str]:
-        catalogue = self._opened().catalogue
+        parts = self._opened()
+        catalogue = parts.catalogue
         known = catalogue.known(source, self._splitter.identity)
         found = sorted({id for id in ids if id in known and known[id].fingerprint is not None})
         if found:
-            catalogue.withdraw(source, found, self._clock.now())
+            catalogue.withdraw(source, found, parts.clock.now())
         return found
 
     def _clear(self) -> None:
@@ -400,7 +459,7 @@ class Documents:
         if parts.keeper is not None:
             parts.keeper.rebuild_if_worn()
         with parts.turn:
-            clear(parts.catalogue, parts.index, self._clock, self.reached)
+            clear(parts.catalogue, parts.index, parts.clock, self.reached)
 
     # the steps of a search
 
@@ -425,7 +484,7 @@ class Documents:
             if len(found) < wanted or exactly:
                 break
             wanted *= 4
-        now = self._clock.now()
+        now = parts.clock.now()
         return [self._hit(passage, score, now, age) for passage, score in hits[:k]]
 
     def _hit(self, passage: Passage, score: float, now: datetime, max_age: timedelta | None) -> Hit:
@@ -461,6 +520,7 @@ class Parts:
     index: Index
     keeper: IndexKeeper | None
     """None: the index is exact, and needs none."""
+    clock: Clock
 
     @property
     def exactly(self) -> Callable[[Sequence[float], int, int], Found]:
@@ -476,6 +536,17 @@ def check_source_name(name: object) -> None:
     """InvalidDocumentError unless *name* can be that of a source."""
     if not isinstance(name, str) or not 0 < len(name) <= 100 or not name.isprintable():
         raise InvalidDocumentError(f"source: expected a name of 1 to 100 printable characters, got {shown(name)}")
+
+
+def _check_stretch(place: str, limit: object, offset: object) -> None:
+    for name, number, least, most in (("limit", limit, 1, MOST_HITS), ("offset", offset, 0, NO_LIMIT)):
+        if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= most:
+            raise InvalidDocumentError(f"{place}: expected {name} from {least} to {most:,}, got {shown(number)}")
+
+
+def _check_choice(place: str, quarantined: object) -> None:
+    if quarantined is not None and not isinstance(quarantined, bool):
+        raise InvalidDocumentError(f"{place}: expected quarantined as True, False or None, got {shown(quarantined)}")
 
 
 def find_documents(name: str) -> Documents:

@@ -17,12 +17,14 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing, suppress
+from enum import Enum, auto
 from pathlib import Path
 from typing import Protocol
 from urllib.error import URLError
 from urllib.request import urlopen
 
 from tickwork.documents.catalogue import Catalogue
+from tickwork.documents.catalogue.sqlite import SQLiteCatalogue
 from tickwork.documents.chroma import Chroma, Name, probe
 from tickwork.documents.errors import DocumentsInUseError, IndexUnusableError
 from tickwork.documents.locks import FolderLock
@@ -38,8 +40,27 @@ IN_WAY_OF_ENV = ("CHROMA_", "RUST_LOG")
 log = logging.getLogger("tickwork.documents")
 
 
+class Sweep(Enum):
+    """What became of the files of former indexes."""
+
+    DONE = auto()
+    REOPEN = auto()
+    """They are gone, and so is the database that had them open: open it again."""
+    NOT_OURS = auto()
+    """The server that has them open is kept by another process."""
+
+
 class Home(Protocol):
     """Used by one thread at a time."""
+
+    @property
+    def ours(self) -> bool:
+        """Whether this process keeps what has the folder open."""
+        ...
+
+    def sweep(self) -> Sweep:
+        """Remove the files of collections that were deleted, which Chroma leaves."""
+        ...
 
     def open(self) -> Chroma:
         """The database in it. May take seconds. Raises IndexUnusableError, or DocumentsInUseError."""
@@ -59,7 +80,7 @@ class Home(Protocol):
 class Folders:
     """The folders of a catalogue's indexes, of which one is in use. To be touched by who holds `lock` alone."""
 
-    def __init__(self, catalogue: Catalogue, name: Callable[[], Name]) -> None:
+    def __init__(self, catalogue: SQLiteCatalogue, name: Callable[[], Name]) -> None:
         path = catalogue.path
         self._path = path
         self._catalogue = catalogue
@@ -103,7 +124,9 @@ class Folders:
 class EmbeddedHome:
     """A folder that this process alone has open."""
 
-    def __init__(self, catalogue: Catalogue, name: Callable[[], Name]) -> None:
+    ours = True
+
+    def __init__(self, catalogue: SQLiteCatalogue, name: Callable[[], Name]) -> None:
         self._folders = Folders(catalogue, name)
         self._chroma: Chroma | None = None
         self._former: Chroma | None = None
@@ -130,6 +153,9 @@ class EmbeddedHome:
             self._former = None
         self._folders.remove_others()
 
+    def sweep(self) -> Sweep:
+        return Sweep.DONE  # what is built anew has a folder of its own
+
     def close(self, *, clean: bool) -> None:
         self._leave()
         self._folders.closed(clean=clean)
@@ -148,7 +174,7 @@ class ManagedHome:
     its owner does.
     """
 
-    def __init__(self, catalogue: Catalogue, name: Callable[[], Name]) -> None:
+    def __init__(self, catalogue: SQLiteCatalogue, name: Callable[[], Name]) -> None:
         self._catalogue = catalogue
         self._folders = Folders(catalogue, name)
         self._guard = threading.Lock()
@@ -182,6 +208,22 @@ class ManagedHome:
 
     def settle(self) -> None:
         """The server goes on with the same folder."""
+
+    @property
+    def ours(self) -> bool:
+        return self._server is not None
+
+    def sweep(self) -> Sweep:
+        """Only while no server runs: it has them open. Searches compare every vector until the next one answers."""
+        if not orphans(self._folders.current()):
+            return Sweep.DONE
+        if not self.ours:
+            return Sweep.NOT_OURS
+        self._leave()
+        self._end_server()
+        if self._folders.lock.take():  # otherwise another process has begun to start one, and removes them
+            _vacuum(self._folders.current())
+        return Sweep.REOPEN
 
     def close(self, *, clean: bool) -> None:
         self._leave()
@@ -276,25 +318,42 @@ class ServerHome:
     def settle(self) -> None:
         """Its folders are its own."""
 
+    ours = False
+
+    def sweep(self) -> Sweep:
+        return Sweep.DONE
+
     def close(self, *, clean: bool) -> None:
         if self._chroma is not None:
             self._chroma.close()
             self._chroma = None
 
 
-def _remove_orphans(folder: Path) -> None:
-    """Chroma leaves the files of a collection that was deleted."""
+def orphans(folder: Path) -> list[Path]:
+    """The files of collections that were deleted, which Chroma leaves."""
     database = folder / "chroma.sqlite3"
     if not database.exists():
-        return
+        return []
     try:
         with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as connection:
             known = {name for (name,) in connection.execute("select id from segments")}
     except sqlite3.Error:  # another version keeps them in another way
-        return
-    for kept in folder.iterdir():
-        if kept.is_dir() and kept.name not in known:
-            shutil.rmtree(kept, ignore_errors=True)
+        return []
+    return [kept for kept in folder.iterdir() if kept.is_dir() and kept.name not in known]
+
+
+def _remove_orphans(folder: Path) -> None:
+    for orphan in orphans(folder):
+        shutil.rmtree(orphan, ignore_errors=True)
+
+
+def _vacuum(folder: Path) -> None:
+    """Write Chroma's own file anew, without the room of what was deleted; nobody has it open."""
+    try:
+        with closing(sqlite3.connect(f"{(folder / 'chroma.sqlite3').as_uri()}?mode=rw", uri=True)) as connection:
+            connection.execute("vacuum")
+    except sqlite3.Error:  # a full disk, for one: it stays as it was
+        log.warning("the file of the index in %s could not be written anew", folder, exc_info=True)
 
 
 def _answers(url: str) -> bool:

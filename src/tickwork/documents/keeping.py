@@ -13,12 +13,12 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from tickwork.documents.catalogue import Catalogue, NewChunk
+from tickwork.documents.catalogue.sqlite import SQLiteCatalogue
 from tickwork.documents.chroma import Chroma, ChromaIndex, Name
 from tickwork.documents.errors import DocumentsError, DocumentsInUseError, IndexUnusableError
 from tickwork.documents.exact import ExactIndex
-from tickwork.documents.homes import EmbeddedHome, Home, ManagedHome, ServerHome
+from tickwork.documents.homes import EmbeddedHome, Home, ManagedHome, ServerHome, Sweep
 from tickwork.documents.index import Found
-from tickwork.documents.locks import WriteTurn
 from tickwork.documents.vectors import Vectors
 
 BUILT_AT_ONCE = 1_000
@@ -50,10 +50,9 @@ class IndexKeeper:
         self._vectors = vectors
         self._exact = ExactIndex(catalogue, vectors.space)
         self._home: Home
-        if kind == "embedded":
-            self._home = EmbeddedHome(catalogue, self._name)
-        elif kind == "managed":
-            self._home = ManagedHome(catalogue, self._name)
+        if kind in ("embedded", "managed"):
+            assert isinstance(catalogue, SQLiteCatalogue), "Documents refuses them beside another"
+            self._home = (EmbeddedHome if kind == "embedded" else ManagedHome)(catalogue, self._name)
         else:
             self._home = ServerHome(catalogue, kind)
         self._opening = threading.RLock()  # whoever has the turn may take it, and nobody the other way round
@@ -67,7 +66,7 @@ class IndexKeeper:
         self._mend_at = 0.0
         self._pause = FIRST_PAUSE
         self._closing = False
-        self.turn = WriteTurn(catalogue.path.with_name(f"{catalogue.path.name}.index-turn"))
+        self.turn = catalogue.turn
 
     @property
     def trouble(self) -> str | None:
@@ -141,15 +140,41 @@ class IndexKeeper:
             self._chroma.drop_others(self._name())
             return index.count()
 
+    def worn(self, share: int) -> bool:
+        """Whether one in *share* of the chunks that the index holds is dead, or more."""
+        live, dead = self._catalogue.wear()
+        return dead * share > live + dead
+
+    def sweep(self) -> bool:
+        """Remove the files of former indexes; False: whoever keeps the server has to, and does after its next sync."""
+        self.open()
+        with self.turn:
+            index = self._usable()
+            if index is not None and self._chroma is not None:
+                self._chroma.drop_others(self._name())
+            with self._opening:
+                swept = self._home.sweep()
+                if swept is Sweep.REOPEN:
+                    self._connect()
+            if swept is Sweep.REOPEN:
+                self._fill()
+            self._catalogue.note(index_sweep=int(swept is Sweep.NOT_OURS))
+        return swept is not Sweep.NOT_OURS
+
     def rebuild_if_worn(self) -> None:
         """Build the index anew if most of what it holds is dead: Chroma keeps the room of all that was deleted."""
+        if self._catalogue.meta("index_sweep") and self._home.ours:
+            try:
+                self.sweep()
+            except IndexUnusableError:
+                log.exception("the files of former indexes of %s could not be removed", self._catalogue.location)
         live, dead = self._catalogue.wear()
         if dead > max(live, FEW):
             log.info("the index holds %d chunks that are dead, and %d that live: it is built anew", dead, live)
             try:
                 self.rebuild()
             except IndexUnusableError:
-                log.exception("the index of %s could not be built anew", self._catalogue.path)
+                log.exception("the index of %s could not be built anew", self._catalogue.location)
 
     def drift(self, *, repair: bool = False) -> Drift:
         """Compare what the index holds with what it should, and with *repair* mend it."""
@@ -213,7 +238,7 @@ class IndexKeeper:
             self._give_up(held[1], error)
         else:
             if self._reason is not None:
-                log.info("the index of %s can be used again", self._catalogue.path)
+                log.info("the index of %s can be used again", self._catalogue.location)
             self._reason, self._pause = None, FIRST_PAUSE
 
     def _compare(self, index: ChromaIndex, *, repair: bool) -> Drift:
@@ -266,7 +291,7 @@ class IndexKeeper:
 
     def _doubt(self, error: DocumentsError) -> None:
         if self._reason is None:
-            log.error("the index of %s cannot be used just now: %s", self._catalogue.path, error)
+            log.error("the index of %s cannot be used just now: %s", self._catalogue.location, error)
         self._reason = str(error)
 
     def _mend_soon(self) -> None:
@@ -284,7 +309,7 @@ class IndexKeeper:
         try:
             self.mend()
         except Exception:
-            log.exception("the index of %s could not be mended", self._catalogue.path)
+            log.exception("the index of %s could not be mended", self._catalogue.location)
 
     def _name(self) -> Name:
         """The collection that the catalogue points to."""

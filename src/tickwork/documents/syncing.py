@@ -23,6 +23,7 @@ from tickwork.documents.document import Chunk, Doc, Listed, Same, Unreadable
 from tickwork.documents.errors import EmbeddingError, InvalidDocumentError
 from tickwork.documents.index import Index
 from tickwork.documents.plan import Known, Verdict
+from tickwork.documents.reasons import reason_of, told
 from tickwork.documents.splitting import Splitter
 from tickwork.documents.vectors import Vectors
 
@@ -42,7 +43,7 @@ log = logging.getLogger("tickwork.documents")
 
 
 class Step(StrEnum):
-    """The steps of a sync, each named when it is done."""
+    """The steps of a sync and of a compaction, each named when it is done."""
 
     BEGUN = "begun"
     CONFIRMED = "confirmed"
@@ -54,6 +55,10 @@ class Step(StrEnum):
     FINISHED = "finished"
     UNINDEXED = "unindexed"
     CLEARED = "cleared"
+    # of a compaction, after these
+    FORGOTTEN = "forgotten"
+    REBUILT = "rebuilt"
+    VACUUMED = "vacuumed"
 
 
 @dataclass(slots=True)
@@ -179,7 +184,7 @@ class Sync:
     def fail(self, error: Exception) -> None:
         """It did not get through: what it wrote stays, what it did not list does too."""
         if not self.report.dry_run:
-            self._catalogue.finish(self.source, self._number, None, f"{type(error).__name__}: {error}")
+            self._catalogue.finish(self.source, self._number, None, reason_of(error))
 
     # what is offered
 
@@ -199,8 +204,8 @@ class Sync:
         self._confirmed.append((known.number, version))
 
     def _fail(self, id: str, reason: str, fingerprint: str | None) -> None:
-        self.report.failed[id] = reason
-        self._failed.append((id, reason, fingerprint))
+        self.report.failed[id] = told(reason)
+        self._failed.append((id, told(reason), fingerprint))
 
     def _known_documents(self) -> list[str]:
         """Those that can be gone: what is searched, or waits to be."""
@@ -212,11 +217,11 @@ class Sync:
         """Its chunks, not yet compared with the live ones; None if it cannot be split."""
         try:
             chunks = [*self._splitter.split(doc.text)]
-            if not all(isinstance(chunk, Chunk) and chunk.text for chunk in chunks):
-                raise InvalidDocumentError(f"expected chunks that have a text, got {shown(chunks)}")
+            if not all(isinstance(chunk, Chunk) and chunk.text and chunk.is_text for chunk in chunks):
+                raise InvalidDocumentError(f"expected chunks of text, none of it empty, got {shown(chunks)}")
         except Exception as error:
             log.warning("document %r of source %r cannot be split", doc.id, self.source, exc_info=True)
-            self._fail(doc.id, f"it cannot be split: {type(error).__name__}: {error}", fingerprint)
+            self._fail(doc.id, f"it cannot be split: {reason_of(error)}", fingerprint)
             return None
         return Write(doc, fingerprint, chunks)
 

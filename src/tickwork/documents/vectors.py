@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from tickwork.documents.catalogue import Catalogue, pack, unpack
 from tickwork.documents.document import Chunk
 from tickwork.documents.embedders import Embedder, embed
-from tickwork.documents.errors import EmbedderChangedError
+from tickwork.documents.errors import EmbedderChangedError, EmbeddingError
 
 MOST_AT_ONCE = 64
 """Texts in one call of the embedder: what it has done is kept before the next."""
@@ -22,10 +22,8 @@ class Vectors:
         self.space: int = catalogue.meta("space")
         self.dimension: int | None = catalogue.meta("dimension")
         """None: nothing was embedded yet."""
-        known = catalogue.meta("embedder")
-        if known is None:
-            catalogue.note(embedder=embedder.identity)
-        elif known != embedder.identity:
+        known = catalogue.meta("embedder") or catalogue.note_first("embedder", embedder.identity)
+        if known != embedder.identity:
             raise EmbedderChangedError(
                 f"expected the embedder of the stored vectors, {known!r}, got {embedder.identity!r}: vectors of two "
                 f"embedders cannot be compared; go back to that one, or embed all anew with docs.rebuild()"
@@ -63,8 +61,12 @@ class Vectors:
         """Unit vectors of this space. Raises EmbeddingError."""
         vectors = embed(self.embedder, texts, self.dimension, queries=queries)
         if self.dimension is None:
-            self.dimension = len(vectors[0])
-            self._catalogue.note(dimension=self.dimension)
+            self.dimension = self._catalogue.note_first("dimension", len(vectors[0]))
+            if len(vectors[0]) != self.dimension:
+                raise EmbeddingError(
+                    f"embedder {self.embedder.identity}: expected vectors of {self.dimension} numbers, as another "
+                    f"process got, got {len(vectors[0])}"
+                )
         return vectors
 
 

@@ -1,4 +1,4 @@
-"""Documents over HTTP: search, how the sources stand, sync now, uploads; and their dashboard.
+"""Documents over HTTP: search, how the sources stand, sync now, uploads; and their page.
 
 The rule: who may call is said as for jobs, and guarded by the same means.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from fastapi import APIRouter, Depends, Query, Response
 from fastapi.params import Depends as Dependency
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool
 
 from tickwork.clock import SystemClock
 from tickwork.documents import (
+    Compaction,
     Doc,
     Documents,
     DocumentsError,
@@ -28,28 +29,33 @@ from tickwork.documents import (
     SourceStatus,
     SourceUnavailableError,
     StaleError,
+    StoredDocument,
+    StoredText,
     SyncSupersededError,
 )
 from tickwork.documents.documents import MOST_HITS, OnStale
 from tickwork.errors import TickworkError
 from tickwork.fastapi.checks import check_dependencies, check_prefix
-from tickwork.fastapi.dashboard import Asset, add_dashboard
 from tickwork.fastapi.guard import refuse_simple_requests, refuse_strangers, refuse_unknown_parameters
-from tickwork.fastapi.models import ProgressView
-from tickwork.fastapi.router import STATUS, TickworkRoute, check_protection, errors_of, read_body, schema_of
-from tickwork.run import RunState
+from tickwork.fastapi.models import Nothing, ProgressView
+from tickwork.fastapi.pages import Page, add_page
+from tickwork.fastapi.router import (
+    STATUS,
+    Limit,
+    Offset,
+    TickworkRoute,
+    check_protection,
+    errors_of,
+    read_body,
+    schema_of,
+)
+from tickwork.run import Run, RunState
 from tickwork.scheduler import Scheduler
 
 LONGEST_UPLOAD = 20_000_000
 """Bytes of JSON."""
 MOST_FAILED = 50
 """Documents in trouble that are listed for each source; all of them are counted."""
-
-ASSETS = (
-    Asset("/", "documents.html", "text/html"),
-    Asset("/dashboard.css", "dashboard.css", "text/css"),
-    Asset("/documents.js", "documents.js", "text/javascript"),
-)
 
 DOCUMENTS_STATUS: Sequence[tuple[type[TickworkError], int]] = (
     (SourceNotFoundError, 404),
@@ -108,6 +114,21 @@ class FailedView(BaseModel):
     retry_at: datetime | None
 
 
+class SyncProgressView(ProgressView):
+    rate: float | None = Field(description="Documents a second, since this sync began.")
+    eta: float | None = Field(description="Seconds that it takes on at this rate.")
+
+    @classmethod
+    def of(cls, run: Run, now: datetime) -> Self:
+        told = run.progress
+        if told is None:
+            return cls(done=None, total=None, message="", rate=None, eta=None)
+        spent = 0.0 if run.started_at is None else (now - run.started_at).total_seconds()
+        rate = told.done / spent if told.done and spent > 0 else None
+        left = None if rate is None or not told.total else max(0.0, told.total - (told.done or 0)) / rate
+        return cls(done=told.done, total=told.total, message=told.message, rate=rate, eta=left)
+
+
 class SourceView(BaseModel):
     name: str
     last_ok: datetime | None
@@ -120,11 +141,11 @@ class SourceView(BaseModel):
     failed_total: int
     job_id: str | None
     next_fire_time: datetime | None
-    progress: ProgressView | None
+    progress: SyncProgressView | None
 
     @classmethod
-    def of(cls, status: SourceStatus, scheduler: Scheduler | None) -> Self:
-        next_fire_time, progress = _standing(status.job_id, scheduler)
+    def of(cls, status: SourceStatus, scheduler: Scheduler | None, now: datetime) -> Self:
+        next_fire_time, progress = _standing(status.job_id, scheduler, now)
         return cls(
             name=status.name, last_ok=status.last_ok, lag=None if status.lag is None else status.lag.total_seconds(),
             fresh=status.fresh, error=status.error, documents=status.documents, chunks=status.chunks,
@@ -142,6 +163,59 @@ class DocumentsOverview(BaseModel):
     read_only: bool
     trouble: str | None
     sources: list[SourceView]
+
+
+class DocumentView(BaseModel):
+    """A document as it is kept."""
+
+    id: str
+    state: Literal["live", "quarantined"] = Field(
+        description="quarantined: what its source has now cannot be taken in; its last good revision is searched."
+    )
+    error: str | None
+    failures: int
+    retry_at: datetime | None
+    revision: int | None = Field(description="None: no revision of it was ever taken in.")
+    uri: str | None
+    meta: dict[str, Any]
+    modified_at: datetime | None
+    indexed_at: datetime | None
+    checked_at: datetime | None
+    chunks: int
+
+    @classmethod
+    def of(cls, stored: StoredDocument) -> Self:
+        known = {name: value for name, value in stored._asdict().items() if name in cls.model_fields}
+        return cls(**known, state="live" if stored.error is None else "quarantined")
+
+
+class DocumentsPage(BaseModel):
+    """Some of the documents of a source, by their ids."""
+
+    source: str
+    total: int
+    documents: list[DocumentView]
+
+
+class ChunkView(BaseModel):
+    position: int
+    heading: str
+    text: str
+
+
+class ChunksPage(BaseModel):
+    """Some of the chunks of a document, in their order."""
+
+    source: str
+    id: str
+    revision: int
+    total: int
+    chunks: list[ChunkView]
+
+    @classmethod
+    def of(cls, source: str, id: str, text: StoredText) -> Self:
+        chunks = [ChunkView(**chunk._asdict()) for chunk in text.chunks]
+        return cls(source=source, id=id, revision=text.revision, total=text.total, chunks=chunks)
 
 
 class ReportView(BaseModel):
@@ -180,6 +254,19 @@ class Upload(BaseModel):
     meta: dict[str, Any] = {}
 
 
+class CompactionView(BaseModel):
+    chunks: int
+    vectors: int
+    rebuilt: bool
+    vacuumed: bool
+    freed: int = Field(description="Bytes on the disk of the machine that answered.")
+    left: list[str] = Field(description="What could not be given back now.")
+
+    @classmethod
+    def of(cls, done: Compaction) -> Self:
+        return cls(**done._asdict())
+
+
 class DocumentsRoute(TickworkRoute):
     statuses: ClassVar = DOCUMENTS_STATUS
     longest_body: ClassVar = LONGEST_UPLOAD
@@ -194,7 +281,7 @@ def create_documents_router(
     allowed_hosts: Collection[str] = (),
     prefix: str = "",
 ) -> APIRouter:
-    """The search over *docs*, their sources, and a dashboard of both at the root.
+    """The search over *docs*, their sources, and a page of both at the root.
 
         app.include_router(create_documents_router(docs, prefix="/docs-index", dependencies=[Depends(admin)]))
 
@@ -202,9 +289,11 @@ def create_documents_router(
     UnprotectedRoutesError. Whoever may call it can search all documents.
 
     Routes, below *prefix*: `GET overview`, and `GET search?q=...` (with `k`, `where=key:value`, `source`, `max_age`,
-    `on_stale`); `POST sources/{name}/sync`, which has the source's job run now (202, `run_id`), or, if it has none and
-    for a dry run, syncs and answers with the report; `POST sources/{name}/documents` takes in one document of a source
-    that lists nothing itself; `DELETE sources/{name}/documents/{id}`. Errors are `{"detail": ...}`.
+    `on_stale`); `GET sources/{name}/documents` (with `quarantined`, `limit`, `offset`), and of one of them
+    `GET sources/{name}/documents/{id}/chunks`; `POST sources/{name}/sync`, which has the source's job run now (202,
+    `run_id`), or, if it has none and for a dry run, syncs and answers with the report; `POST sources/{name}/documents`
+    takes in one document of a source that lists nothing itself; `DELETE sources/{name}/documents/{id}`;
+    `POST compact`. Errors are `{"detail": ...}`.
     """
     check_dependencies("create_documents_router", dependencies)
     check_prefix(prefix)
@@ -217,7 +306,7 @@ def create_documents_router(
     _add_reading_routes(router, docs, read_only=read_only)
     if not read_only:
         _add_changing_routes(router, docs)
-    add_dashboard(router, ASSETS)
+    add_page(router, Page("documents", "tickwork documents", f"Documents: {docs.name}", "overview, search"))
     return router
 
 
@@ -241,10 +330,32 @@ def _add_reading_routes(router: APIRouter, docs: Documents, *, read_only: bool) 
     @router.get("/overview", responses=errors_of(503))
     def overview() -> DocumentsOverview:
         """How each source stands, and the index."""
+        now = SystemClock().now()
         return DocumentsOverview(
-            now=SystemClock().now(), name=docs.name, read_only=read_only, trouble=docs.trouble,
-            sources=[SourceView.of(status, docs.scheduler) for status in docs.status()],
+            now=now, name=docs.name, read_only=read_only, trouble=docs.trouble,
+            sources=[SourceView.of(status, docs.scheduler, now) for status in docs.status()],
         )  # fmt: skip
+
+    @router.get("/sources/{name}/documents", responses=errors_of(404, 503))
+    def documents(
+        name: str,
+        *,
+        quarantined: Annotated[bool | None, Query(description="Only those in quarantine, or only the others.")] = None,
+        limit: Limit = 100,
+        offset: Offset = 0,
+    ) -> DocumentsPage:
+        """The documents of a source by their ids, a page at a time."""
+        found = docs.get_documents(name, quarantined=quarantined, limit=limit, offset=offset)
+        total = docs.count_documents(name, quarantined=quarantined)
+        return DocumentsPage(source=name, total=total, documents=[DocumentView.of(one) for one in found])
+
+    @router.get("/sources/{name}/documents/{id:path}/chunks", responses=errors_of(404, 503))
+    def chunks(name: str, id: str, *, limit: Limit = 100, offset: Offset = 0) -> ChunksPage:
+        """What is searched of a document: its chunks in their order."""
+        text = docs.get_text(name, id, limit=limit, offset=offset)
+        if text is None:
+            raise _no_document(name, id)
+        return ChunksPage.of(name, id, text)
 
 
 def _add_changing_routes(router: APIRouter, docs: Documents) -> None:
@@ -277,25 +388,34 @@ def _add_changing_routes(router: APIRouter, docs: Documents) -> None:
             raise InvalidDocumentError(f"document {sent.id!r}: {report.failed[sent.id]}")
         return ReportView.of(report)
 
+    @router.post(
+        "/compact", dependencies=[*guard, Depends(read_body(Nothing))], responses=errors_of(409, 413, 415, 503)
+    )
+    def compact() -> CompactionView:
+        """Give back the room of what no search can find any more; may take minutes."""
+        return CompactionView.of(docs.compact())
+
     @router.delete("/sources/{name}/documents/{id:path}", dependencies=guard, responses=errors_of(404))
     async def remove(name: str, id: str) -> list[str]:
         """Delete a document."""
         removed = await docs.remove(name, id)
         if not removed:
-            raise SourceNotFoundError(f"expected a document of source {name!r}, got {id!r}, which it does not have")
+            raise _no_document(name, id)
         return removed
 
 
-def _standing(job_id: str | None, scheduler: Scheduler | None) -> tuple[datetime | None, ProgressView | None]:
+def _no_document(source: str, id: str) -> SourceNotFoundError:
+    return SourceNotFoundError(f"expected a document of source {source!r}, got {id!r}, which it does not have")
+
+
+def _standing(
+    job_id: str | None, scheduler: Scheduler | None, now: datetime
+) -> tuple[datetime | None, SyncProgressView | None]:
     """When its job fires next, and how far the run of it has come that goes on."""
     if job_id is None or scheduler is None or (job := scheduler.get_job(job_id)) is None:
         return None, None
     for run in scheduler.get_runs(job_id, states=[RunState.RUNNING], limit=1):
-        told = run.progress
-        progress = ProgressView(done=None, total=None, message="") if told is None else ProgressView(
-            done=told.done, total=told.total, message=told.message
-        )  # fmt: skip
-        return job.next_run_time, progress
+        return job.next_run_time, SyncProgressView.of(run, now)
     return job.next_run_time, None
 
 

@@ -43,7 +43,6 @@ from tickwork.errors import (
     TriggerError,
 )
 from tickwork.fastapi.checks import check_dependencies, check_depends, check_prefix
-from tickwork.fastapi.dashboard import add_dashboard
 from tickwork.fastapi.guard import (
     KNOWN_PARAMETERS,
     MAX_BODY,
@@ -76,6 +75,7 @@ from tickwork.fastapi.models import (
     RunSummary,
     RunView,
 )
+from tickwork.fastapi.pages import Page, add_page
 from tickwork.job import Job
 from tickwork.run import Run, RunState
 from tickwork.scheduler import Scheduler, check_scheduler
@@ -182,7 +182,7 @@ def create_router(
     add_overview(guarded, scheduler, read_only=read_only)
     if not read_only:
         add_changing_routes(guarded, scheduler, name_of(caller))
-    add_dashboard(guarded)
+    add_page(guarded, Page("dashboard", "tickwork", "Jobs", "jobs, runs, health"))
     router = APIRouter(lifespan=warn_of_idleness(scheduler))
     add_probes(router, scheduler, prefix)
     router.include_router(guarded)

@@ -210,6 +210,21 @@ class DatabaseFile:
         finally:
             self._read_lock.release()
 
+    def vacuum(self) -> None:
+        """Write the file anew without its empty pages, which takes as much room again meanwhile.
+
+        Others go on reading, and wait to write, each for its patience. Raises StoreUnavailableError; then, and if the
+        process is killed, the file is as it was.
+        """
+        with self._turn_taken(), self._named_faults():
+            connection = self._connect(sqlite3.Connection)
+            try:
+                self._check_identity()
+                connection.execute("vacuum")
+                connection.execute("pragma wal_checkpoint(truncate)")  # what readers still need of it goes later
+            finally:
+                connection.close()
+
     def close(self) -> None:
         with self._write_lock, self._read_lock:
             self._close_writer()

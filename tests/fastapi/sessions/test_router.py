@@ -19,7 +19,8 @@ from tickwork.sessions import Session, Sessions
 
 SECRET = "my secret <img src=x onerror=alert(1)>"
 STATIC = files("tickwork.fastapi").joinpath("static")
-PAGE, SCRIPT = (STATIC.joinpath(f"sessions.{kind}").read_text("utf-8") for kind in ("html", "js"))
+PAGE = "".join(STATIC.joinpath(name).read_text("utf-8") for name in ("frame.html", "sessions.html"))
+SCRIPT = STATIC.joinpath("sessions.js").read_text("utf-8")
 
 
 def may_read(x_role: str = Header("")) -> None:
@@ -216,11 +217,13 @@ def test_all_that_the_page_names_is_there_below_any_prefix(sessions: Sessions, p
     base = httpx.URL(f"http://localhost{prefix}/")
     named = [
         name
-        for name in re.findall(r'(?:src|href|from) ?=?"([^"]+)"', PAGE + SCRIPT.replace('from "', 'from="'))
+        for name in re.findall(
+            r'(?:src|href|from) ?=?"([^"]+)"', client.get(f"{prefix}/").text + SCRIPT.replace('from "', 'from="')
+        )
         if not name.startswith("data:")
     ]
 
-    assert sorted(named) == ["./page.js", "dashboard.css", "sessions.js"]
+    assert sorted(named) == ["./page.js", "page.css", "sessions.js"]
     for name in (*named, "sessions", ""):
         answer = client.get(str(base.join(name)))
         assert answer.status_code == 200, name

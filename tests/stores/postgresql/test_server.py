@@ -246,7 +246,7 @@ def test_tables_of_the_first_version_are_upgraded_and_what_its_code_goes_on_to_w
 ) -> None:
     schema = postgresql_url.rpartition("=")[2]
     first = (FOLDER / SCRIPTS[0]).read_text()
-    made = f'create schema "{schema}"; set search_path to "{schema}"; {first}; {META}; insert into tickwork_schema values (1);'
+    made = f'create schema "{schema}"; set search_path to "{schema}"; {first}; {META.format(table="tickwork_schema")}; insert into tickwork_schema values (1);'
     beat = (
         f'insert into "{schema}".tickwork_nodes (id, host, pid, version, started_at, seen_since, seen_at, lease_until,'
         " paused, runs, declaration) values (%s, 'web-1', 1, '0', 0, 0, 0, 4e15, false, 0, '')"

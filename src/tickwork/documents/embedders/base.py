@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from tickwork.checks import shown
 from tickwork.documents.errors import EmbeddingError
+from tickwork.documents.reasons import reason_of
 
 
 class Embedder(Protocol):
@@ -35,7 +36,7 @@ def embed(
     except EmbeddingError:
         raise
     except Exception as error:
-        raise EmbeddingError(f"embedder {embedder.identity}: {type(error).__name__}: {str(error)[:300]}") from error
+        raise EmbeddingError(f"embedder {embedder.identity}: {reason_of(error)[:300]}") from error
     if len(vectors) != len(texts):
         raise EmbeddingError(f"embedder {embedder.identity}: expected {len(texts)} vectors, got {len(vectors)}")
     for vector in vectors:

@@ -10,15 +10,21 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
-
-import httpx
+from typing import TYPE_CHECKING, Any
 
 from tickwork.checks import check_whole, shown
 from tickwork.documents.errors import EmbeddingError, InvalidDocumentError
 from tickwork.durations import Duration, read_duration
 from tickwork.errors import InvalidJobError
 from tickwork.policies import Retry
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    try:
+        import httpx
+    except ModuleNotFoundError:  # whoever constructs it is told how to get it
+        httpx = None
 
 OPENAI = "https://api.openai.com/v1"
 OFTEN_ENOUGH = Retry(max_attempts=4, delay=0.5, backoff=3, max_delay=10, jitter=0.2)
@@ -42,6 +48,10 @@ class OpenAIEmbedder:
         batch: int = 64, timeout: Duration = 30.0, retry: Retry = OFTEN_ENOUGH, query_prefix: str = "",
         passage_prefix: str = "", wait: Callable[[float], object] = time.sleep,
     ) -> None:  # fmt: skip
+        if httpx is None:
+            raise InvalidDocumentError(
+                "OpenAIEmbedder: expected the package httpx, got none: pip install 'tickwork[documents]'"
+            )
         if not isinstance(model, str) or not model.strip():
             raise InvalidDocumentError(f"OpenAIEmbedder: expected the name of a model, got {shown(model)}")
         if not isinstance(url, str) or not url.startswith(("http://", "https://")):

@@ -10,6 +10,7 @@ from pathlib import Path
 from tickwork.checks import shown
 from tickwork.documents.document import Doc, Listed, Same, Unreadable
 from tickwork.documents.errors import InvalidDocumentError, SourceUnavailableError
+from tickwork.documents.reasons import reason_of
 from tickwork.documents.sources.readers import READERS, Reader, name_of, read_text
 
 LARGEST_FILE = 20_000_000
@@ -66,4 +67,4 @@ class Folder:
             modified = datetime.fromtimestamp(status.st_mtime, UTC)
             return Doc(id, reader(path), uri=str(path), version=version, modified=modified)
         except Exception as error:  # noqa: BLE001  no right to read it, no UTF-8, a broken PDF, a reader of somebody
-            return Unreadable(id, f"{type(error).__name__}: {str(error)[:300]}")
+            return Unreadable(id, reason_of(error))

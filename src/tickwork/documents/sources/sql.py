@@ -12,6 +12,7 @@ from typing import Any
 from tickwork.checks import shown
 from tickwork.documents.document import Doc, Listed, Unreadable
 from tickwork.documents.errors import InvalidDocumentError, SourceUnavailableError
+from tickwork.documents.reasons import reason_of
 
 FETCHED_AT_ONCE = 500
 
@@ -50,9 +51,7 @@ class SQLQuery:
             except InvalidDocumentError:
                 raise
             except Exception as error:
-                raise SourceUnavailableError(
-                    f"SQLQuery: expected rows, got {type(error).__name__}: {str(error)[:300]}"
-                ) from error
+                raise SourceUnavailableError(f"SQLQuery: expected rows, got {reason_of(error)}") from error
             if row is None:
                 return
             yield self._document(row)

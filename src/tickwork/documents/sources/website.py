@@ -15,18 +15,25 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urldefrag, urlsplit
-
-import httpx
 
 from tickwork.checks import check_whole, shown
 from tickwork.documents.document import Doc, Listed, Same, Unreadable
 from tickwork.documents.errors import InvalidDocumentError, SourceUnavailableError
+from tickwork.documents.reasons import reason_of
 from tickwork.documents.sources import html
 from tickwork.documents.sources.readers import text_of_pdf
 from tickwork.durations import Duration, read_duration
 from tickwork.errors import InvalidJobError
+
+if TYPE_CHECKING:
+    import httpx
+else:
+    try:
+        import httpx
+    except ModuleNotFoundError:  # whoever constructs it is told how to get it
+        httpx = None
 
 LARGEST_PAGE = 20_000_000
 """Bytes, when it is unpacked."""
@@ -59,6 +66,10 @@ class Website:
     most: int = 10_000
 
     def __post_init__(self) -> None:
+        if httpx is None:
+            raise InvalidDocumentError(
+                "Website: expected the package httpx, got none: pip install 'tickwork[documents]'"
+            )
         if isinstance(self.pages, str) or not (self.sitemap or self.pages):
             raise InvalidDocumentError(
                 f"Website: expected sitemap='https://...' or pages=[...], got {shown(self.sitemap)} and "
@@ -138,9 +149,7 @@ class Website:
                     content = unpacked.read(LARGEST_PAGE + 1)
             text = content.decode("utf-8-sig", "replace")
         except (httpx.HTTPError, httpx.InvalidURL, OSError, EOFError, _RefusedError) as error:
-            raise SourceUnavailableError(
-                f"Website: expected the sitemap {url}, got {type(error).__name__}: {str(error)[:300]}"
-            ) from error
+            raise SourceUnavailableError(f"Website: expected the sitemap {url}, got {reason_of(error)}") from error
         if "<urlset" not in text and "<sitemapindex" not in text:
             raise SourceUnavailableError(f"Website: expected a sitemap at {url}, got {shown(text)}")
         return text
@@ -158,7 +167,7 @@ class Website:
             text = _text_of(answer)
             return Doc(url, text, uri=url, version=_version(answer.headers), modified=_modified(answer.headers))
         except Exception as error:  # noqa: BLE001  the network, a page that is no text, a broken PDF
-            return Unreadable(url, f"{type(error).__name__}: {str(error)[:300]}")
+            return Unreadable(url, reason_of(error))
 
     def _fetch(self, client: httpx.Client, url: str, headers: dict[str, str]) -> _Answer:
         request = client.build_request("GET", url, headers=headers)

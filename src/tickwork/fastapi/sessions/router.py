@@ -14,20 +14,13 @@ from fastapi.params import Depends as Dependency
 from tickwork.clock import SystemClock
 from tickwork.errors import SessionNotFoundError
 from tickwork.fastapi.checks import check_dependencies, check_depends, check_prefix
-from tickwork.fastapi.dashboard import Asset, add_dashboard
 from tickwork.fastapi.guard import refuse_strangers, refuse_unknown_parameters
 from tickwork.fastapi.models import ErrorView
+from tickwork.fastapi.pages import Page, add_page
 from tickwork.fastapi.router import Limit, Offset, TickworkRoute, UnprotectedRoutesError
 from tickwork.fastapi.sessions.models import ContentView, EndedView, SessionsView, SessionView
 from tickwork.sessions import Sessions
 from tickwork.sessions.sessions import check_sessions
-
-ASSETS = (
-    Asset("/", "sessions.html", "text/html"),
-    Asset("/dashboard.css", "dashboard.css", "text/css"),
-    Asset("/page.js", "page.js", "text/javascript"),
-    Asset("/sessions.js", "sessions.js", "text/javascript"),
-)
 
 
 def create_sessions_router(
@@ -69,7 +62,7 @@ def create_sessions_router(
     if content is not None:
         add_content_route(router, sessions, content)
     add_ending_routes(router, sessions)
-    add_dashboard(router, ASSETS)
+    add_page(router, Page("sessions", "tickwork sessions", "Sessions", "sessions"))
     return router
 
 

@@ -1,8 +1,8 @@
 // The dashboard of jobs and runs: asks the server once a second, and changes in the page only what has changed.
 
 import {
-  ago, arrange, ask, clockTime, confirm, countdown, describe, element, keepAsking, mark, notify, put, secondsUntil, setBanner,
-  setHealth, showTrouble, span,
+  ago, arrange, ask, clockTime, confirm, countdown, describe, element, keepAsking, mark, notify, numeral, once, put,
+  secondsUntil, setBanner, setHealth, showTrouble, span,
 } from "./page.js";
 
 const TICK = 250;
@@ -265,22 +265,15 @@ const CHANGES = {
 
 const path = (job) => `jobs/${encodeURIComponent(job.id)}`;
 
-async function change(row, button) {
-  if (button.getAttribute("aria-disabled") === "true") return;
-  button.setAttribute("aria-disabled", "true"); // not `disabled`, which would lose the focus
-  try {
-    const done = await CHANGES[button.dataset.do](row.item);
-    if (done !== null) {
-      notify(done);
+const change = (row, button) =>
+  once(button, async () => {
+    try {
+      const done = await CHANGES[button.dataset.do](row.item);
+      if (done !== null) notify(done);
+    } finally {
       await poll();
     }
-  } catch (error) {
-    notify(`That did not work: ${error.message}`);
-    poll();
-  } finally {
-    button.removeAttribute("aria-disabled");
-  }
-}
+  });
 
 document.querySelector("main").addEventListener("click", (event) => {
   const button = event.target.closest("[data-do]");
@@ -318,7 +311,5 @@ function progressWords({ done, total, message }) {
   const count = total > 0 ? `${numeral(done)} of ${numeral(total)}` : numeral(done);
   return [count, message].filter(Boolean).join(" · ");
 }
-
-const numeral = (number) => (number ?? 0).toLocaleString("en", { maximumFractionDigits: 1 });
 
 poll();

@@ -1,57 +1,30 @@
-// The dashboard of documents: the sources, looked at every other second, and a search to try.
-//
-// The rule: data becomes text and attributes, never markup; and a row stays the same element for as long as its source
-// is shown, so that focus, selection and what was opened survive every update.
+// The page of documents: the sources, looked at every other second; what one of them has; and a search to try.
+
+import {
+  ago, arrange, ask, clockTime, countdown, element, grow, keepAsking, notify, numeral, once, put, secondsUntil, setBanner, setHealth,
+  showTrouble,
+} from "./page.js";
 
 const POLL = 2_000;
-const LONGEST_WAIT = 30_000;
-const TIMEOUT = 30_000;
-const NOTICE = 6_000;
+const LONG = 30_000; // an embedder that is loaded first takes its time
+const PAGE = 50;
 
-const element = (id) => document.getElementById(id);
-const rows = new Map();
-const poller = { timer: null, failures: 0 };
+const browsing = { source: null, offset: 0, states: "all" };
+let shown = null; // the latest answer
 
-// the server
+const poll = keepAsking(
+  async (signal) => {
+    const [overview, page] = await Promise.all([ask("overview", { signal }), askForDocuments(signal)]);
+    return { ...overview, page };
+  },
+  show,
+  (error) => showTrouble(error, shown),
+  { every: POLL },
+);
 
-async function ask(path, { method = "GET", body } = {}) {
-  const response = await fetch(new URL(path, document.baseURI), {
-    method,
-    signal: AbortSignal.timeout(TIMEOUT),
-    headers: method === "GET" ? {} : { "Content-Type": "application/json" },
-    body: body && JSON.stringify(body),
-    credentials: "same-origin",
-    cache: "no-store",
-  });
-  const answer = await response.json().catch(() => null);
-  if (!response.ok) throw new Error(typeof answer?.detail === "string" ? answer.detail : `the server answered ${response.status}`);
-  return answer;
-}
-
-async function poll() {
-  clearTimeout(poller.timer);
-  try {
-    show(await ask("overview"));
-    poller.failures = 0;
-  } catch (error) {
-    poller.failures += 1;
-    document.body.classList.add("stale");
-    setHealth("bad", "in trouble");
-    setBanner("bad", "The server does not answer as it should.", error.message);
-  }
-  const wait = Math.min(POLL * 2 ** poller.failures, LONGEST_WAIT);
-  if (!document.hidden) poller.timer = setTimeout(poll, wait);
-}
-
-document.addEventListener("visibilitychange", () => {
-  clearTimeout(poller.timer);
-  if (!document.hidden) poll();
-});
-
-// the sources
-
-function show({ name, now, read_only: readOnly, trouble, sources }) {
-  document.body.classList.remove("stale");
+function show(answer) {
+  shown = answer;
+  const { name, read_only: readOnly, trouble, sources, page } = answer;
   document.body.classList.toggle("read-only", readOnly);
   put(element("name"), name);
   document.title = `${name} · tickwork documents`;
@@ -66,35 +39,25 @@ function show({ name, now, read_only: readOnly, trouble, sources }) {
     setHealth("good", "fresh");
     setBanner(null);
   }
-  const total = (of) => sources.reduce((sum, source) => sum + source[of], 0).toLocaleString();
+  const total = (of) => numeral(sources.reduce((sum, source) => sum + source[of], 0));
   put(element("summary"), `${total("documents")} documents · ${total("chunks")} chunks`);
+  arrange(element("sources"), "source-row", sources.map((source) => ({ ...source, id: source.name })), updateSource);
   element("sources-empty").hidden = sources.length > 0;
-  for (const [known, row] of rows) {
-    if (!sources.some((source) => source.name === known)) {
-      row.remove();
-      rows.delete(known);
-    }
-  }
-  for (const source of sources) {
-    if (!rows.has(source.name)) {
-      rows.set(source.name, grow("source-row"));
-      element("sources").append(rows.get(source.name));
-      rows.get(source.name).querySelector("[data-do]").addEventListener("click", (event) => sync(event.target, source.name));
-    }
-    showSource(rows.get(source.name), source, Date.parse(now));
-  }
+  showDocuments(page);
   put(element("colophon"), readOnly ? "This page is read-only." : "");
 }
 
-function showSource(row, source, now) {
+// the sources
+
+function updateSource(row, source) {
   const { title, next, state, error, counts, progress, failed } = row.fields;
+  const left = secondsUntil(source.next_fire_time);
   put(title, source.name);
-  const due = source.next_fire_time && (Date.parse(source.next_fire_time) - now) / 1000;
-  put(next, source.progress ? "syncing now" : due === null ? "without a schedule" : `next in ${span(Math.max(0, due))}`);
+  put(next, source.progress ? "syncing now" : left === null ? "without a schedule" : `next in ${countdown(Math.max(0, left))}`);
   state.dataset.state = source.fresh === false || source.error ? "failed" : source.lag === null ? "pending" : "succeeded";
-  put(state, source.lag === null ? "never" : `${span(source.lag)} ago`);
+  put(state, source.lag === null ? "never" : ago(source.lag));
   put(error, source.error ?? "");
-  put(counts, `${source.documents.toLocaleString()} documents, ${source.chunks.toLocaleString()} chunks`);
+  put(counts, `${numeral(source.documents)} documents, ${numeral(source.chunks)} chunks`);
   progress.hidden = !source.progress;
   if (source.progress?.total > 0) {
     progress.max = source.progress.total;
@@ -102,31 +65,158 @@ function showSource(row, source, now) {
   } else {
     progress.removeAttribute("value");
   }
-  put(row.fields["progress-text"], source.progress ? sayProgress(source.progress) : "");
-  failed.hidden = source.failed_total === 0;
-  put(row.fields["failed-count"], `${source.failed_total.toLocaleString()} could not be taken in`);
-  put(row.fields["failed-list"], source.failed.map(({ id, error: why }) => `${id}: ${why}`).join("\n"));
-  row.querySelector("[data-do]").hidden = source.job_id === null;
-  row.querySelector("[data-do]").setAttribute("aria-label", `Sync ${source.name} now`);
-}
-
-function sayProgress({ done, total, message }) {
-  return [done !== null && total ? `${done.toLocaleString()} of ${total.toLocaleString()}` : "", message].filter(Boolean).join(", ");
-}
-
-async function sync(button, name) {
-  if (button.getAttribute("aria-disabled") === "true") return;
-  button.setAttribute("aria-disabled", "true");
-  try {
-    await ask(`sources/${encodeURIComponent(name)}/sync`, { method: "POST", body: {} });
-    notify(`${name} is synced as soon as a node has room.`);
-    poll();
-  } catch (error) {
-    notify(error.message);
-  } finally {
-    button.removeAttribute("aria-disabled");
+  progress.setAttribute("aria-label", `Progress of ${source.name}`);
+  put(row.fields["progress-text"], source.progress ? progressWords(source.progress) : "");
+  put(failed, source.failed_total === 0 ? "" : `${numeral(source.failed_total)} could not be taken in`);
+  for (const button of row.querySelectorAll("[data-do]")) {
+    button.setAttribute("aria-label", `${button.textContent} (${source.name})`);
+    if (button.dataset.do === "sync") button.hidden = source.job_id === null;
   }
 }
+
+function progressWords({ done, total, message, rate, eta }) {
+  return [
+    done !== null && total ? `${numeral(done)} of ${numeral(total)}` : "",
+    rate === null ? "" : `${numeral(rate)} a second`,
+    eta === null ? "" : `${countdown(eta)} left`,
+    message,
+  ].filter(Boolean).join(" · ");
+}
+
+const sync = (source, button) =>
+  once(button, async () => {
+    await ask(`sources/${encodeURIComponent(source.name)}/sync`, { method: "POST", body: {} });
+    notify(`${source.name} is synced as soon as a node has room.`);
+    poll();
+  });
+
+// what a source has
+
+const documentsPath = () => `sources/${encodeURIComponent(browsing.source)}/documents`;
+
+async function askForDocuments(signal) {
+  if (browsing.source === null) return null;
+  const query = new URLSearchParams({ limit: PAGE, offset: browsing.offset });
+  if (browsing.states === "quarantined") query.set("quarantined", "true");
+  return ask(`${documentsPath()}?${query}`, { signal });
+}
+
+function showDocuments(page) {
+  element("browser").hidden = page === null;
+  if (page === null || page.source !== browsing.source) return;
+  const { documents, total } = page;
+  const last = browsing.offset + documents.length;
+  put(element("documents-count"), documents.length === total ? "" : `${numeral(browsing.offset + 1)} to ${numeral(last)} of ${numeral(total)}`);
+  arrange(element("documents"), "document-row", documents, updateDocument);
+  element("documents-empty").hidden = documents.length > 0;
+  element("pager").hidden = browsing.offset === 0 && last >= total;
+  element("before").setAttribute("aria-disabled", String(browsing.offset === 0));
+  element("after").setAttribute("aria-disabled", String(last >= total));
+}
+
+function updateDocument(row, document) {
+  const { title, where, state, error, times, expand, chunks } = row.fields;
+  put(title, document.id);
+  put(where, document.uri === null || document.uri === document.id ? "" : document.uri);
+  state.dataset.state = document.state === "quarantined" ? "failed" : "succeeded";
+  put(state, document.state);
+  const tried = document.retry_at === null ? "" : `, tried again ${clockTime(document.retry_at, false)}`;
+  put(error, document.error === null ? "" : `${document.error} (${numeral(document.failures)} times${tried})`);
+  put(times, timesWords(document));
+  expand.hidden = document.revision === null;
+  expand.setAttribute("aria-label", `Chunks of ${document.id}`);
+  put(expand, document.chunks === 1 ? "1 chunk" : `${numeral(document.chunks)} chunks`);
+  chunks.setAttribute("aria-label", `Chunks of ${document.id}`);
+  if (!chunks.hidden && chunks.dataset.revision !== String(document.revision)) showChunks(row, 0);
+}
+
+function timesWords({ revision, modified_at: modified, indexed_at: indexed, checked_at: checked }) {
+  if (revision === null) return "not searched: no revision of it was taken in";
+  return [
+    `revision ${numeral(revision)}`,
+    modified && `modified ${clockTime(modified, false)}`,
+    `indexed ${clockTime(indexed, false)}`,
+    `confirmed ${ago(-secondsUntil(checked))}`,
+  ].filter(Boolean).join(" · ");
+}
+
+async function expand(row, button) {
+  const open = button.getAttribute("aria-expanded") !== "true";
+  button.setAttribute("aria-expanded", String(open));
+  row.fields.chunks.hidden = !open;
+  if (open) await showChunks(row, 0);
+}
+
+async function showChunks(row, offset) {
+  const { chunks: list } = row.fields;
+  list.dataset.revision = row.item.revision;
+  try {
+    const query = new URLSearchParams({ limit: PAGE, offset });
+    const { chunks, total } = await ask(`${documentsPath()}/${encodeURIComponent(row.item.id)}/chunks?${query}`);
+    if (offset === 0) list.replaceChildren();
+    list.append(...chunks.map(chunkRow));
+    const seen = offset + chunks.length;
+    if (seen < total && chunks.length > 0) list.append(further(row, seen, total));
+  } catch (error) {
+    notify(`Its chunks cannot be shown: ${error.message}`);
+  }
+}
+
+function chunkRow({ position, heading, text }) {
+  const row = grow("chunk-row");
+  put(row.fields.position, String(position));
+  put(row.fields.heading, heading);
+  put(row.fields.text, text);
+  return row;
+}
+
+function further(row, offset, total) {
+  const item = document.createElement("li");
+  const button = document.createElement("button");
+  put(button, `Further chunks: ${numeral(total - offset)}`);
+  button.addEventListener("click", async () => {
+    row.fields.chunks.focus();
+    item.remove();
+    await showChunks(row, offset);
+  });
+  item.append(button);
+  return item;
+}
+
+function browse(wish) {
+  Object.assign(browsing, { offset: 0 }, wish);
+  put(element("source-filter"), browsing.source === null ? "" : `${browsing.source} ×`);
+  element("source-filter").setAttribute("aria-label", `Show the documents of ${browsing.source} no more`);
+  element("documents").replaceChildren();
+  element("documents").rows = undefined;
+  return poll();
+}
+
+element("source-filter").addEventListener("click", () => {
+  browse({ source: null });
+  element("search-title").scrollIntoView({ block: "nearest" });
+  element("question").focus();
+});
+element("state-filter").addEventListener("change", (event) => browse({ states: event.target.value }));
+for (const [id, step] of [["before", -PAGE], ["after", PAGE]]) {
+  element(id).addEventListener("click", (event) => {
+    if (event.target.getAttribute("aria-disabled") === "true") return;
+    browse({ offset: Math.max(0, browsing.offset + step) });
+    element("documents-title").focus();
+  });
+}
+
+document.querySelector("main").addEventListener("click", async (event) => {
+  const button = event.target.closest("[data-do]");
+  const row = button?.closest("li");
+  if (!row) return;
+  if (button.dataset.do === "sync") sync(row.item, button);
+  else if (button.dataset.do === "expand") expand(row, button);
+  else if (button.dataset.do === "browse") {
+    await browse({ source: row.item.name });
+    element("documents-title").focus();
+  }
+});
 
 // the search
 
@@ -134,67 +224,24 @@ element("search").addEventListener("submit", async (event) => {
   event.preventDefault();
   const query = new URLSearchParams(new FormData(event.target));
   try {
-    const hits = await ask(`search?${query}`);
-    element("hits").replaceChildren(...hits.map(showHit));
+    const hits = await ask(`search?${query}`, { patience: LONG });
+    element("hits").replaceChildren(...hits.map(hitRow));
     element("hits-empty").hidden = hits.length > 0;
   } catch (error) {
     notify(error.message);
   }
 });
 
-function showHit(hit) {
+function hitRow(hit) {
   const row = grow("hit-row");
   const { where, score, freshness, text } = row.fields;
   put(where, [`${hit.source}: ${hit.doc_id}`, hit.heading].filter(Boolean).join(" › "));
   where.title = hit.uri ?? "";
   put(score, hit.score.toFixed(2));
-  put(freshness, `confirmed ${span(hit.freshness.age)} ago${hit.freshness.stale ? ", stale" : ""}`);
+  put(freshness, `confirmed ${ago(hit.freshness.age)}${hit.freshness.stale ? ", stale" : ""}`);
   row.toggleAttribute("data-stale", hit.freshness.stale);
   put(text, hit.text);
   return row;
-}
-
-// the page
-
-function grow(template) {
-  const row = element(template).content.firstElementChild.cloneNode(true);
-  row.fields = Object.fromEntries([...row.querySelectorAll("[data-field]")].map((node) => [node.dataset.field, node]));
-  return row;
-}
-
-function put(node, text) {
-  if (node.textContent !== text) node.textContent = text;
-}
-
-function setHealth(kind, text) {
-  element("health").dataset.health = kind;
-  put(element("health-text"), text);
-}
-
-function setBanner(kind, title = "", text = "") {
-  element("banner").hidden = kind === null;
-  element("banner").dataset.kind = kind ?? "";
-  put(element("banner-title"), title);
-  put(element("banner-text"), text);
-}
-
-function notify(text) {
-  put(element("notice"), text);
-  clearTimeout(notify.timer);
-  notify.timer = setTimeout(() => put(element("notice"), ""), NOTICE);
-}
-
-// A length of time in its two largest units.
-function span(seconds) {
-  const units = [[86_400, "d"], [3_600, "h"], [60, "m"], [1, "s"]];
-  const first = units.findIndex(([size]) => seconds >= size);
-  if (first === -1) return "0s";
-  let rest = Math.floor(seconds);
-  return units.slice(first, first + 2).map(([size, unit]) => {
-    const count = Math.floor(rest / size);
-    rest -= count * size;
-    return count > 0 ? `${count}${unit}` : "";
-  }).filter(Boolean).join(" ");
 }
 
 poll();

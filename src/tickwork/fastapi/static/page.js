@@ -15,7 +15,7 @@ let skew = 0; // the server's clock less ours, in milliseconds
 
 // Asks `question(signal)` and shows its answer: once a second, less often while that fails, and not while nobody looks.
 // What it returns asks at once.
-export function keepAsking(question, show, showTrouble) {
+export function keepAsking(question, show, showTrouble, { every = POLL } = {}) {
   let timer = null;
   let controller = null;
   let failures = 0;
@@ -36,7 +36,7 @@ export function keepAsking(question, show, showTrouble) {
       failures += 1;
       showTrouble(error);
     }
-    const wait = Math.min(POLL * 2 ** failures, LONGEST_WAIT);
+    const wait = Math.min(every * 2 ** failures, LONGEST_WAIT);
     if (!document.hidden) timer = setTimeout(poll, wait);
   }
 
@@ -48,8 +48,8 @@ export function keepAsking(question, show, showTrouble) {
   return poll;
 }
 
-export async function ask(path, { method = "GET", body, signal } = {}) {
-  const signals = [AbortSignal.timeout(TIMEOUT), ...(signal ? [signal] : [])];
+export async function ask(path, { method = "GET", body, signal, patience = TIMEOUT } = {}) {
+  const signals = [AbortSignal.timeout(patience), ...(signal ? [signal] : [])];
   const response = await fetch(new URL(path, document.baseURI), {
     method,
     signal: AbortSignal.any(signals),
@@ -124,6 +124,19 @@ for (const button of document.querySelectorAll("[data-cancel]")) {
   button.addEventListener("click", () => button.closest("dialog").close(""));
 }
 
+// A button that cannot be pressed again before what it began is done; not `disabled`, which would lose the focus.
+export async function once(button, act) {
+  if (button.getAttribute("aria-disabled") === "true") return;
+  button.setAttribute("aria-disabled", "true");
+  try {
+    await act();
+  } catch (error) {
+    notify(`That did not work: ${error.message}`);
+  } finally {
+    button.removeAttribute("aria-disabled");
+  }
+}
+
 // rows
 
 // Give `list` one row for each item, in their order, touching only what differs.
@@ -171,6 +184,8 @@ export function mark(node, name, fact) {
   if (fact) node.dataset[name] = "";
   else delete node.dataset[name];
 }
+
+export const numeral = (number) => (number ?? 0).toLocaleString("en", { maximumFractionDigits: 1 });
 
 // times
 

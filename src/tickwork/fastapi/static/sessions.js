@@ -1,8 +1,8 @@
 // The page of sessions: whose there are, how old and how big; and an end to them. What is in one is shown if the app lets it.
 
 import {
-  ago, arrange, ask, clockTime, confirm, countdown, describe, element, keepAsking, mark, notify, put, secondsUntil, setBanner,
-  setHealth, showTrouble,
+  ago, arrange, ask, clockTime, confirm, countdown, describe, element, keepAsking, mark, notify, numeral, put, secondsUntil,
+  setBanner, setHealth, showTrouble,
 } from "./page.js";
 
 const LIMIT = 200;
@@ -137,8 +137,6 @@ document.querySelector("main").addEventListener("click", async (event) => {
 });
 
 // sizes
-
-const numeral = (number) => number.toLocaleString("en");
 
 function size(bytes) {
   if (bytes < 1_000) return `${bytes} B`;

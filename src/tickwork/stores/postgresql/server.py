@@ -207,6 +207,19 @@ class Server:
                         together.session.connection.execute("rollback")
                 self._give_back(together.session)
 
+    @contextmanager
+    def writing_on(self, session: Session) -> Iterator[Session]:
+        """A transaction on a session that the caller holds from `reading`: committed at the end, or undone."""
+        with self._faults_told():
+            session.begin()
+            try:
+                yield session
+                self._commit(session)
+            except BaseException:
+                with suppress(psycopg.Error):  # a lost connection undoes it, too
+                    session.connection.execute("rollback")
+                raise
+
     def is_together(self) -> bool:
         """Whether this thread is inside of `together`; a job that was lent a transaction is not."""
         together = self.of_this_thread.together

@@ -1,31 +1,39 @@
-"""The catalogue: what is true of all documents, in one SQLite file that all processes of a machine share.
-
-The rule: a revision never changes, and which one of a document is live changes in one transaction, `flip`, which counts
-the epoch up. A reader that keeps to one epoch sees each document wholly old or wholly new. A sync writes only as
-long as it is the newest of its source: so of two that overlap, the older one can change nothing any more.
-"""
+"""The catalogue in one SQLite file, which all processes of a machine share."""
 
 from __future__ import annotations
 
 import json
 import secrets
 import sqlite3
-import struct
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from tickwork.clock import from_micros, to_micros
-from tickwork.documents.document import Chunk, Doc
-from tickwork.documents.errors import EmbedderChangedError, SyncSupersededError
-from tickwork.documents.plan import Known, Placement
+from tickwork.clock import SystemClock, from_micros, to_micros
+from tickwork.documents.catalogue import (
+    FailedDocument,
+    NewChunk,
+    Passage,
+    SourceStatus,
+    StoredChunk,
+    StoredDocument,
+    StoredText,
+    Write,
+    embedded_anew,
+    pack,
+    superseded,
+    unpack,
+)
+from tickwork.documents.document import Chunk
+from tickwork.documents.locks import WriteTurn
+from tickwork.documents.plan import Known
 from tickwork.sqlite.file import DatabaseFile
 from tickwork.sqlite.place import check_place
 from tickwork.stores.sqlite.schema import upgrade
 
-SCRIPT = Path(__file__).parent / "catalogue.sql"
+SCRIPT = Path(__file__).parent / "sqlite.sql"
 
 NEXT_EPOCH = "update meta set value = value + 1 where key = 'epoch' returning value"
 NEXT_SYNC = "update meta set value = value + 1 where key = 'syncs' returning value"
@@ -121,6 +129,13 @@ DELETE_CHUNK = """
 delete from chunks
 where number = ?1 and not exists (select 1 from placements where placements.chunk = chunks.number)
 """
+DELETE_VECTORS = """
+delete from vectors
+where rowid in (
+    select vector.rowid from vectors as vector
+    where not exists (select 1 from chunks where chunks.hash = vector.hash) limit ?
+)
+"""
 PASSAGES = """
 select chunk.number, chunk.text, chunk.heading, document.source, document.id, placement.position, revision.uri,
     revision.meta, revision.revision, revision.modified_at, revision.indexed_at, revision.checked_at
@@ -188,68 +203,38 @@ select source.name, source.began_at, source.confirmed_at, source.error,
 from sources as source order by source.name
 """
 SELECT_FAILED = "select id, error, failures, retry_at from documents where source = ? and error is not null order by id"
-MOST_TOLD = 500
-"""Characters of an error that are kept."""
+SELECT_DOCUMENTS = """
+select document.id, document.error, document.failures, document.retry_at, revision.revision, revision.version,
+    revision.uri, revision.meta, revision.modified_at, revision.indexed_at, revision.checked_at,
+    (select count(*) from placements where placements.revision = revision.number)
+from documents as document left join revisions as revision
+    on revision.document = document.number and revision.born is not null and revision.died is null
+where document.source = ?1 and (revision.number is not null or document.error is not null)
+    and (?2 is null or (document.error is not null) = ?2)
+order by document.id limit ?3 offset ?4
+"""
+COUNT_DOCUMENTS = """
+select count(*)
+from documents as document left join revisions as revision
+    on revision.document = document.number and revision.born is not null and revision.died is null
+where document.source = ?1 and (revision.number is not null or document.error is not null)
+    and (?2 is null or (document.error is not null) = ?2)
+"""
+SELECT_LIVE_REVISION = """
+select revision.number, revision.revision,
+    (select count(*) from placements where placements.revision = revision.number)
+from documents as document join revisions as revision
+    on revision.document = document.number and revision.born is not null and revision.died is null
+where document.source = ? and document.id = ?
+"""
+SELECT_PLACED_CHUNKS = """
+select placement.position, chunk.heading, chunk.text
+from placements as placement join chunks as chunk on chunk.number = placement.chunk
+where placement.revision = ? order by placement.position limit ? offset ?
+"""
 
 
-class Passage(NamedTuple):
-    """A chunk with what is true of it in one epoch."""
-
-    number: int
-    text: str
-    heading: str
-    source: str
-    doc_id: str
-    position: int
-    uri: str | None
-    meta: Mapping[str, Any]
-    revision: int
-    modified_at: datetime | None
-    indexed_at: datetime
-    checked_at: datetime
-
-
-class Write(NamedTuple):
-    """A document's next revision, as it is to be written."""
-
-    doc: Doc
-    fingerprint: str
-    placements: Sequence[Placement]
-
-
-class NewChunk(NamedTuple):
-    """A chunk as the index takes it."""
-
-    number: int
-    chunk: Chunk
-
-
-class SourceStatus(NamedTuple):
-    """A source as its last sync left it."""
-
-    name: str
-    began_at: datetime
-    """When its newest sync began."""
-    confirmed_at: datetime | None
-    """When the last sync began that went through the whole listing. None: none did yet."""
-    error: str | None
-    """Why the newest sync did not. None: it did, or goes on."""
-    documents: int
-    chunks: int
-    failed: Sequence[FailedDocument]
-
-
-class FailedDocument(NamedTuple):
-    """A document whose last good revision is searched, because what the source has now cannot be taken in."""
-
-    id: str
-    error: str
-    failures: int
-    retry_at: datetime | None
-    """It is left alone until then, unless it changes."""
-
-
-class Catalogue:
+class SQLiteCatalogue:
     """The file at *path*, which is made if there is none. Every verb is a transaction, from any thread.
 
     Raises StoreUnusableError for a place where it could not keep its promises, StoreUnavailableError for a fault
@@ -259,6 +244,9 @@ class Catalogue:
     def __init__(self, path: Path) -> None:
         check_place(path)
         self.path = path
+        self.location = str(path)
+        self.clock = SystemClock()
+        self.turn = WriteTurn(path.with_name(f"{path.name}.index-turn"))
         self._file = DatabaseFile(path, path.with_name(f"{path.name}.turn"))
         with self._file.writing(create=True) as connection:
             upgrade(connection, str(path), [SCRIPT.read_text("utf-8")])
@@ -289,6 +277,13 @@ class Catalogue:
     def note(self, **said: object) -> None:
         with self._file.writing() as connection:
             connection.executemany("insert or replace into meta (key, value) values (?, ?)", [*said.items()])
+
+    def note_first(self, key: str, said: object) -> Any:
+        """Note it unless something was said before; what stands."""
+        with self._file.writing() as connection:
+            connection.execute("insert or ignore into meta (key, value) values (?, ?)", (key, said))
+            (value,) = connection.execute("select value from meta where key = ?", (key,)).fetchone()
+        return value
 
     def index_standing(self) -> tuple[int, bool]:
         """The generation of the index, and whether it lies behind what it must hold."""
@@ -372,10 +367,7 @@ class Catalogue:
         with self._writing_as(source, sync) as connection:
             (current,) = connection.execute("select value from meta where key = 'space'").fetchone()
             if current != space:
-                raise EmbedderChangedError(
-                    f"source {source!r}: expected the embedder that this process began with, got another one, with "
-                    f"which all was embedded anew meanwhile: restart this process with that one"
-                )
+                raise embedded_anew(f"source {source!r}")
             (epoch,) = connection.execute(NEXT_EPOCH).fetchone()
             connection.executemany(END_LIVE_REVISION, [(epoch, to_micros(now), revision) for revision in revisions])
             connection.executemany(BEGIN_REVISION, [(epoch, to_micros(now), revision) for revision in revisions])
@@ -392,7 +384,7 @@ class Catalogue:
         """Note why a document cannot be taken in; what is live of it stays."""
         with self._writing_as(source, sync) as connection:
             connection.execute(FAIL_DOCUMENT, (
-                source, failed.id, failed.error[:MOST_TOLD], failed.failures, fingerprint, _write(failed.retry_at)
+                source, failed.id, failed.error, failed.failures, fingerprint, _write(failed.retry_at)
             ))  # fmt: skip
 
     def bury(self, source: str, sync: int, ids: Sequence[str], now: datetime) -> None:
@@ -408,7 +400,7 @@ class Catalogue:
     def finish(self, source: str, sync: int, began_at: datetime | None, error: str | None) -> None:
         """How it ended; *began_at* if it went through the whole listing."""
         with self._writing_as(source, sync) as connection:
-            connection.execute(FINISH_SYNC, (source, _write(began_at), None if error is None else error[:MOST_TOLD]))
+            connection.execute(FINISH_SYNC, (source, _write(began_at), error))
 
     # what lies behind
 
@@ -424,6 +416,35 @@ class Catalogue:
         with self._file.writing() as connection:
             connection.executemany(DELETE_VECTOR, [(number,) for number in chunks])
             connection.executemany(DELETE_CHUNK, [(number,) for number in chunks])
+
+    def forget_vectors(self, limit: int) -> int:
+        """Delete vectors of which there is no chunk; how many. A sync that is about to need one writes it again."""
+        with self._file.writing() as connection:
+            return int(connection.execute(DELETE_VECTORS, (limit,)).rowcount)
+
+    def emptiness(self) -> tuple[int, int]:
+        """How many of the file's pages are empty, and how many it has."""
+        with self._file.reading() as connection:
+            (empty,) = connection.execute("pragma freelist_count").fetchone()
+            (pages,) = connection.execute("pragma page_count").fetchone()
+        return int(empty), int(pages)
+
+    def size(self) -> int:
+        """Bytes that it and its index take on the disk."""
+        total = 0
+        for found in (
+            *self.path.parent.glob(f"{self.path.name}*"), *self.path.parent.glob(f"{self.path.name}.index-*/**/*")
+        ):  # fmt: skip
+            try:
+                status = found.stat()
+            except OSError:  # it is gone by now
+                continue
+            total += status.st_blocks * 512 if hasattr(status, "st_blocks") else status.st_size
+        return total
+
+    def vacuum(self) -> None:
+        """Write the file anew without its empty pages. Others read meanwhile, and wait to write."""
+        self._file.vacuum()
 
     def adopt(self, space: int, embedder: str, dimension: int | None) -> bool:
         """Search by the vectors of *space* from now on, and let go of all others; False if one is lacking still."""
@@ -442,10 +463,7 @@ class Catalogue:
         with self._file.reading() as connection:
             epoch, current = connection.execute(STANDING).fetchone()
         if current != space:
-            raise EmbedderChangedError(
-                f"expected the embedder that this process began with, got another one, with which {self.path} was "
-                f"embedded anew meanwhile: restart this process with that one"
-            )
+            raise embedded_anew(self.location)
         return int(epoch)
 
     def passages(self, epoch: int, chunks: Collection[int] | None = None) -> list[Passage]:
@@ -513,15 +531,40 @@ class Catalogue:
                 for name, began, confirmed, error, documents, chunks in connection.execute(SELECT_STATUS).fetchall()
             ]  # fmt: skip
 
+    def documents(self, source: str, *, quarantined: bool | None, limit: int, offset: int) -> list[StoredDocument]:
+        """Those of *source* that are searched or in quarantine, by their ids; None: both."""
+        with self._file.reading() as connection:
+            rows = connection.execute(SELECT_DOCUMENTS, (source, quarantined, limit, offset)).fetchall()
+        return [
+            StoredDocument(
+                id, error, failures, _read(retry_at), revision, version, uri, json.loads(meta or "{}"),
+                _read(modified), _read(indexed), _read(checked), chunks,
+            )
+            for id, error, failures, retry_at, revision, version, uri, meta, modified, indexed, checked, chunks in rows
+        ]  # fmt: skip
+
+    def document_count(self, source: str, *, quarantined: bool | None) -> int:
+        with self._file.reading() as connection:
+            (count,) = connection.execute(COUNT_DOCUMENTS, (source, quarantined)).fetchone()
+        return int(count)
+
+    def text(self, source: str, id: str, *, limit: int, offset: int) -> StoredText | None:
+        """Of a document what is searched. None: nothing is."""
+        with self._file.reading() as connection:
+            found = connection.execute(SELECT_LIVE_REVISION, (source, id)).fetchone()
+            if found is None:
+                return None
+            number, revision, total = found  # a revision never changes: what is read next is of the same
+            rows = connection.execute(SELECT_PLACED_CHUNKS, (number, limit, offset)).fetchall()
+        return StoredText(revision, total, [StoredChunk._make(row) for row in rows])
+
     @contextmanager
     def _writing_as(self, source: str, sync: int) -> Iterator[sqlite3.Connection]:
         """A transaction of the newest sync of *source*; SyncSupersededError in any other."""
         with self._file.writing() as connection:
             (newest,) = connection.execute(CURRENT_SYNC, (source,)).fetchone()
             if newest != sync:
-                raise SyncSupersededError(
-                    f"source {source!r}: expected sync {sync} to be its newest, got {newest}: the other one goes on"
-                )
+                raise superseded(source, sync, newest)
             yield connection
 
 
@@ -529,15 +572,6 @@ def _bury(connection: sqlite3.Connection, source: str, ids: Sequence[str], now: 
     (epoch,) = connection.execute(NEXT_EPOCH).fetchone()
     connection.executemany(BURY_REVISION, [(epoch, to_micros(now), source, id) for id in ids])
     connection.executemany(FORGET_TROUBLE, [(source, id) for id in ids])
-
-
-def pack(vector: Sequence[float]) -> bytes:
-    """Half precision: the cosine changes by less than a millionth, and the file is half as large."""
-    return struct.pack(f"<{len(vector)}e", *vector)
-
-
-def unpack(vector: bytes) -> Sequence[float]:
-    return struct.unpack(f"<{len(vector) // 2}e", vector)
 
 
 def _read(micros: int | None) -> datetime | None:
