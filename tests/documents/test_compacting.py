@@ -17,7 +17,7 @@ from tests.documents.test_modes import all_find, document, owner, wait_until
 from tests.documents.worker import Worker
 
 from tickwork.documents import Compaction, Doc, Documents, HashEmbedder
-from tickwork.documents.compacting import size, vacuum
+from tickwork.documents.compacting import vacuum
 from tickwork.documents.homes import orphans
 from tickwork.documents.syncing import Step
 from tickwork.errors import StoreUnavailableError
@@ -45,14 +45,14 @@ def test_what_is_dead_goes_and_what_lives_is_found_as_before(shop: Shop) -> None
     for number in (1, 2, 3):
         shop.listed = large(number)
         shop.sync()
-    before, took = shop.texts("word"), size(shop.docs._opened().catalogue.path)
+    before, took = shop.texts("word"), shop.docs._opened().catalogue.size()
     shop.clock.advance(HOUR)
 
     done = shop.docs.compact()
 
     indexed = shop.docs.verify() is not None
     assert (done.chunks, done.vectors, done.rebuilt, done.vacuumed, done.left) == (200, 0, indexed, True, ())
-    assert done.freed == took - size(shop.docs._opened().catalogue.path)
+    assert done.freed == took - shop.docs._opened().catalogue.size()
     assert done.freed > 100 * LINE
     assert shop.texts("word") == before
     assert shop.docs.verify() in (None, (0, 0))

@@ -512,6 +512,16 @@ class Catalogue:
             (pages,) = connection.execute("pragma page_count").fetchone()
         return int(empty), int(pages)
 
+    def size(self) -> int:
+        """Bytes that it takes on this machine's disk, with the index beside it."""
+        total = 0
+        for found in (*self.path.parent.glob(f"{self.path.name}*"), *self.path.parent.glob(f"{self.path.name}.*/**/*")):
+            try:
+                total += found.stat().st_size
+            except OSError:  # it is gone by now
+                continue
+        return total
+
     def vacuum(self) -> None:
         """Write the file anew without its empty pages. Others read meanwhile, and wait to write."""
         self._file.vacuum()

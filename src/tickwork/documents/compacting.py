@@ -7,7 +7,6 @@ process that is killed at any of them leaves work undone, and nothing wrong.
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tickwork.clock import Clock
@@ -46,7 +45,7 @@ def compact(
     catalogue: Catalogue, index: Index, keeper: IndexKeeper | None, clock: Clock, reached: Callable[[Step], None]
 ) -> Compaction:
     """Give back what can be given back. The turn is held, if there is one."""
-    before = size(catalogue.path)
+    before = catalogue.size()
     left: list[str] = []
     chunks = clear(catalogue, index, clock, reached)
     vectors = forget_vectors(catalogue, reached)
@@ -54,7 +53,7 @@ def compact(
     reached(Step.REBUILT)
     vacuumed = vacuum(catalogue, left)
     reached(Step.VACUUMED)
-    return Compaction(chunks, vectors, rebuilt, vacuumed, before - size(catalogue.path), tuple(left))
+    return Compaction(chunks, vectors, rebuilt, vacuumed, before - catalogue.size(), tuple(left))
 
 
 def forget_vectors(catalogue: Catalogue, reached: Callable[[Step], None]) -> int:
@@ -83,7 +82,7 @@ def rebuild(keeper: IndexKeeper, left: list[str]) -> bool:
 def vacuum(catalogue: Catalogue, left: list[str]) -> bool:
     """Write the catalogue's file anew if much of it is empty; where that fails it stays as it was."""
     empty, pages = catalogue.emptiness()
-    if empty * WORTH < pages:
+    if not empty or empty * WORTH < pages:
         return False
     try:
         catalogue.vacuum()
@@ -91,15 +90,3 @@ def vacuum(catalogue: Catalogue, left: list[str]) -> bool:
         left.append(f"the catalogue, of which {empty:,} of {pages:,} pages are empty: {error}")
         return False
     return True
-
-
-def size(path: Path) -> int:
-    """Bytes that a catalogue and its index take on the disk."""
-    total = 0
-    for found in (*path.parent.glob(f"{path.name}*"), *path.parent.glob(f"{path.name}.index-*/**/*")):
-        try:
-            status = found.stat()
-        except OSError:  # it is gone by now
-            continue
-        total += status.st_blocks * 512 if hasattr(status, "st_blocks") else status.st_size
-    return total
