@@ -19,16 +19,14 @@ from tickwork.fastapi.sessions import create_sessions_router
 
 
 @asynccontextmanager
-async def opened(app: FastAPI) -> AsyncIterator[None]:
-    """Open the index while the app is up already: the first to ask should not wait for it."""
-    opening = asyncio.create_task(asyncio.to_thread(lambda: docs.trouble))
+async def closing(app: FastAPI) -> AsyncIterator[None]:
+    """What is open is closed after the last job has ended."""
     yield
-    await asyncio.gather(opening, return_exceptions=True)
-    await asyncio.to_thread(docs.close)  # after the last job has ended
+    await asyncio.to_thread(docs.close)
     chat.sessions.close()
 
 
-app = FastAPI(title="Example service", lifespan=lifespan(scheduler, opened))
+app = FastAPI(title="Example service", lifespan=lifespan(scheduler, closing))
 
 # On a machine of one's own. Elsewhere: create_router(scheduler, prefix="/tickwork", dependencies=[Depends(admin)])
 app.include_router(create_router(scheduler, prefix="/tickwork", unprotected=True))

@@ -83,7 +83,7 @@ def rebuild(keeper: IndexKeeper, left: list[str]) -> bool:
 def vacuum(catalogue: SQLiteCatalogue, left: list[str]) -> bool:
     """Write the catalogue's file anew if much of it is empty; where that fails it stays as it was."""
     empty, pages = catalogue.emptiness()
-    if empty * WORTH < pages:
+    if not empty or empty * WORTH < pages:
         return False
     try:
         catalogue.vacuum()
