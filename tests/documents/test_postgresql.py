@@ -228,7 +228,7 @@ def test_an_index_at_a_url_is_refused_behind_a_pooler(postgresql_url: str) -> No
         ("mysql://me:hunter2@h/db", "expected a folder, or 'postgresql://.*got a URL of 'mysql'"),
         ("sqlite:///kb.db", "expected a folder"), ("redis://h", "expected a folder"), ("https://h/db", "expected a folder"),
         ("postgresql://me:hunter2@h:x/db", "expected a URL that libpq can read"), ("postgresql://h/db?shcema=x", "did you mean 'schema'"),
-        ("", "expected a folder"), (None, "expected a folder"), (3, "expected a folder"), ("a\0b", "expected a folder"),
+        (Path("postgresql://h/db"), "expected a URL as a string"), ("", "expected a folder"), (None, "expected a folder"), (3, "expected a folder"), ("a\0b", "expected a folder"),
     ],
 )  # fmt: skip
 def test_a_place_that_cannot_be_is_refused_at_once_and_keeps_its_password(path: Any, message: str) -> None:

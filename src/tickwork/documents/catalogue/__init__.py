@@ -253,6 +253,10 @@ def find_place(name: str, path: object) -> Callable[[], Catalogue]:
     """
     if not isinstance(path, str | Path) or not str(path) or "\0" in str(path):
         raise InvalidDocumentError(f"Documents: expected {FORMS}, got {shown(path)}")
+    if isinstance(path, Path) and path.parts[:1] in (("postgresql:",), ("postgres:",)):
+        raise InvalidDocumentError(
+            "Documents: expected a URL as a string, got one that was made a Path: leave it as it is"
+        )
     if isinstance(path, str) and "://" in path:
         return _find_server(name, path)
     return lambda: _open_file(Path(path), name)
