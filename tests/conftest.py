@@ -13,7 +13,7 @@ import redis
 from hypothesis import settings
 from tests.servers import PostgreSQLServer, RedisServer, drop_database, new_database
 
-pytest.register_assert_rewrite("tests.stores.laws", "tests.executors.laws")
+pytest.register_assert_rewrite("tests.stores.laws", "tests.stores.machine", "tests.executors.laws")
 
 settings.register_profile("tickwork", deadline=None)  # a slow machine is not a bug
 settings.load_profile("tickwork")

@@ -43,6 +43,7 @@ from tests.samples import (
 from tickwork.backfill import MAX_OPEN_BACKFILLS, Answered, Backfill
 from tickwork.errors import (
     BackfillNotFoundError,
+    ConflictError,
     InvalidJobError,
     JobExistsError,
     JobNotFoundError,
@@ -128,6 +129,16 @@ class StoreLaws:
 
         assert raised.value.job_id == "twice"
         assert store.jobs() == []
+
+    def test_a_job_that_was_added_before_is_not_added_again_under_any_id(self, store: Store) -> None:
+        store.add([job := make_job("a")])
+        new = make_job("new")
+
+        for batch in ([job], [new, job], [new, job._replace(id="b")], [new, new._replace(id="newer")]):
+            with pytest.raises(ConflictError, match="expected new jobs, got some that were added before"):
+                store.add(batch)
+
+        assert store.jobs() == [job]
 
     def test_an_unknown_id_is_an_error_that_names_the_nearest_one(self, store: Store) -> None:
         store.add([make_job("nightly-report"), make_job("refresh")])
