@@ -9,8 +9,8 @@ from tests.chaos.__main__ import replay
 from tests.chaos.campaign import run
 from tests.chaos.places import PLACES
 
-SECONDS = 9.0
-SEEDS = {"sqlite": 3, "postgresql": 7}
+SECONDS = 6.0
+SEEDS = {"sqlite": 3, "postgresql": 7, "redis": 3}
 """In which much of what there is goes wrong."""
 
 pytestmark = pytest.mark.processes
