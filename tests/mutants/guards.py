@@ -164,7 +164,7 @@ def _without_each(text: str, condition: Sequence[Token], *, alone: Iterable[str]
 def _each(text: str, condition: Sequence[Token], *, alone: Iterable[str]) -> Iterator[tuple[Mutant, Sequence[Token]]]:
     """The text with each term of a condition forced, and the term."""
     for term, word in _terms(condition):
-        inner = _inside(term)
+        inner = term if word == "or" and len(_terms(term)) > 1 else _inside(term)
         if inner is not None and len(_terms(inner)) > 1:
             yield from _each(text, inner, alone=alone)
             if word is None:

@@ -11,7 +11,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, Self
@@ -31,6 +31,7 @@ LANES = 2
 PATIENCE = 150.0
 """Seconds until a mutant hangs."""
 HANGS = "it hangs"
+OPTIONS = ("-q", "-p", "no:cacheprovider", "--hypothesis-profile=mutants")
 
 
 class Verdict(NamedTuple):
@@ -84,9 +85,18 @@ def learn(store: str) -> list[Lesson]:
     return sorted(lessons, key=rank)
 
 
+def tests_for(planted: Planted, lessons: Sequence[Lesson], killer: str | None) -> Sequence[str]:
+    """The test that killed it last time, and those that use what it changes."""
+    everywhere = planted.place == "shared" or planted.place.endswith(".sql")
+    tests = [lesson.test for lesson in lessons if everywhere or planted.place in lesson.used]
+    tests = tests or [lesson.test for lesson in lessons]
+    return [killer, *tests] if killer in tests else tests
+
+
 def judge(store: str, mutants: Iterable[Planted], tests_for: Callable[[Planted], Sequence[str]]) -> Iterator[Verdict]:
     """What becomes of each mutant; LANES of them at a time, so in no order."""
     waiting = iter(mutants)
+    _warm_up(store)
     with ExitStack() as stack, TemporaryDirectory() as folder:
         places = [stack.enter_context(_place_of(store)) for _ in range(LANES)]
         going: dict[int, tuple[int, Planted, Path, float]] = {}
@@ -175,6 +185,12 @@ def _fork(work: Callable[[], None]) -> int:
         os._exit(0)
 
 
+def _warm_up(store: str) -> None:
+    """Import here, once, what each child would import."""
+    with Path(os.devnull).open("w") as void, redirect_stdout(void):
+        pytest.main(["--collect-only", "-q", *OPTIONS, *files_of(store)])
+
+
 def _try(place: Place, planted: Planted, answer: Path, tests: Sequence[str]) -> None:
     os.environ.update(place.environment)
     planted.plant()
@@ -194,8 +210,7 @@ def _learn(store: str, answer: Path) -> None:
 
 
 def _run(tests: Sequence[str], witness: Witness, *, stop: bool = True) -> None:
-    options = ["-q", "-p", "no:cacheprovider", "--hypothesis-profile=mutants", *(["-x"] if stop else [])]
-    pytest.main([*options, *tests], plugins=[witness])
+    pytest.main([*OPTIONS, *(["-x"] if stop else []), *tests], plugins=[witness])
 
 
 class Witness:

@@ -29,6 +29,16 @@ class Planted(NamedTuple):
         return f"{self.store} {self.place}: {self.mutant.guard}"
 
     @property
+    def line(self) -> str:
+        """The line on which it stands."""
+        return self.mutant.guard.partition(" :: ")[0]
+
+    @property
+    def guard(self) -> str:
+        """The condition, as it stands there."""
+        return self.mutant.guard.partition(" :: ")[2].rpartition(" -> ")[0]
+
+    @property
     def sign(self) -> str:
         """The same as long as neither the guard nor its line changes."""
         return f"{self.store} {self.place} {sha1(self.name.encode(), usedforsecurity=False).hexdigest()[:10]}"

@@ -301,6 +301,120 @@ class StoreLaws:
         assert store.get("job").kwargs == {"count": 24}
         assert store.get("job").version == 25
 
+    # whatever is written of a run is written of no other
+
+    @pytest.mark.parametrize("verb", ["renew", "settle", "succeed", "release", "cancel", "keep_logs", "save_state"])
+    def test_a_run_is_told_from_those_that_share_all_but_one_of_what_is_unique_of_it(
+        self, store: Store, verb: str
+    ) -> None:
+        store.add([job := make_job(), other := make_job("other")])
+        run = held_run(job)
+        alike = [
+            held_run(other), held_run(job, NOW + MINUTE), held_run(job, attempt=2),
+            held_run(job, origin=Origin.MANUAL), held_run(job, origin=Origin.BACKFILL, backfill="one"),
+        ]  # fmt: skip
+        store.save([next_version(job, run, *(one for one in alike if one.job_id == job.id))])
+        store.save([next_version(other, alike[0])])
+
+        match verb:
+            case "renew":
+                store.renew([run], NOW + MINUTE)
+            case "settle":
+                store.settle([settle(run, job.retry, Failed("broken"), NOW)])
+            case "succeed":
+                store.settle([settle(run, job.retry, DONE, NOW)])
+            case "release":
+                store.settle([settle(run, job.retry, Released(), NOW)])
+            case "cancel":
+                store.cancel([cancel(run, "enough", NOW)])
+            case "keep_logs":
+                store.keep_logs([(run, LOG)])
+            case _:
+                gone = held_run(job, attempt=3)
+                change = StateChange(job.uid, {"key": 0}, {"key": 1})
+                assert store.save_state(change, gone) is None
+                assert store.save_state(change, run._replace(node="b")) is None
+                assert store.save_state(change, run) is not None
+
+        assert [store.run(one.id) for one in alike] == alike
+        assert [store.log(one.id) for one in alike] == [NO_LOG] * len(alike)
+        if verb not in ("keep_logs", "save_state"):
+            assert store.run(run.id).version == 2
+
+    def test_a_waiting_run_is_closed_and_none_that_shares_all_but_one_of_what_is_unique_of_it(
+        self, store: Store
+    ) -> None:
+        store.add([job := make_job(), other := make_job("other")])
+        run = make_run(job)
+        alike = [
+            make_run(other), make_run(job, NOW + MINUTE), make_run(job, attempt=2),
+            make_run(job, origin=Origin.MANUAL), make_run(job, origin=Origin.BACKFILL, backfill="one"),
+        ]  # fmt: skip
+        store.save([next_version(job, run, *(one for one in alike if one.job_id == job.id))])
+        store.save([next_version(other, alike[0])])
+
+        store.cancel([cancel(run, "enough", NOW)])
+
+        assert [store.run(one.id) for one in alike] == alike
+        assert store.run(run.id).state is RunState.CANCELLED
+
+    def test_what_is_closed_stays_so_whatever_version_someone_believes_it_has(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        (settled,) = store.settle([settle(run, job.retry, Failed("broken"), NOW)])
+        believed = run._replace(version=settled.run.version)
+
+        won = [
+            *store.renew([believed], NOW + MINUTE), *store.cancel([cancel(believed, "enough", NOW)]),
+            *store.cancel([cancel(believed._replace(state=RunState.PENDING), "enough", NOW)]),
+            *store.settle([settle(believed, job.retry, DONE, NOW)]),
+            *store.settle([settle(believed, job.retry, Failed("again"), NOW)]),
+            *store.settle([settle(believed, job.retry, Released(), NOW)]),
+        ]  # fmt: skip
+
+        assert won == []
+        assert store.run(run.id) == settled.run
+
+    def test_what_waits_is_neither_renewed_nor_settled(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := make_run(job))])
+        believed = held_run(job)
+
+        won = [
+            *store.renew([believed], NOW + MINUTE), *store.settle([settle(believed, job.retry, DONE, NOW)]),
+            *store.settle([settle(believed, job.retry, Failed("broken"), NOW)]),
+            *store.settle([settle(believed, job.retry, Released(), NOW)]),
+        ]  # fmt: skip
+        written = store.save_state(StateChange(job.uid, {"key": 0}, {"key": 1}), believed)
+
+        assert (won, written) == ([], None)
+        assert store.run(run.id) == run
+
+    def test_giving_back_a_run_of_a_removed_job_leaves_its_others_that_go_on(self, store: Store) -> None:
+        store.add([job := make_job(max_instances=2)])
+        store.save([next_version(job, given_back := held_run(job), goes_on := held_run(job, NOW + MINUTE))])
+        store.remove(["job"])
+
+        store.settle([settle(given_back, job.retry, Released(), NOW)])
+
+        assert store.run(given_back.id).state is RunState.CANCELLED
+        assert store.run(goes_on.id) == goes_on
+
+    def test_removing_a_job_cancels_no_run_of_another_and_ends_no_backfill_of_another(self, store: Store) -> None:
+        store.add([job := make_job(), other := make_job("other")])
+        store.save([next_version(job, make_run(job)), next_version(other, waiting := make_run(other))])
+        backfill = make_backfill(other, NOW - HOUR, NOW)
+        ended = end_backfill(done := make_backfill(job, NOW - HOUR, NOW), "enough", NOW)
+        for one in (backfill, done):
+            store.add_backfill(one)
+        store.end_backfill(ended, lambda run: run)
+
+        store.remove(["job"])
+
+        assert store.run(waiting.id) == waiting
+        assert store.backfill(backfill.id) == backfill
+        assert store.backfill(done.id) == ended
+
     # remove
 
     def test_removing_returns_what_was_there(self, store: Store) -> None:
