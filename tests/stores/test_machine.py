@@ -24,7 +24,7 @@ from tickwork.stores.redis import RedisStore
 from tickwork.stores.sqlite import SQLiteStore
 from tickwork.testing import VirtualClock
 
-EXAMPLES = int(os.environ.get("TICKWORK_MACHINE_EXAMPLES", "60"))
+LIVES = int(os.environ.get("TICKWORK_LIVES", "60"))
 STEPS = 40
 
 
@@ -73,7 +73,7 @@ def live(place: Place) -> None:
     run_state_machine_as_test(  # type: ignore[no-untyped-call]
         lambda: StoreMachine(place),
         settings=settings(
-            max_examples=EXAMPLES,
+            max_examples=LIVES,
             stateful_step_count=STEPS,
             report_multiple_bugs=False,
             suppress_health_check=[*HealthCheck],
