@@ -44,7 +44,9 @@ class Verdict(NamedTuple):
     @property
     def is_broken(self) -> bool:
         """Whether it cannot even be read: then not the test is to be praised, but the mutant to be mended."""
-        return any(word in self.why for word in ("syntax error", "Error compiling", "incomplete input", "compile"))
+        return any(
+            word in self.why for word in ("syntax error", "Error compiling", "incomplete input", "cannot be tried")
+        )
 
 
 class Lesson(NamedTuple):
@@ -210,7 +212,9 @@ def _learn(store: str, answer: Path) -> None:
 
 
 def _run(tests: Sequence[str], witness: Witness, *, stop: bool = True) -> None:
-    pytest.main([*OPTIONS, *(["-x"] if stop else []), *tests], plugins=[witness])
+    ended = pytest.main([*OPTIONS, *(["-x"] if stop else []), *tests], plugins=[witness])
+    if ended not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        witness.first_failure = "pytest", f"cannot be tried: pytest ended with {ended}"
 
 
 class Witness:

@@ -41,6 +41,7 @@ from tests.samples import (
 )
 
 from tickwork.backfill import MAX_OPEN_BACKFILLS, Answered, Backfill
+from tickwork.declaration import Declaration
 from tickwork.errors import (
     BackfillNotFoundError,
     ConflictError,
@@ -333,6 +334,7 @@ class StoreLaws:
                 gone = held_run(job, attempt=3)
                 change = StateChange(job.uid, {"key": 0}, {"key": 1})
                 assert store.save_state(change, gone) is None
+                assert store.save_state(change, held_run(make_job())) is None
                 assert store.save_state(change, run._replace(node="b")) is None
                 assert store.save_state(change, run) is not None
 
@@ -778,6 +780,81 @@ class StoreLaws:
 
         ids = [run.id for batch in taken for run in batch]
         assert len(ids) == len(set(ids)) == 25
+
+    @pytest.mark.parametrize("backfill", [None, "one"])
+    def test_a_run_is_claimed_when_it_is_available_and_not_a_microsecond_earlier(
+        self, store: Store, clock: VirtualClock, backfill: str | None
+    ) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := make_run(job, available_at=NOW + SECOND, backfill=backfill))])
+
+        clock.advance(SECOND - timedelta(microseconds=1))
+        early = claimed(store)
+        clock.advance(timedelta(microseconds=1))
+        on_time = claimed(store)
+
+        assert (early, [one.id for one in on_time]) == ([], [run.id])
+
+    def test_a_run_is_claimed_until_it_expires_and_not_from_then_on(self, store: Store, clock: VirtualClock) -> None:
+        store.add([job := make_job(max_instances=3)])
+        store.save([next_version(
+            job, make_run(job, expires_at=NOW + SECOND), late := make_run(job, NOW + MINUTE, available_at=NOW, expires_at=NOW + MINUTE),
+            patient := make_run(job, NOW + HOUR, available_at=NOW),
+        )])  # fmt: skip
+
+        clock.advance(SECOND)
+
+        assert {run.id for run in claimed(store)} == {late.id, patient.id}
+
+    def test_runs_of_backfills_wait_for_their_job_and_their_executor_and_are_skipped_as_others_are(
+        self, store: Store
+    ) -> None:
+        paused, elsewhere = make_job("paused", paused_at=NOW), make_job("elsewhere", executor="asyncio")
+        skipped, fires = make_job("skipped"), make_job("fires")
+        for job in (paused, elsewhere, skipped, fires):
+            store.add([job])
+            store.save([next_version(job, make_run(job, backfill="one"))])
+
+        found = claimed(store, skip={skipped.uid})  # type: ignore[arg-type]
+
+        assert [run.job_id for run in found] == ["fires"]
+
+    def test_what_a_backfill_runs_leaves_the_schedule_its_room(self, store: Store) -> None:
+        store.add([job := make_job(max_instances=1)])
+        backfilled = held_run(job, NOW - MINUTE, origin=Origin.BACKFILL, backfill="one")
+        store.save([next_version(job, backfilled, waiting := make_run(job))])
+
+        assert [run.id for run in claimed(store)] == [waiting.id]
+
+    def test_only_what_runs_is_lost_and_only_what_waits_expires(self, store: Store) -> None:
+        """Whatever else stands in their rows."""
+        store.add([job := make_job()])
+        over: dict[str, object] = {"node": "a", "lease_until": NOW - SECOND, "expires_at": NOW - SECOND}
+        waits, runs = make_run(job, **over), held_run(job, NOW + MINUTE, **over)
+        store.save([next_version(
+            job, waits, runs, make_run(job, NOW + HOUR, state=RunState.FAILED, ended_at=NOW, **over),
+            held_run(job, NOW - HOUR, node="b", expires_at=NOW + SECOND),
+            make_run(job, NOW - 2 * HOUR, expires_at=NOW + SECOND),
+        )])  # fmt: skip
+
+        assert store.lost(PLENTY) == store.lost(PLENTY, nodes=["a"]) == [runs]
+        assert store.expired(PLENTY) == [waits]
+        outlook = store.outlook(["threads"], after=NOW - MINUTE, fire_after=NOW)
+        assert (outlook.lapse_at, outlook.expire_at) == (NOW - SECOND, NOW - SECOND)
+        outlook = store.outlook(["threads"], after=NOW, fire_after=NOW)
+        assert (outlook.lapse_at, outlook.expire_at) == (NOW + 10 * SECOND, NOW + SECOND)
+
+    def test_a_node_that_has_stopped_is_dead_however_long_its_lease_was(self, store: Store) -> None:
+        declaration = Declaration(frozenset({"job"}), frozenset({"app"}))
+        store.add([job := make_job(declared="app")])
+        store.declare(declaration)
+
+        before = store.beat(make_node("a", declaration=declaration.name))
+        after = store.beat(make_node("a", declaration=declaration.name, stopped_at=NOW))
+
+        assert (before, after) == ([declaration.name], [])
+        assert store.nodes(alive=True) == []
+        assert store.undeclared(["app"]) == [job]
 
     # renew, lost
 
