@@ -18,8 +18,14 @@ help:  ## Show this list
 run: $(VENV)/serve  ## Start the example service: four workers on one SQLite file, with its dashboard
 	@$(BIN)/python -m examples.service --host $(HOST) --port $(PORT) --workers $(WORKERS)
 
-test: $(VENV)/dev  ## Run the whole test suite
+# Those that start processes wait more than they work, and break if too much goes on beside them.
+test: $(VENV)/dev  ## Run the whole test suite; ARGS="tests/test_plan.py -k coalesce" for a part
+ifeq ($(ARGS),)
+	$(BIN)/python -m pytest -m "not processes" -n auto --maxprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest -m processes -n 2 --dist loadfile
+else
 	$(BIN)/python -m pytest $(ARGS)
+endif
 
 lint: $(VENV)/dev  ## Check style, types and floors
 	$(BIN)/ruff format --check .

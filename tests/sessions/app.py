@@ -39,6 +39,11 @@ async def costly() -> int:
     return await sessions.cache.aio.get_or_set("pid", os.getpid, ttl="5m")
 
 
+@app.get("/pid")
+async def pid() -> int:
+    return os.getpid()
+
+
 @app.post("/logout")
 def logout(response: Response, session: Annotated[Session, Depends(cookie)]) -> int:
     cookie.delete(response)

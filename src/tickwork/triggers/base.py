@@ -15,6 +15,7 @@ from tickwork.clock import EPOCH, MICROSECOND
 from tickwork.errors import TriggerError
 from tickwork.triggers.zones import FIRST_SECOND, LAST_SECOND, Zone
 
+SECOND = timedelta(seconds=1)
 MAX_DEPTH = 10
 """How deep triggers may lie in each other."""
 MAX_SIZE = 1_000
@@ -77,6 +78,17 @@ def is_open(trigger: Trigger) -> bool:
     """Whether it names no fire times of its own before `anchored` fixes what it leaves open."""
     inside = parts(trigger)
     return any(map(is_open, inside)) if inside else trigger.anchored(EPOCH) is not trigger
+
+
+def last_change(trigger: Trigger) -> int:
+    """The second from which on it only repeats itself, as all the dates are over that it and its parts name.
+
+    A trigger that knows dates of its own has a property `last_change`.
+    """
+    ends = [getattr(trigger, name, None) for name in ("run_date", "start_date", "end_date")]
+    named = [FIRST_SECOND if end is None else (end - EPOCH) // SECOND for end in ends]
+    own: int = getattr(trigger, "last_change", FIRST_SECOND)
+    return max(own, *named, *map(last_change, parts(trigger)))
 
 
 def kept_until(trigger: Trigger, fire_time: datetime) -> datetime | None:

@@ -66,6 +66,15 @@ class Calendar(Protocol):
         ...
 
 
+def last_change(calendar: Calendar) -> int:
+    """The second of the wall from which on it only repeats what it said before; LAST_WALL if that is not known.
+
+    A calendar that knows has a property `last_change`.
+    """
+    known: int = getattr(calendar, "last_change", LAST_WALL)
+    return known
+
+
 CalendarLike: TypeAlias = Calendar | date | str
 """A calendar, its text, or a date."""
 
@@ -87,6 +96,10 @@ class Dates:
     @property
     def whole_days(self) -> bool:
         return True
+
+    @property
+    def last_change(self) -> int:
+        return (self._days[-1] + 1) * DAY
 
     def stretch(self, wall: int) -> Stretch:
         day = wall // DAY
@@ -120,6 +133,10 @@ class Weekdays:
     @property
     def whole_days(self) -> bool:
         return True
+
+    @property
+    def last_change(self) -> int:
+        return FIRST_WALL
 
     def stretch(self, wall: int) -> Stretch:
         day = wall // DAY
@@ -155,6 +172,10 @@ class Hours:
     @property
     def whole_days(self) -> bool:
         return False
+
+    @property
+    def last_change(self) -> int:
+        return FIRST_WALL
 
     def stretch(self, wall: int) -> Stretch:
         midnight = wall - wall % DAY
@@ -204,6 +225,10 @@ class Period:
     @property
     def whole_days(self) -> bool:
         return (self.start or 0) % DAY == 0 and (self.end or 0) % DAY == 0
+
+    @property
+    def last_change(self) -> int:
+        return max(end for end in (self.start, self.end) if end is not None)
 
     def stretch(self, wall: int) -> Stretch:
         if self.start is not None and wall < self.start:

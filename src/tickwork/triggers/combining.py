@@ -21,7 +21,7 @@ from tickwork.triggers.base import MAX_SIZE, Trigger, check_part, is_open, kept_
 from tickwork.triggers.filtered import FilteredTrigger
 from tickwork.triggers.instants import naive_instant
 from tickwork.triggers.interval import IntervalTrigger
-from tickwork.triggers.searching import MAX_STEPS, Search, steps, take
+from tickwork.triggers.searching import MAX_STEPS, Search, dead_from, steps, take
 from tickwork.triggers.ticks import Tick, fire_times, named_within, not_kept, ticks
 
 MAX_TRIGGERS = 100
@@ -120,15 +120,18 @@ class AllOf:
 
     triggers: tuple[Trigger, ...]
     _asked: tuple[Trigger, ...] = field(compare=False)  # with one interval in the place of all
+    _dead_from: datetime = field(compare=False)
 
     def __init__(self, triggers: Iterable[Trigger]) -> None:
         object.__setattr__(self, "triggers", _read_triggers(triggers, self.kind))
         object.__setattr__(self, "_asked", _flat(self.triggers))
+        object.__setattr__(self, "_dead_from", END)
         if any(map(_holds_all_of, self._asked)):
             raise TriggerError("all-of: expected none within another's members, got one: put its triggers beside them")
         if any(map(is_open, self.triggers)):
             return  # whether they meet is known when they are anchored
         object.__setattr__(self, "_asked", _with_one_interval(self._asked))
+        object.__setattr__(self, "_dead_from", dead_from(self))
         if self.next_after(BEGINNING) is None:
             raise TriggerError(
                 f"all-of: expected triggers that fire at the same instant, got none in {MAX_STEPS} steps or 100 years, "
@@ -157,7 +160,7 @@ class AllOf:
                 return candidate
             if step == len(asked):  # all of them have begun
                 horizon = candidate + min(LONGEST_SEARCH, END - candidate)
-            if candidate > horizon:
+            if candidate > horizon or candidate > self._dead_from:
                 return None
             index = (index + 1) % len(asked)
             fire_time = asked[index].next_after(candidate - MICROSECOND)

@@ -30,7 +30,8 @@ from tickwork.triggers.instants import (
     say_bounds,
     write_bounds,
 )
-from tickwork.triggers.zones import AREA_BITS, DAY, LAST_SECOND, LONGEST_LEAP, Zone, find_zone
+from tickwork.triggers.pattern import DAY_ZERO
+from tickwork.triggers.zones import AREA_BITS, DAY, FIRST_SECOND, LAST_SECOND, LONGEST_LEAP, Zone, find_zone
 
 LONGEST_TEXT = 5_000
 """Characters: of fields, and of a seed, of which JSON may write each in twelve."""
@@ -234,6 +235,12 @@ class CronTrigger:
             at = end if at > end - LONGEST_LEAP else max(end, fire - LONGEST_LEAP)
         object.__setattr__(self, "_dead_from", at)
         return None
+
+    @property
+    def last_change(self) -> int:
+        """See `base.last_change`."""
+        year = self.fields.pattern.last_year
+        return FIRST_SECOND if year is None else (date(year + 1, 1, 2).toordinal() - DAY_ZERO) * DAY
 
     def named_walls(self, at: int) -> frozenset[int]:
         """See `base.named_walls`."""

@@ -16,12 +16,12 @@ from tickwork.checks import shown
 from tickwork.clock import BEGINNING, END, EPOCH, MICROSECOND
 from tickwork.errors import TriggerError
 from tickwork.triggers.base import Trigger, check_part, first_from, is_open, kept_until, zone_of
-from tickwork.triggers.calendars import CalendarLike, read_calendars
+from tickwork.triggers.calendars import CalendarLike, last_change, read_calendars
 from tickwork.triggers.instants import floor_second, naive_instant
 from tickwork.triggers.pattern import NEVER
 from tickwork.triggers.rules import Rules, Shift, check_rules
-from tickwork.triggers.searching import MAX_STEPS, Search, steps
-from tickwork.triggers.shifting import Shifting
+from tickwork.triggers.searching import MAX_STEPS, Search, dead_from, steps
+from tickwork.triggers.shifting import MAX_SHIFT, Shifting
 from tickwork.triggers.ticks import Tick, latest_fire_time, named_within, not_kept, ticks
 from tickwork.triggers.zones import DAY, LAST_SECOND, LONGEST_LEAP, Zone, find_zone
 
@@ -58,6 +58,7 @@ class FilteredTrigger:
     _zone: Zone = field(compare=False)
     _shifting: Shifting | None = field(compare=False)
     _kept: tuple[int, int] = field(compare=False)  # the stretch in which the last answer lay
+    _dead_from: datetime = field(compare=False)
 
     def __init__(
         self,
@@ -93,7 +94,13 @@ class FilteredTrigger:
         keep(self, "_zone", zone)
         keep(self, "_shifting", Shifting(trigger, rules, zone, shift) if shift else None)
         keep(self, "_kept", (0, 0))
-        if not is_open(trigger) and not any(map(self._fires_after, SINCE)):
+        keep(self, "_dead_from", END)
+        if is_open(trigger):
+            return  # whether it fires is known when it is anchored
+        keep(self, "_dead_from", dead_from(self))
+        if self._shifting is not None:
+            self._shifting.end(self._dead_from)
+        if self._dead_from < END and not any(map(self._fires_after, SINCE)):
             raise TriggerError(
                 "filtered: expected a trigger that fires, got one whose every fire time is left out as far as "
                 f"{MAX_STEPS} steps or 100 years show, {shown(str(self), most=200)}: "
@@ -104,6 +111,12 @@ class FilteredTrigger:
         with Search():  # of all that lies in it
             return self.next_after(instant) is not None
         return False
+
+    @property
+    def last_change(self) -> int:
+        """See `base.last_change`."""
+        later = MAX_SHIFT * DAY if self.shift else 0
+        return max(last_change(calendar) for part in self.rules for calendar in part) + later
 
     @property
     def parts(self) -> tuple[Trigger, ...]:
@@ -128,7 +141,7 @@ class FilteredTrigger:
         """The first that is kept of *fire_time* and those after it."""
         horizon = NEVER
         for _ in steps(1 + sum(map(len, self.rules)) // CALENDARS_A_STEP):
-            if fire_time is None:
+            if fire_time is None or fire_time > self._dead_from:
                 return None
             at = floor_second(fire_time)
             reason, until = self._judge(at)

@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from tickwork.checks import shown
 from tickwork.errors import TriggerError, did_you_mean
-from tickwork.triggers.calendars import FULL_NAMES, Stretch
+from tickwork.triggers.calendars import FIRST_WALL, FULL_NAMES, Stretch
 from tickwork.triggers.pattern import DAY_ZERO, NEVER
 from tickwork.triggers.zones import DAY
 
@@ -26,6 +26,8 @@ except ModuleNotFoundError:
 
 MAX_YEARS = 4096
 """How many years of all regions are kept; each is a few KiB."""
+LAST_REFORM = (date(2026, 1, 1).toordinal() - DAY_ZERO) * DAY
+"""What a country has once a year from then on, it keeps, as far as is known today."""
 SATURDAY = 5
 REASON = re.compile(r"(?P<name>.+) \((?P<region>\S+)(?: (?P<subdivision>\S+))?\)(?:, .+)?")
 
@@ -49,6 +51,10 @@ class Holidays:
     @property
     def whole_days(self) -> bool:
         return True
+
+    @property
+    def last_change(self) -> int:
+        return LAST_REFORM
 
     def stretch(self, wall: int) -> Stretch:
         day = wall // DAY
@@ -87,6 +93,10 @@ class BusinessDays:
     @property
     def whole_days(self) -> bool:
         return True
+
+    @property
+    def last_change(self) -> int:
+        return FIRST_WALL if self.region is None else LAST_REFORM
 
     def stretch(self, wall: int) -> Stretch:
         day = wall // DAY

@@ -65,6 +65,12 @@ class Pattern:
         self._first_of_day = self._hours[0] * 3600 + self._first_of_hour
         self._blocks: dict[int, int] = {}  # the matching days of each BLOCK of days, as bits
 
+    @property
+    def last_year(self) -> int | None:
+        """The last one that it names; None if it goes on."""
+        last = self._years.bit_length() - 1
+        return None if last >= date.max.year else last
+
     def surely_comes(self) -> bool:
         """Whether a match is sure without a search: some day of 1 to 28 counts, in every year and every week."""
         _, weeks, days, weekdays, _ = self._calendar

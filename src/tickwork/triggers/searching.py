@@ -8,7 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextvars import ContextVar
+from datetime import datetime, timedelta
 from types import TracebackType
+
+from tickwork.clock import END, EPOCH
+from tickwork.triggers.base import Trigger, last_change
+from tickwork.triggers.zones import DAY, FIRST_SECOND, LAST_SECOND
 
 MAX_STEPS = 10_000
 """Of one search: 27 years of days."""
@@ -48,6 +53,18 @@ class Search:
             return False
         going_on.set(None)
         return kind is OutOfStepsError
+
+
+def dead_from(trigger: Trigger) -> datetime:
+    """From when on *trigger* never fires, as one search shows once all the dates in it are over. END: it goes on.
+
+    So a trigger is asked when it is made what would take each later question a search of its own.
+    """
+    over = min(last_change(trigger) + DAY, LAST_SECOND)  # walls are at most a day ahead of UTC
+    settled = EPOCH + timedelta(0, max(over, FIRST_SECOND))
+    with Search():
+        return settled if trigger.next_after(settled) is None else END
+    return settled
 
 
 def take(count: int) -> None:

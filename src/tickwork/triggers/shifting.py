@@ -45,7 +45,7 @@ class Found(NamedTuple):
 class Shifting:
     """The fire times of *trigger* as *rules* keep, shift or leave them out in *zone*."""
 
-    __slots__ = ("_days", "_hours", "_known", "_step", "_trigger", "_zone")
+    __slots__ = ("_days", "_hours", "_known", "_last", "_step", "_trigger", "_zone")
 
     def __init__(self, trigger: Trigger, rules: Rules, zone: Zone, shift: Shift) -> None:
         self._trigger = trigger
@@ -54,6 +54,11 @@ class Shifting:
         self._hours = rules.of_hours()
         self._known: dict[int, bool] = {}  # days that were judged before
         self._step = 1 if shift == "next" else -1
+        self._last = LAST_DAY
+
+    def end(self, dead_from: datetime) -> None:
+        """No day after that instant is worth a look."""
+        self._last = self._day(floor_second(dead_from))
 
     def next_after(self, instant: datetime) -> datetime | None:
         try:
@@ -117,7 +122,7 @@ class Shifting:
         target = self._next_target(day)
         horizon = NEVER
         for step in steps(STEPS_A_TARGET):
-            if target is None or target > horizon:
+            if target is None or target > min(horizon, self._last):
                 return None
             if step == 1:  # the first may be long before the trigger begins
                 horizon = target + LONGEST_SEARCH
