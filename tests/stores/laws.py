@@ -377,6 +377,19 @@ class StoreLaws:
         assert won == []
         assert store.run(run.id) == settled.run
 
+    @pytest.mark.parametrize("outcome", [DONE, Failed("broken"), Released()], ids=["succeeded", "failed", "released"])
+    def test_an_ending_that_was_decided_on_an_older_version_is_not_written(
+        self, store: Store, outcome: Succeeded | Failed | Released
+    ) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        (renewed,) = store.renew([run], NOW + MINUTE)
+
+        won = store.settle([settle(run, job.retry, outcome, NOW)])
+
+        assert won == []
+        assert store.run(run.id) == renewed
+
     def test_what_waits_is_neither_renewed_nor_settled(self, store: Store) -> None:
         store.add([job := make_job()])
         store.save([next_version(job, run := make_run(job))])
