@@ -10,7 +10,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, redirect_stdout
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -95,8 +95,10 @@ def tests_for(planted: Planted, lessons: Sequence[Lesson], killer: str | None) -
     return [killer, *tests] if killer in tests else tests
 
 
-def judge(store: str, mutants: Iterable[Planted], tests_for: Callable[[Planted], Sequence[str]]) -> Iterator[Verdict]:
+def judge(store: str, mutants: Sequence[Planted], tests_for: Callable[[Planted], Sequence[str]]) -> Iterator[Verdict]:
     """What becomes of each mutant; LANES of them at a time, so in no order."""
+    if not mutants:
+        return
     waiting = iter(mutants)
     _warm_up(store)
     with ExitStack() as stack, TemporaryDirectory() as folder:
