@@ -7,9 +7,10 @@ HOST   ?= 127.0.0.1
 PORT   ?= 8000
 WORKERS ?= 4
 SEEDS   ?= 2000
+LIVES   ?= 2000
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types floors format coverage oracle sim chaos benchmark clean
+.PHONY: help run test lint types floors format coverage oracle sim lives mutants chaos benchmark clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -46,6 +47,12 @@ oracle: $(VENV)/dev  ## Compare every cron rule at every clock change of every z
 
 sim: $(VENV)/dev  ## Live through many simulated days: make sim SEEDS=100000
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+lives: $(VENV)/dev  ## Live random lives of each store beside memory: make lives LIVES=20000
+	TICKWORK_LIVES=$(LIVES) $(BIN)/python -m pytest --timeout=0 tests/stores/test_machine.py $(ARGS)
+
+mutants: $(VENV)/dev  ## Take out each guard of the stores, and show which nobody misses (long); ARGS="--store redis --new"
+	$(BIN)/python -m tests.mutants $(ARGS)
 
 chaos: $(VENV)/dev  ## Break workers, network and servers, and see whether a tick is lost (minutes); ARGS="--seed 7" replays
 	$(BIN)/python -m tests.chaos $(or $(ARGS),--report docs/chaos.md)

@@ -10,12 +10,15 @@ from pathlib import Path
 import psycopg
 import pytest
 import redis
-from hypothesis import settings
+from hypothesis import Phase, settings
 from tests.servers import PostgreSQLServer, RedisServer, drop_database, new_database
 
-pytest.register_assert_rewrite("tests.stores.laws", "tests.executors.laws")
+pytest.register_assert_rewrite("tests.stores.laws", "tests.stores.machine", "tests.executors.laws")
 
 settings.register_profile("tickwork", deadline=None)  # a slow machine is not a bug
+settings.register_profile(
+    "mutants", deadline=None, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate]
+)  # whether a test fails is all they want to know
 settings.load_profile("tickwork")
 
 

@@ -1,22 +1,24 @@
-"""Where the workers of a campaign keep their jobs: a file or a server, how it is broken, and its ledger in plain SQL.
+"""Where the workers of a campaign keep their jobs: a file or a server, how it is broken, and its ledger as the server has it.
 
 Another store joins with a class of these few verbs, and its name in PLACES.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import psycopg
+import redis
 from tests.chaos.faults import OF_SERVERS, OF_WORKERS, Kind
 from tests.chaos.proxy import Proxy
 from tests.processes.ledger import Ledger, Row
-from tests.servers import DURABLE, PostgreSQLServer
+from tests.servers import DURABLE, KEPT, PostgreSQLServer, RedisServer
 
 
 class Place(Protocol):
@@ -116,7 +118,76 @@ class PostgreSQLPlace:
         return int(row[0])
 
 
-PLACES: Mapping[str, Callable[[Path, int], Place]] = {"sqlite": SQLitePlace, "postgresql": PostgreSQLPlace}
+class RedisPlace:
+    """A server that writes each answer to its file before it gives it, so that a crash loses nothing."""
+
+    kinds = OF_SERVERS
+    frozen_holds_all = False
+
+    def __init__(self, folder: Path, workers: int) -> None:
+        self._server = RedisServer(KEPT)
+        self._lines = [Proxy(self._server.port) for _ in range(workers)]
+        self._stack = ExitStack()
+
+    def __enter__(self) -> Self:
+        self._stack.enter_context(self._server)
+        for line in self._lines:
+            self._stack.enter_context(line)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def url(self, worker: int) -> str:
+        return f"redis://127.0.0.1:{self._lines[worker].port}/0"
+
+    def line(self, worker: int) -> Proxy:
+        return self._lines[worker]
+
+    def crash(self) -> None:
+        self._server.kill()
+
+    def restart(self) -> None:
+        self._server.start()
+
+    def rows(self) -> Sequence[Row]:
+        with redis.Redis.from_url(self._server.url(), decode_responses=True) as client, client.pipeline() as at_once:
+            at_once.zrange("{tickwork}:ledger", 0, -1, withscores=True)
+            at_once.hgetall("{tickwork}:open").hgetall("{tickwork}:closed")
+            numbered, open_runs, closed_runs = at_once.execute()
+        numbers, rows = dict(numbered), open_runs | closed_runs
+        found = (_read_row(int(numbers[id]), id, json.loads(text)) for id, text in rows.items())
+        return sorted(found, key=lambda row: row.number)
+
+    def anchored_at(self, job: str) -> int:
+        with redis.Redis.from_url(self._server.url(), decode_responses=True) as client:
+            uid = client.hget("{tickwork}:ids", job)
+            assert uid is not None
+            return int(json.loads(client.hget("{tickwork}:jobs", uid) or "")[OF_ANCHORED_AT])
+
+
+PLACES: Mapping[str, Callable[[Path, int], Place]] = {
+    "sqlite": SQLitePlace,
+    "postgresql": PostgreSQLPlace,
+    "redis": RedisPlace,
+}
+
+
+OF_ANCHORED_AT = 11
+"""Where a job's row has it; `shared.lua` names the fields before it."""
+ORIGINS = {"": "schedule", "m": "manual", "b": "backfill"}
+
+
+def _read_row(number: int, id: str, fields: Sequence[Any]) -> Row:
+    """A row of the ledger, as Redis has it: what is unique of it is its id."""
+    uid_and_time, _, attempt = id.rpartition("-")
+    _, _, fire_time = uid_and_time.partition("-")
+    letter = fire_time[-1:] if fire_time[-1:] in ORIGINS else ""
+    state, version, node, _, _, _, _, _, _, ended_at, reason, job, through, started_at, *_ = fields
+    return Row(
+        number, job, int(fire_time.removesuffix(letter)), through, int(attempt), ORIGINS[letter], state, version, node,
+        started_at, ended_at, reason,
+    )  # fmt: skip
 
 
 def _children(pid: int) -> list[int]:

@@ -19,6 +19,7 @@ from tickwork import endings, plan
 from tickwork.backfill import Backfill
 from tickwork.executors import call as call_module
 from tickwork.job import Job
+from tickwork.lookout import Lookout
 from tickwork.loop import Loop
 from tickwork.node import Node
 from tickwork.plan import Change, Settlement
@@ -420,6 +421,24 @@ def _() -> Iterator[object]:
         sit_out(loop, *args)
 
     with patch.object(Loop, "sit_out", forget):
+        yield
+
+
+@bug("live nodes are taken for dead after an outage", seed=4)
+@contextmanager
+def _() -> Iterator[object]:
+    sit_out, tell_time = Lookout.sit_out, Lookout.tell_time
+
+    def spare_nobody(lookout: Lookout) -> None:
+        sit_out(lookout)
+        lookout.spare_until = lookout._told_at
+
+    def tell(lookout: Lookout, now: datetime) -> bool:
+        set_back = tell_time(lookout, now)
+        lookout.spare_until = min(lookout.spare_until, now)
+        return set_back
+
+    with patch.object(Lookout, "sit_out", spare_nobody), patch.object(Lookout, "tell_time", tell):
         yield
 
 

@@ -122,6 +122,8 @@ class Line:
         world = self._world
         if self._process.cut_off or world.outage:
             world.sleep(world.draw_timeout())
+            if world.turns.current is self._process.driver:
+                self._process.out_of_reach_at = world.true
             raise StoreUnavailableError(f"{verb} does not get through")
         if world.request_is_lost():
             raise StoreUnavailableError(f"{verb} is lost on its way")

@@ -457,6 +457,7 @@ class Oracle:
         if run.state is RunState.LOST and (run.reason or "").startswith("node "):
             if old.lease_until is None or (old.lease_until > wall and self._world.true > self._unsure_until):
                 self.fault(f"{run.id} was lost at {wall}, and its lease was to end at {old.lease_until}")
+            self._check_patience(process, run)
             if story.started_by is not None and not story.ended:
                 self._check_loss(run)
             return
@@ -478,6 +479,14 @@ class Oracle:
             self.fault(f"{run.id} was settled as {run.state}, and had ended as {expected}")
         if run.state is RunState.CANCELLED and old.cancel_reason is None:
             self.fault(f"{run.id} was cancelled, and nobody had asked for it")
+
+    def _check_patience(self, process: Process, run: Run) -> None:
+        """Who could not reach the store itself takes nobody for dead, until the others have had two polls to come back."""
+        world, since = self._world, process.out_of_reach_at
+        if since is None or world.true <= self._unsure_until:
+            return
+        if world.true < since + 2 * _micros(world.weather.poll):
+            self.fault(f"{run.id} was lost to {process.name}, which had just come back from an outage: {run.reason}")
 
     def _check_loss(self, run: Run) -> None:
         """A call that goes on loses its lease only if its node was killed, stood still or was cut off."""

@@ -24,6 +24,7 @@ from tickwork.run import Failed, Lost, Outcome, Progress, Succeeded
 from tickwork.scheduler import Scheduler
 
 if TYPE_CHECKING:
+    from tests.simulation.turns import Actor
     from tests.simulation.world import World
 
 MILLISECOND = timedelta(milliseconds=1)
@@ -78,7 +79,8 @@ class DriversThread:
         self._drive = drive
 
     def start(self) -> None:
-        self._process.world.turns.start(self._process.name, self._process, self._drive_to_the_end)
+        process = self._process
+        process.driver = process.world.turns.start(process.name, process, self._drive_to_the_end)
 
     def _drive_to_the_end(self) -> None:
         self._drive()
@@ -239,6 +241,10 @@ class Process:
         """What comes over it as soon as it has written something, and before it is told so."""
         self.impaired_until = world.true
         """Until when, in true time, it may be taken for dead although it lives: it stood still, or was cut off."""
+        self.out_of_reach_at: int | None = None
+        """When its driver last failed to reach the store, in true time. None: it never did."""
+        self.driver: Actor | None = None
+        """The thread of its loop, once that has begun."""
         self.clock = NodeClock(world)
         self.line = Line(world, self)
         self.handlers = Handlers(self, room)

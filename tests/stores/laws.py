@@ -42,8 +42,10 @@ from tests.samples import (
 )
 
 from tickwork.backfill import MAX_OPEN_BACKFILLS, Answered, Backfill
+from tickwork.declaration import Declaration
 from tickwork.errors import (
     BackfillNotFoundError,
+    ConflictError,
     InvalidJobError,
     JobExistsError,
     JobNotFoundError,
@@ -131,6 +133,16 @@ class StoreLaws:
 
         assert raised.value.job_id == "twice"
         assert store.jobs() == []
+
+    def test_a_job_that_was_added_before_is_not_added_again_under_any_id(self, store: Store) -> None:
+        store.add([job := make_job("a")])
+        new = make_job("new")
+
+        for batch in ([job], [new, job], [new, job._replace(id="b")], [new, new._replace(id="newer")]):
+            with pytest.raises(ConflictError, match="expected new jobs, got some that were added before"):
+                store.add(batch)
+
+        assert store.jobs() == [job]
 
     def test_an_unknown_id_is_an_error_that_names_the_nearest_one(self, store: Store) -> None:
         store.add([make_job("nightly-report"), make_job("refresh")])
@@ -292,6 +304,134 @@ class StoreLaws:
 
         assert store.get("job").kwargs == {"count": 24}
         assert store.get("job").version == 25
+
+    # whatever is written of a run is written of no other
+
+    @pytest.mark.parametrize("verb", ["renew", "settle", "succeed", "release", "cancel", "keep_logs", "save_state"])
+    def test_a_run_is_told_from_those_that_share_all_but_one_of_what_is_unique_of_it(
+        self, store: Store, verb: str
+    ) -> None:
+        store.add([job := make_job(), other := make_job("other")])
+        run = held_run(job)
+        alike = [
+            held_run(other), held_run(job, NOW + MINUTE), held_run(job, attempt=2),
+            held_run(job, origin=Origin.MANUAL), held_run(job, origin=Origin.BACKFILL, backfill="one"),
+        ]  # fmt: skip
+        store.save([next_version(job, run, *(one for one in alike if one.job_id == job.id))])
+        store.save([next_version(other, alike[0])])
+
+        match verb:
+            case "renew":
+                store.renew([run], NOW + MINUTE)
+            case "settle":
+                store.settle([settle(run, job.retry, Failed("broken"), NOW)])
+            case "succeed":
+                store.settle([settle(run, job.retry, DONE, NOW)])
+            case "release":
+                store.settle([settle(run, job.retry, Released(), NOW)])
+            case "cancel":
+                store.cancel([cancel(run, "enough", NOW)])
+            case "keep_logs":
+                store.keep_logs([(run, LOG)])
+            case _:
+                gone = held_run(job, attempt=3)
+                change = StateChange(job.uid, {"key": 0}, {"key": 1})
+                assert store.save_state(change, gone) is None
+                assert store.save_state(change, held_run(make_job())) is None
+                assert store.save_state(change, run._replace(node="b")) is None
+                assert store.save_state(change, run) is not None
+
+        assert [store.run(one.id) for one in alike] == alike
+        assert [store.log(one.id) for one in alike] == [NO_LOG] * len(alike)
+        if verb not in ("keep_logs", "save_state"):
+            assert store.run(run.id).version == 2
+
+    def test_a_waiting_run_is_closed_and_none_that_shares_all_but_one_of_what_is_unique_of_it(
+        self, store: Store
+    ) -> None:
+        store.add([job := make_job(), other := make_job("other")])
+        run = make_run(job)
+        alike = [
+            make_run(other), make_run(job, NOW + MINUTE), make_run(job, attempt=2),
+            make_run(job, origin=Origin.MANUAL), make_run(job, origin=Origin.BACKFILL, backfill="one"),
+        ]  # fmt: skip
+        store.save([next_version(job, run, *(one for one in alike if one.job_id == job.id))])
+        store.save([next_version(other, alike[0])])
+
+        store.cancel([cancel(run, "enough", NOW)])
+
+        assert [store.run(one.id) for one in alike] == alike
+        assert store.run(run.id).state is RunState.CANCELLED
+
+    def test_what_is_closed_stays_so_whatever_version_someone_believes_it_has(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        (settled,) = store.settle([settle(run, job.retry, Failed("broken"), NOW)])
+        believed = run._replace(version=settled.run.version)
+
+        won = [
+            *store.renew([believed], NOW + MINUTE), *store.cancel([cancel(believed, "enough", NOW)]),
+            *store.cancel([cancel(believed._replace(state=RunState.PENDING), "enough", NOW)]),
+            *store.settle([settle(believed, job.retry, DONE, NOW)]),
+            *store.settle([settle(believed, job.retry, Failed("again"), NOW)]),
+            *store.settle([settle(believed, job.retry, Released(), NOW)]),
+        ]  # fmt: skip
+
+        assert won == []
+        assert store.run(run.id) == settled.run
+
+    @pytest.mark.parametrize("outcome", [DONE, Failed("broken"), Released()], ids=["succeeded", "failed", "released"])
+    def test_an_ending_that_was_decided_on_an_older_version_is_not_written(
+        self, store: Store, outcome: Succeeded | Failed | Released
+    ) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := held_run(job))])
+        (renewed,) = store.renew([run], NOW + MINUTE)
+
+        won = store.settle([settle(run, job.retry, outcome, NOW)])
+
+        assert won == []
+        assert store.run(run.id) == renewed
+
+    def test_what_waits_is_neither_renewed_nor_settled(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := make_run(job))])
+        believed = held_run(job)
+
+        won = [
+            *store.renew([believed], NOW + MINUTE), *store.settle([settle(believed, job.retry, DONE, NOW)]),
+            *store.settle([settle(believed, job.retry, Failed("broken"), NOW)]),
+            *store.settle([settle(believed, job.retry, Released(), NOW)]),
+        ]  # fmt: skip
+        written = store.save_state(StateChange(job.uid, {"key": 0}, {"key": 1}), believed)
+
+        assert (won, written) == ([], None)
+        assert store.run(run.id) == run
+
+    def test_giving_back_a_run_of_a_removed_job_leaves_its_others_that_go_on(self, store: Store) -> None:
+        store.add([job := make_job(max_instances=2)])
+        store.save([next_version(job, given_back := held_run(job), goes_on := held_run(job, NOW + MINUTE))])
+        store.remove(["job"])
+
+        store.settle([settle(given_back, job.retry, Released(), NOW)])
+
+        assert store.run(given_back.id).state is RunState.CANCELLED
+        assert store.run(goes_on.id) == goes_on
+
+    def test_removing_a_job_cancels_no_run_of_another_and_ends_no_backfill_of_another(self, store: Store) -> None:
+        store.add([job := make_job(), other := make_job("other")])
+        store.save([next_version(job, make_run(job)), next_version(other, waiting := make_run(other))])
+        backfill = make_backfill(other, NOW - HOUR, NOW)
+        ended = end_backfill(done := make_backfill(job, NOW - HOUR, NOW), "enough", NOW)
+        for one in (backfill, done):
+            store.add_backfill(one)
+        store.end_backfill(ended, lambda run: run)
+
+        store.remove(["job"])
+
+        assert store.run(waiting.id) == waiting
+        assert store.backfill(backfill.id) == backfill
+        assert store.backfill(done.id) == ended
 
     # remove
 
@@ -656,6 +796,81 @@ class StoreLaws:
 
         ids = [run.id for batch in taken for run in batch]
         assert len(ids) == len(set(ids)) == 25
+
+    @pytest.mark.parametrize("backfill", [None, "one"])
+    def test_a_run_is_claimed_when_it_is_available_and_not_a_microsecond_earlier(
+        self, store: Store, clock: VirtualClock, backfill: str | None
+    ) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := make_run(job, available_at=NOW + SECOND, backfill=backfill))])
+
+        clock.advance(SECOND - timedelta(microseconds=1))
+        early = claimed(store)
+        clock.advance(timedelta(microseconds=1))
+        on_time = claimed(store)
+
+        assert (early, [one.id for one in on_time]) == ([], [run.id])
+
+    def test_a_run_is_claimed_until_it_expires_and_not_from_then_on(self, store: Store, clock: VirtualClock) -> None:
+        store.add([job := make_job(max_instances=3)])
+        store.save([next_version(
+            job, make_run(job, expires_at=NOW + SECOND), late := make_run(job, NOW + MINUTE, available_at=NOW, expires_at=NOW + MINUTE),
+            patient := make_run(job, NOW + HOUR, available_at=NOW),
+        )])  # fmt: skip
+
+        clock.advance(SECOND)
+
+        assert {run.id for run in claimed(store)} == {late.id, patient.id}
+
+    def test_runs_of_backfills_wait_for_their_job_and_their_executor_and_are_skipped_as_others_are(
+        self, store: Store
+    ) -> None:
+        paused, elsewhere = make_job("paused", paused_at=NOW), make_job("elsewhere", executor="asyncio")
+        skipped, fires = make_job("skipped"), make_job("fires")
+        for job in (paused, elsewhere, skipped, fires):
+            store.add([job])
+            store.save([next_version(job, make_run(job, backfill="one"))])
+
+        found = claimed(store, skip={skipped.uid})  # type: ignore[arg-type]
+
+        assert [run.job_id for run in found] == ["fires"]
+
+    def test_what_a_backfill_runs_leaves_the_schedule_its_room(self, store: Store) -> None:
+        store.add([job := make_job(max_instances=1)])
+        backfilled = held_run(job, NOW - MINUTE, origin=Origin.BACKFILL, backfill="one")
+        store.save([next_version(job, backfilled, waiting := make_run(job))])
+
+        assert [run.id for run in claimed(store)] == [waiting.id]
+
+    def test_only_what_runs_is_lost_and_only_what_waits_expires(self, store: Store) -> None:
+        """Whatever else stands in their rows."""
+        store.add([job := make_job()])
+        over: dict[str, object] = {"node": "a", "lease_until": NOW - SECOND, "expires_at": NOW - SECOND}
+        waits, runs = make_run(job, **over), held_run(job, NOW + MINUTE, **over)
+        store.save([next_version(
+            job, waits, runs, make_run(job, NOW + HOUR, state=RunState.FAILED, ended_at=NOW, **over),
+            held_run(job, NOW - HOUR, node="b", expires_at=NOW + SECOND),
+            make_run(job, NOW - 2 * HOUR, expires_at=NOW + SECOND),
+        )])  # fmt: skip
+
+        assert store.lost(PLENTY) == store.lost(PLENTY, nodes=["a"]) == [runs]
+        assert store.expired(PLENTY) == [waits]
+        outlook = store.outlook(["threads"], after=NOW - MINUTE, fire_after=NOW)
+        assert (outlook.lapse_at, outlook.expire_at) == (NOW - SECOND, NOW - SECOND)
+        outlook = store.outlook(["threads"], after=NOW, fire_after=NOW)
+        assert (outlook.lapse_at, outlook.expire_at) == (NOW + 10 * SECOND, NOW + SECOND)
+
+    def test_a_node_that_has_stopped_is_dead_however_long_its_lease_was(self, store: Store) -> None:
+        declaration = Declaration(frozenset({"job"}), frozenset({"app"}))
+        store.add([job := make_job(declared="app")])
+        store.declare(declaration)
+
+        before = store.beat(make_node("a", declaration=declaration.name))
+        after = store.beat(make_node("a", declaration=declaration.name, stopped_at=NOW))
+
+        assert (before, after) == ([declaration.name], [])
+        assert store.nodes(alive=True) == []
+        assert store.undeclared(["app"]) == [job]
 
     # renew, lost
 

@@ -94,15 +94,14 @@ class MemoryStore:
 
     def add(self, jobs: Sequence[Job]) -> None:
         with self._changing():
-            new = {job.id for job in jobs}
+            seen: set[str] = set()
+            uids = {job.uid for job in jobs}
             for job in jobs:
-                if job.id in self._ids or job.id not in new:
+                if job.id in seen or self._ids.get(job.id, job.uid) not in uids:
                     raise JobExistsError(job.id)
-                if job.uid in self._jobs:
-                    raise ConflictError(
-                        "expected new jobs, got some that were added before: make them again with new_job"
-                    )
-                new.discard(job.id)
+                seen.add(job.id)
+            if len(uids) < len(jobs) or any(uid in self._jobs for uid in uids):
+                raise ConflictError("expected new jobs, got some that were added before: make them again with new_job")
             for job in jobs:
                 self._ids[job.id] = job.uid
                 self._put_job(job)

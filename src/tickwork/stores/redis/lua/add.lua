@@ -8,19 +8,22 @@ end
 
 local jobs = decode(ARGV[1])
 local uids, ids, names, rows, definitions, ledgers = {}, {}, {}, {}, {}, {}
+local new, seen, again = {}, {}, false
 for place, job in ipairs(jobs) do
   uids[place], names[place] = job[1], job[2]
+  again = again or new[job[1]]
+  new[job[1]] = true
 end
 local taken_names, taken_uids = fields(':ids', names), fields(':jobs', uids)
-local new = {}
 for place, id in ipairs(names) do
-  if new[id] or taken_names[place] then
+  if seen[id] or (taken_names[place] and not new[taken_names[place]]) then
     return id
   end
-  if taken_uids[place] then
-    return ''
-  end
-  new[id] = true
+  again = again or taken_uids[place]
+  seen[id] = true
+end
+if again then
+  return ''
 end
 
 local due, sorted = {}, {}
