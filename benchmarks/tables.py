@@ -19,6 +19,7 @@ NAMES = (
     "why",
     "year",
     "backlog",
+    "crowd",
     "sessions",
     "documents",
 )

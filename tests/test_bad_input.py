@@ -15,10 +15,10 @@ from tests.samples import NOW, SECOND, make_job
 
 from tickwork import InvalidJobError, Overlap, Retry
 from tickwork.codec import MAX_RESULT_LENGTH, read_definition, write_definition
+from tickwork.definitions import JOB_DEFAULTS
 from tickwork.executors.call import RunContext, invoke
 from tickwork.executors.capture import BEGINNING_LENGTH, END_LENGTH
 from tickwork.run import Progress, Run, RunState
-from tickwork.scheduler import JOB_DEFAULTS
 from tickwork.stores import make_store
 from tickwork.stores.base import Store
 from tickwork.testing import ManualScheduler, VirtualClock
@@ -73,7 +73,7 @@ def test_a_policy_is_what_was_written_or_refused_by_name(verb: str, policy: str,
             case "modify_job":
                 scheduler.modify_job("before", **{policy: WRONG[wrong]})
             case _:
-                scheduler._check_defaults({policy: WRONG[wrong]})
+                scheduler._definitions._check_defaults({policy: WRONG[wrong]})
     except InvalidJobError as error:
         refused = error
 

@@ -14,10 +14,11 @@ from hypothesis import strategies as st
 from tests import deeds
 from tests.nodes import Node, advance
 from tests.processes.patience import wait_until
-from tests.samples import HOUR, MINUTE, NOW, SECOND, instants, make_job
+from tests.samples import HOUR, MINUTE, NOW, SECOND, instants, make_backfill, make_job, make_run, next_version, work
 
 from tickwork import BackgroundScheduler
 from tickwork.clock import SystemClock
+from tickwork.codec import UnreadableTrigger
 from tickwork.events import RunStarted
 from tickwork.plan import CLOCK_TOLERANCE, clock_error
 from tickwork.run import RunState
@@ -27,7 +28,7 @@ from tickwork.stores.memory import MemoryStore
 from tickwork.stores.postgresql import PostgreSQLStore
 from tickwork.stores.redis import RedisStore
 from tickwork.testing import VirtualClock
-from tickwork.triggers import IntervalTrigger
+from tickwork.triggers import DateTrigger, IntervalTrigger
 
 OpenStore: TypeAlias = Callable[[], Store]
 
@@ -221,3 +222,118 @@ def test_on_a_server_a_wrong_clock_is_seen_everywhere_and_the_other_process_fire
     assert ready
     for scheduler in schedulers:
         scheduler._store.close()
+
+
+# what was put off until an instant that is far off, once the clock was set back
+
+
+def test_a_job_that_a_node_left_alone_is_not_left_for_longer_when_the_clock_is_set_back(
+    open_store: OpenStore, clock: SetClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its function is deployed meanwhile."""
+    store = open_store()
+    job = make_job(func="tests.samples:deployed_later", next_fire_time=NOW - 2 * HOUR)
+    store.add([job])
+    store.save([next_version(job, make_run(job, NOW - 2 * HOUR), next_fire_time=None)])
+    node = Node(store)
+    advance(clock, SECOND, node)
+
+    clock.set_back(HOUR)
+    monkeypatch.setattr("tests.samples.deployed_later", work, raising=False)
+    advance(clock, SECOND, node)
+
+    assert node.fire_times() == [NOW - 2 * HOUR]
+
+
+def test_a_job_whose_runs_wait_is_looked_at_again_when_the_clock_is_set_back(
+    open_store: OpenStore, clock: SetClock
+) -> None:
+    """It is aside for a poll, as enough of its runs wait."""
+    store = open_store()
+    long_since = IntervalTrigger(seconds=1, start_date=NOW - HOUR)
+    store.add([make_job(trigger=long_since, coalesce=False, next_fire_time=NOW - HOUR)])
+    node = Node(store, room=1)
+    advance(clock, 1.5 * SECOND, node)
+    aside = node.loop._aside.copy()
+
+    clock.set_back(HOUR / 2)
+    node.tick()
+
+    assert aside
+    assert all(until <= clock.now() + node.loop.timing.poll for until in node.loop._aside.values())
+
+
+def test_a_backfill_that_cannot_be_read_is_asked_again_when_the_clock_is_set_back(
+    open_store: OpenStore, clock: SetClock
+) -> None:
+    store = open_store()
+    job = make_job(next_fire_time=None)
+    store.add([job])
+    store.add_backfill(make_backfill(job, NOW - HOUR, NOW, trigger=UnreadableTrigger({"kind": "lunar"}, "no moon")))
+    node = Node(store)
+    advance(clock, SECOND, node)
+    stuck = node.loop._stuck.copy()
+
+    clock.set_back(HOUR)
+    node.tick()
+
+    assert stuck
+    assert all(until <= clock.now() + node.loop.timing.set_aside for until in node.loop._stuck.values())
+
+
+def test_the_ledger_is_pruned_in_time_after_the_clock_was_set_back(open_store: OpenStore, clock: SetClock) -> None:
+    node = Node(open_store())
+    advance(clock, MINUTE, node)
+
+    clock.set_back(24 * HOUR)
+    node.tick()
+
+    assert node.loop._pruning.look_at <= clock.now() + node.loop.timing.prune
+
+
+def test_a_timeout_counts_on_when_the_clock_is_set_back(open_store: OpenStore, clock: SetClock) -> None:
+    store = open_store()
+    store.add([make_job(trigger=DateTrigger(NOW), timeout=30 * SECOND)])
+    node = Node(store)
+    advance(clock, 20 * SECOND, node)
+
+    clock.set_back(HOUR)
+    advance(clock, 9 * SECOND, node)
+    before = [*node.executor.cancelled]
+    advance(clock, 2 * SECOND, node)
+    node.executor.end()
+    node.tick()
+
+    run = store.runs()[0]
+    assert before == []
+    assert [call.run.id for call in node.executor.cancelled] == [run.id]
+    assert (run.state, run.started_at) == (RunState.TIMED_OUT, NOW)
+
+
+def test_what_is_stuck_in_an_executor_is_given_back_after_the_clock_was_set_back(
+    open_store: OpenStore, clock: SetClock
+) -> None:
+    store = open_store()
+    store.add([make_job(trigger=DateTrigger(NOW))])
+    node = Node(store, stuck=True, room=1)
+    advance(clock, SECOND / 2, node)
+
+    clock.set_back(HOUR)
+    node.executor.room = 0
+    advance(clock, 3 * SECOND, node)
+
+    assert [(run.state, run.node) for run in store.runs()] == [(RunState.PENDING, None)]
+
+
+def test_a_shutdown_takes_no_longer_when_the_clock_is_set_back(open_store: OpenStore, clock: SetClock) -> None:
+    store = open_store()
+    store.add([make_job(trigger=DateTrigger(NOW))])
+    node = Node(store)
+    node.tick()
+    node.loop.stop(NOW + 5 * SECOND)
+    advance(clock, SECOND, node)
+
+    clock.set_back(HOUR)
+    advance(clock, 6 * SECOND, node)
+
+    assert node.loop.finished

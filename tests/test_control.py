@@ -808,7 +808,9 @@ def test_what_nobody_begins_in_time_is_missed(store: Store) -> None:
 
     missed = store.run(waiting.id)
     assert (missed.state, missed.ended_at) == (RunState.MISSED, NOW + 91 * SECOND)
-    assert missed.reason == "it waited for 0:01:30, which is all that expire_after allows, and was not begun"
+    assert missed.reason == (
+        "it waited for 0:01:30, which is all that expire_after allows, and was not begun (closed by node b)"
+    )
     answer = BackgroundScheduler(store).why("job", NOW)
     assert answer.sentence.startswith("missed: it waited for 0:01:30, which is all that expire_after allows")
 

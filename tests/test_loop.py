@@ -359,7 +359,7 @@ def test_a_run_whose_node_is_silent_is_lost_within_its_lease_and_its_late_outcom
 
     assert in_time is RunState.RUNNING
     assert lost.state is RunState.LOST
-    assert lost.reason == "node a did not renew its lease, which ended at 2026-01-01T00:00:10Z"
+    assert lost.reason == "node a did not renew its lease, which ended at 2026-01-01T00:00:10Z (closed by node b)"
     assert store.runs() == [lost]
     assert a.record.of(RunSettled) == []
     assert [event.run for event in b.record.of(RunSettled)] == [lost]
@@ -382,7 +382,7 @@ def test_the_run_of_a_node_whose_lifeline_is_cut_is_lost_long_before_its_lease_e
 
     assert (before.state, before.node) == (RunState.RUNNING, "a")
     assert (first.state, first.reason) == (
-        RunState.LOST, "node a is gone: its process has died, or was cut off from the store",
+        RunState.LOST, "node a is gone: its process has died, or was cut off from the store (closed by node b)",
     )  # fmt: skip
     assert first.ended_at <= NOW + 3 * SECOND + AHEAD
     assert (second.state, second.node, second.attempt) == (RunState.RUNNING, "b", 2), "which takes itself for alive"
@@ -528,9 +528,8 @@ def test_a_call_that_takes_too_long_is_asked_to_end_and_has_timed_out(
     advance(clock, SECOND, node)
 
     assert (in_time, too_long) == ([], [call])
-    assert caplog.messages == [
-        f"run {call.run.id} of job {call.job.id!r} is asked to end: it took longer than its timeout of 0:00:03"
-    ]
+    asked = f"run {call.run.id} of job {call.job.id!r} is asked to end: it took longer than its timeout of 0:00:03"
+    assert caplog.messages == [f"{asked} (attempt 1 of 2, again in 60 s)"]
     assert (goes_on.state, goes_on.reason) == (RunState.RUNNING, "it took longer than its timeout of 0:00:03")
     second, first = store.runs()
     assert (first.state, first.reason) == (RunState.TIMED_OUT, "it took longer than its timeout of 0:00:03")
@@ -617,7 +616,7 @@ def test_a_run_that_was_to_end_and_whose_node_died_is_cancelled_and_not_tried_ag
 
     advance(clock, LEASE + 2 * SECOND, alive)
 
-    assert [(run.state, run.reason) for run in store.runs()] == [(RunState.CANCELLED, "no need")]
+    assert [(run.state, run.reason) for run in store.runs()] == [(RunState.CANCELLED, "no need (closed by node alive)")]
 
 
 def test_a_fire_time_takes_the_place_of_the_run_that_goes_on(store: Store, clock: VirtualClock) -> None:
@@ -2204,6 +2203,56 @@ def test_what_another_node_has_closed_is_not_told_again_by_one_whose_round_fails
     advance(clock, 5 * SECOND, c)
 
     assert [event.run.state for node in (b, c) for event in node.record.of(RunSettled)] == [RunState.LOST]
+
+
+def test_a_lost_run_shows_when_it_began_and_how_long_it_was_seen(open_store: OpenStore, clock: VirtualClock) -> None:
+    """As far as its node had told: with its first renewal."""
+    store = open_store()
+    store.add([make_job(trigger=DateTrigger(NOW + SECOND), next_fire_time=NOW + SECOND)])
+    a, b = Node(open_store(), "a"), Node(open_store(), "b")
+    advance(clock, 6 * SECOND, a, b)
+
+    advance(clock, 2 * LEASE, b)
+
+    (lost,) = store.runs()
+    assert (lost.state, lost.started_at) == (RunState.LOST, NOW + SECOND)
+    assert lost.ended_at is not None
+    assert lost.duration == lost.ended_at - NOW - SECOND
+
+
+@pytest.mark.parametrize("ending", [RunState.MISSED, RunState.LOST, RunState.CANCELLED])
+def test_what_two_nodes_close_at_one_instant_is_told_once_though_a_commit_of_one_was_undone(
+    open_store: OpenStore, clock: VirtualClock, ending: RunState
+) -> None:
+    """The one whose commit failed does not know whether it took effect; the other's row is all but the same."""
+    store = open_store()
+    flaky: Any = FlakyStore(open_store())
+    b, c = Node(open_store(), "b"), Node(flaky, "c")
+    if ending is RunState.LOST:
+        store.add([make_job(trigger=DateTrigger(NOW))])
+        Node(store, "a").tick()
+    elif ending is RunState.MISSED:
+        store.add([make_job(trigger=DateTrigger(NOW), expire_after=LEASE, executor="elsewhere")])
+        Node(store, "a").loop.tick()
+        store.save([plan.run_now(store.jobs()[0], NOW, expire_after=LEASE)])
+    else:
+        store.add(
+            [job := make_job(trigger=DateTrigger(NOW + LEASE), next_fire_time=NOW + LEASE, overlap=Overlap.CANCEL)]
+        )
+        store.save([next_version(job, make_run(job, NOW - SECOND, available_at=NOW + HOUR))])
+    advance(clock, LEASE - SECOND, b, c)
+    clock.advance(SECOND)
+
+    flaky.down, flaky.verbs = "before", frozenset({"commit"})
+    c.tick()
+    flaky.down = None
+    b.tick()
+    advance(clock, 5 * SECOND, c, b)
+
+    closed = [run for run in store.runs() if run.state is ending]
+    told = [(node.name, event.run) for node in (b, c) for event in node.record.of(RunSettled) if event.run.state.closed]
+    assert [run for _, run in told] == closed
+    assert [run.reason.endswith(f"(closed by node {name})") for name, run in told if run.reason] == [True]
 
 
 def test_a_beat_counts_no_call_that_ends_after_it_was_let_go_of(open_store: OpenStore, clock: VirtualClock) -> None:

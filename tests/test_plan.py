@@ -710,6 +710,31 @@ def test_a_run_whose_node_is_gone_is_lost_before_its_lease_has_ended() -> None:
     assert outcome.reason == "node a is gone: its process has died, or was cut off from the store"
 
 
+@pytest.mark.parametrize(
+    ("retry", "run", "raised", "said"),
+    [
+        (Retry(), {}, ("ValueError",), ""),
+        (Retry(3, delay=1, backoff=2), {}, ("ValueError",), " (attempt 1 of 3, again in 1 s)"),
+        (Retry(3, delay=1, backoff=2), {"attempt": 2}, ("ValueError",), " (attempt 2 of 3, again in 2 s)"),
+        (Retry(3, delay=0.25), {}, None, " (attempt 1 of 3, again in 0.25 s)"),
+        (Retry(3), {"attempt": 3}, ("ValueError",), " (attempt 3 of 3, the last)"),
+        (Retry(3), {"attempt": 5, "counted_from": 5}, ("ValueError",), " (attempt 1 of 3, again in 0 s)"),
+        (Retry(3, on=OSError), {}, ("ValueError",), " (attempt 1 of 3, not tried again)"),
+        (Retry(3), {"cancel_reason": "no need"}, ("ValueError",), " (attempt 1 of 3, not tried again)"),
+    ],
+)
+def test_the_log_says_whether_a_failed_attempt_is_tried_again(
+    retry: Retry, run: dict[str, Any], raised: Any, said: str
+) -> None:
+    ended = held_run(make_job(), **run)
+
+    assert plan.say_attempt(ended, retry, raised) == said
+    assert ("again in" in said) is (
+        plan.settle(ended, retry, Lost("gone") if raised is None else Failed("no", raised=raised), NOW).attempt
+        is not None
+    )
+
+
 @pytest.mark.parametrize("state", [state for state in RunState if state is not RunState.RUNNING])
 @pytest.mark.parametrize("outcome", [Succeeded(), Lost("silent"), Released()], ids=lambda outcome: outcome.state.value)
 def test_only_a_run_that_runs_can_be_settled(state: RunState, outcome: Outcome) -> None:

@@ -100,9 +100,9 @@ def test_exceptions_are_kept_as_names() -> None:
     [
         ({"max_attempts": 0}, "Retry max_attempts: expected a whole number from 1 to 1000, got 0"),
         ({"max_attempts": True}, "Retry max_attempts: expected a whole number from 1 to 1000, got True"),
-        ({"delay": -1}, "Retry delay: expected seconds, from 0 on, or a timedelta, got -1"),
-        ({"delay": "soon"}, "Retry delay: expected a timedelta from 0:00:00 to 10000 days, 0:00:00, got 'soon'"),
-        ({"max_delay": timedelta(-1)}, "Retry max_delay: expected a timedelta from 0:00:00 to 10000 days, 0:00:00, got"),
+        ({"delay": -1}, "Retry delay: expected seconds, a timedelta or a text"),
+        ({"delay": "soon"}, "Retry delay: expected seconds, a timedelta or a text"),
+        ({"max_delay": timedelta(-1)}, "Retry max_delay: expected seconds, a timedelta or a text"),
         ({"backoff": 0.5}, "Retry backoff: expected a number from 1 to 100.0, got 0.5"),
         ({"backoff": float("nan")}, "Retry backoff: expected a number from 1 to 100.0, got nan"),
         ({"jitter": 1.5}, "Retry jitter: expected a number from 0 to 1, got 1.5"),

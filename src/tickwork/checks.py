@@ -40,19 +40,6 @@ def check_duration(name: str, duration: object, *, least: timedelta, most: timed
         raise InvalidJobError(f"{name}: expected a timedelta from {least} to {most}, got {shown(duration)}")
 
 
-def seconds(name: str, duration: object) -> timedelta:
-    """The timedelta that *duration* is, or means as a number of seconds; InvalidJobError if neither."""
-    if isinstance(duration, timedelta):
-        return duration
-    if (
-        isinstance(duration, int | float)
-        and not isinstance(duration, bool)
-        and 0 <= duration <= LONGEST.total_seconds()
-    ):
-        return timedelta(seconds=duration)
-    raise InvalidJobError(f"{name}: expected seconds, from 0 on, or a timedelta, got {shown(duration)}")
-
-
 def shown(value: object, *, most: int = 80) -> str:
     """The value as an error shows it: whole if it has at most so many characters. Never raises."""
     try:

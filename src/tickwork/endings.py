@@ -22,7 +22,7 @@ from tickwork.expectation import Expectation
 from tickwork.job import Job
 from tickwork.plan import Settlement
 from tickwork.policies import exception_names
-from tickwork.run import Failed, Outcome, Run, RunState, Succeeded
+from tickwork.run import Failed, Outcome, Run, RunState
 from tickwork.stores.base import Store
 
 RAN = (RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT, RunState.LOST)
@@ -134,18 +134,18 @@ class Endings:
             assert call.kept is not None
             assert call.kept.settled is not None
             run = call.kept.settled
-            if not isinstance(outcome, Succeeded):
-                log.warning(
-                    "run %s of job %r stays succeeded, as its transaction was committed before its function %s",
-                    run.id, run.job_id, outcome.state,
-                )  # fmt: skip
-            if (log_so_far := call.kept.log_so_far()) is not None:
-                self._store.keep_logs([(run, log_so_far)])
-            self._tell_settled(call, call.kept, run)
+            self._tell_settled(call, call.kept, run, outcome.state)
             self.draft.ended.append(call)
 
-    def _tell_settled(self, call: Call, kept: Kept, run: Run) -> None:
-        """A run was settled by its own transaction, as *run*."""
+    def _tell_settled(self, call: Call, kept: Kept, run: Run, state: RunState) -> None:
+        """A run was settled by its own transaction, as *run*, before its function ended as *state*."""
+        if state is not RunState.SUCCEEDED:
+            log.warning(
+                "run %s of job %r stays succeeded, as its transaction was committed before its function %s",
+                run.id, run.job_id, state,
+            )  # fmt: skip
+        if (log_so_far := kept.log_so_far()) is not None:
+            self._store.keep_logs([(run, log_so_far)])
         self.draft.events.append(RunSettled(run, self._store.clock.now()))
         self._tell_recovered(kept.recovered, {run.job_uid: run}, [call.job])
 
@@ -192,8 +192,8 @@ class Endings:
             as_ours = refused.run._replace(version=current.version + 1, cancel_reason=current.cancel_reason)
             return refused._replace(run=as_ours, attempt=refused.attempt if current.cancel_reason is None else None)
         kept = call.kept
-        if kept is not None and current is not None and current in (kept.settling, kept.settled, kept.doubtful):
-            self._tell_settled(call, kept, current)  # by a thread that was left behind, or whose reply was lost
+        if kept is not None and current is not None and kept.has_settled_as(current):
+            self._tell_settled(call, kept, current, refused.run.state)  # by a thread left behind, or its reply was lost
             return None
         if current is not None and _ending_of(current) == _ending_of(refused.run):
             # Perhaps without what follows it, in a store that cannot undo: that does no harm twice.

@@ -69,3 +69,7 @@ class Functions:
     def try_again(self, now: datetime) -> None:
         """Those whose while is over may be looked for again."""
         self._foreign = {uid: until for uid, until in self._foreign.items() if until > now}
+
+    def try_all_again(self) -> None:
+        """The clock was set back, and no while is what it was."""
+        self._foreign = {}

@@ -44,8 +44,8 @@ class Lookout:
         self._told_at = now
         self._failures = 0
 
-    def tell_time(self, now: datetime) -> bool:
-        """It is *now*; whether the clock was set back, so that all that was planned by it is due at once."""
+    def tell_time(self, now: datetime) -> timedelta:
+        """It is *now*; how far the clock was set back: then all that was planned by it is due. 0: it was not."""
         passed = now - self._told_at
         self._told_at = now
         # No rest is longer than a poll: if one is, the clock was set forward in the last tick, and back after it.
@@ -55,11 +55,11 @@ class Lookout:
             log.warning("the clock was set back by %s: what has fired waits until it is there again", back_by)
             self.look_at = self.rest_until = self.spare_until = now
             self.reap_at = self.expire_at = self.overdue_at = self.renew_at = now
-            return True
+            return back_by
         if passed > self._timing.poll + self._timing.lease / 2:
             # This machine slept, or its clock was set forward: its other nodes must come to renew what is theirs.
             self.spare_until = max(self.spare_until, now + 2 * self._timing.poll)
-        return False
+        return timedelta(0)
 
     def begins_a_round(self, now: datetime) -> bool:
         """Whether it is time for one; it takes the news along."""

@@ -74,8 +74,8 @@ class Loop:
         self._wake = wake
         self._surroundings = surroundings
         self._calls: set[Call] = set()
-        self._timed: set[Call] = set()
-        """Those that have begun and may take only so long."""
+        self._timed: dict[Call, timedelta] = {}
+        """Those that have begun and may take only so long, and how far the clock was set back since."""
         self._held = HeldCalls()
         self._reports: deque[Report] = deque()
         self._withdrawn: deque[tuple[int, Outcome]] = deque()
@@ -101,8 +101,8 @@ class Loop:
     def tick(self) -> datetime:
         """Do everything that is due now; return when to look again."""
         now = self.clock.now()
-        if self._lookout.tell_time(now):
-            self.presence.beat_at = now
+        if back_by := self._lookout.tell_time(now):
+            self.begin_anew(now, back_by)
         self.start_due_runs(now)
         self.end_timed_out_calls(now)
         try:
@@ -144,6 +144,23 @@ class Loop:
         self.keep_what_was_written()
         self.start_due_runs(self.clock.now())
 
+    def begin_anew(self, now: datetime, back_by: timedelta) -> None:
+        """The clock was set back: what was put off is put off no longer, and what may last so long ends in time.
+
+        When a call began stays what it was told: that is a fact of the ledger.
+        """
+        self.presence.begin_anew(now)
+        self._pruning.begin_at_its_moment(now)
+        self._functions.try_all_again()
+        self._aside, self._stuck = {}, {}
+        if self._stop_at is not None:
+            self._stop_at -= back_by
+        for call in self._calls:
+            if call.submitted_at is not None and call.submitted_at > now:
+                call.submitted_at -= back_by
+            if call in self._timed and call.started_at is not None and call.started_at > now:
+                self._timed[call] += back_by
+
     # the steps, in their order
 
     def start_due_runs(self, now: datetime) -> None:
@@ -155,7 +172,7 @@ class Loop:
                 call.submitted_at = now
             if calls:
                 self.lateness.note(now - calls[0].run.available_at, now)
-            self._timed.update(call for call in calls if call.job.timeout is not None)
+            self._timed.update((call, timedelta(0)) for call in calls if call.job.timeout is not None)
             self.executors[executor].submit(calls)
             if self._listeners:
                 for call in calls:
@@ -170,8 +187,8 @@ class Loop:
     def end_timed_out_calls(self, now: datetime) -> None:
         """Ask those to end that have gone on for longer than they may."""
         for call in [*self._timed]:
-            if call.deadline is not None and call.deadline <= now:
-                self._timed.discard(call)
+            if call.deadline is not None and call.deadline - self._timed[call] <= now:
+                del self._timed[call]
                 self._ask_to_end(call, TimedOut(f"it took longer than its timeout of {call.job.timeout}"))
 
     def beat(self, now: datetime) -> None:
@@ -253,6 +270,7 @@ class Loop:
             )
             for run in lost
         ]  # fmt: skip
+        settlements = [one._replace(run=plan.closed_by(one.run, self.node)) for one in settlements]
         closing = [settlement.run for settlement in settlements]
         self._draft.close(closing)
         won = self.store.settle(settlements) if settlements else ()
@@ -262,7 +280,8 @@ class Loop:
             self._draft.events.append(RunSettled(run, now))
             self._aside.pop(run.job_uid, None)  # it may have waited for this one
             if run.state is RunState.LOST:
-                log.warning("run %s of job %r is lost: %s", run.id, run.job_id, run.reason)
+                follows = plan.say_attempt(run, retries.get(run.job_uid, ONCE), None)
+                log.warning("run %s of job %r is lost: %s%s", run.id, run.job_id, run.reason, follows)
                 job = jobs.get(run.job_uid)
                 if job is not None and job.pause_after is not None and plan.counts_as_failure(settlement):
                     self._endings.pause_if_it_fails_too_often(job)
@@ -273,7 +292,10 @@ class Loop:
         if now < self._lookout.expire_at:
             return
         # By the store's clock, which has gone on since this tick began.
-        expired = [plan.expire(run, max(now, run.expires_at or now)) for run in self.store.expired(self.timing.batch)]
+        expired = [
+            plan.closed_by(plan.expire(run, max(now, run.expires_at or now)), self.node)
+            for run in self.store.expired(self.timing.batch)
+        ]
         self._draft.close(expired)
         won = self.store.cancel(expired) if expired else ()
         self._draft.close_only(expired, won)
@@ -356,7 +378,9 @@ class Loop:
         self._reports.extendleft(reversed(done.undecided))
         self._calls.difference_update(done.ended)
         self._progressed.difference_update(done.ended)
-        self._timed.difference_update(done.ended)
+        if self._timed:
+            for call in done.ended:
+                self._timed.pop(call, None)
         if self._aside:
             for call in done.ended:
                 self._aside.pop(call.job.uid, None)  # it may have waited for this one to end
@@ -494,7 +518,9 @@ class Loop:
     def _deadlines(self) -> Iterable[datetime]:
         """When calls may have taken too long. Of one that has not begun: at the earliest."""
         now = self.clock.now()
-        return (call.deadline or now + call.job.timeout for call in self._timed if call.job.timeout is not None)
+        for call, back_by in self._timed.items():
+            assert call.job.timeout is not None
+            yield now + call.job.timeout if call.deadline is None else call.deadline - back_by
 
     def _ask_to_end(self, call: Call, why: TimedOut | Cancelled) -> None:
         """A call is to end, and does so as soon as its executor can make it; meanwhile its row says so."""
@@ -505,7 +531,8 @@ class Loop:
                 call.run.id, call.job.id, why.reason,
             )  # fmt: skip
         elif isinstance(why, TimedOut):
-            log.warning("run %s of job %r is asked to end: %s", call.run.id, call.job.id, why.reason)
+            follows = plan.say_attempt(call.run, call.job.retry, why.raised)
+            log.warning("run %s of job %r is asked to end: %s%s", call.run.id, call.job.id, why.reason, follows)
         self._progressed.add(call)
         self._lookout.news = True
 
@@ -597,6 +624,9 @@ class Loop:
                 changes.append(change)
                 born += len(change.runs)
                 if change.cancelled:  # perhaps runs of this node, which its next round asks to end
+                    changes[-1] = change._replace(
+                        cancelled=tuple(plan.closed_by(run, self.node) for run in change.cancelled)
+                    )
                     self.wake()
                 for run in change.runs:
                     room -= run.state is RunState.RUNNING
@@ -746,7 +776,8 @@ class Loop:
 
 def _settles_itself(call: Call) -> bool:
     """Whether the call's own transaction has settled its run, or is about to."""
-    return call.kept is not None and (call.kept.settled or call.kept.settling) is not None
+    kept = call.kept
+    return kept is not None and (kept.settled or kept.settling or kept.joined) is not None
 
 
 def _as_it_stands(call: Call) -> Run:

@@ -22,8 +22,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from tickwork import plan
-from tickwork.checks import seconds, shown
-from tickwork.errors import InvalidJobError, MoveRefusedError, StoreError, StoreUnavailableError
+from tickwork.durations import Duration, read_duration
+from tickwork.errors import MoveRefusedError, StoreError, StoreUnavailableError
 from tickwork.moves import Holdings, Move, MoveState, PackedRun
 from tickwork.policies import ONCE
 from tickwork.run import Run, RunState
@@ -385,7 +385,7 @@ class Mover:
 
 
 def move(
-    old: str | Store, new: str | Store, *, wait: timedelta | float = USUAL_WAIT, dry_run: bool = False,
+    old: str | Store, new: str | Store, *, wait: Duration = USUAL_WAIT, dry_run: bool = False,
     tell: Callable[[Step], None] | None = None,
 ) -> Moved:  # fmt: skip
     """Move all jobs and the whole ledger from the store *old* to *new*, which is empty; nodes may be at work on *old*.
@@ -397,9 +397,9 @@ def move(
     Raises StoreError: MoveRefusedError if it cannot be done as the stores stand; what else *old* and *new* raise. If it
     was not left yet, *old* fires again then.
     """
-    _check_wait(wait)
+    patience = read_duration("wait", wait, most=LONGEST_WAIT)
     with ExitStack() as stack:
-        mover = Mover(_opened(old, stack), _opened(new, stack), wait=seconds("wait", wait))
+        mover = Mover(_opened(old, stack), _opened(new, stack), wait=patience)
         if dry_run:
             return Moved(mover.old.location, mover.new.location, mover.check())
         try:
@@ -445,11 +445,3 @@ def _opened(named: str | Store, stack: ExitStack) -> Store:
         stack.enter_context(closing(store))
     store.open()
     return store
-
-
-def _check_wait(wait: object) -> None:
-    if isinstance(wait, timedelta) and timedelta(0) <= wait <= LONGEST_WAIT:
-        return
-    if isinstance(wait, int | float) and not isinstance(wait, bool) and 0 <= wait <= LONGEST_WAIT.total_seconds():
-        return
-    raise InvalidJobError(f"wait: expected seconds or a timedelta, from 0 to {LONGEST_WAIT}, got {shown(wait)}")

@@ -280,6 +280,15 @@ def expire(run: Run, now: datetime) -> Run:
     return run.ended_with(Missed.waiting(run), now, None, None)
 
 
+def closed_by(run: Run, node: str) -> Run:
+    """A run that *node* closes without having called it: its reason names the node.
+
+    Several may close it at one instant, of which one wins; by its name one that was told nothing finds out whether it
+    did.
+    """
+    return run._replace(reason=f"{run.reason} (closed by node {node})") if run.state.closed else run
+
+
 def counts_as_failure(settlement: Settlement) -> bool:
     """Whether a fire time has failed, and is not tried again. What is backfilled says nothing of how a job does now."""
     run = settlement.run
@@ -697,10 +706,33 @@ def _first_since(trigger: Trigger, first: datetime, since: datetime) -> datetime
     return first if first >= since else trigger.next_after(since - MICROSECOND)
 
 
-def _next_attempt(run: Run, retry: Retry, raised: Sequence[str] | None, now: datetime) -> Run | None:
+def say_attempt(run: Run, retry: Retry, raised: Sequence[str] | None) -> str:
+    """Which attempt of how many *run* is, which ends by an exception of these names, and what follows it; for the log.
+
+    None: it is lost. Empty where there is no more than one attempt.
+    """
+    if retry.max_attempts == 1:
+        return ""
+    wait = _wait_after(run, retry, raised)
+    if wait is not None:
+        follows = f"again in {wait.total_seconds():g} s"
+    else:
+        follows = "the last" if run.tries >= retry.max_attempts else "not tried again"
+    return f" (attempt {run.tries} of {retry.max_attempts}, {follows})"
+
+
+def _wait_after(run: Run, retry: Retry, raised: Sequence[str] | None) -> timedelta | None:
+    """How long the attempt waits that follows *run*. None: none does."""
     if run.cancel_reason is not None or not retry.allows(run.tries, raised):
         return None
-    available_at = now + retry.wait_after(run.tries, run.key)
+    return retry.wait_after(run.tries, run.key)
+
+
+def _next_attempt(run: Run, retry: Retry, raised: Sequence[str] | None, now: datetime) -> Run | None:
+    wait = _wait_after(run, retry, raised)
+    if wait is None:
+        return None
+    available_at = now + wait
     return Run(
         job_id=run.job_id, job_uid=run.job_uid, fire_time=run.fire_time, origin=run.origin,
         attempt=run.attempt + 1, available_at=available_at,

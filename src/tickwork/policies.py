@@ -13,13 +13,13 @@ from enum import StrEnum
 from hashlib import blake2b
 from typing import Any, TypeAlias
 
-from tickwork.checks import check_duration, check_fraction, check_whole, seconds, shown
+from tickwork.checks import check_fraction, check_whole, shown
+from tickwork.durations import NO_TIME, Duration, read_duration
 from tickwork.errors import InvalidJobError, did_you_mean
 
 MAX_ATTEMPTS = 1_000
 MAX_BACKOFF = 100.0
 MAX_EXCEPTIONS = 50
-NO_TIME = timedelta(0)
 A_DAY = timedelta(days=1)
 
 Exceptions: TypeAlias = Collection[type[BaseException] | str] | type[BaseException] | str
@@ -34,8 +34,9 @@ class Retry:
     least once: a run whose process died may have done its work before.
 
     The next attempt waits for *delay*, the one after it for *delay* times *backoff*, and so on up to *max_delay*.
-    With *jitter* it waits for up to that share of it longer or shorter; how much depends on the run alone. A number
-    means seconds. The next attempt waits in the store: it survives restarts, and any node may take it.
+    With *jitter* it waits for up to that share of it longer or shorter; how much depends on the run alone. Durations
+    are seconds, timedeltas or texts ("10m"). The next attempt waits in the store: it survives restarts, and any node
+    may take it.
 
     With *on*, only failures by these exceptions (and their subclasses) are tried again; those in *give_up_on* never
     are. A run that timed out counts as a TimeoutError. A run that was lost is always tried again.
@@ -54,9 +55,9 @@ class Retry:
     def __init__(
         self,
         max_attempts: int = 1,
-        delay: timedelta | float = NO_TIME,
+        delay: Duration = NO_TIME,
         backoff: float = 1.0,
-        max_delay: timedelta | float = A_DAY,
+        max_delay: Duration = A_DAY,
         jitter: float = 0.0,
         on: Exceptions = (),
         give_up_on: Exceptions = (),
@@ -66,9 +67,9 @@ class Retry:
         check_fraction("Retry jitter", jitter, least=0, most=1)
         keep = object.__setattr__
         keep(self, "max_attempts", max_attempts)
-        keep(self, "delay", _length("Retry delay", delay))
+        keep(self, "delay", read_duration("Retry delay", delay))
         keep(self, "backoff", float(backoff))
-        keep(self, "max_delay", _length("Retry max_delay", max_delay))
+        keep(self, "max_delay", read_duration("Retry max_delay", max_delay))
         keep(self, "jitter", float(jitter))
         keep(self, "on", _names("Retry on", on))
         keep(self, "give_up_on", _names("Retry give_up_on", give_up_on))
@@ -105,15 +106,6 @@ class Overlap(StrEnum):
 def exception_names(error: BaseException) -> tuple[str, ...]:
     """The names of an exception's class and of those it is derived from, as `Retry` knows them."""
     return tuple(_name(one) for one in type(error).__mro__ if one is not object)
-
-
-def _length(option: str, given: timedelta | float) -> timedelta:
-    """A duration from what a user may write: a number means seconds."""
-    is_number = isinstance(given, int | float) and not isinstance(given, bool)
-    duration = seconds(option, given) if is_number else given
-    check_duration(option, duration, least=NO_TIME)
-    assert isinstance(duration, timedelta)
-    return duration
 
 
 def _names(option: str, given: Any) -> tuple[str, ...]:

@@ -65,6 +65,11 @@ class Presence:
         """When a round has to come for a beat's sake; nearly always a poll is before it."""
         return self.beat_at + min(self.poll, self.lease / 3)
 
+    def begin_anew(self, now: datetime) -> None:
+        """The clock was set back: what was planned by it is due."""
+        self.beat_at = now
+        self._last = self._last._replace(judge_at=now)
+
     def is_due(self, now: datetime, clock_error: timedelta | None) -> bool:
         """Whether it is time for a beat; also when others do not know yet that our lifeline or clock has changed."""
         told = self._last.node

@@ -32,7 +32,12 @@ class Pruning:
         self.store = store
         self.keep = keep
         self.every = every
-        self.look_at = now + every * (zlib.crc32(node.encode()) / 2**32)
+        self._share = zlib.crc32(node.encode()) / 2**32
+        self.begin_at_its_moment(now)
+
+    def begin_at_its_moment(self, now: datetime) -> None:
+        """Plan the next walk, from *now* on; also when the clock was set back, and what was planned is far off."""
+        self.look_at = now + self.every * self._share
         self._began_at = now
         self._after = -1
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from tickwork.checks import check_duration, check_whole, seconds
+from tickwork.checks import check_whole
+from tickwork.durations import read_duration
 
 MAX_COUNT = 1_000_000_000
 
@@ -19,15 +20,13 @@ class Retention:
     """
 
     age: timedelta | None = timedelta(days=30)
-    """How long after its fire time and its end a row is kept; a number means seconds. None: for ever."""
+    """How long after its fire time and its end a row is kept; also written as seconds or "30d". None: for ever."""
     count: int | None = 10_000
     """How many rows of a job are kept, counted from the latest fire time. None: all."""
 
     def __post_init__(self) -> None:
-        if isinstance(self.age, int | float) and not isinstance(self.age, bool):
-            object.__setattr__(self, "age", seconds("Retention age", self.age))
         if self.age is not None:
-            check_duration("Retention age", self.age, least=timedelta(0))
+            object.__setattr__(self, "age", read_duration("Retention age", self.age))
         if self.count is not None:
             check_whole("Retention count", self.count, most=MAX_COUNT)
 

@@ -8,22 +8,21 @@ import logging
 import os
 import secrets
 import socket
-import sys
 import threading
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Never, TypeVar, final
 
 from tickwork import plan
 from tickwork.backfill import MAX_BACKFILL_INSTANCES, MAX_OPEN_BACKFILLS, Backfill
-from tickwork.checks import check_duration, check_flag, check_text, check_whole, seconds, shown
+from tickwork.checks import check_flag, check_text, check_whole, shown
 from tickwork.clock import MICROSECOND, Clock
 from tickwork.declaration import Declaration, app_of, declaration_of
+from tickwork.definitions import UNSET, Definitions, Unset, split_options
 from tickwork.driver import Driver
+from tickwork.durations import Duration, read_duration
 from tickwork.errors import (
     ConflictError,
     ForkedSchedulerError,
@@ -36,7 +35,6 @@ from tickwork.errors import (
     SchedulerError,
     SchedulerNotRunningError,
     StoreError,
-    TriggerError,
     did_you_mean,
 )
 from tickwork.events import (
@@ -53,8 +51,6 @@ from tickwork.executors.base import Executor
 from tickwork.executors.call import (
     MAX_REASON_LENGTH,
     inside_run,
-    is_async,
-    is_generator,
     keep_arguments,
     only_makes_calls,
 )
@@ -63,29 +59,28 @@ from tickwork.executors.state import JobState
 from tickwork.executors.threads import ThreadExecutor
 from tickwork.executors.transaction import when_committed
 from tickwork.expectation import Expectation
-from tickwork.job import MAX_ID_LENGTH, NO_ARGUMENTS, NO_METADATA, Job, check_job, check_job_id
+from tickwork.health import Health
+from tickwork.job import MAX_ID_LENGTH, NO_METADATA, Job, check_job_id
 from tickwork.labels import has_labels, sorted_metadata, sorted_tags
 from tickwork.listeners import Listeners
 from tickwork.loop import Loop
 from tickwork.moves import Move, refusal
 from tickwork.node import Node, new_node
 from tickwork.plan import Change
-from tickwork.policies import ONCE, Overlap, Retry
+from tickwork.policies import Overlap, Retry
 from tickwork.pruning import JOBS, ROWS
-from tickwork.refs import Function, find_function, name_function
+from tickwork.refs import Function, find_function
 from tickwork.retention import Retention
 from tickwork.run import Cancelled, Given, Outcome, Released, Run, RunState, Skipped
 from tickwork.runlog import RunLog
 from tickwork.stores import make_store
 from tickwork.stores.base import Census, Store
 from tickwork.timing import Timing
-from tickwork.triggers import OPTIONS, CronTrigger, DateTrigger, Trigger, make_trigger
-from tickwork.triggers.base import innermost, zone_of
-from tickwork.triggers.instants import on_this_day, read_instant, say_instant
+from tickwork.triggers import CronTrigger, Trigger, make_trigger
+from tickwork.triggers.instants import say_instant
 from tickwork.version import __version__
 from tickwork.why import Answer, Say, explain
 
-MILLISECONDS_BEFORE_2020 = 1_577_836_800_000
 MAX_TRIES = 100
 """How often a change is decided anew when other writers were faster."""
 DEFAULT_TIMING = Timing()
@@ -94,58 +89,11 @@ LAST_WORDS = 1.0
 """Seconds that a shutdown waits for listeners to hear what happened."""
 PATIENCE = 5.0
 """Seconds that `start` waits for the runs of a shutdown that goes on in the background."""
-JOB_DEFAULTS = (
-    "coalesce", "catch_up", "misfire_grace_time", "max_instances", "overlap", "max_waiting", "timeout", "retry",
-    "pause_after", "expect_every", "expire_after", "executor",
-)  # fmt: skip
-
 F = TypeVar("F", bound=Function)
 E = TypeVar("E", bound=Event)
 T = TypeVar("T")
 
 log = logging.getLogger("tickwork.scheduler")
-
-
-class Unset:
-    """The absence of an option, where None means something."""
-
-    def __repr__(self) -> str:
-        return "UNSET"
-
-
-UNSET = Unset()
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """What is true of a scheduler at this moment."""
-
-    running: bool
-    """Whether its thread is alive, and it has not been asked to stop."""
-    paused: bool
-    node: str | None
-    """This start's random name in the ledger. None: not started."""
-    store: str
-    """Where the store is."""
-    outage: str | None
-    """Why nothing fires: the store cannot be used, ticks fail, or clocks disagree. None: all is well."""
-    live: bool = True
-    """Whether its thread works. If not, nothing helps but a new process. One that was not started is not dead."""
-    lateness: timedelta | None = None
-    """The longest that a run of the last minute or two waited for its start here. None: none began."""
-    nodes: int | None = None
-    """How many nodes were alive on this store at the last look, a third of a lease ago or less. None: not started."""
-    overdue: int | None = None
-    """How many jobs were overdue then. None: not started."""
-    events_waiting: int = 0
-    """How many events have not been told yet: many, if listeners fall behind."""
-    events_dropped: int = 0
-    """How many events some listener of this scheduler will never hear of, as it is too slow."""
-
-    @property
-    def ready(self) -> bool:
-        """Whether this node fires, or would if it were not paused: it runs, and its store can be used."""
-        return self.running and self.live and self.outage is None
 
 
 class Scheduler:
@@ -173,8 +121,8 @@ class Scheduler:
         executors: Mapping[str, Executor] | None = None,
         timezone: str | None = None,
         job_defaults: Mapping[str, Any] | None = None,
-        lease: timedelta | float | None = None,
-        poll: timedelta | float = DEFAULT_TIMING.poll,
+        lease: Duration | None = None,
+        poll: Duration = DEFAULT_TIMING.poll,
         keep: Retention = DEFAULT_RETENTION,
         log_level: int | str | None = logging.INFO,
         app: str | None = None,
@@ -195,7 +143,9 @@ class Scheduler:
                 raise InvalidJobError(
                     f"executors: expected executors by name, got {one!r} for {name!r}: try ThreadExecutor(20)"
                 )
-        self._defaults = self._check_defaults(job_defaults or {})
+        self._definitions = Definitions(
+            self._store.clock, self._executors, timezone=timezone, defaults=job_defaults or {}
+        )  # fmt: skip
         self._timing = _timing(self._store.lease if lease is None else lease, poll)
         self._keep = _check_keep(keep)
         if app is not None:
@@ -251,7 +201,7 @@ class Scheduler:
         log.info("scheduler started as node %s on %s", node.id, self._store.location)
         self._tell(SchedulerStarted, node.id)
 
-    def shutdown(self, wait: bool = True, *, timeout: timedelta | float | None = None) -> None:
+    def shutdown(self, wait: bool = True, *, timeout: Duration | None = None) -> None:
         """Fire nothing more, and hand over to the other nodes what has not begun.
 
         Runs that go on may end; when *timeout* (seconds) is over their coroutines are cancelled, and
@@ -266,7 +216,7 @@ class Scheduler:
         if wait and not self._would_wait_for_itself(driver):
             driver.wait_finished(None if limit is None else limit + 5 * self._timing.last_call.total_seconds())
 
-    def wait_stopped(self, timeout: timedelta | float | None = None) -> bool:
+    def wait_stopped(self, timeout: Duration | None = None) -> bool:
         """Wait until a shutdown that goes on in the background is done, or *timeout* seconds; whether it is."""
         return self._driver is None or self._driver.wait_finished(_seconds("timeout", timeout))
 
@@ -313,15 +263,15 @@ class Scheduler:
         executor: str | Unset | None = UNSET,
         coalesce: bool | Unset = UNSET,
         catch_up: int | Unset | None = UNSET,
-        misfire_grace_time: timedelta | float | Unset | None = UNSET,
+        misfire_grace_time: Duration | Unset | None = UNSET,
         max_instances: int | Unset = UNSET,
         overlap: Overlap | str | Unset = UNSET,
         max_waiting: int | Unset = UNSET,
-        timeout: timedelta | float | Unset | None = UNSET,
+        timeout: Duration | Unset | None = UNSET,
         retry: Retry | Unset | None = UNSET,
         pause_after: int | Unset | None = UNSET,
-        expect_every: timedelta | float | Unset | None = UNSET,
-        expire_after: timedelta | float | Unset | None = UNSET,
+        expect_every: Duration | Unset | None = UNSET,
+        expire_after: Duration | Unset | None = UNSET,
         tags: Collection[str] = (),
         metadata: Mapping[str, str] | None = None,
         keep: Retention | None = None,
@@ -340,7 +290,8 @@ class Scheduler:
         if it differs; an unchanged one keeps its phase, its pause and its history. Afterwards an id that
         is taken raises JobExistsError, or with *replace_existing* is brought up to date likewise.
 
-        *expect_every* (seconds) watches over the job: when it has not succeeded for so long, a `JobOverdue` is told,
+        Durations are seconds, timedeltas or texts ("10m", "1h 30m"), here and everywhere (docs/times.md).
+        *expect_every* watches over the job: when it has not succeeded for so long, a `JobOverdue` is told,
         once, by any node that is alive (docs/operations.md).
 
         Without an *id* a job is named after its function, so that every worker that adds it means the
@@ -355,8 +306,9 @@ class Scheduler:
         Raises TriggerError, InvalidJobError, FunctionReferenceError, JobExistsError, StoreError.
         """
         _check_named("add_job", beyond)
-        job = self._make_job(
-            func, trigger, args=args, kwargs=kwargs, id=id, name=name, executor=executor, coalesce=coalesce,
+        job = self._definitions.make(
+            func, trigger, at_once=self._stores_at_once(),
+            args=args, kwargs=kwargs, id=id, name=name, executor=executor, coalesce=coalesce,
             catch_up=catch_up, misfire_grace_time=misfire_grace_time, max_instances=max_instances, overlap=overlap,
             max_waiting=max_waiting, timeout=timeout, retry=retry, pause_after=pause_after, expect_every=expect_every,
             expire_after=expire_after, tags=tags, metadata=metadata, keep=keep, next_run_time=next_run_time,
@@ -371,7 +323,7 @@ class Scheduler:
 
     def new_job(self, /, func: Function | str, trigger: Trigger | str | None = None, **options: Any) -> Job:
         """A job as `add_job` would add it, for `add_jobs`; nothing is stored."""
-        return self._make_job(func, trigger, **_split_options(options))
+        return self._definitions.make(func, trigger, at_once=self._stores_at_once(), **split_options(options))
 
     def add_jobs(self, jobs: Iterable[Job]) -> Sequence[Job]:
         """Add many jobs that `new_job` made, all or none, in one transaction. Raises JobExistsError."""
@@ -419,7 +371,9 @@ class Scheduler:
 
         A new trigger counts from now. Raises JobNotFoundError, InvalidJobError, TriggerError.
         """
-        return self._change(job_id, lambda job, now: plan.modify(job, self._checked(job, changes), now), Released())
+        return self._change(
+            job_id, lambda job, now: plan.modify(job, self._definitions.changed(job, changes), now), Released()
+        )
 
     def reschedule_job(self, /, job_id: str, trigger: Trigger | str, **trigger_args: Any) -> Job:
         """Give a job another trigger, counted from now; a paused job stays paused.
@@ -516,7 +470,7 @@ class Scheduler:
         *,
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
-        expire_after: timedelta | float | Unset | None = UNSET,
+        expire_after: Duration | Unset | None = UNSET,
         by: str | None = None,
     ) -> Run:
         """Run a job once outside its schedule, on any node with room; its run waits if `max_instances` are running.
@@ -629,7 +583,10 @@ class Scheduler:
         check_flag("newest_first", newest_first)
         store = self._opened_store()
         job, now = store.get(job_id), store.clock.now()
-        first, last = self._read_time("start", start, job.trigger), self._read_time("end", end, job.trigger)
+        first, last = (
+            self._definitions.read_time("start", start, job.trigger),
+            self._definitions.read_time("end", end, job.trigger),
+        )
         given = _given_to(job, args, kwargs)
         asked = Backfill(
             secrets.token_hex(8), job.id, job.uid, job.trigger, first, last, None, now,
@@ -701,7 +658,7 @@ class Scheduler:
         InvalidJobError for what is no time.
         """
         store, job = self._opened_store(), self.get_job(job_id)
-        now, instant = store.clock.now(), self._read_time("at", at, None if job is None else job.trigger)
+        now, instant = store.clock.now(), self._definitions.read_time("at", at, None if job is None else job.trigger)
         evidence = store.evidence(job_id, instant)
         if evidence.job is not None:
             going_on = store.backfills(job_id=job_id, ended=False, limit=MAX_OPEN_BACKFILLS)
@@ -782,124 +739,6 @@ class Scheduler:
             raise InvalidJobError(f"around_runs: expected a callable that takes the job and its run, got {around!r}")
         self.surroundings.around = (*self.surroundings.around, around)
         return around
-
-    # making jobs
-
-    def _make_job(
-        self, func: Function | str, trigger: Trigger | str | None, *,
-        args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None, id: str | None = None,
-        name: str | None = None, next_run_time: datetime | str | Unset | None = UNSET,
-        tags: Collection[str] = (), metadata: Mapping[str, str] | None = None,
-        trigger_args: Mapping[str, Any], **policies: Any,
-    ) -> Job:  # fmt: skip
-        ref, function = _named(func)
-        ref = sys.intern(ref)  # many jobs may share it
-        if trigger is None and trigger_args:
-            raise InvalidJobError(
-                "trigger: expected its word, such as 'interval' or 'cron', before its options, "
-                f"got only {sorted(trigger_args)}"
-            )
-        self._check_options(trigger_args)
-        chosen = make_trigger(DateTrigger() if trigger is None else trigger, trigger_args, timezone=self._timezone)
-        kept_args, kept_kwargs = keep_arguments(function, args, {} if kwargs is None else kwargs)
-        now = self._store.clock.now()
-        settings = {**self._defaults, **{key: value for key, value in policies.items() if value is not UNSET}}
-        if settings.get("executor") is None:
-            settings["executor"] = _usual_executor(function)
-        made_up = id is None and self._stores_at_once() and isinstance(innermost(chosen), DateTrigger)
-        job_id = secrets.token_hex(8) if made_up else ref if id is None else id
-        anchored = chosen.anchored(now, job_id)
-        if self._stores_at_once():
-            plan.check_fires(anchored, now)
-        policies_read = self._read_policies(settings)
-        plan.check_expected(anchored, policies_read.get("expect_every"), now)
-        anchored_at, first = now, plan.first_fire_time(anchored, now)
-        if not isinstance(next_run_time, Unset) and next_run_time is not None:
-            anchored_at = first = self._read_time("next_run_time", next_run_time, chosen)
-        return check_job(Job(
-            id=job_id,
-            func=ref, trigger=chosen, args=kept_args, kwargs=kept_kwargs or NO_ARGUMENTS,
-            name=name if name is not None else sys.intern(ref.rpartition(":")[2]),
-            uid=_uids.new(), anchored_at=anchored_at, next_fire_time=first,
-            paused_at=now if next_run_time is None else None,
-            pause_reason="added with next_run_time=None" if next_run_time is None else None, disposable=made_up,
-            tags=() if isinstance(tags, tuple) and not tags else sorted_tags(tags),
-            metadata=NO_METADATA if metadata is None else sorted_metadata(metadata),
-            **policies_read,
-        ))  # fmt: skip
-
-    def _read_time(self, name: str, time: object, trigger: Trigger | None) -> datetime:
-        """A user's time as an instant, by the rule of docs/times.md; *trigger* is that of the job it is about."""
-        zone = (None if trigger is None else zone_of(trigger)) or self._timezone
-        try:
-            dated = on_this_day(time, self._store.clock.now(), zone) if isinstance(time, str) else time
-            return read_instant(dated, name, zone)  # type: ignore[arg-type]  # it checks what it is given
-        except TriggerError as error:
-            raise InvalidJobError(str(error)) from None
-
-    def _check_options(self, trigger_args: Mapping[str, Any]) -> None:
-        """InvalidJobError for an option of the trigger that was meant as one of the job."""
-        for name in trigger_args:
-            if any(name in options for options in OPTIONS.values()):
-                continue
-            meant = did_you_mean(name, JOB_OPTIONS)
-            if meant.startswith(" (did"):
-                raise InvalidJobError(f"add_job: expected an option of the job or of its trigger, got {name!r}{meant}")
-
-    def _read_policies(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """The policies as a job keeps them, from what a user may write."""
-        read = dict(settings)
-        executor = read.get("executor", "threads")
-        if not isinstance(executor, str) or executor not in self._executors:
-            known = did_you_mean(executor, self._executors)
-            raise InvalidJobError(f"executor: expected one of this scheduler's, got {shown(executor)}{known}")
-        for name in ("misfire_grace_time", "timeout", "expect_every", "expire_after"):
-            if name in read:
-                read[name] = None if read[name] is None else seconds(name, read[name])
-        if isinstance(read.get("overlap"), str) and read["overlap"] in [*Overlap]:
-            read["overlap"] = Overlap(read["overlap"])
-        if "retry" in read and read["retry"] is None:
-            read["retry"] = ONCE
-        return read
-
-    def _check_defaults(self, defaults: Mapping[str, Any]) -> dict[str, Any]:
-        for name in defaults:
-            if name not in JOB_DEFAULTS:
-                raise InvalidJobError(
-                    f"job_defaults: expected {', '.join(JOB_DEFAULTS)}, got {name!r}{did_you_mean(name, JOB_DEFAULTS)}"
-                )
-        now = self._store.clock.now()
-        probe = Job("probe", "probe:probe", DateTrigger(), anchored_at=now, next_fire_time=None, name="probe")
-        check_job(probe._replace(**self._read_policies({"executor": "threads", **_given(defaults)})))
-        return dict(defaults)
-
-    def _checked(self, job: Job, changes: Mapping[str, Any]) -> dict[str, Any]:
-        """Changes to *job* as it keeps them, checked like a new job's."""
-        read = dict(changes)
-        for name in changes.keys() & {"next_run_time", "next_fire_time"}:
-            if changes[name] is None:
-                raise InvalidJobError(f"{name}: expected a time, got None: pause_job pauses a job")
-            read["next_fire_time"] = self._read_time(name, read.pop(name), read.get("trigger", job.trigger))
-        function = None
-        if "func" in read:
-            read["func"], function = _named(read["func"])
-        if read.keys() & {"func", "args", "kwargs"}:
-            func = function or find_function(job.func)
-            args, kwargs = keep_arguments(func, read.get("args", job.args), read.get("kwargs", job.kwargs))
-            read |= {name: value for name, value in (("args", args), ("kwargs", kwargs)) if name in read}
-        if "tags" in read:
-            read["tags"] = sorted_tags(read["tags"])
-        if "metadata" in read:
-            read["metadata"] = sorted_metadata(read["metadata"])
-        if isinstance(read.get("trigger"), str):
-            raise InvalidJobError(
-                "trigger: expected a trigger, got a word: use reschedule_job, which takes its options"
-            )
-        if "trigger" in read:
-            read["trigger"] = make_trigger(read["trigger"])
-        if "executor" in read and read["executor"] is None:
-            read["executor"] = _usual_executor(function or find_function(job.func))
-        return read | self._read_policies({name: read[name] for name in JOB_DEFAULTS if name in read})
 
     # declared jobs
 
@@ -1144,15 +983,6 @@ def check_scheduler(place: str, given: object, instead: str) -> None:
         raise SchedulerError(f"{place}: expected a scheduler, got {shown(given)}: write {instead}")
 
 
-JOB_OPTIONS = inspect.signature(Scheduler.add_job).parameters.keys() - {
-    "self",
-    "func",
-    "trigger",
-    "beyond",
-    "replace_existing",
-}
-
-
 def _check_named(verb: str, beyond: Sequence[object]) -> None:
     """InvalidJobError if an option was passed by its place, as the text of a cron is at first."""
     if beyond:
@@ -1163,65 +993,12 @@ def _check_named(verb: str, beyond: Sequence[object]) -> None:
         )
 
 
-def _named(func: Function | str) -> tuple[str, Function]:
-    """A function and its name, from either."""
-    if isinstance(func, str):
-        ref, function = func, find_function(func)
-    elif callable(func):
-        ref, function = name_function(func), func
-    else:
-        raise InvalidJobError(
-            f"func: expected a function or 'module:qualname', got {func!r}: pass it without calling it"
-        )
-    if is_generator(function):
-        raise InvalidJobError(
-            f"func: expected a function that does its work when it is called, got the generator function {ref!r}: "
-            "return instead of yield, or loop over it in another function"
-        )
-    return ref, function
-
-
-class _Uids:
-    """Numbers that no other job has, on any machine: milliseconds since 2020, and 22 bits, random at first.
-
-    Of 63 bits, and rising with time, so that a store keeps together what was added together.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.RLock()
-        self._last = 0
-
-    def new(self) -> int:
-        now = time.time_ns() // 1_000_000 - MILLISECONDS_BEFORE_2020
-        with self._lock:
-            in_the_same_millisecond = self._last >> 22 == now
-            self._last = self._last + 1 if in_the_same_millisecond else (now << 22) + secrets.randbits(21)
-            return self._last
-
-
-_uids = _Uids()
-
-
-def _usual_executor(func: Function) -> str:
-    return "asyncio" if is_async(func) else "threads"
-
-
-def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in settings.items() if value is not None}
-
-
 def _given_to(job: Job, args: Sequence[Any] | None, kwargs: Mapping[str, Any] | None) -> Given | None:
     """What a run of *job* keeps of its own arguments, checked like the job's. None: it has none."""
     if args is None and kwargs is None:
         return None
     func = find_function(job.func)
     return Given(*keep_arguments(func, job.args if args is None else args, job.kwargs if kwargs is None else kwargs))
-
-
-def _split_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """The keyword options of `add_job`, with those of the trigger apart."""
-    own = {name: value for name, value in options.items() if name in JOB_OPTIONS}
-    return {**own, "trigger_args": {name: value for name, value in options.items() if name not in own}}
 
 
 def _check_by(by: str | None) -> None:
@@ -1238,13 +1015,11 @@ def _why_cancelled(reason: str | None, by: str | None) -> str:
     return reason if by is None else f"{reason} (by {by})"
 
 
-def _may_wait(length: timedelta | float | None) -> timedelta | None:
+def _may_wait(length: Duration | None) -> timedelta | None:
     """How long a run may wait, as `expire_after` says it."""
     if length is None:
         return None
-    duration = seconds("expire_after", length)
-    check_duration("expire_after", duration, least=timedelta(milliseconds=1))
-    return duration
+    return read_duration("expire_after", length, least=timedelta(milliseconds=1))
 
 
 def _states(states: Collection[RunState | str]) -> list[RunState]:
@@ -1257,14 +1032,15 @@ def _states(states: Collection[RunState | str]) -> list[RunState]:
 
 
 def _seconds(name: str, duration: object) -> float | None:
-    return None if duration is None else seconds(name, duration).total_seconds()
+    return None if duration is None else read_duration(name, duration).total_seconds()
 
 
-def _timing(lease: timedelta | float, poll: timedelta | float) -> Timing:
-    timing = Timing(lease=seconds("lease", lease), poll=seconds("poll", poll))
-    check_duration("lease", timing.lease, least=timedelta(seconds=1), most=timedelta(hours=1))
-    check_duration("poll", timing.poll, least=timedelta(milliseconds=10), most=timedelta(hours=1))
-    return timing
+def _timing(lease: Duration, poll: Duration) -> Timing:
+    an_hour = timedelta(hours=1)
+    return Timing(
+        lease=read_duration("lease", lease, least=timedelta(seconds=1), most=an_hour),
+        poll=read_duration("poll", poll, least=timedelta(milliseconds=10), most=an_hour),
+    )
 
 
 def _check_keep(keep: object) -> Retention:

@@ -25,7 +25,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 from urllib.request import HTTPErrorProcessor, HTTPHandler, HTTPSHandler, Request, build_opener
 
-from tickwork.checks import check_duration, seconds, shown
+from tickwork.checks import shown
+from tickwork.durations import Duration, read_duration
 from tickwork.errors import InvalidJobError
 from tickwork.events import Event, as_json, name_of, subject_of
 from tickwork.listeners import check_kinds
@@ -79,7 +80,7 @@ class Webhook:
         secret: str | Sequence[str] = (),
         payload: Callable[[Any], Any] = as_json,
         headers: Mapping[str, str] | None = None,
-        timeout: timedelta | float = timedelta(seconds=10),
+        timeout: Duration = timedelta(seconds=10),
         retry: Retry = OFTEN_ENOUGH,
     ) -> None:
         if not isinstance(events, Collection) or isinstance(events, str):
@@ -97,8 +98,7 @@ class Webhook:
         self._payload = payload
         self._headers = _check_headers(headers or {})
         self._retry = retry
-        length = seconds("Webhook timeout", timeout)
-        check_duration("Webhook timeout", length, least=timedelta(milliseconds=1), most=LONGEST_TIMEOUT)
+        length = read_duration("Webhook timeout", timeout, least=timedelta(milliseconds=1), most=LONGEST_TIMEOUT)
         self._timeout = length.total_seconds()
         self._opener = build_opener(_AllAnswers, _HTTP, _HTTPS)
         self._gone = False

@@ -6,11 +6,11 @@ import json
 from datetime import UTC, datetime, timedelta
 
 from tickwork.fastapi.models import HealthView, JobView, RunSummary, RunView
+from tickwork.health import Health
 from tickwork.job import Job
 from tickwork.policies import Overlap, Retry
 from tickwork.retention import Retention
 from tickwork.run import Origin, Progress, Run, RunState
-from tickwork.scheduler import Health
 from tickwork.triggers import CronTrigger, IntervalTrigger
 
 SIX = datetime(2026, 11, 23, 6, tzinfo=UTC)

@@ -26,6 +26,7 @@ from tests.simulation.troubles import Troubles
 from tests.simulation.turns import Actor, Turns
 from tests.simulation.weather import Weather, draw_weather
 
+from tickwork import definitions as definitions_module
 from tickwork import scheduler as scheduler_module
 from tickwork.clock import to_micros
 from tickwork.executors.call import Call
@@ -292,12 +293,15 @@ def _seeded(rng: Random) -> Iterator[None]:
         def token_hex(self, size: int) -> str:
             return rng.randbytes(size).hex()
 
+    names = Names()
+
     def number(call: Call) -> int:
         run = call.run
         return hash((run.job_uid, to_micros(run.fire_time), run.attempt))
 
     with (
-        patch.object(scheduler_module, "secrets", Names()),
+        patch.object(scheduler_module, "secrets", names),
+        patch.object(definitions_module, "secrets", names),
         patch.object(Call, "__hash__", number),
     ):
         yield

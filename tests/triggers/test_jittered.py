@@ -155,9 +155,7 @@ def test_a_date_is_jittered() -> None:
     "jitter", [0, -1, 0.0000001, float("nan"), float("inf"), "30", True, None, timedelta(0), timedelta(days=367), 1e9]
 )
 def test_what_is_no_jitter_is_refused(jitter: Any) -> None:
-    with pytest.raises(
-        TriggerError, match="jitter: expected seconds or a timedelta, above zero and at most 366 days, got "
-    ):
+    with pytest.raises(TriggerError, match="jitter: expected seconds, a timedelta or a text"):
         JitteredTrigger(TEN_MINUTES, jitter)
 
 

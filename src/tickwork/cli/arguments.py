@@ -13,6 +13,7 @@ from datetime import date, timedelta
 from typing import Any, NoReturn, TypeVar
 
 from tickwork.checks import LONGEST, shown
+from tickwork.durations import PART, parse_duration
 from tickwork.errors import TickworkError, did_you_mean
 from tickwork.job import MAX_ID_LENGTH
 from tickwork.run import RunState
@@ -25,12 +26,9 @@ FIRST_DAY, LAST_DAY = date(1, 1, 3), date(9999, 12, 29)
 """With a day before and after them in every zone."""
 STATES = ", ".join(RunState)
 NUMBER = re.compile(r"\d+(?:\.\d+)?")
-UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes", "s": "seconds"}
-UNIT = re.compile(r"(\d+(?:\.\d+)?)\s*(weeks?|days?|hours?|minutes?|seconds?|[wdhms])(?![a-z])")
-LENGTH = re.compile(rf"\s*(?:{UNIT.pattern}\s*)+")
 INSTANT = r"\d[-\d]+ [:.\d]+ UTC"
 INTERVAL = re.compile(
-    rf"every\s+(?P<length>(?:{UNIT.pattern}\s*)+|week|day|hour|minute|second)"
+    rf"every\s+(?P<length>(?:{PART.pattern}\s*)+|week|day|hour|minute|second)"
     rf"(?:\s*from (?P<start>{INSTANT}))?(?:\s*until (?P<end>{INSTANT}))?"
 )
 REWORDED = {
@@ -97,13 +95,12 @@ def day(written: str) -> date:
 
 def duration(written: str, *, most: timedelta = LONGEST) -> timedelta:
     """A length of time such as '30d' or '1h 30m'; a number alone means seconds."""
-    units = {"seconds": float(written)} if NUMBER.fullmatch(written) else _read_units(written)
-    with suppress(OverflowError):
-        if units is not None and (length := timedelta(**units)) <= most:
-            return length
-    raise argparse.ArgumentTypeError(
-        f"expected a length of time such as 30s, 10m or '1h 30m', at most {most.days} d, got {written!r}"
-    )
+    length = parse_duration(float(written) if NUMBER.fullmatch(written) else written)
+    if length is None or length > most:
+        raise argparse.ArgumentTypeError(
+            f"expected a length of time such as 30s, 10m or '1h 30m', at most {most.days} d, got {written!r}"
+        )
+    return length
 
 
 def age(written: str) -> timedelta:
@@ -169,15 +166,15 @@ def read_trigger(written: str, timezone: str | None) -> Trigger:
         return CronTrigger.from_text(written)
     if not written.startswith("every"):
         return CronTrigger(written, timezone=timezone)
-    if not (interval := INTERVAL.fullmatch(written)):
+    interval = INTERVAL.fullmatch(written)
+    length = "" if interval is None else interval["length"]
+    every = parse_duration(length if length[:1].isdigit() else f"1 {length}")
+    if interval is None or every is None:
         raise UsageError(
             f"expected an interval such as 'every 10m' or 'every 1h 30m', got {written!r}: units are w, d, h, m, s"
         )
-    length = interval["length"]
-    units = _read_units(length if length[0].isdigit() else f"1 {length}")
-    assert units is not None
     start, end = (None if text is None else text.replace(" UTC", "+00:00") for text in interval.group("start", "end"))
-    return IntervalTrigger(**units, start_date=start, end_date=end)
+    return IntervalTrigger(seconds=every.total_seconds(), start_date=start, end_date=end)
 
 
 def _from_json(written: str) -> Trigger:
@@ -187,13 +184,3 @@ def _from_json(written: str) -> Trigger:
         if isinstance(error, TickworkError):
             raise
         raise UsageError(f"expected a trigger as JSON, got {written!r}: {type(error).__name__} {error}") from None
-
-
-def _read_units(written: str) -> dict[str, Any] | None:
-    """'1h 30m' as the arguments of a timedelta. None: it is not written so."""
-    if not LENGTH.fullmatch(written):
-        return None
-    units: dict[str, Any] = dict.fromkeys(UNITS.values(), 0)
-    for number, unit in UNIT.findall(written):
-        units[UNITS[unit[0]]] += float(number)
-    return units

@@ -20,7 +20,6 @@ from tickwork.clock import Clock, SystemClock
 from tickwork.documents import plan
 from tickwork.documents.catalogue import Catalogue, FailedDocument, Passage
 from tickwork.documents.document import Doc, Freshness, Hit
-from tickwork.documents.durations import duration
 from tickwork.documents.embedders import Embedder, MiniLM
 from tickwork.documents.errors import InvalidDocumentError, SourceNotFoundError, StaleError, SyncSupersededError
 from tickwork.documents.index import Found, Index
@@ -28,6 +27,7 @@ from tickwork.documents.sources import List, Source
 from tickwork.documents.splitting import BlockSplitter, Splitter
 from tickwork.documents.syncing import Progress, Report, Step, Sync, clear
 from tickwork.documents.vectors import Vectors, embed_anew
+from tickwork.durations import Duration, read_duration
 from tickwork.errors import did_you_mean
 from tickwork.scheduler import Scheduler
 
@@ -117,8 +117,8 @@ class Documents:
     # sources
 
     def source(
-        self, name: str, *, every: str | timedelta | float | None = None, cron: str | None = None,
-        max_staleness: str | timedelta | float | None = None, partial: bool = False, splitter: Splitter | None = None,
+        self, name: str, *, every: Duration | None = None, cron: str | None = None,
+        max_staleness: Duration | None = None, partial: bool = False, splitter: Splitter | None = None,
         **options: Any,
     ) -> Callable[[ListType], ListType]:  # fmt: skip
         """Decorate a generator, async or not, that yields each document there is; or call it with a `Folder`.
@@ -134,9 +134,9 @@ class Documents:
         check_source_name(name)
         if every is not None and cron is not None:
             raise InvalidDocumentError(f"source {name!r}: expected every= or cron=, got both")
-        longest = None if max_staleness is None else duration("max_staleness", max_staleness)
+        longest = None if max_staleness is None else _read_length("max_staleness", max_staleness)
         trigger: dict[str, Any] = {} if cron is None else {"trigger": "cron", "crontab": cron}
-        pause = None if every is None else duration("every", every)
+        pause = None if every is None else _read_length("every", every)
         if pause is not None:
             trigger = {"trigger": "interval", "seconds": pause.total_seconds()}
         if trigger and longest is not None:
@@ -235,7 +235,7 @@ class Documents:
 
     async def search(
         self, text: str, k: int = 5, *, where: Mapping[str, Any] | None = None, source: str | None = None,
-        max_age: str | timedelta | float | None = None, on_stale: OnStale = "mark",
+        max_age: Duration | None = None, on_stale: OnStale = "mark",
     ) -> list[Hit]:  # fmt: skip
         """The *k* chunks nearest to *text*, the nearest first, each with its freshness.
 
@@ -255,7 +255,7 @@ class Documents:
             raise InvalidDocumentError(f"search: expected source as a name, got {shown(source)}")
         if on_stale not in get_args(OnStale):
             raise InvalidDocumentError(f"on_stale: expected one of {get_args(OnStale)}, got {shown(on_stale)}")
-        age = None if max_age is None else duration("max_age", max_age)
+        age = None if max_age is None else _read_length("max_age", max_age)
         if source is not None and source not in self._sources:
             await asyncio.to_thread(self._check_known, source)
         hits = await asyncio.to_thread(self._search, text, k, where, source, age)
@@ -515,3 +515,7 @@ def _go_on(step: Step) -> None:
 
 def _tell_nobody(done: int, total: int, said: str) -> None:
     """Nobody watches."""
+
+
+def _read_length(name: str, written: Duration) -> timedelta:
+    return read_duration(name, written, least=timedelta(microseconds=1), error=InvalidDocumentError)

@@ -26,8 +26,9 @@ from tickwork.executors.injection import Injector, Surroundings, find_injector
 from tickwork.executors.kept import Kept
 from tickwork.executors.records import Records
 from tickwork.executors.state import JobState
-from tickwork.executors.transaction import transaction
+from tickwork.executors.transaction import JoinedSettling, transaction
 from tickwork.job import Job
+from tickwork.plan import say_attempt
 from tickwork.policies import exception_names
 from tickwork.refs import Function
 from tickwork.run import DONE, Cancelled, Failed, Lost, Missed, Outcome, Progress, Released, Run, Succeeded, TimedOut
@@ -149,6 +150,11 @@ class RunContext:
         event loop.
         """
         return transaction(self._call, kept_of(self._call), self._records())
+
+    @property
+    def settling(self) -> JoinedSettling:
+        """For `settle_run` of tickwork.stores.postgresql, which settles this run in a transaction of your own."""
+        return JoinedSettling(self._call, kept_of(self._call))
 
     def _records(self) -> Records:
         records = self._call.surroundings.records
@@ -347,8 +353,10 @@ def failure(call: Call, error: BaseException) -> Failed:
     except BaseException as worse:  # noqa: BLE001  formatting calls the exception's own code
         text = f"its traceback cannot be written: {type(worse).__name__}"
     ended = "failed" if call.asked is None else f"ends as {call.asked.state}"  # as the ledger has it
-    log.warning("run %s of job %r %s: %s", call.run.id, call.run.job_id, ended, _one_line(error))
-    return Failed(_one_line(error), _writable(text)[-MAX_ERROR_LENGTH:], exception_names(error))
+    reason, raised = _one_line(error), exception_names(error)
+    follows = say_attempt(call.run, call.job.retry, raised) if call.asked is None else ""
+    log.warning("run %s of job %r %s: %s%s", call.run.id, call.run.job_id, ended, reason, follows)
+    return Failed(reason, _writable(text)[-MAX_ERROR_LENGTH:], raised)
 
 
 @lru_cache(10_000)

@@ -18,7 +18,7 @@ from tickwork.runlog import RunLog
 class Kept:
     """What a function did inside of its run that is to be kept with it; made when it first does so."""
 
-    __slots__ = ("_lock", "change", "doubtful", "log", "recovered", "settled", "settling", "state")
+    __slots__ = ("_lock", "change", "doubtful", "joined", "log", "recovered", "settled", "settling", "state")
 
     def __init__(self) -> None:
         self._lock = threading.RLock()
@@ -34,6 +34,8 @@ class Kept:
         """The same once it is committed."""
         self.doubtful: Run | None = None
         """The same if the commit failed, or only its reply: the store knows."""
+        self.joined: Run | None = None
+        """The same as a transaction of the user's own settles it: whether that is committed the store knows, too."""
         self.recovered: Sequence[Expectation] = ()
         """What was overdue until then."""
 
@@ -42,6 +44,10 @@ class Kept:
             with self._lock:
                 self.state = self.state or JobState(records, run.job_uid, run)
         return self.state
+
+    def has_settled_as(self, run: Run) -> bool:
+        """Whether a transaction of the function's has, perhaps, settled its run so."""
+        return run in (self.settling, self.settled, self.doubtful, self.joined)
 
     def log_so_far(self) -> RunLog | None:
         return None if self.log is None else self.log.so_far()

@@ -29,6 +29,7 @@ from tickwork.errors import InvalidJobError
 from tickwork.executors.around import enter, leave
 from tickwork.executors.base import Report
 from tickwork.executors.call import Call, kept_of, refusal
+from tickwork.plan import say_attempt
 from tickwork.run import DONE, Failed, Lost, Outcome, Progress, Succeeded
 
 MAX_PROCESSES = 100
@@ -138,7 +139,8 @@ class Worker:
             self._let_go()
             outcome = Failed(f"its process could not be used: {type(error).__name__}: {error}")
         if isinstance(outcome, Failed):
-            log.warning("run %s of job %r failed: %s", call.run.id, call.run.job_id, outcome.reason)
+            follows = say_attempt(call.run, call.job.retry, outcome.raised)
+            log.warning("run %s of job %r failed: %s%s", call.run.id, call.run.job_id, outcome.reason, follows)
         leave(left, call, outcome)
         return outcome
 

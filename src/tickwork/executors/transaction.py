@@ -8,17 +8,19 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Never
+from typing import TYPE_CHECKING, Any, Never, Self
 
 from tickwork import plan
-from tickwork.errors import RunCancelledError, RunClosedError
+from tickwork.errors import RunCancelledError, RunClosedError, SchedulerError
 from tickwork.executors.kept import Kept
 from tickwork.executors.records import Records, is_held
 from tickwork.executors.state import refuse_in_event_loop, run_lost, state_conflict
+from tickwork.expectation import Expectation
 from tickwork.jobstate import StateChange
+from tickwork.plan import Settlement
 from tickwork.run import DONE, Run
 
 if TYPE_CHECKING:
@@ -107,6 +109,50 @@ def _block(call: Call, kept: Kept, records: Records) -> Iterator[Any]:
     state.close(change)
     for act in block.to_do:
         act()
+
+
+class JoinedSettling:
+    """How a run is settled in a transaction that is not ours: whether it is committed only the store knows, later."""
+
+    def __init__(self, call: Call, kept: Kept) -> None:
+        self._call = call
+        self._kept = kept
+        self._ended: Run | None = None
+        self.run = call.run
+
+    def __enter__(self) -> Self:
+        kept = self._kept
+        if (kept.settled or kept.joined) is not None:
+            raise RunClosedError("settle_run(): expected a run that goes on, got one that was settled before")
+        if kept.state is not None and kept.state.change() is not None:
+            raise SchedulerError(
+                "settle_run(): expected run.state as it was, got changes, which your transaction does not write: "
+                "use run.transaction(), or run.state.save() before"
+            )
+        kept.joined = self._call.run  # from here on it is not renewed: that would wait for the lock of its row
+        return self
+
+    def __exit__(self, kind: object, *raised: object) -> None:
+        self._kept.joined = None if kind is not None else self._ended
+
+    def ending(self, current: Run | None) -> tuple[Settlement, Sequence[Expectation]]:
+        """How it succeeds, now that *current* is its row. None: it is no open one's."""
+        call = self._call
+        if current is None or not is_held(current, call.run):
+            raise run_lost(call.run)
+        asked = current.cancel_reason if call.asked is None else call.asked.reason
+        if asked is not None:
+            raise RunCancelledError(asked)
+        settlement = plan.settle(
+            current, call.job.retry, DONE, call.clock.now(), started_at=call.started_at, progress=call.progress
+        )  # fmt: skip
+        self._ended = settlement.run
+        fulfils = call.job.expect_every is not None and plan.fulfils(settlement.run)
+        return settlement, plan.fulfilled({current.job_uid: settlement.run}, [call.job]) if fulfils else ()
+
+    def end(self, recovered: Sequence[Expectation]) -> None:
+        """It was written; these were overdue until then."""
+        self._kept.recovered = recovered
 
 
 def _settle(call: Call, kept: Kept, records: Records, change: StateChange | None) -> Run:

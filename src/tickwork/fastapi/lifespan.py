@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any, TypeAlias
 
 from tickwork.asyncio import AsyncIOScheduler
-from tickwork.checks import seconds
+from tickwork.durations import Duration, read_duration
 from tickwork.errors import SchedulerError, SchedulerNotRunningError
 from tickwork.fastapi.checks import check_inner
 from tickwork.scheduler import BlockingScheduler, Scheduler, check_scheduler
@@ -23,7 +23,7 @@ log = logging.getLogger("tickwork.fastapi")
 
 
 def lifespan(
-    scheduler: Scheduler, inner: Lifespan | None = None, *, timeout: timedelta | float | None = TIME_TO_END
+    scheduler: Scheduler, inner: Lifespan | None = None, *, timeout: Duration | None = TIME_TO_END
 ) -> Lifespan:
     """The `lifespan` of an app: start *scheduler* with it, and shut it down with it.
 
@@ -49,7 +49,7 @@ def lifespan(
 
     check_inner(inner)
     if timeout is not None:
-        seconds("timeout", timeout)
+        read_duration("timeout", timeout)
 
     @asynccontextmanager
     async def scheduled(app: Any) -> AsyncIterator[Mapping[str, Any] | None]:
@@ -83,7 +83,7 @@ def warn_of_idleness(scheduler: Scheduler) -> Lifespan:
     return started
 
 
-def _stop(scheduler: Scheduler, timeout: timedelta | float | None) -> None:
+def _stop(scheduler: Scheduler, timeout: Duration | None) -> None:
     try:
         scheduler.shutdown(timeout=timeout)
     except SchedulerNotRunningError:  # the app has shut it down itself, and its last runs may still be ending

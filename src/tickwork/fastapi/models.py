@@ -14,12 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt
 
 from tickwork.backfill import Backfill
 from tickwork.executors.call import MAX_REASON_LENGTH
+from tickwork.health import Health
 from tickwork.job import Job
 from tickwork.node import Node, NodeState
 from tickwork.policies import Overlap, Retry
 from tickwork.run import Origin, Run, RunState
 from tickwork.runlog import LogLine, RunLog
-from tickwork.scheduler import Health
 from tickwork.why import Answer, Verdict
 
 

@@ -17,9 +17,10 @@ from threading import Lock
 from typing import Any
 
 from tickwork.checks import shown
+from tickwork.durations import Duration
 from tickwork.errors import InvalidSessionError, StoreError, StoreUnavailableError
 from tickwork.face import Face, awaitable
-from tickwork.sessions.limits import Length, Limits, read_length
+from tickwork.sessions.limits import Limits, read_length
 from tickwork.sessions.stores.base import CacheStore
 from tickwork.sessions.values import check_name, read, write
 
@@ -51,7 +52,7 @@ class Cache:
         written = self._store().get(key)
         return default if written is None else read(written)
 
-    def set(self, key: str, value: Any, *, ttl: Length) -> None:
+    def set(self, key: str, value: Any, *, ttl: Duration) -> None:
         """Keep *value* for *ttl*, in place of what is there or is just being computed."""
         check_name("key", key)
         lives, written = read_length("ttl", ttl), write("value", value, most=self._limits.max_cached_bytes)
@@ -62,7 +63,7 @@ class Cache:
         check_name("key", key)
         return self._store().delete(key)
 
-    def get_or_set(self, key: str, compute: Callable[[], Any], *, ttl: Length, lease: Length = LEASE) -> Any:
+    def get_or_set(self, key: str, compute: Callable[[], Any], *, ttl: Duration, lease: Duration = LEASE) -> Any:
         """The value, which *compute* makes if there is none; then it is kept for *ttl*.
 
         Of all threads and processes that miss it at the same time, one computes and the others wait for it. If it has
@@ -92,7 +93,7 @@ class AwaitableCache(Face[Cache]):
     delete = awaitable(Cache.delete)
 
     async def get_or_set(
-        self, key: str, compute: Callable[[], Awaitable[Any] | Any], *, ttl: Length, lease: Length = LEASE
+        self, key: str, compute: Callable[[], Awaitable[Any] | Any], *, ttl: Duration, lease: Duration = LEASE
     ) -> Any:
         """As `Cache.get_or_set`; a coroutine function computes in the event loop, a plain function on a thread."""
         behind = self._behind
@@ -113,7 +114,9 @@ class AwaitableCache(Face[Cache]):
 class Computation:
     """One caller's way to a value: found, or waited for, or computed by the caller. The same for both faces."""
 
-    def __init__(self, store: Callable[[], CacheStore], limits: Limits, key: str, ttl: Length, lease: Length) -> None:
+    def __init__(
+        self, store: Callable[[], CacheStore], limits: Limits, key: str, ttl: Duration, lease: Duration
+    ) -> None:
         self._store = store
         self._limits = limits
         self._key = check_name("key", key)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from datetime import timedelta
 
-from tickwork.checks import LONGEST, shown
+from tickwork.checks import shown
+from tickwork.durations import Duration, read_duration
 from tickwork.errors import InvalidSessionError
 
 SHORTEST = timedelta(milliseconds=1)
 MOST = 1_000_000_000
 MINUTE = timedelta(minutes=1)
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-WRITTEN = re.compile(r"(\d{1,9})([smhd])", re.ASCII)
-
-Length = timedelta | float | str
-"""A timedelta, a number of seconds, or a text such as "30m"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,20 +48,6 @@ def check_count(name: str, number: object, *, least: int, most: int) -> None:
         raise InvalidSessionError(f"{name}: expected a whole number from {least} to {most:,}, got {shown(number)}")
 
 
-def read_length(name: str, length: object) -> timedelta:
+def read_length(name: str, length: Duration) -> timedelta:
     """The timedelta that *length* is or means, from a millisecond on. Raises InvalidSessionError."""
-    read: timedelta | None = None
-    if isinstance(length, timedelta):
-        read = length
-    elif isinstance(length, str) and (written := WRITTEN.fullmatch(length)):
-        number, unit = written.groups()
-        if int(number) <= LONGEST.total_seconds():
-            read = timedelta(**{UNITS[unit]: int(number)})
-    elif isinstance(length, int | float) and not isinstance(length, bool) and 0 < length <= LONGEST.total_seconds():
-        read = timedelta(seconds=length)
-    if read is None or not SHORTEST <= read <= LONGEST:
-        raise InvalidSessionError(
-            f"{name}: expected a timedelta, seconds, or a text such as '30m' or '12h', "
-            f"from {SHORTEST.total_seconds()} s to {LONGEST.days} days, got {shown(length)}"
-        )
-    return read
+    return read_duration(name, length, least=SHORTEST, error=InvalidSessionError)

@@ -8,10 +8,11 @@ from threading import Lock
 
 from tickwork.checks import shown
 from tickwork.clock import Clock, SystemClock
+from tickwork.durations import Duration
 from tickwork.errors import InvalidSessionError, SessionNotFoundError
 from tickwork.face import Face, awaitable
 from tickwork.sessions.cache import AwaitableCache, Cache
-from tickwork.sessions.limits import MOST, Length, Limits, check_count, read_length
+from tickwork.sessions.limits import MOST, Limits, check_count, read_length
 from tickwork.sessions.record import Content, Record
 from tickwork.sessions.session import Session, read_message
 from tickwork.sessions.stores import make_store
@@ -38,7 +39,7 @@ class Sessions:
     """
 
     def __init__(
-        self, url: str, *, name: str = "default", idle: Length = DEFAULT.idle, absolute: Length = DEFAULT.absolute,
+        self, url: str, *, name: str = "default", idle: Duration = DEFAULT.idle, absolute: Duration = DEFAULT.absolute,
         max_messages: int = DEFAULT.max_messages, max_bytes: int = DEFAULT.max_bytes,
         max_value_bytes: int = DEFAULT.max_value_bytes, max_keys: int = DEFAULT.max_keys,
         max_cached_bytes: int = DEFAULT.max_cached_bytes, clock: Clock | None = None,

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from contextlib import closing
 
+from tickwork.durations import Duration
 from tickwork.errors import StoreURLError
 from tickwork.job import Job
 from tickwork.scheduler import Scheduler, check_scheduler
-from tickwork.sessions.limits import Length, read_length
+from tickwork.sessions.limits import read_length
 from tickwork.sessions.sessions import Sessions, check_sessions
 
 EVERY = "10m"
 
 
-def add_sweep_job(scheduler: Scheduler, sessions: Sessions, *, every: Length = EVERY) -> Job | None:
+def add_sweep_job(scheduler: Scheduler, sessions: Sessions, *, every: Duration = EVERY) -> Job | None:
     """Declare the job that deletes what has expired, a job as any other: `sweep-sessions-<name>`, in its ledger.
 
     None, and no job, if the store expires by itself (Redis, Valkey). On a scheduler that runs already the job is added,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
-from tickwork.checks import seconds
 from tickwork.clock import aware_utc
+from tickwork.durations import Duration, read_duration
 from tickwork.errors import InvalidJobError
 
 
@@ -18,7 +18,7 @@ class VirtualClock:
     def now(self) -> datetime:
         return self._now
 
-    def advance(self, duration: timedelta | float) -> None:
+    def advance(self, duration: Duration) -> None:
         """Move it by *duration*; a number means seconds."""
         self.move_to(later(self._now, "advance", duration))
 
@@ -29,10 +29,10 @@ class VirtualClock:
         self._now = moved
 
 
-def later(now: datetime, name: str, duration: timedelta | float) -> datetime:
+def later(now: datetime, name: str, duration: Duration) -> datetime:
     """*duration* after *now*. InvalidJobError if it is none, or leads out of the calendar."""
     try:
-        return now + seconds(name, duration)
+        return now + read_duration(name, duration)
     except OverflowError:
         raise InvalidJobError(
             f"{name}: expected to stay before the year 10000, got {duration} after {now}: move it less far"

@@ -9,6 +9,7 @@ from typing import Self, final
 from tickwork import plan
 from tickwork.awaitables import Awaitables
 from tickwork.driver import Driver
+from tickwork.durations import Duration
 from tickwork.errors import InvalidJobError, did_you_mean
 from tickwork.executors.base import Executor
 from tickwork.job import Job
@@ -77,7 +78,7 @@ class ManualScheduler(Scheduler):
         """
         rehearsal = cls(store, start=start, timezone=scheduler._timezone)  # noqa: SLF001  it stands in for it
         rehearsal._executors |= {name: InlineExecutor() for name in scheduler._executors}  # noqa: SLF001
-        rehearsal._defaults = scheduler._defaults  # noqa: SLF001
+        rehearsal._definitions.defaults = scheduler._definitions.defaults  # noqa: SLF001
         rehearsal.surroundings.app = scheduler.surroundings.app
         rehearsal.surroundings.state = scheduler.surroundings.state
         now = rehearsal.clock.now()
@@ -92,7 +93,7 @@ class ManualScheduler(Scheduler):
         if self.running:
             self.shutdown()
 
-    def advance(self, duration: timedelta | float = timedelta(0)) -> None:
+    def advance(self, duration: Duration = timedelta(0)) -> None:
         """Move the clock by *duration* (seconds), from one instant at which something is due to the next."""
         driver = self._running_driver()
         assert isinstance(driver, _ManualDriver)
@@ -107,7 +108,7 @@ class ManualScheduler(Scheduler):
 
     def advance_to(self, instant: datetime | str) -> None:
         """Move the clock to *instant* ("2026-03-29 03:00", in the scheduler's zone; "03:00" is today's), likewise."""
-        until = self._read_time("advance_to", instant, None)
+        until = self._definitions.read_time("advance_to", instant, None)
         if until < self.clock.now():
             raise InvalidJobError(f"advance_to: expected an instant from {self.clock.now()} on, got {until}")
         self.advance(until - self.clock.now())

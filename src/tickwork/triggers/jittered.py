@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any, ClassVar, Self
 
-from tickwork.checks import shown
 from tickwork.clock import BEGINNING, END, EPOCH, MICROSECOND
+from tickwork.durations import Duration, read_duration
 from tickwork.errors import TriggerError
 from tickwork.triggers.base import Trigger, check_part, innermost, kept_until, parts
 from tickwork.triggers.combining import AllOf
@@ -32,7 +32,7 @@ BITS = 64
 
 @dataclass(frozen=True, slots=True, init=False, repr=False)
 class JitteredTrigger:
-    """Fires up to *jitter* (seconds, or a timedelta) after each fire time of *trigger*, never before it.
+    """Fires up to *jitter* (seconds, a timedelta, or "30s") after each fire time of *trigger*, never before it.
 
     `JitteredTrigger(IntervalTrigger(minutes=10), 30)`. All of the jitter is used evenly. Where the next
     fire time, the end of the trigger or what its calendars leave out comes sooner, it is spread until there.
@@ -55,7 +55,7 @@ class JitteredTrigger:
     def __init__(
         self,
         trigger: Trigger,
-        jitter: timedelta | float,
+        jitter: Duration,
         seed: str | None = None,
         after: datetime | str | None = None,
     ) -> None:
@@ -231,11 +231,4 @@ def _mixed(number: int) -> int:
 
 
 def _read_jitter(jitter: object) -> timedelta:
-    if isinstance(jitter, int | float) and not isinstance(jitter, bool) and 0 < jitter <= LONGEST.total_seconds():
-        jitter = timedelta(seconds=jitter)
-    if isinstance(jitter, timedelta) and MICROSECOND <= jitter <= LONGEST:
-        return jitter
-    raise TriggerError(
-        f"jitter: expected seconds or a timedelta, above zero and at most {LONGEST.days} days, got {shown(jitter)}: "
-        "write jitter=30, or leave it out"
-    )
+    return read_duration("jitter", jitter, least=MICROSECOND, most=LONGEST, error=TriggerError)

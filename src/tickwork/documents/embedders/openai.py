@@ -10,13 +10,13 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from typing import Any
 
 import httpx
 
-from tickwork.checks import check_whole, seconds, shown
+from tickwork.checks import check_whole, shown
 from tickwork.documents.errors import EmbeddingError, InvalidDocumentError
+from tickwork.durations import Duration, read_duration
 from tickwork.errors import InvalidJobError
 from tickwork.policies import Retry
 
@@ -39,7 +39,7 @@ class OpenAIEmbedder:
 
     def __init__(
         self, model: str, *, url: str = OPENAI, api_key: str | None = None, dimensions: int | None = None,
-        batch: int = 64, timeout: timedelta | float = 30.0, retry: Retry = OFTEN_ENOUGH, query_prefix: str = "",
+        batch: int = 64, timeout: Duration = 30.0, retry: Retry = OFTEN_ENOUGH, query_prefix: str = "",
         passage_prefix: str = "", wait: Callable[[float], object] = time.sleep,
     ) -> None:  # fmt: skip
         if not isinstance(model, str) or not model.strip():
@@ -61,7 +61,7 @@ class OpenAIEmbedder:
             check_whole("OpenAIEmbedder batch", batch, most=2_048)
             if dimensions is not None:
                 check_whole("OpenAIEmbedder dimensions", dimensions, most=100_000)
-            patience = seconds("OpenAIEmbedder timeout", timeout).total_seconds()
+            patience = read_duration("OpenAIEmbedder timeout", timeout).total_seconds()
         except InvalidJobError as error:
             raise InvalidDocumentError(str(error)) from None
         self.identity = f"openai-1 {model} {dimensions or 'full'} {query_prefix!r} {passage_prefix!r}"

@@ -13,18 +13,19 @@ import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 from urllib.parse import urldefrag, urlsplit
 
 import httpx
 
-from tickwork.checks import check_whole, seconds, shown
+from tickwork.checks import check_whole, shown
 from tickwork.documents.document import Doc, Listed, Same, Unreadable
 from tickwork.documents.errors import InvalidDocumentError, SourceUnavailableError
 from tickwork.documents.sources import html
 from tickwork.documents.sources.readers import text_of_pdf
+from tickwork.durations import Duration, read_duration
 from tickwork.errors import InvalidJobError
 
 LARGEST_PAGE = 20_000_000
@@ -54,7 +55,7 @@ class Website:
     sitemap: str | None = None
     pages: Sequence[str] = ()
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    timeout: timedelta | float = 20.0
+    timeout: Duration = 20.0
     most: int = 10_000
 
     def __post_init__(self) -> None:
@@ -72,13 +73,13 @@ class Website:
             raise InvalidDocumentError("Website: expected addresses of one host, got several: make a source of each")
         try:
             check_whole("Website most", self.most, most=1_000_000)
-            seconds("Website timeout", self.timeout)
+            read_duration("Website timeout", self.timeout)
         except InvalidJobError as error:
             raise InvalidDocumentError(str(error)) from None
 
     def __call__(self, versions: Mapping[str, str]) -> Iterator[Listed]:
         headers = {"User-Agent": "tickwork", **self.headers}
-        with httpx.Client(headers=headers, timeout=seconds("timeout", self.timeout).total_seconds()) as client:
+        with httpx.Client(headers=headers, timeout=read_duration("timeout", self.timeout).total_seconds()) as client:
             for number, url in enumerate(self._urls(client)):
                 if number >= self.most:
                     raise SourceUnavailableError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Collection
 from ipaddress import ip_address
 
@@ -16,9 +15,7 @@ from tickwork.errors import InvalidSessionError
 from tickwork.fastapi.sessions.answers import looked_up, refusal, required
 from tickwork.fastapi.sessions.origin import check_origins, hostname, refuse_other_origins
 from tickwork.sessions import Session, Sessions
-from tickwork.sessions.sessions import check_sessions
-
-NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}", re.ASCII)
+from tickwork.sessions.sessions import NAME, check_sessions
 
 
 class SessionCookie(SecurityBase):

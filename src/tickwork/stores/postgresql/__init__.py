@@ -80,10 +80,11 @@ from tickwork.stores.postgresql.rows import (
 )
 from tickwork.stores.postgresql.schema import upgrade
 from tickwork.stores.postgresql.server import Glance, Server, Session
+from tickwork.stores.postgresql.settling import settle_run, settle_run_async
 from tickwork.stores.server_clock import ServerClock
 from tickwork.why import MAX_NAMESAKES, SECOND, Evidence, of_its_time
 
-__all__ = ["PostgreSQLStore", "add_jobs", "add_jobs_async"]
+__all__ = ["PostgreSQLStore", "add_jobs", "add_jobs_async", "settle_run", "settle_run_async"]
 
 MAX_CACHED_DEFINITIONS = 20_000
 REMOVED_JOBS = 100

@@ -42,7 +42,7 @@ def add_jobs(connection: Connection[Any], jobs: Iterable[Job], *, schema: str | 
     with RawCursor(connection) as cursor:
         ((found,),) = cursor.execute(CURRENT_SCHEMA).fetchall()
         with connection.transaction():
-            _check_takes_changes(cursor.execute(_in_schema(sql.HOLD_MOVE, schema)).fetchone(), schema or found)
+            _check_takes_changes(cursor.execute(in_schema(sql.HOLD_MOVE, schema)).fetchone(), schema or found)
             for statement, rows in _additions(new, schema):
                 if cursor.execute(statement, rows).rowcount < len(new):
                     raise _taken(cursor.execute(*_question(new, schema)).fetchall(), new)
@@ -60,7 +60,7 @@ async def add_jobs_async(
     async with AsyncRawCursor(connection) as cursor:
         ((found,),) = await (await cursor.execute(CURRENT_SCHEMA)).fetchall()
         async with connection.transaction():
-            held = await (await cursor.execute(_in_schema(sql.HOLD_MOVE, schema))).fetchone()
+            held = await (await cursor.execute(in_schema(sql.HOLD_MOVE, schema))).fetchone()
             _check_takes_changes(held, schema or found)
             for statement, rows in _additions(new, schema):
                 if (await cursor.execute(statement, rows)).rowcount < len(new):
@@ -90,8 +90,8 @@ def _check_takes_changes(row: Row | None, schema: str) -> None:
 def _additions(jobs: Sequence[Job], schema: str | None) -> list[tuple[bytes, Sequence[str]]]:
     """The statements that add jobs, each with its parameters."""
     return [
-        (_in_schema(sql.INSERT_JOBS, schema), job_arrays(jobs)),
-        (_in_schema(sql.INSERT_DEFINITIONS, schema), definitions(jobs)),
+        (in_schema(sql.INSERT_JOBS, schema), job_arrays(jobs)),
+        (in_schema(sql.INSERT_DEFINITIONS, schema), definitions(jobs)),
     ]
 
 
@@ -99,20 +99,20 @@ def _expectations(jobs: Sequence[Job], schema: str | None) -> tuple[bytes, Seque
     """What notes by when those with `expect_every` are to succeed."""
     now = datetime.now(UTC)
     expected = [one for job in jobs if (one := expect(job, now)) is not None]
-    return _in_schema(sql.WRITE_EXPECTATIONS, schema), expectation_arrays(expected)
+    return in_schema(sql.WRITE_EXPECTATIONS, schema), expectation_arrays(expected)
 
 
 def _question(jobs: Sequence[Job], schema: str | None) -> tuple[bytes, Sequence[str]]:
     """Which of the ids are taken."""
     rows = texts(job.id for job in jobs), integers(job.uid for job in jobs)
-    return _in_schema(sql.TAKEN_IDS, schema), rows
+    return in_schema(sql.TAKEN_IDS, schema), rows
 
 
 def _taken(rows: Iterable[tuple[str]], jobs: Sequence[Job]) -> JobExistsError | ConflictError:
     return taken([id for (id,) in rows], jobs)
 
 
-def _in_schema(statement: str, schema: str | None) -> bytes:
+def in_schema(statement: str, schema: str | None) -> bytes:
     """A statement whose tables are named in full: a user's connection has a search path of its own."""
     named = statement if schema is None else TABLE.sub(lambda table: f"{quoted(schema)}.{table[0]}", statement)
     return named.encode()

@@ -324,6 +324,9 @@ HOLD_RUN = """
 select from tickwork_open_runs
 where job_uid = $1 and fire_time = $2 and origin = $3 and attempt = $4 and node = $5 and state = 'running' for update
 """
+LOCK_RUN = f"""
+select {RUN} from tickwork_open_runs where job_uid = $1 and fire_time = $2 and origin = $3 and attempt = $4 for update
+"""
 HOLD_RUN_AT = """
 select from tickwork_open_runs
 where job_uid = $1 and fire_time = $2 and origin = $3 and attempt = $4 and version = $5 and state = 'running' for update
@@ -393,8 +396,8 @@ on conflict (job_uid) do update set expect_by = excluded.expect_by, overdue_at =
 """
 DELETE_EXPECTATION = "delete from tickwork_expectations where job_uid = $1"
 LOCK_EXPECTATIONS = f"""
-select {EXPECTATION} from tickwork_expectations join tickwork_jobs as job on job.uid = any (array[job_uid])
-where job_uid = any($1::bigint[]) order by job_uid for no key update of tickwork_expectations
+select {EXPECTATION} from tickwork_expectations as one join tickwork_jobs as job on job.uid = any (array[job_uid])
+where job_uid = any($1::bigint[]) order by job_uid for no key update of one
 """
 FULFIL_EXPECTATIONS = """
 update tickwork_expectations as one set

@@ -8,7 +8,7 @@ to us is that all keys of a session expire in the same millisecond.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from tickwork.clock import from_micros
@@ -17,9 +17,8 @@ from tickwork.sessions.limits import Limits
 from tickwork.sessions.record import Place, Record
 from tickwork.sessions.stores.base import full
 from tickwork.sessions.stores.redis.cache import RedisCacheStore
-from tickwork.sessions.stores.redis.server import Server
+from tickwork.sessions.stores.redis.server import Server, to_millis
 
-MILLISECOND = timedelta(milliseconds=1)
 FIELDS = ("user", "created", "seen", "expires", "ends", "messages", "bytes")
 """Of a session's meta hash, as they make a record."""
 
@@ -34,8 +33,8 @@ class RedisSessionStore:
         self._server = Server(url, self._prefix)
         self.location = self._server.location
         self._limits = limits
-        self._idle, self._step = _millis(limits.idle), _millis(limits.step)
-        self._absolute = _millis(limits.absolute)
+        self._idle, self._step = to_millis(limits.idle), to_millis(limits.step)
+        self._absolute = to_millis(limits.absolute)
         self._index = f"{self._prefix}:sessions"
         self.cache = RedisCacheStore(self._server)
 
@@ -186,10 +185,6 @@ def _going_on(reply: Any, limits: Limits) -> Any:
 def _entry(entry: bytes) -> tuple[int, bytes]:
     number, _, body = entry.split(b" ", 2)
     return int(number), body
-
-
-def _millis(duration: timedelta) -> int:
-    return max(1, duration // MILLISECOND)
 
 
 def _instant(millis: Any) -> datetime:

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from tickwork.sessions.stores.redis.server import Server
-
-MILLISECOND = timedelta(milliseconds=1)
+from tickwork.sessions.stores.redis.server import MILLISECOND, Server, to_millis
 
 
 class RedisCacheStore:
@@ -21,19 +19,19 @@ class RedisCacheStore:
             return value
 
     def set(self, key: str, value: bytes, ttl: timedelta) -> None:
-        self._server.run("cache_set", self._keys(key), value, _millis(ttl))
+        self._server.run("cache_set", self._keys(key), value, to_millis(ttl))
 
     def delete(self, key: str) -> bool:
         return bool(self._server.run("cache_delete", self._keys(key)))
 
     def begin(self, key: str, owner: str, lease: timedelta) -> bytes | timedelta | None:
-        found, left = self._server.run("cache_begin", self._keys(key), owner, _millis(lease))
+        found, left = self._server.run("cache_begin", self._keys(key), owner, to_millis(lease))
         if found is not None:
             return bytes(found)
         return None if left is None else left * MILLISECOND
 
     def finish(self, key: str, owner: str, value: bytes, ttl: timedelta) -> bool:
-        return bool(self._server.run("cache_finish", self._keys(key), owner, value, _millis(ttl)))
+        return bool(self._server.run("cache_finish", self._keys(key), owner, value, to_millis(ttl)))
 
     def give_up(self, key: str, owner: str) -> None:
         self._server.run("cache_give_up", self._keys(key)[1:], owner)
@@ -44,7 +42,3 @@ class RedisCacheStore:
 
     def _keys(self, key: str) -> list[str]:
         return [f"{self._server.prefix}:cache:{key}", f"{self._server.prefix}:lease:{key}"]
-
-
-def _millis(duration: timedelta) -> int:
-    return max(1, duration // MILLISECOND)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -16,6 +17,7 @@ from redis.retry import Retry
 from tickwork.checks import shown
 from tickwork.errors import StoreUnavailableError, StoreUnusableError, StoreURLError
 
+MILLISECOND = timedelta(milliseconds=1)
 FORMS = "redis://[:password@]host[:6379][/0], or rediss:// with TLS (valkey:// and valkeys:// mean the same)"
 SCHEMES = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valkeys": "rediss"}
 FOLDER = Path(__file__).parent
@@ -97,3 +99,8 @@ def check_version(server: Mapping[str, Any]) -> None:
     found = str(server.get("valkey_version") or server.get("redis_version") or "an unknown version")
     if not re.match(r"\d+\.", found) or int(found.partition(".")[0]) < OLDEST:
         raise StoreUnusableError(f"expected Redis {OLDEST} or newer, or Valkey, got {shown(found)}: upgrade the server")
+
+
+def to_millis(duration: timedelta) -> int:
+    """As the server counts: at least 1, since 0 would be for ever."""
+    return max(1, duration // MILLISECOND)
