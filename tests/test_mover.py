@@ -393,8 +393,8 @@ def test_what_cannot_be_moved_is_refused_with_what_to_do(
         abort_move(old, new)
     with pytest.raises(StoreURLError, match=r"got 'mysql://\*\*\*@host/jobs'"):
         move(old, "mysql://user:secret@host/jobs")
-    for wait in (-1, float("nan"), "1m", None, True, timedelta(days=2)):
-        with pytest.raises(InvalidJobError, match="wait: expected seconds or a timedelta"):
+    for wait in (-1, float("nan"), "soon", None, True, timedelta(days=2), "2d"):
+        with pytest.raises(InvalidJobError, match="wait: expected seconds, a timedelta or a text"):
             move(old, new, wait=wait)  # type: ignore[arg-type]
     assert move(old, new, dry_run=True).holdings == (1, 0, 0)
     assert (old.move(), new.move()) == (None, None)
