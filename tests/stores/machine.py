@@ -56,6 +56,10 @@ LEFT_OUT: Mapping[str, str] = {
     "lend": "memory has no transactions to lend: LendingStoreLaws",
     "hold_lifeline": "memory has no lifelines: LifelineLaws",
     "cut_lifelines": "memory has no lifelines: LifelineLaws",
+    **dict.fromkeys(
+        ("move", "write_move", "holdings", "pack_jobs", "pack_runs", "pack_rest", "unpack", "clear"),
+        "all of a store at once: tests/test_mover.py, over each pair of them",
+    ),
 }
 """Verbs of a store that the machine does not call, and what tests them instead."""
 
