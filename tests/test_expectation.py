@@ -366,7 +366,7 @@ def test_ten_thousand_of_them_are_told_of_within_seconds(store: Store, clock: Vi
     assert len(told(node)) == 10_000
 
 
-@pytest.mark.parametrize("wrong", [0, -1, 0.5, "1h", True, float("nan"), float("inf"), 10**12, [], b"60"])
+@pytest.mark.parametrize("wrong", [0, -1, 0.5, "1 hr", True, float("nan"), float("inf"), 10**12, [], b"60"])
 def test_what_is_no_length(wrong: Any) -> None:
     scheduler = ManualScheduler()
 

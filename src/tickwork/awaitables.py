@@ -48,6 +48,7 @@ class Awaitables(Face[Scheduler]):
     clear_state = awaitable(Scheduler.clear_state)
     census = awaitable(Scheduler.census)
     why = awaitable(Scheduler.why)
+    get_move = awaitable(Scheduler.get_move)
     get_nodes = awaitable(Scheduler.get_nodes)
     get_overdue = awaitable(Scheduler.get_overdue)
     prune = awaitable(Scheduler.prune)

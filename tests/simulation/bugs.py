@@ -74,17 +74,6 @@ def _() -> AbstractContextManager[object]:
     return patch.object(MemoryStore, "_is_current", lambda store, key, version: key in store._ledger.rows)
 
 
-@bug("jobs are saved at any version", seed=128, store="memory")
-def _() -> AbstractContextManager[object]:
-    def save(store: MemoryStore, change: Change) -> bool:
-        if change.job.uid not in store._jobs:
-            return False
-        store._write(change)
-        return True
-
-    return patch.object(MemoryStore, "_save", save)
-
-
 @bug("a renewal is answered and not written", seed=0, store="memory")
 def _() -> AbstractContextManager[object]:
     def renew(store: MemoryStore, runs: Sequence[Run], lease_until: datetime) -> Sequence[Run]:

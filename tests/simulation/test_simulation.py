@@ -80,6 +80,10 @@ def test_a_seed_is_replayed_by_one_command() -> None:
 def test_the_page_of_the_proof_lists_the_planted_bugs() -> None:
     page = (Path(__file__).parents[2] / "docs" / "proof.md").read_text("utf-8")
 
-    listed = re.findall(r"^\| (.+?) \| (\d+) \|", page, re.MULTILINE)
+    listed = [
+        one
+        for one in re.findall(r"^\| (.+?) \| (\d+) \|", page, re.MULTILINE)
+        if one[0] not in ("sqlite", "postgresql", "redis")
+    ]
 
     assert [(name, int(seed)) for name, seed in listed] == [(name, bug.seed) for name, bug in BUGS.items()]

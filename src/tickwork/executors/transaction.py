@@ -21,7 +21,7 @@ from tickwork.executors.state import refuse_in_event_loop, run_lost, state_confl
 from tickwork.expectation import Expectation
 from tickwork.jobstate import StateChange
 from tickwork.plan import Settlement
-from tickwork.run import DONE, Run
+from tickwork.run import DONE, Cancelled, Run
 
 if TYPE_CHECKING:
     from tickwork.executors.call import Call
@@ -142,6 +142,7 @@ class JoinedSettling:
             raise run_lost(call.run)
         asked = current.cancel_reason if call.asked is None else call.asked.reason
         if asked is not None:
+            call.asked = call.asked or Cancelled(asked)  # before the loop hears of it: so it ends as cancelled
             raise RunCancelledError(asked)
         settlement = plan.settle(
             current, call.job.retry, DONE, call.clock.now(), started_at=call.started_at, progress=call.progress
@@ -163,6 +164,7 @@ def _settle(call: Call, kept: Kept, records: Records, change: StateChange | None
             raise run_lost(call.run)
         asked = run.cancel_reason if call.asked is None else call.asked.reason
         if asked is not None:
+            call.asked = call.asked or Cancelled(asked)
             raise RunCancelledError(asked)
         ended = plan.settle(
             run, call.job.retry, DONE, call.clock.now(), started_at=call.started_at, progress=call.progress
