@@ -12,6 +12,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, redirect_stdout
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple, Self
@@ -99,12 +100,13 @@ def judge(store: str, mutants: Sequence[Planted], tests_for: Callable[[Planted],
     """What becomes of each mutant; LANES of them at a time, so in no order."""
     if not mutants:
         return
-    waiting = iter(mutants)
+    waiting: Iterator[Planted] = iter(mutants)
     _warm_up(store)
     with ExitStack() as stack, TemporaryDirectory() as folder:
         places = [stack.enter_context(_place_of(store)) for _ in range(LANES)]
         going: dict[int, tuple[int, Planted, Path, float]] = {}
         free = [*range(LANES)]
+        tried: set[str] = set()
         while True:
             while free and (planted := next(waiting, None)) is not None:
                 lane = free.pop()
@@ -123,7 +125,15 @@ def judge(store: str, mutants: Sequence[Planted], tests_for: Callable[[Planted],
                 lane, planted, answer, _ = going.pop(pid)
                 free.append(lane)
                 if answer.exists():
-                    yield Verdict(planted, *json.loads(answer.read_text()))
+                    verdict = Verdict(planted, *json.loads(answer.read_text()))
+                    if verdict.killer is None or verdict.is_broken or _passes(places[lane], verdict.killer, answer):
+                        yield verdict
+                    elif planted.sign in tried:
+                        yield Verdict(planted, None)
+                    else:  # the machine is too busy, or the server ill: that says nothing of the mutant
+                        places[lane].restart()
+                        tried.add(planted.sign)
+                        waiting = chain([planted], waiting)
                 else:  # it may have taken its server along
                     places[lane].restart()
                     yield Verdict(planted, HANGS)
@@ -195,9 +205,17 @@ def _warm_up(store: str) -> None:
         pytest.main(["--collect-only", "-q", *OPTIONS, *files_of(store)])
 
 
-def _try(place: Place, planted: Planted, answer: Path, tests: Sequence[str]) -> None:
+def _passes(place: Place, test: str, answer: Path) -> bool:
+    """Whether a test that failed beside a mutant passes without it."""
+    answer.unlink()
+    os.waitpid(_fork(lambda: _try(place, None, answer, [test])), 0)
+    return answer.exists() and json.loads(answer.read_text())[0] is None
+
+
+def _try(place: Place, planted: Planted | None, answer: Path, tests: Sequence[str]) -> None:
     os.environ.update(place.environment)
-    planted.plant()
+    if planted is not None:
+        planted.plant()
     witness = Witness()
     _run(tests, witness)
     part = answer.with_suffix(".part")
