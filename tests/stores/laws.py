@@ -587,11 +587,12 @@ class StoreLaws:
         assert [change.job.id for change in fired] == ["fires"]
 
     def test_what_is_skipped_takes_no_place_in_the_limit(self, store: Store) -> None:
-        store.add([skipped := make_job("early", next_fire_time=NOW - SECOND), make_job("late")])
+        store.add([skipped := make_job("early", next_fire_time=NOW - SECOND)])
+        store.add([make_job(id, next_fire_time=NOW - SECOND / (2 + place)) for place, id in enumerate("abc")])
 
-        fired = fire(store, limit=1, skip={skipped.uid})
+        fired = [[change.job.id for change in fire(store, limit=2, skip={skipped.uid})] for _ in range(2)]
 
-        assert [change.job.id for change in fired] == ["late"]
+        assert fired == [["a", "b"], ["c"]]
 
     def test_deciding_not_yet_leaves_the_job_as_it_is(self, store: Store) -> None:
         store.add([job := make_job()])
@@ -712,6 +713,14 @@ class StoreLaws:
         assert len(store.runs(limit=PLENTY)) == 40
 
     # claim
+
+    def test_what_fires_without_a_hold_waits_for_any_node(self, store: Store) -> None:
+        store.add([make_job("a"), make_job("b")])
+        fired = fire(store, limit=1), fire(store)
+
+        taken = claimed(store, node="b")
+
+        assert sorted(run.id for run in taken) == sorted(run.id for (change,) in fired for run in change.runs)
 
     def test_claiming_takes_a_run_under_a_hold(self, store: Store) -> None:
         store.add([job := make_job()])
@@ -839,7 +848,17 @@ class StoreLaws:
         taken = claimed(store, limit=1, skip={skipped.uid})
 
         assert [run.job_id for run in taken] == ["job"]
+        assert claimed(store, skip={skipped.uid}) == []
         assert [run.job_id for run in claimed(store, executor="asyncio")] == ["elsewhere"]
+
+    def test_what_is_due_since_before_1970_is_fired_and_claimed(self, store: Store) -> None:
+        early = datetime(1950, 1, 1, tzinfo=UTC)
+        store.add([make_job(next_fire_time=early)])
+
+        (change,) = fire(store)
+
+        assert [run.fire_time for run in change.runs] == [early]
+        assert [run.id for run in claimed(store)] == [run.id for run in change.runs]
 
     def test_threads_that_claim_together_claim_each_run_once(self, store: Store) -> None:
         store.add([job := make_job(max_instances=25)])
@@ -1379,6 +1398,69 @@ class StoreLaws:
         assert [run.id for run in store.cancelling("a")] == [running.id]
         assert store.run(other.id) == other
 
+    def test_a_backfill_that_never_was_is_not_ended(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := make_run(job, origin=Origin.BACKFILL, backfill="nobody"))])
+        unknown = make_backfill(job, NOW - HOUR, NOW)._replace(id="nobody")
+
+        assert store.end_backfill(end_backfill(unknown, "enough", NOW), lambda run: cancel(run, "enough", NOW)) is None
+        assert store.run(run.id) == run
+
+    def test_each_backfill_is_filled_and_ended_beside_its_own_runs(self, store: Store) -> None:
+        store.add([job := make_job()])
+        backfills = [make_backfill(job, NOW - HOUR, NOW) for _ in range(2)]
+        for backfill in backfills:
+            store.add_backfill(backfill)
+        runs = [
+            make_run(job, NOW - minutes * MINUTE, origin=Origin.BACKFILL, backfill=backfill.id)
+            for minutes, backfill in enumerate(backfills)
+        ]  # fmt: skip
+        store.save([next_version(job, *runs)])
+        told: dict[str, list[Run]] = {}
+
+        def decide(found: Backfill, active: Sequence[Run], *_: object) -> Filling:
+            told[found.id] = [*active]
+            return Filling(found)
+
+        store.fill(lambda *_: (), decide, limit=9)
+        ended = store.end_backfill(end_backfill(backfills[0], "enough", NOW), lambda run: cancel(run, "enough", NOW))
+
+        assert told == {backfill.id: [run] for backfill, run in zip(backfills, runs, strict=True)}
+        assert [run.id for run in ended or ()] == [runs[0].id]
+        assert store.run(runs[1].id) == runs[1]
+
+    def test_a_filling_that_ends_a_backfill_is_its_last(self, store: Store, clock: VirtualClock) -> None:
+        store.add([job := make_job()])
+        store.add_backfill(backfill := make_backfill(job, NOW - HOUR, NOW))
+
+        def end(found: Backfill, *_: object) -> Filling:
+            return Filling(found._replace(version=found.version + 1, cursor=None, ended_at=NOW), moved=True)
+
+        filled = [[one.backfill.id for one in store.fill(lambda *_: (), end, limit=9)] for _ in range(2)]
+        clock.advance(HOUR)
+        prune(store, Retention(age=MINUTE))
+
+        assert filled == [[backfill.id], []]
+        assert store.backfills() == []
+
+    def test_a_filling_bears_nothing_that_is_in_the_ledger_already(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.add_backfill(backfill := make_backfill(job, NOW - HOUR, NOW))
+        there, new = (
+            make_run(job, NOW - hours * HOUR, origin=Origin.BACKFILL, backfill=backfill.id) for hours in range(2)
+        )
+        store.save([next_version(job, there)])
+        moved = backfill._replace(version=2, cursor=NOW, born=2)
+
+        store.fill(
+            lambda *_: (),
+            lambda *_: Filling(moved, (held_run(job, NOW, origin=Origin.BACKFILL), new), moved=True),
+            limit=9,
+        )
+
+        assert store.backfill(backfill.id) == moved
+        assert sorted(store.runs()) == sorted([there, new])
+
     def test_a_job_that_is_removed_takes_its_backfills_along(self, store: Store) -> None:
         store.add([job := make_job(), other := make_job("other")])
         store.add_backfill(backfill := make_backfill(job, NOW, NOW))
@@ -1456,6 +1538,21 @@ class StoreLaws:
         nowhere = store.outlook([], after=NOW, fire_after=NOW)
 
         assert (here.fire_at, both.fire_at, nowhere.fire_at) == (NOW + MINUTE, NOW + SECOND, None)
+
+    def test_of_several_executors_the_earliest_counts_in_whichever_order_they_are_asked_for(self, store: Store) -> None:
+        executors = ["asyncio", "celery", "processes", "threads"]
+        store.add(jobs := [make_job(executor, executor=executor, next_fire_time=NOW + HOUR) for executor in executors])
+        store.save([next_version(jobs[1], paused_at=NOW)])
+
+        for executor in ("asyncio", "processes", "threads"):
+            job = store.get(executor)
+            store.save([next_version(job, next_fire_time=NOW + MINUTE)])
+            asked = [
+                store.outlook(order, after=NOW, fire_after=NOW).fire_at
+                for order in (executors, executors[::-1], [executor, "celery"], ["celery", executor])
+            ]
+            assert [*asked, store.census().fire_at] == [NOW + MINUTE] * 5
+            store.save([next_version(store.get(executor), next_fire_time=None)])
 
     def test_the_outlook_follows_each_write(self, store: Store) -> None:
         store.add([make_job()])
@@ -1758,15 +1855,18 @@ class StoreLaws:
         assert store.runs() == attempts[::-1]
 
     def test_a_job_may_keep_more_or_less_than_the_others(self, store: Store) -> None:
-        ids = {"all": FOREVER, "one": Retention(age=None, count=1), "as-told": None}
+        ids = {
+            "all": FOREVER, "one": Retention(age=None, count=1), "as-told": None, "young": Retention(age=MINUTE),
+            "both": Retention(age=2 * MINUTE, count=3),
+        }  # fmt: skip
         for id, keep in ids.items():
             store.add([job := make_job(id, keep=keep)])
-            store.save([next_version(job, *(closed(job, minute) for minute in range(4)))])
+            store.save([next_version(job, *(closed(job, -minutes) for minutes in range(4)))])
 
         deleted = prune(store, Retention(age=None, count=2))
 
-        assert deleted == 3 + 2
-        assert [len(store.runs(job_id=id)) for id in ids] == [4, 1, 2]
+        assert [len(store.runs(job_id=id)) for id in ids] == [4, 1, 2, 2, 3]
+        assert deleted == 3 + 2 + 2 + 1
 
     def test_pruning_goes_on_where_it_stopped(self, store: Store) -> None:
         store.add(jobs := [make_job(f"job-{number}", uid=number) for number in (3, 7, 9)])
@@ -2456,11 +2556,13 @@ class StoreLaws:
         def moved_on(one: Backfill) -> Filling:
             return Filling(one._replace(cursor=NOW, version=one.version + 1), moved=True)
 
+        asked: list[Job] = []
+        store.fire(lambda jobs, *_: asked.extend(jobs) or [], executor="threads", until=NOW, limit=PLENTY)
         fired, claims = fire(store, hold=make_hold()), claimed(store)
         filled = store.fill(lambda one, active: [], lambda one, *_: moved_on(one), limit=PLENTY)
 
-        found = (len(fired), len(claims), len(filled))
-        assert found == ((1, 1, 1) if note.fires else (0, 0, 0))
+        found = (len(asked), len(fired), len(claims), len(filled))
+        assert found == ((1, 1, 1, 1) if note.fires else (0, 0, 0, 0))
         store.write_move(note, None)
         assert len(fire(store, until=NOW + MINUTE)) == 1  # nothing was lost of it
 
@@ -2510,13 +2612,15 @@ class StoreLaws:
     def test_nothing_is_pruned_while_rows_are_counted(self, store: Store, state: MoveState) -> None:
         store.add([job := make_job()])
         store.save([next_version(job, closed(job, 0), closed(job, 1))])
+        store.beat(make_node("dead", NOW - HOUR))
         note = make_move(state)
         store.write_move(None, note)
 
-        deleted = prune(store, Retention(count=1))
+        deleted = prune(store, Retention(age=MINUTE, count=1))
 
         assert deleted == (0 if note.keeps_all else 1)
         assert store.holdings() == (1, 2 - deleted, 0)
+        assert len(store.nodes()) == (1 if note.keeps_all else 0)
 
     def test_what_is_unpacked_twice_is_here_once(self, store: Store) -> None:
         job = make_job()
@@ -2722,7 +2826,7 @@ class SharedStoreLaws:
         assert len(left) + deleted == 8 * 20 + sum(run.state is RunState.RUNNING for run in left)
         assert all(len(store.runs(job_id=f"job-{number}")) == 9 for number in range(8))
 
-    @pytest.mark.parametrize("verb", ["add", "save", "fire", "settle"])
+    @pytest.mark.parametrize("verb", ["add", "save", "fire", "settle", "cancel"])
     def test_what_may_be_due_earlier_rings_the_other_handle_and_not_the_one_that_wrote(
         self, store: Store, other: Store, verb: str
     ) -> None:
@@ -2741,6 +2845,8 @@ class SharedStoreLaws:
                 fire(store)
             case "settle":
                 store.settle([settle(run, job.retry, Released(), NOW)])
+            case _:
+                store.cancel([cancel(run, "enough", NOW)])
 
         assert rung.wait(5)
         assert not heard.is_set()

@@ -650,7 +650,8 @@ class MemoryStore:
         if filling.moved:
             self._put_backfill(filling.backfill)
             for run in filling.runs:
-                self._put_run(key_of(run), run)
+                if (key := key_of(run)) not in self._ledger.rows:
+                    self._put_run(key, run)
         return filling
 
     def _backfilling_runs(self, backfill: Backfill) -> Sequence[Run]:

@@ -76,6 +76,6 @@ for _, run in ipairs(decode(ARGV[6])) do
 end
 
 note_claims()
-if ARGV[8] ~= '' then
+if ARGV[8] ~= '' and call('EXISTS', P .. ':quiet') == 1 then
   call('SADD', P .. ':asserted', ARGV[8])
 end

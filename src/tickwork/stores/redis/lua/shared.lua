@@ -403,7 +403,7 @@ local function is_quiet(now)
       end
     end
   end
-  call('DEL', P .. ':quiet')
+  call('DEL', P .. ':quiet', P .. ':asserted')
   return false
 end
 
