@@ -9,7 +9,10 @@ from tests.mutants.stores import Planted
 BESIDE_ANOTHER = "implied by what stands beside it, and there for the sake of an index, which its plan shows"
 A_GLANCE = "a look that spares a lock: what it lets through is asked again under the lock"
 UNDER_A_LOCK = "decided on what was read under the same lock, so that nothing can have changed; compared all the same"
-BORN_ONCE = "only who settles attempt n bears attempt n + 1, so that it cannot be there; compared all the same"
+
+NO_ORPHANS = "what waits, and a backfill that goes on, has a job: who removes it ends them in the same write"
+SPARES_WORK = "spares work alone: without it more is read, or written again, and the same comes of it"
+NARROWS = "reads no more than is asked for: what else it lets through is looked up by nobody"
 
 PLACES = {
     "sqlite ANY_DUE": A_GLANCE,
@@ -21,14 +24,40 @@ GUARDS = {
     "sqlite ADVANCE_JOB": {"version = ?": UNDER_A_LOCK},
     "sqlite CLAIM_RUN": {"version = ?": UNDER_A_LOCK, "state = 'pending'": UNDER_A_LOCK},
     "sqlite CANCEL_ORPHAN": {"job_uid = ?": "no other job that was removed has a run that waits"},
+    "redis claim": {
+        "if #claimed == limit then :: #claimed == limit -> false": SPARES_WORK,
+        "if since == '' and #claimed < limit then :: #claimed < limit -> true": SPARES_WORK,
+        "not seen[uid] -> true": SPARES_WORK,
+        "job -> true": NO_ORPHANS,
+    },
+    "redis due": {
+        "call('EXISTS', P .. ':open') == 1 -> true": SPARES_WORK,
+        "any_open -> true": SPARES_WORK,
+    },
+    "redis fire": {"call('EXISTS', P .. ':pending') == 1 -> true": SPARES_WORK},
+    "redis settle": {
+        "call('EXISTS', P .. ':pending') == 1 -> true": SPARES_WORK,
+        "plain[place] == 1 -> false": SPARES_WORK,
+    },
+    "redis lost": {"next(dead) -> true": SPARES_WORK},
+    "redis open_backfills": {"job -> true": NO_ORPHANS},
+    "redis prune": {
+        "limit == -math.huge -> false": SPARES_WORK,
+        "run[STATE] ~= 'succeeded' -> true": SPARES_WORK,
+    },
 }
-"""By statement or script: a guard as it stands there."""
+"""By statement or script: a guard as it stands there, with what it is forced to if it is needed otherwise, and with its
+line if the like stands on another one."""
 
 
 def why_spared(planted: Planted) -> str | None:
     """None: it is not."""
-    place, guard = f"{planted.store} {planted.place}", planted.guard
-    return PLACES.get(place) or GUARDS.get(place, {}).get(guard) or (BESIDE_ANOTHER if _is_implied(planted) else None)
+    place, whole = f"{planted.store} {planted.place}", planted.mutant.guard
+    listed = GUARDS.get(place, {})
+    for name in (whole, whole.partition(" :: ")[2], planted.guard):
+        if name in listed:
+            return listed[name]
+    return PLACES.get(place) or (BESIDE_ANOTHER if _is_implied(planted) else None)
 
 
 def _is_implied(planted: Planted) -> bool:

@@ -422,7 +422,7 @@ class StoreLaws:
 
     def test_what_waits_is_neither_renewed_nor_settled(self, store: Store) -> None:
         store.add([job := make_job()])
-        store.save([next_version(job, run := make_run(job))])
+        store.save([next_version(job, run := make_run(job, node="a"))])
         believed = held_run(job)
 
         won = [
@@ -825,6 +825,22 @@ class StoreLaws:
         taken = claimed(store, limit=5)
 
         assert [run.job_id for run in taken] == ["crowd", "other"]
+
+    @pytest.mark.parametrize("why", ["no room", "paused"])
+    def test_however_many_jobs_have_runs_that_must_wait_those_of_others_are_claimed(
+        self, store: Store, why: str
+    ) -> None:
+        crowd = [make_job(f"{number:03}", paused_at=NOW if why == "paused" else None) for number in range(120)]
+        store.add([*crowd, other := make_job("other")])
+        store.save([
+            next_version(
+                job, make_run(job, NOW - MINUTE), *([held_run(job, NOW - 2 * MINUTE)] if why == "no room" else [])
+            )
+            for job in crowd
+        ])  # fmt: skip
+        store.save([next_version(other, make_run(other))])
+
+        assert [run.job_id for run in claimed(store, limit=1)] == ["other"]
 
     def test_of_a_paused_job_only_what_someone_asked_for_is_claimed(self, store: Store) -> None:
         store.add([job := make_job(max_instances=5)])
@@ -2771,6 +2787,18 @@ class SharedStoreLaws:
         (change,) = fire(other, until=NOW + MINUTE)
 
         assert change.job.kwargs == {"which": "second"}
+
+    def test_a_change_that_does_not_change_the_definition_leaves_it_as_it_was_written(
+        self, store: Store, other: Store
+    ) -> None:
+        """Perhaps by a newer version, which knows more of it than we do."""
+        store.add([job := make_job(kwargs={"known": 1}, expect_every=HOUR)])
+        expected = store.expectations()
+
+        other.save([Change(job._replace(version=2, kwargs={}, expect_every=None, next_fire_time=NOW + HOUR))])
+
+        assert store.get("job") == job._replace(version=2, next_fire_time=NOW + HOUR)
+        assert store.expectations() == expected
 
     def test_of_two_handles_that_change_one_version_one_wins(self, store: Store, other: Store) -> None:
         store.add([job := make_job()])

@@ -95,7 +95,7 @@ local function uid_of(id)
 end
 
 local function by_hand(id, run)
-  return string.find(id, 'm', 1, true) or (run[COUNTED_FROM] > 1 and run[BACKFILL] == null)
+  return string.find(id, 'm', 1, true) or run[COUNTED_FROM] > 1
 end
 
 local function padded(uid)
