@@ -34,6 +34,7 @@ GUARDS = {
         "call('EXISTS', P .. ':open') == 1 -> true": SPARES_WORK,
         "any_open -> true": SPARES_WORK,
     },
+    "redis fill": {"not job -> false": NO_ORPHANS},
     "redis fire": {"call('EXISTS', P .. ':pending') == 1 -> true": SPARES_WORK},
     "redis settle": {
         "call('EXISTS', P .. ':pending') == 1 -> true": SPARES_WORK,

@@ -1555,6 +1555,46 @@ class StoreLaws:
 
         assert (here.fire_at, both.fire_at, nowhere.fire_at) == (NOW + MINUTE, NOW + SECOND, None)
 
+    @pytest.mark.parametrize("beats", [False, True])
+    def test_what_a_round_foresees_is_what_comes_first_of_each_kind(
+        self, store: Store, clock: VirtualClock, beats: bool
+    ) -> None:
+        """Whatever else stands in the rows; an idle node asks no more than once for all of it."""
+
+        def at(seconds: float) -> datetime:
+            return NOW + seconds * SECOND
+
+        store.beat(node := make_node())
+        store.add([
+            job := make_job("job", max_instances=9, next_fire_time=at(50)),
+            make_job("elsewhere", executor="asyncio", next_fire_time=at(10)),
+            make_job("paused", next_fire_time=at(10), paused_at=NOW), make_job("ended", next_fire_time=None),
+            late := make_job("late", next_fire_time=at(90), expect_every=SECOND),
+            make_job("watched", next_fire_time=at(90), expect_every=70 * SECOND),
+            make_job("expected no more", next_fire_time=at(90), expect_every=60 * SECOND, paused_at=NOW),
+        ])  # fmt: skip
+        store.save([next_version(
+            job, make_run(job, at(20), lease_until=at(10), expires_at=at(40), cancel_reason="enough", node="a"),
+            make_run(job, at(22)), held_run(job, at(5), lease_until=at(30), expires_at=at(10)),
+            held_run(job, at(6), lease_until=None), closed(job, 0, lease_until=at(10), expires_at=at(10)),
+            next_fire_time=at(50),
+        )])  # fmt: skip
+        clock.advance(SECOND)
+        store.find_overdue("a", limit=1)
+        assert [one.job_id for one in store.expectations(overdue=True)] == [late.id]
+        store.outlook(["threads"], after=clock.now(), fire_after=clock.now())
+
+        with store.together():
+            if beats:
+                store.beat(node.beat(clock.now(), 10 * SECOND, paused=False, runs=0, lateness=None))
+            found = fire(store, until=clock.now()), claimed(store), store.lost(9), store.expired(9)
+            overdue, cancelling = store.find_overdue("a", limit=9), store.cancelling("a")
+
+        assert [*map(len, (*found, overdue, cancelling))] == [0] * 6
+        expected = Outlook(at(50), at(20), at(30), at(40), at(70))
+        assert store.outlook(["threads"], after=clock.now(), fire_after=clock.now()) == expected
+        assert store.outlook(["threads"], after=clock.now(), fire_after=clock.now()) == expected, "and outside of one"
+
     def test_of_several_executors_the_earliest_counts_in_whichever_order_they_are_asked_for(self, store: Store) -> None:
         executors = ["asyncio", "celery", "processes", "threads"]
         store.add(jobs := [make_job(executor, executor=executor, next_fire_time=NOW + HOUR) for executor in executors])
@@ -1568,7 +1608,7 @@ class StoreLaws:
                 for order in (executors, executors[::-1], [executor, "celery"], ["celery", executor])
             ]
             assert [*asked, store.census().fire_at] == [NOW + MINUTE] * 5
-            store.save([next_version(store.get(executor), next_fire_time=None)])
+            store.save([next_version(store.get(executor), next_fire_time=NOW + HOUR)])
 
     def test_the_outlook_follows_each_write(self, store: Store) -> None:
         store.add([make_job()])
@@ -1910,6 +1950,12 @@ class StoreLaws:
         seen = [store.prune(FOREVER, after=after, jobs=2, rows=9).after for after in (-1, 1, 3)]
 
         assert seen == [1, 3, None]
+
+    def test_however_many_jobs_have_no_rows_those_that_have_are_pruned(self, store: Store) -> None:
+        store.add([*(make_job(f"{number}", uid=number) for number in range(510)), job := make_job("last", uid=9_999)])
+        store.save([next_version(job, closed(job, 0), closed(job, 1))])
+
+        assert prune(store, Retention(age=None, count=1), jobs=9) == 1
 
     def test_a_ledger_that_a_backfill_asks_is_left_whole(self, store: Store) -> None:
         """What was pruned would be taken for what never ran."""
@@ -2650,7 +2696,7 @@ class StoreLaws:
         assert store.holdings() == (1, 2, 0)
         assert [packed.run for packed in store.pack_runs(limit=PLENTY)] == [packed.run for packed in rows]
 
-    def test_what_was_unpacked_is_not_written_over(self, store: Store) -> None:
+    def test_what_was_unpacked_is_not_written_over(self, store: Store, clock: VirtualClock) -> None:
         """Who was interrupted comes again; what is here is as new as that, or newer."""
         note, job = make_move(MoveState.ARRIVING), make_job(expect_every=HOUR)
         gone = make_job("gone")
@@ -2660,14 +2706,14 @@ class StoreLaws:
             state = StoredState(which, {"a": Entry(which, which)})
             log = RunLog((LogLine(NOW, "INFO", "app", str(which)),))
             runs = [make_run(job, asked_by=str(which)), closed(job, 1, reason=str(which))]
-            at = NOW + which * SECOND
+            at, step = NOW + which * SECOND, 1 if which == 1 else -1
             return (
                 [PackedJob(job._replace(name=str(which)), Expectation("job", job.uid, at), state)],
                 [PackedRun(number, run, log) for number, run in enumerate(runs, 4)],
                 PackedRest(
-                    [make_backfill(job, NOW - HOUR, NOW)._replace(id="one", born=which)],
+                    [make_backfill(job, NOW - HOUR, NOW)._replace(id=id, born=which) for id in ("a", "b")[::step]],
                     [LedgerNote(gone.uid, "gone", at, at), LedgerNote(job.uid, "job", None, at)],
-                    [make_node("a", runs=which), make_node("b", runs=which, stopped_at=NOW)],
+                    [make_node("a", seen_at=at, declaration="old"), make_node("b", runs=which, stopped_at=NOW)],
                     {"declared": ["a", "b"]},
                 ),
             )
@@ -2684,6 +2730,8 @@ class StoreLaws:
         assert sorted(packed.notes) == sorted(rest.notes)
         assert sorted(packed.nodes) == sorted(rest.nodes)
         assert {name: sorted(ids) for name, ids in packed.declarations.items()} == rest.declarations
+        clock.advance(11 * SECOND)
+        assert store.beat(make_node("c", clock.now(), declaration="new")) == ["new"]
 
     def test_each_job_is_packed_with_what_is_its_own(self, store: Store) -> None:
         store.add(jobs := [make_job(id, expect_every=hours * HOUR) for hours, id in enumerate("abc", 1)])
