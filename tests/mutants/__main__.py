@@ -52,9 +52,9 @@ def _try_all(store: str, options: argparse.Namespace, known: dict[str, str]) -> 
         one for one in mortal
         if (options.place is None or one.place in options.place) and not (options.new and known.get(one.sign, killed.NOBODY) != killed.NOBODY)
     ]  # fmt: skip
-    lessons = learn(store) if chosen and options.by is None else []
+    lessons = learn(store, options.by or files_of(store)) if chosen else []
     verdicts = []
-    for verdict in _run(store, chosen, lambda one: options.by or tests_for(one, lessons, known.get(one.sign))):
+    for verdict in _run(store, chosen, lambda one: tests_for(one, lessons, known.get(one.sign))):
         verdicts.append(verdict)
         if options.by is not None and verdict.killer is None:
             continue

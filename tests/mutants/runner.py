@@ -73,17 +73,16 @@ def files_of(store: str) -> list[str]:
     ]
 
 
-def learn(store: str) -> list[Lesson]:
-    """What each test of a store uses, in the order in which they judge. Raises if one fails on the original."""
+def learn(store: str, judges: Sequence[str]) -> list[Lesson]:
+    """What each of these tests of a store uses, in the order in which they judge: as *judges*, and the fast ones first."""
     with _place_of(store), TemporaryDirectory() as folder:
         answer = Path(folder, "lessons")
-        pid = _fork(lambda: _learn(store, answer))
+        pid = _fork(lambda: _learn(store, judges, answer))
         os.waitpid(pid, 0)
         lessons = [Lesson(*one) for one in json.loads(answer.read_text())]
-    order = files_of(store)
 
     def rank(lesson: Lesson) -> tuple[int, float]:
-        return next(place for place, file in enumerate(order) if lesson.test.startswith(file)), lesson.seconds
+        return next(place for place, judge in enumerate(judges) if lesson.test.startswith(judge)), lesson.seconds
 
     return sorted(lessons, key=rank)
 
@@ -223,11 +222,11 @@ def _try(place: Place, planted: Planted | None, answer: Path, tests: Sequence[st
     part.rename(answer)
 
 
-def _learn(store: str, answer: Path) -> None:
+def _learn(store: str, judges: Sequence[str], answer: Path) -> None:
     used: set[str] = set()
     watch(store, used.add)
     witness = Witness(store, used)
-    _run(files_of(store), witness, stop=False)
+    _run(judges, witness, stop=False)
     answer.write_text(json.dumps(witness.lessons))
 
 

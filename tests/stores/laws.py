@@ -2699,7 +2699,6 @@ class StoreLaws:
     def test_what_was_unpacked_is_not_written_over(self, store: Store, clock: VirtualClock) -> None:
         """Who was interrupted comes again; what is here is as new as that, or newer."""
         note, job = make_move(MoveState.ARRIVING), make_job(expect_every=HOUR)
-        gone = make_job("gone")
         store.write_move(None, note)
 
         def things(which: int) -> tuple[list[PackedJob], list[PackedRun], PackedRest]:
@@ -2712,7 +2711,11 @@ class StoreLaws:
                 [PackedRun(number, run, log) for number, run in enumerate(runs, 4)],
                 PackedRest(
                     [make_backfill(job, NOW - HOUR, NOW)._replace(id=id, born=which) for id in ("a", "b")[::step]],
-                    [LedgerNote(gone.uid, "gone", at, at), LedgerNote(job.uid, "job", None, at)],
+                    [
+                        LedgerNote(1, "gone", at),
+                        LedgerNote(2, "gone too", at, at),
+                        LedgerNote(job.uid, "job", None, at),
+                    ],
                     [make_node("a", seen_at=at, declaration="old"), make_node("b", runs=which, stopped_at=NOW)],
                     {"declared": ["a", "b"]},
                 ),
@@ -2732,6 +2735,35 @@ class StoreLaws:
         assert {name: sorted(ids) for name, ids in packed.declarations.items()} == rest.declarations
         clock.advance(11 * SECOND)
         assert store.beat(make_node("c", clock.now(), declaration="new")) == ["new"]
+
+    def test_what_was_unpacked_goes_on_as_if_it_had_been_written_here(self, store: Store, clock: VirtualClock) -> None:
+        note, job = make_move(MoveState.ARRIVING), make_job(max_instances=9)
+        going_on = make_backfill(job, NOW - HOUR, NOW)
+        ended = make_backfill(job, NOW - HOUR, NOW, ended_at=NOW)
+        waits, runs, failed = make_run(job), held_run(job, NOW - MINUTE), closed(job, -2, RunState.FAILED)
+        backfilled = make_run(job, NOW - HOUR, origin=Origin.BACKFILL, backfill=going_on.id)
+        nodes = [make_node("a", declaration="a"), make_node("b", declaration="b", stopped_at=NOW)]
+        store.write_move(None, note)
+        store.unpack(
+            note, jobs=[PackedJob(job, Expectation(job.id, job.uid, NOW + HOUR))],
+            runs=[PackedRun(number, run) for number, run in enumerate((waits, runs, failed, backfilled), 1)],
+            rest=PackedRest([going_on, ended], [], nodes, {}),
+        )  # fmt: skip
+        store.write_move(note, arrived := note._replace(state=MoveState.ARRIVED))
+
+        assert store.move() == arrived
+        assert [run.id for run in claimed(store, node="c")] == [waits.id, backfilled.id]
+        assert store.lost(9, nodes=["a"]) == [runs]
+        assert store.runs(states=[RunState.FAILED]) == [failed]
+        assert [one.backfill.id for one in store.fill(lambda *_: (), lambda one, *_: Filling(one), limit=9)] == [
+            going_on.id
+        ]
+        assert sorted(store.beat(make_node("c", declaration="c"))) == ["a", "c"]
+        assert len(fire(store)) == 1
+        clock.advance(2 * HOUR)
+        assert [one.job_id for one in store.find_overdue("a", limit=9)] == ["job"]
+        prune(store, Retention(age=HOUR))
+        assert [one.id for one in store.backfills()] == [going_on.id]
 
     def test_each_job_is_packed_with_what_is_its_own(self, store: Store) -> None:
         store.add(jobs := [make_job(id, expect_every=hours * HOUR) for hours, id in enumerate("abc", 1)])

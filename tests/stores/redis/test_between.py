@@ -26,12 +26,12 @@ from tickwork.backfill import Backfill
 from tickwork.clock import to_micros
 from tickwork.declaration import Declaration
 from tickwork.job import Job
-from tickwork.moves import MoveState
+from tickwork.moves import MoveState, PackedJob, PackedRest, PackedRun
 from tickwork.plan import Change, Filling, cancel, end_backfill, retire, settle
 from tickwork.retention import Retention
 from tickwork.run import Failed, Origin, Released, Run, Succeeded
 from tickwork.runlog import LogLine, RunLog
-from tickwork.stores.redis import RedisStore
+from tickwork.stores.redis import RedisStore, moving
 from tickwork.testing import VirtualClock
 
 
@@ -182,6 +182,25 @@ def test_a_job_is_not_retired_that_a_living_node_declares_meanwhile(
     late = store.save([retire(store.get("declared"), NOW)])
 
     assert [change.job.id for change in (*won, *paused, *changed, *late)] == ["left", "retired", "declared", "declared"]
+
+
+def test_a_mover_that_is_overtaken_between_two_of_its_scripts_writes_nothing_by_the_second(
+    stores: tuple[RedisStore, RedisStore],
+) -> None:
+    store, other = stores
+    note, job = make_move(MoveState.ARRIVING), make_job()
+    other.write_move(None, note._replace(mover="another"))
+    rest = PackedRest([make_backfill(job, NOW - HOUR, NOW)], [], [make_node()], {"declared": ["job"]})
+
+    written = (
+        moving.unpack_jobs(store._server, note, [PackedJob(job)]),
+        moving.unpack_runs(store._server, note, [PackedRun(1, make_run(job))]),
+        moving.unpack_rest(store._server, note, rest, to_micros(NOW)),
+    )
+
+    assert written == (False, False, False)
+    assert store.holdings().empty
+    assert not any(store.pack_rest())
 
 
 # who is rung

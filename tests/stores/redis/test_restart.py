@@ -121,6 +121,23 @@ def test_a_node_that_died_with_the_server_is_waited_for_until_its_lease_ends(
     assert seen == [0] * 10 + [1, 0]
 
 
+def test_a_node_that_is_taken_for_alive_and_does_not_come_is_waited_for_so_long_and_no_longer(
+    stores: tuple[RedisStore, RedisStore], server: ForgetfulServer, clock: VirtualClock
+) -> None:
+    a, b = stores
+    a.beat(make_node("a", lease_until=NOW + HOUR))
+    b.add([make_job()])
+    server.remember(b)
+    server.lose_the_rest()
+    b.jobs()
+
+    clock.advance(LONGEST - SECOND)
+    early = len(fire(b))
+    clock.advance(SECOND)
+
+    assert (early, len(fire(b))) == (0, 1)
+
+
 def test_a_new_node_is_not_waited_for(
     stores: tuple[RedisStore, RedisStore], server: ForgetfulServer, clock: VirtualClock
 ) -> None:
@@ -335,8 +352,9 @@ def test_who_has_come_is_noted_only_while_others_are_waited_for(
 ) -> None:
     a, b = stores
     a.add([make_job()])
-    a.close()
-    a.open()
+    late = RedisStore(server.url(), clock=clock)
+    late.cancelling("late")  # so it has a name when it meets the server
+    late.close()
 
     def noted() -> set[bytes]:
         return {*a._command("SMEMBERS", a._key("asserted"))}

@@ -214,13 +214,13 @@ local function cancel_orphan(id, before, now)
   move(id, before, written(run))
 end
 
--- Whether a row is in this state (nil: open) and at this version, which is text.
+-- Whether the row of an open run is in this state (nil: either) and at this version, which is text.
 local function stands(text, state, version)
   if not text then
     return false
   end
   local its_state, its_version = string.match(text, '^%["(%l+_?%l*)",(%d+),')
-  return its_version == version and (state == its_state or (state == nil and is_open(its_state)))
+  return its_version == version and (state == nil or state == its_state)
 end
 
 -- births
