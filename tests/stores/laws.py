@@ -254,6 +254,14 @@ class StoreLaws:
         assert lost == []
         assert store.get("job").name == "first"
 
+    def test_of_two_changes_to_one_version_the_first_wins_in_a_round_as_well(self, store: Store) -> None:
+        store.add([job := make_job()])
+
+        with store.together():
+            won = [len(store.save([next_version(job, name=name)])) for name in ("first", "second")]
+
+        assert (won, store.get("job").name) == ([1, 0], "first")
+
     def test_a_change_of_a_job_that_is_gone_loses(self, store: Store) -> None:
         store.add([job := make_job()])
         store.remove(["job"])
@@ -2228,6 +2236,21 @@ class StoreLaws:
         assert store.settle([ending]) == []
         assert store.state(job.uid) == StoredState()
 
+    def test_an_ending_of_what_does_not_run_at_that_version_writes_no_state(self, store: Store) -> None:
+        store.add([job := make_job(max_instances=9), other := make_job("other")])
+        store.save([next_version(job, run := held_run(job), make_run(job, NOW + HOUR, node="a"))])
+        store.renew([run], NOW + MINUTE)
+        strangers = [
+            run, held_run(job, NOW + HOUR), held_run(other, version=2), held_run(job, NOW + MINUTE, version=2),
+            held_run(job, attempt=2, version=2), held_run(job, origin=Origin.MANUAL, version=2),
+        ]  # fmt: skip
+
+        for one in strangers:
+            change = StateChange(job.uid, {"a": 0}, {"a": 1})
+            assert store.settle([settle(one, job.retry, DONE, NOW)._replace(state=change)]) == []
+
+        assert store.state(job.uid) == StoredState()
+
     def test_an_ending_whose_state_was_changed_meanwhile_is_not_written_and_others_are(self, store: Store) -> None:
         store.add([job := make_job()])
         runs = [held_run(job, NOW + number * MINUTE) for number in range(3)]
@@ -2405,7 +2428,7 @@ class StoreLaws:
         self, store: Store, clock: VirtualClock
     ) -> None:
         late, punctual = make_job("late", expect_every=HOUR), make_job("punctual", expect_every=5 * HOUR)
-        store.add([late, punctual, unwatched := make_job("unwatched")])
+        store.add([late, punctual, unwatched := make_job("unwatched"), fails := make_job("fails", expect_every=HOUR)])
         clock.advance(2 * HOUR)
         store.find_overdue("a", limit=PLENTY)
 
@@ -2418,7 +2441,9 @@ class StoreLaws:
 
         assert recovered == [Expectation("late", late.uid, NOW + HOUR, None, NOW + 2 * HOUR, "a")]
         assert again == []
-        assert store.expectations() == [success(late, 2), success(punctual, 1)]
+        assert store.expectations() == [
+            Expectation("fails", fails.uid, NOW + HOUR, None, NOW + 2 * HOUR, "a"), success(late, 2), success(punctual, 1)
+        ]  # fmt: skip
 
     def test_a_job_that_has_done_its_work_is_expected_no_more(self, store: Store) -> None:
         store.add([job := make_job(expect_every=HOUR)])
@@ -2737,16 +2762,17 @@ class StoreLaws:
         assert store.beat(make_node("c", clock.now(), declaration="new")) == ["new"]
 
     def test_what_was_unpacked_goes_on_as_if_it_had_been_written_here(self, store: Store, clock: VirtualClock) -> None:
-        note, job = make_move(MoveState.ARRIVING), make_job(max_instances=9)
+        note, job = make_move(MoveState.ARRIVING), make_job(max_instances=2)
         going_on = make_backfill(job, NOW - HOUR, NOW)
         ended = make_backfill(job, NOW - HOUR, NOW, ended_at=NOW)
         waits, runs, failed = make_run(job), held_run(job, NOW - MINUTE), closed(job, -2, RunState.FAILED)
+        too_many = make_run(job, NOW + MINUTE, available_at=NOW)
         backfilled = make_run(job, NOW - HOUR, origin=Origin.BACKFILL, backfill=going_on.id)
         nodes = [make_node("a", declaration="a"), make_node("b", declaration="b", stopped_at=NOW)]
         store.write_move(None, note)
         store.unpack(
             note, jobs=[PackedJob(job, Expectation(job.id, job.uid, NOW + HOUR))],
-            runs=[PackedRun(number, run) for number, run in enumerate((waits, runs, failed, backfilled), 1)],
+            runs=[PackedRun(number, run) for number, run in enumerate((waits, runs, failed, too_many, backfilled), 1)],
             rest=PackedRest([going_on, ended], [], nodes, {}),
         )  # fmt: skip
         store.write_move(note, arrived := note._replace(state=MoveState.ARRIVED))
@@ -3031,7 +3057,7 @@ class LifelineLaws:
         store.add([job := make_job()])
         store.save([next_version(job, held_run(job))])
         leaving.open(lambda: None)
-        leaving.beat(node := make_node(lifeline=_held(leaving, "a")))
+        leaving.beat(node := make_node(lifeline=held_lifeline(leaving, "a")))
         leaving.beat(node.stopped(clock.now()))
         leaving.close()
 
@@ -3047,7 +3073,7 @@ class LifelineLaws:
         names = []
         for node in ("a", "b"):
             store.open(lambda: None)
-            names.append(_held(store, node))
+            names.append(held_lifeline(store, node))
             again = store.hold_lifeline(node)
             store.close()
             assert again == names[-1]
@@ -3056,7 +3082,7 @@ class LifelineLaws:
         assert all(names)
 
 
-def _held(store: Store, node: str) -> str:
+def held_lifeline(store: Store, node: str) -> str:
     """The lifeline of an opened store; on a server it takes a moment."""
     deadline = time.monotonic() + 10
     while not (lifeline := store.hold_lifeline(node)):
@@ -3069,7 +3095,7 @@ def _live_as(store: Store, node: str, ready: Callable[[], object]) -> None:
     """The life of a forked child, until it is killed."""
     try:
         store.open(lambda: None)
-        store.beat(make_node(node, lifeline=_held(store, node)))
+        store.beat(make_node(node, lifeline=held_lifeline(store, node)))
         ready()
         signal.pause()
     finally:
