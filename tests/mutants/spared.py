@@ -31,11 +31,13 @@ IN_A_GLANCE = {
 GUARDS = {
     "sqlite ADVANCE_JOB": {"version = ?": UNDER_A_LOCK},
     "sqlite CLAIM_RUN": {"version = ?": UNDER_A_LOCK, "state = 'pending'": UNDER_A_LOCK},
+    "sqlite CENSUS_OF_RUNS": {"state in ('pending', 'running')": BESIDE_ANOTHER},
     "sqlite CANCEL_ORPHAN": {"job_uid = ?": "no other job that was removed has a run that waits"},
     "sqlite KNOWN_UIDS": {"uid in (select value from json_each(?))": NARROWS},
     "sqlite SELECT_EXPECTATIONS_OF": {"job_uid in (select value from json_each(?))": NARROWS},
     "sqlite SELECT_JOBS_BY_UID": {"uid in (select value from json_each(?))": NARROWS},
     "sqlite SELECT_LIFELINES": {"lifeline <> ''": SPARES_WORK},
+    "sqlite SELECT_NUMBER": {"attempt = ?": "asked of the first attempt, which stands first in the index"},
     "sqlite SELECT_PENDING": {"?1 = -62135596800000000 -> false": SPARES_WORK},
     "sqlite SELECT_STANDING": {"uid in (select value from json_each(?))": NARROWS},
     "sqlite SELECT_STATES_OF": {"job_uid in (select value from json_each(?))": NARROWS},

@@ -1777,20 +1777,22 @@ class StoreLaws:
     def test_the_silence_around_a_run_is_told_by_what_was_born_before_it_and_not_before_one_like_it(
         self, store: Store
     ) -> None:
-        store.add([job := make_job(), other := make_job("other")])
+        store.add([job := make_job(uid=2), other := make_job("other", uid=1)])
         missed = closed(job, 0, RunState.MISSED, ended_at=NOW + 5 * MINUTE)
-        alike = [
-            closed(other, 0, ended_at=NOW + 4 * MINUTE), closed(job, -9, ended_at=NOW - 8 * MINUTE),
-            closed(job, 0, attempt=2, ended_at=NOW + 4 * MINUTE),
-            closed(job, 0, origin=Origin.MANUAL, ended_at=NOW + 4 * MINUTE),
+        earlier = [
+            closed(job, -9, ended_at=NOW - 9 * MINUTE),
+            closed(job, 0, origin=Origin.BACKFILL, backfill="one", ended_at=NOW - 8 * MINUTE),
         ]  # fmt: skip
-        store.save([next_version(other, alike[0])])
-        store.save([next_version(job, alike[1])])
+        later = [
+            closed(job, 0, attempt=2, ended_at=NOW + 4 * MINUTE),
+            closed(job, 0, origin=Origin.MANUAL, ended_at=NOW + 3 * MINUTE),
+        ]  # fmt: skip
+        store.save([next_version(other, closed(other, 0, ended_at=NOW - 7 * MINUTE))])
+        store.save([next_version(job, *earlier)])
         store.save([next_version(store.get("job"), missed)])
-        store.save([next_version(store.get("job"), *alike[2:])])
-        store.save([next_version(store.get("other"), closed(other, -1, ended_at=NOW - SECOND))])
+        store.save([next_version(store.get("job"), *later)])
 
-        assert store.evidence("job", NOW).silence == Silence(NOW - 8 * MINUTE, NOW + 4 * MINUTE)
+        assert store.evidence("job", NOW).silence == Silence(NOW - 7 * MINUTE, NOW + 5 * MINUTE)
 
     def test_without_an_earlier_sign_of_a_node_the_silence_has_no_known_begin(self, store: Store) -> None:
         store.add([job := make_job()])
@@ -2635,7 +2637,8 @@ class StoreLaws:
     @pytest.mark.parametrize("state", MoveState)
     def test_what_moves_or_has_moved_fires_claims_and_fills_nothing(self, store: Store, state: MoveState) -> None:
         store.add([due := make_job("due"), waiting := make_job("waiting", next_fire_time=None)])
-        store.save([next_version(waiting, make_run(waiting))])
+        backfilled = make_run(waiting, NOW - HOUR, origin=Origin.BACKFILL, backfill="one")
+        store.save([next_version(waiting, make_run(waiting), backfilled)])
         store.add_backfill(make_backfill(due, NOW - HOUR, NOW))
         note = make_move(state)
         store.write_move(None, note)
@@ -2649,7 +2652,7 @@ class StoreLaws:
         filled = store.fill(lambda one, active: [], lambda one, *_: moved_on(one), limit=PLENTY)
 
         found = (len(asked), len(fired), len(claims), len(filled))
-        assert found == ((1, 1, 1, 1) if note.fires else (0, 0, 0, 0))
+        assert found == ((1, 1, 2, 1) if note.fires else (0, 0, 0, 0))
         store.write_move(note, None)
         assert len(fire(store, until=NOW + MINUTE)) == 1  # nothing was lost of it
 
@@ -2781,9 +2784,14 @@ class StoreLaws:
         assert [run.id for run in claimed(store, node="c")] == [waits.id, backfilled.id]
         assert store.lost(9, nodes=["a"]) == [runs]
         assert store.runs(states=[RunState.FAILED]) == [failed]
-        assert [one.backfill.id for one in store.fill(lambda *_: (), lambda one, *_: Filling(one), limit=9)] == [
-            going_on.id
-        ]
+        told: list[object] = []
+
+        def decide(one: Backfill, active: Sequence[Run], *_: object) -> Filling:
+            told.extend([one.id, *(run.id for run in active)])
+            return Filling(one)
+
+        store.fill(lambda *_: (), decide, limit=9)
+        assert told == [going_on.id, backfilled.id]
         assert sorted(store.beat(make_node("c", declaration="c"))) == ["a", "c"]
         assert len(fire(store)) == 1
         clock.advance(2 * HOUR)
