@@ -1,6 +1,6 @@
 """The laws of stores: this suite is the definition, and whatever passes it is a store.
 
-A store joins with a test class that inherits `StoreLaws` (and `SharedStoreLaws`, if several processes may
+A store joins with a test class that inherits `StoreLaws` (and `BellLaws`, if several processes may
 use it), and with one fixture, `make_store`: a function that makes another handle on the same place.
 """
 

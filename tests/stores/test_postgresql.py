@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from tests.stores.laws import LendingStoreLaws, LifelineLaws, MakeStore, BellLaws, StoreLaws
+from tests.stores.laws import BellLaws, LendingStoreLaws, LifelineLaws, MakeStore, StoreLaws
 
 from tickwork.stores.postgresql import PostgreSQLStore
 from tickwork.testing import VirtualClock

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.samples import NOW, SECOND, held_run, make_job, make_node, next_version
-from tests.stores.laws import MakeStore, BellLaws, StoreLaws
+from tests.stores.laws import BellLaws, MakeStore, StoreLaws
 
 from tickwork.errors import StoreUnusableError
 from tickwork.stores.base import Store

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.stores.laws import LendingStoreLaws, LifelineLaws, MakeStore, BellLaws, StoreLaws
+from tests.stores.laws import BellLaws, LendingStoreLaws, LifelineLaws, MakeStore, StoreLaws
 
 from tickwork.stores.sqlite import SQLiteStore
 from tickwork.testing import VirtualClock

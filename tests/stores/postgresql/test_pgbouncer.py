@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Iterator
 
 import pytest
-from tests.samples import make_job
 from tests.servers import PgBouncer
 from tests.stores.laws import LendingStoreLaws, MakeStore, SharedStoreLaws, StoreLaws
 
