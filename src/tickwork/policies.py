@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from tickwork.checks import check_fraction, check_whole, shown
 from tickwork.durations import NO_TIME, Duration, read_duration
 from tickwork.errors import InvalidJobError, did_you_mean
+from tickwork.refs import importable_name
 
 MAX_ATTEMPTS = 1_000
 MAX_BACKOFF = 100.0
@@ -139,7 +140,7 @@ def _known(option: str, name: str) -> str:
 
 def _name(exception: type) -> str:
     module, name = exception.__module__, exception.__qualname__
-    return name if module == "builtins" else f"{module}:{name}"
+    return name if module == "builtins" else f"{importable_name(module)}:{name}"
 
 
 def _scatter(text: str) -> float:
