@@ -101,7 +101,7 @@ class Overlap(StrEnum):
     QUEUE = "queue"
     """Its run waits for one of them to end, up to `max_waiting` at once; further fire times are skipped."""
     CANCEL = "cancel"
-    """It takes their place: those that wait are cancelled, those that run are asked to end; then it begins."""
+    """The oldest of them makes way: it is cancelled if it waits, and asked to end if it runs; then this one begins."""
 
 
 def exception_names(error: BaseException) -> tuple[str, ...]:
