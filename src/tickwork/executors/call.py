@@ -125,7 +125,7 @@ class RunContext:
         If another run, or somebody outside, has changed the same keys meanwhile, this one fails instead. The first
         use reads it from the store; for coroutines that were seen to use it, that is done before they are called.
         """
-        records = self._records()
+        records = self._call.records
         _uses_state.add(self._call.func)
         return kept_of(self._call).state_of(records, self._call.run)
 
@@ -149,18 +149,12 @@ class RunContext:
         RunCancelledError if it was asked to end, StateConflictError, StoreUnavailableError, and SchedulerError in an
         event loop.
         """
-        return transaction(self._call, kept_of(self._call), self._records())
+        return transaction(self._call, kept_of(self._call), self._call.records)
 
     @property
     def settling(self) -> JoinedSettling:
         """For `settle_run` of tickwork.stores.postgresql, which settles this run in a transaction of your own."""
         return JoinedSettling(self._call, kept_of(self._call))
-
-    def _records(self) -> Records:
-        records = self._call.surroundings.records
-        if records is None:
-            raise SchedulerError("expected to be inside a run of a scheduler, got a call without a store")
-        return records
 
     @property
     def cancelled(self) -> bool:
@@ -241,6 +235,13 @@ class Call:
         """Why it was asked to end. None: it was not."""
         self.kept: Kept | None = None
         """What is to be kept of it besides its outcome. None, as for most: nothing."""
+
+    @property
+    def records(self) -> Records:
+        """The store, for what the function does with it. SchedulerError if there is none."""
+        if self.surroundings.records is None:
+            raise SchedulerError("expected to be inside a run of a scheduler, got a call without a store")
+        return self.surroundings.records
 
     @property
     def deadline(self) -> datetime | None:
