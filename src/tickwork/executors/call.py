@@ -8,13 +8,13 @@ import math
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Never, TypeVar, get_args
+from typing import Any, Never, TypeVar, get_args, overload
 
 from tickwork.arguments import Arguments
 from tickwork.checks import shown
@@ -182,14 +182,41 @@ class RunContext:
             self._progress_sent_at = now
             self._call.progressed(self._call)
 
-    def track(self, items: Iterable[Item], *, total: int | None = None, message: str = "") -> Iterator[Item]:
-        """The *items*, one by one, with the progress told before each; the total is their length if they have one."""
+    @overload
+    def track(self, items: Iterable[Item], *, total: int | None = None, message: str = "") -> Iterator[Item]: ...
+
+    @overload
+    def track(
+        self, items: AsyncIterable[Item], *, total: int | None = None, message: str = ""
+    ) -> AsyncIterator[Item]: ...
+
+    def track(
+        self, items: Iterable[Item] | AsyncIterable[Item], *, total: int | None = None, message: str = ""
+    ) -> Iterator[Item] | AsyncIterator[Item]:
+        """The *items*, one by one, with the progress told before each and behind the last; for `async for` if they are.
+
+        The *total* is their length if they have one.
+        """
         count = len(items) if total is None and isinstance(items, Sized) else total
-        for done, item in enumerate(items):
-            self.progress(done, count, message)
+        if isinstance(items, AsyncIterable):
+            return self._track_async(items, count, message)
+        return self._track(items, count, message)
+
+    def _track(self, items: Iterable[Item], total: int | None, message: str) -> Iterator[Item]:
+        done = 0
+        for item in items:
+            self.progress(done, total, message)
             yield item
-        if count is not None:
-            self.progress(count, count, message)
+            done += 1
+        self.progress(done, total, message)
+
+    async def _track_async(self, items: AsyncIterable[Item], total: int | None, message: str) -> AsyncIterator[Item]:
+        done = 0
+        async for item in items:
+            self.progress(done, total, message)
+            yield item
+            done += 1
+        self.progress(done, total, message)
 
 
 class Call:
