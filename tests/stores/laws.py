@@ -1,6 +1,6 @@
 """The laws of stores: this suite is the definition, and whatever passes it is a store.
 
-A store joins with a test class that inherits `StoreLaws` (and `SharedStoreLaws`, if several processes may
+A store joins with a test class that inherits `StoreLaws` (and `BellLaws`, if several processes may
 use it), and with one fixture, `make_store`: a function that makes another handle on the same place.
 """
 
@@ -2441,6 +2441,22 @@ class SharedStoreLaws:
         assert len(left) + deleted == 8 * 20 + sum(run.state is RunState.RUNNING for run in left)
         assert all(len(store.runs(job_id=f"job-{number}")) == 9 for number in range(8))
 
+    def test_a_store_outlives_its_handles(self, store: Store, make_store: MakeStore) -> None:
+        store.add([job := make_job(trigger=CronTrigger("0 3 * * *", timezone="Asia/Seoul"))])
+        store.save([next_version(job, run := make_run(job))])
+        store.close()
+
+        again = make_store()
+        again.open()
+
+        assert again.get("job") == job._replace(version=2)
+        assert again.runs() == [run]
+        again.close()
+
+
+class BellLaws(SharedStoreLaws):
+    """What a shared store does besides whose handles wake each other."""
+
     @pytest.mark.parametrize("verb", ["add", "save", "fire", "settle"])
     def test_what_may_be_due_earlier_rings_the_other_handle_and_not_the_one_that_wrote(
         self, store: Store, other: Store, verb: str
@@ -2476,18 +2492,6 @@ class SharedStoreLaws:
         assert third_rung.wait(5)
         assert not closed.is_set()
         third.close()
-
-    def test_a_store_outlives_its_handles(self, store: Store, make_store: MakeStore) -> None:
-        store.add([job := make_job(trigger=CronTrigger("0 3 * * *", timezone="Asia/Seoul"))])
-        store.save([next_version(job, run := make_run(job))])
-        store.close()
-
-        again = make_store()
-        again.open()
-
-        assert again.get("job") == job._replace(version=2)
-        assert again.runs() == [run]
-        again.close()
 
 
 class LifelineLaws:
