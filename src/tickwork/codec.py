@@ -42,8 +42,13 @@ def write_definition(job: Job) -> str:
     Raises InvalidJobError for a trigger that no process could read again.
     """
     _check_readable(job.trigger)
+    return _write({**definition_of(job), "retired_at": write_instant(job.retired_at)})
+
+
+def definition_of(job: Job) -> dict[str, Any]:
+    """The fields of *job* that its declaration sets, as plain JSON; of whatever trigger."""
     grace = job.misfire_grace_time
-    return _write({
+    return {
         "func": job.func,
         "trigger": job.trigger.to_json(),
         "args": job.args,
@@ -66,8 +71,7 @@ def write_definition(job: Job) -> str:
         "keep": _retention_json(job.keep),
         "disposable": job.disposable,
         "declared": job.declared,
-        "retired_at": write_instant(job.retired_at),
-    })  # fmt: skip
+    }
 
 
 def read_definition(text: str) -> dict[str, Any]:

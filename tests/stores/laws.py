@@ -42,7 +42,7 @@ from tests.samples import (
 )
 
 from tickwork.backfill import MAX_OPEN_BACKFILLS, Answered, Backfill
-from tickwork.declaration import Declaration
+from tickwork.declaration import declaration_of
 from tickwork.errors import (
     BackfillNotFoundError,
     ConflictError,
@@ -861,7 +861,7 @@ class StoreLaws:
         assert (outlook.lapse_at, outlook.expire_at) == (NOW + 10 * SECOND, NOW + SECOND)
 
     def test_a_node_that_has_stopped_is_dead_however_long_its_lease_was(self, store: Store) -> None:
-        declaration = Declaration(frozenset({"job"}), frozenset({"app"}))
+        declaration = declaration_of([make_job()], "app")
         store.add([job := make_job(declared="app")])
         store.declare(declaration)
 
