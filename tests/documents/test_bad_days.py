@@ -216,7 +216,7 @@ def test_what_is_no_document_fails_the_sync(shop: Shop, listed: object) -> None:
     "given",
     [
         {"id": ""}, {"id": None}, {"id": "a\0"}, {"id": "\ud800"}, {"text": None}, {"text": b"bytes"}, {"text": "a\0b"},
-        {"text": "\udfff"}, {"text": "x" * 50_000_001}, {"meta": []}, {"meta": {"a": object()}}, {"meta": {"a": float("nan")}}, {"meta": {"a": "\ud800"}},
+        {"text": "\udfff"}, {"text": "x" * 50_000_001}, {"meta": []}, {"meta": {"a": object()}}, {"meta": {"a": float("nan")}}, {"meta": {"a": "\ud800"}}, {"meta": {"a": 1, 2: 3}},
         {"modified": 3}, {"uri": 3}, {"version": 7},
     ],
 )  # fmt: skip

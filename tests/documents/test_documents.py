@@ -196,7 +196,18 @@ def test_a_second_process_is_told_that_the_index_is_in_use(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     "asked",
-    [{"text": ""}, {"text": None}, {"k": 0}, {"k": True}, {"max_age": "soon"}, {"max_age": -1}, {"on_stale": "?"}],
+    [
+        {"text": ""},
+        {"text": None},
+        {"text": "x" * 100_001},
+        {"where": [1]},
+        {"where": {1: 2}},
+        {"k": 0},
+        {"k": True},
+        {"max_age": "soon"},
+        {"max_age": -1},
+        {"on_stale": "?"},
+    ],
 )
 def test_a_question_that_cannot_be_is_refused(tmp_path: Path, asked: dict[str, object]) -> None:
     with pytest.raises(InvalidDocumentError, match="expected"):

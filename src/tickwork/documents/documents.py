@@ -28,6 +28,7 @@ from tickwork.documents.sources import List, Source
 from tickwork.documents.splitting import BlockSplitter, Splitter
 from tickwork.documents.syncing import Progress, Report, Step, Sync, clear
 from tickwork.documents.vectors import Vectors, embed_anew
+from tickwork.documents.where import check_where, fits
 from tickwork.durations import Duration, read_duration
 from tickwork.errors import StoreError, did_you_mean
 from tickwork.scheduler import Scheduler
@@ -41,6 +42,8 @@ OF_ONE_MACHINE = ("managed", "embedded")
 KINDS = (*OF_ONE_MACHINE, "exact")
 SERVER = re.compile(r"https?://[^\s/?#@]+/?")
 MOST_HITS = 1_000
+LONGEST_QUESTION = 100_000
+"""Characters: models look at some thousand at most, and a longer text takes long to cut."""
 BEYOND = 10
 """So many more than asked for are fetched: some may be of a revision that this reader does not see."""
 MOST_FETCHED = 2_000
@@ -255,18 +258,21 @@ class Documents:
     ) -> list[Hit]:  # fmt: skip
         """The *k* chunks nearest to *text*, the nearest first, each with its freshness.
 
-        *where* names values that `meta` must have, or lists of which it must have one. A hit is stale if its source has
-        not confirmed it for longer than *max_age*, or else than the source's `max_staleness`; then *on_stale* says
-        whether it is marked, dropped, refreshed (its source is synced first, once for all who ask), or a StaleError.
+        *where* names values that `meta` must have, lists of which it must have one, or None for what it must not have.
+        A hit is stale if its source has not confirmed it for longer than *max_age*, or else than the source's
+        `max_staleness`; then *on_stale* says whether it is marked, dropped, refreshed (its source is synced first, once
+        for all who ask), or a StaleError.
         Raises InvalidDocumentError, EmbeddingError, StoreError, and SourceNotFoundError for a *source* of which neither
         this process nor the catalogue knows.
         """
-        if not isinstance(text, str) or not text.strip():
-            raise InvalidDocumentError(f"search: expected a text, got {shown(text)}")
+        if not isinstance(text, str) or not text.strip() or len(text) > LONGEST_QUESTION:
+            raise InvalidDocumentError(
+                f"search: expected a text of 1 to {LONGEST_QUESTION:,} characters, got {shown(text)}"
+            )
         if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= MOST_HITS:
             raise InvalidDocumentError(f"search: expected k from 1 to {MOST_HITS}, got {shown(k)}")
-        if where is not None and not isinstance(where, Mapping):
-            raise InvalidDocumentError(f"search: expected where as a mapping, got {shown(where)}")
+        if where is not None:
+            check_where(where)
         if on_stale not in get_args(OnStale):
             raise InvalidDocumentError(f"on_stale: expected one of {get_args(OnStale)}, got {shown(on_stale)}")
         age = None if max_age is None else _read_length("max_age", max_age)
@@ -568,16 +574,7 @@ def _take_all(begun: Sync, listing: Iterable[Any]) -> None:
 
 
 def _fits(passage: Passage, where: Mapping[str, Any] | None, source: str | None) -> bool:
-    if source is not None and passage.source != source:
-        return False
-    return all(_has(passage.meta.get(key), wanted) for key, wanted in (where or {}).items())
-
-
-def _has(value: Any, wanted: Any) -> bool:
-    """Equal, or one of a list; and a list has what it contains."""
-    if isinstance(wanted, list | tuple | set | frozenset):
-        return any(_has(value, one) for one in wanted)
-    return value == wanted or (isinstance(value, list) and wanted in value)
+    return source in (None, passage.source) and fits(passage.meta, where or {})
 
 
 def _go_on(step: Step) -> None:
