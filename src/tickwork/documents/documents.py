@@ -22,7 +22,13 @@ from tickwork.documents.catalogue import Catalogue, FailedDocument, Passage, Sto
 from tickwork.documents.compacting import Compaction, compact
 from tickwork.documents.document import Doc, Freshness, Hit, check_id
 from tickwork.documents.embedders import Embedder, MiniLM
-from tickwork.documents.errors import InvalidDocumentError, SourceNotFoundError, StaleError, SyncSupersededError
+from tickwork.documents.errors import (
+    InvalidDocumentError,
+    MassDeletionError,
+    SourceNotFoundError,
+    StaleError,
+    SyncSupersededError,
+)
 from tickwork.documents.index import Found, Index
 from tickwork.documents.sources import List, Source
 from tickwork.documents.splitting import BlockSplitter, Splitter
@@ -31,6 +37,7 @@ from tickwork.documents.vectors import Vectors, embed_anew
 from tickwork.documents.where import check_where, fits
 from tickwork.durations import Duration, read_duration
 from tickwork.errors import StoreError, did_you_mean
+from tickwork.policies import Retry
 from tickwork.scheduler import Scheduler
 
 if TYPE_CHECKING:
@@ -49,6 +56,8 @@ BEYOND = 10
 MOST_FETCHED = 2_000
 """An index that would have to be asked for more is slower than comparing every vector."""
 NO_LIMIT = 10**9
+AGAIN = Retry(100, delay="1m", backoff=2, max_delay=plan.SOON, give_up_on=(InvalidDocumentError, MassDeletionError))
+"""Of the job of a source, which may wait for long otherwise until whatever was away is there again."""
 MOST_OVERTAKEN = 20
 """Times that what is put may be overtaken by others that are put."""
 
@@ -144,6 +153,8 @@ class Documents:
         still has its version it may yield `Same(id)`.
 
         *every* or *cron* makes it a job of the scheduler, `documents:<name>:<source>`, with the *options* of `add_job`.
+        A sync that failed is tried again after a minute, later after a quarter of an hour, unless the next one comes as
+        soon, or `retry` says otherwise.
         *max_staleness* is how long its documents may go unconfirmed: what `search` and `status` measure by; and its job
         is overdue (a JobOverdue is told) when most of that has passed. Raises InvalidDocumentError.
         """
@@ -155,6 +166,8 @@ class Documents:
         pause = None if every is None else _read_length("every", every)
         if pause is not None:
             trigger = {"trigger": "interval", "seconds": pause.total_seconds()}
+        if trigger and (pause is None or pause > plan.SOON):
+            options = {"retry": AGAIN, **options}
         if trigger and longest is not None:
             options = {"expect_every": plan.alert_after(name, longest, pause), **options}
         if trigger and self.scheduler is None:

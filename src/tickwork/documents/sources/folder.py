@@ -39,7 +39,7 @@ class Folder:
                 f"{shown(self.pattern)}"
             )
         try:
-            [*Path(os.devnull).glob(self.pattern)]
+            any(Path(os.devnull).glob(self.pattern))
         except (ValueError, NotImplementedError) as error:
             raise InvalidDocumentError(f"Folder: expected a pattern such as '**/*.md', got {error}") from None
         if ".." in Path(self.pattern).parts:
