@@ -360,10 +360,12 @@ class Server:
         found = connection.execute(
             "select current_setting('server_version_num')::int, current_setting('server_encoding'),"
             " pg_is_in_recovery() or current_setting('default_transaction_read_only')::bool, pg_backend_pid(),"
-            " current_schema()", prepare=False,
+            " current_schema(),"
+            " (select pg_catalog.has_schema_privilege(oid, 'usage') from pg_catalog.pg_namespace where nspname = %s)",
+            [self.schema], prepare=False,
         ).fetchone()  # fmt: skip
         assert found is not None
-        version, encoding, read_only, process, schema = found
+        version, encoding, read_only, process, schema, usable = found
         if version < OLDEST_VERSION:
             raise self._unusable("PostgreSQL 13 or newer", f"version {version // 10000}", "upgrade the server")
         if encoding != "UTF8":
@@ -372,6 +374,11 @@ class Server:
                 encoding,
                 "create one with: create database ... encoding 'UTF8' template template0",
             )
+        if usable is False:  # its tables are passed over, as if there were none
+            raise self._unusable(
+                f"the right to use the schema {quoted(self.schema or '')}", "no right", f"grant usage on schema "
+                f"{quoted(self.schema or '')}, and on its tables the rights of docs/stores.md"
+            )  # fmt: skip
         if read_only:
             raise self._unavailable("a server that can only be read, such as a standby: name the primary")
         if self._pooled is None:
