@@ -1,0 +1,79 @@
+"""An app with every page of tickwork, on a real server that a test can take away and bring back."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import uvicorn
+from fastapi import Depends, FastAPI
+from starlette.types import ASGIApp
+
+from tickwork import BackgroundScheduler
+from tickwork.documents import Documents, HashEmbedder
+from tickwork.fastapi import create_router
+from tickwork.fastapi.documents import create_documents_router
+from tickwork.fastapi.sessions import create_sessions_router
+from tickwork.sessions import Sessions
+
+DEADLINE = 20.0
+PAGES = ("tickwork", "documents", "sessions")
+
+
+def anyone() -> None:
+    """A dependency that lets everyone in."""
+
+
+class Server:
+    """A server on a port of its own, which stays its own while the server is away."""
+
+    def __init__(self, app: ASGIApp, *, root_path: str = "") -> None:
+        self._app, self._root_path = app, root_path
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self._port: int = probe.getsockname()[1]
+        self.address = f"http://127.0.0.1:{self._port}"
+        self.come_back()
+
+    def come_back(self) -> None:
+        config = uvicorn.Config(
+            self._app, port=self._port, root_path=self._root_path, log_level="warning", http="h11", ws="none",
+            lifespan="off", timeout_graceful_shutdown=1,
+        )  # fmt: skip
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run)
+        self._thread.start()
+        while not self._server.started:
+            assert self._thread.is_alive(), "the server did not start"
+            self._thread.join(0.01)
+
+    def go_away(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(DEADLINE)
+        assert not self._thread.is_alive(), "the server did not stop"
+
+
+class Site:
+    """The parts of the app, and what a test may want of them."""
+
+    def __init__(self, folder: Path, *, prefix: str = "", dependencies: Sequence[object] = (anyone,)) -> None:
+        self.scheduler = BackgroundScheduler()
+        self.docs = Documents(
+            "handbook", folder / "docs", embedder=HashEmbedder(64), index="exact", scheduler=self.scheduler
+        )
+        self.sessions = Sessions(f"sqlite:///{folder}/sessions.db")
+        self.app = FastAPI()
+        guards = [Depends(guard) for guard in dependencies]
+        self.app.include_router(create_router(self.scheduler, prefix=f"{prefix}/tickwork", dependencies=guards))
+        self.app.include_router(create_documents_router(self.docs, prefix=f"{prefix}/documents", dependencies=guards))
+        self.app.include_router(
+            create_sessions_router(
+                self.sessions, prefix=f"{prefix}/sessions", dependencies=guards, content=Depends(anyone)
+            )
+        )
+
+    def close(self) -> None:
+        self.scheduler.shutdown(timeout=0)
+        self.docs.close()
+        self.sessions.close()
