@@ -18,8 +18,9 @@ FLAGS = ("--no-sandbox", "--no-zygote", "--disable-gpu")
 expect.set_options(timeout=PATIENCE)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
+    """One for each file: as long as it is open its driver holds this thread's event loop, which other tests want."""
     found = find_chromium()
     if found is None:
         pytest.skip(f"no Chromium in {FOLDER}: `python -m tests.browser.chromium` brings one, or set {OWN} to your own")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import uvicorn
 from fastapi import Depends, FastAPI
+from playwright.sync_api import Page, expect
 from starlette.types import ASGIApp
 
 from tickwork import BackgroundScheduler
@@ -24,6 +25,11 @@ PAGES = ("tickwork", "documents", "sessions")
 
 def anyone() -> None:
     """A dependency that lets everyone in."""
+
+
+def settled(page: Page) -> None:
+    """Wait until the page has shown the first answer."""
+    expect(page.locator("#health-text")).not_to_have_text("connecting")
 
 
 class Server:
@@ -57,20 +63,18 @@ class Server:
 class Site:
     """The parts of the app, and what a test may want of them."""
 
-    def __init__(self, folder: Path, *, prefix: str = "", dependencies: Sequence[object] = (anyone,)) -> None:
+    def __init__(self, folder: Path, *, prefix: str = "", changes: Sequence[Callable[..., None]] = (anyone,)) -> None:
         self.scheduler = BackgroundScheduler()
         self.docs = Documents(
             "handbook", folder / "docs", embedder=HashEmbedder(64), index="exact", scheduler=self.scheduler
         )
         self.sessions = Sessions(f"sqlite:///{folder}/sessions.db")
         self.app = FastAPI()
-        guards = [Depends(guard) for guard in dependencies]
-        self.app.include_router(create_router(self.scheduler, prefix=f"{prefix}/tickwork", dependencies=guards))
-        self.app.include_router(create_documents_router(self.docs, prefix=f"{prefix}/documents", dependencies=guards))
+        guards = {"dependencies": [Depends(anyone)], "changes": [Depends(guard) for guard in changes]}
+        self.app.include_router(create_router(self.scheduler, prefix=f"{prefix}/tickwork", **guards))
+        self.app.include_router(create_documents_router(self.docs, prefix=f"{prefix}/documents", **guards))
         self.app.include_router(
-            create_sessions_router(
-                self.sessions, prefix=f"{prefix}/sessions", dependencies=guards, content=Depends(anyone)
-            )
+            create_sessions_router(self.sessions, prefix=f"{prefix}/sessions", content=Depends(anyone), **guards)
         )
 
     def close(self) -> None:

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from playwright.sync_api import Page, expect
 from tests.browser.chromium import AXE
 from tests.browser.conftest import Complaints
-from tests.browser.site import PAGES, Server, Site
+from tests.browser.site import PAGES, Server, Site, settled
 
 from tickwork.documents import Doc, Unreadable
 
@@ -67,11 +67,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
     site.scheduler.start()
     yield site
     site.close()
-
-
-def settled(page: Page) -> None:
-    """Wait until the page has shown the first answer."""
-    expect(page.locator("#health-text")).not_to_have_text("connecting")
 
 
 def failings(page: Page) -> list[str]:
