@@ -11,8 +11,7 @@ import pytest
 from fastapi import HTTPException, Request
 from playwright.sync_api import Locator, Page, expect
 from tests.browser.conftest import Complaints
-from tests.browser.site import Server, Site, settled
-from tests.browser.test_pages import failings
+from tests.browser.site import Server, Site, failings, settled
 
 from tickwork import RunContext, RunState
 
@@ -137,7 +136,7 @@ def test_a_run_is_watched_live_with_its_log_and_cancelled_with_a_reason(jobs: Pa
     expect(run).to_contain_text("120 of 240 · pages")
     expect(row(jobs, "count").get_by_role("progressbar")).to_have_attribute("value", "120")
     run.get_by_role("button", name="Details of count").click()
-    expect(run.get_by_role("region", name="Log of count")).to_contain_text("INFO     counting began")
+    expect(run.get_by_role("group", name="Log of count")).to_contain_text("INFO     counting began")
 
     press(run, "Cancel this run")
     jobs.get_by_role("dialog").get_by_label("Reason, for everyone to see").fill("started by mistake")
@@ -153,7 +152,7 @@ def test_a_failed_run_shows_why_and_is_tried_again(jobs: Page, site: Site) -> No
     run = newest(jobs, "mail")
     expect(run).to_contain_text("ConnectionError: the mail server does not answer")
     run.get_by_role("button", name="Details of mail").click()
-    expect(run.get_by_role("region", name="Traceback of mail")).to_contain_text("in fail")
+    expect(run.get_by_role("group", name="Traceback of mail")).to_contain_text("in fail")
 
     press(run, "Try again")
     expect(jobs.get_by_role("button", name="1 newer run: close and show")).to_be_visible()
@@ -188,7 +187,7 @@ def test_a_job_is_run_with_other_arguments_and_what_is_wrong_with_them_is_said_w
     expect(run).to_contain_text("succeeded")
     assert GIVEN == [("Ada", 1)]
     run.get_by_role("button", name="Details of greet").click()
-    expect(run.get_by_role("region", name="Result of greet")).to_have_text('"Ada 1"')
+    expect(run.get_by_role("group", name="Result of greet")).to_have_text('"Ada 1"')
 
 
 def test_why_is_answered_for_an_instant_in_the_zone_of_the_reader(jobs: Page) -> None:

@@ -8,16 +8,13 @@ from pathlib import Path
 import pytest
 from fastapi import FastAPI
 from playwright.sync_api import Page, expect
-from tests.browser.chromium import AXE
 from tests.browser.conftest import Complaints
-from tests.browser.site import PAGES, Server, Site, settled
+from tests.browser.site import NARROW, PAGES, Server, Site, failings, settled
 
 from tickwork.documents import Doc, Unreadable
 
 pytestmark = pytest.mark.processes
 
-RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
-NARROW, WIDE = {"width": 360, "height": 740}, {"width": 1280, "height": 900}
 HOSTILE = [
     "<script>document.title = 'taken over'</script>",
     "<img src=x onerror=\"document.title='taken over'\">",
@@ -67,13 +64,6 @@ def site(tmp_path: Path) -> Iterator[Site]:
     site.scheduler.start()
     yield site
     site.close()
-
-
-def failings(page: Page) -> list[str]:
-    """What a program can tell that the page lacks for people who use it otherwise than most."""
-    page.evaluate(AXE.read_text("utf-8"))  # the debugger's way in, to which the policy of the page does not apply
-    found = page.evaluate("rules => axe.run({ runOnly: rules })", list(RULES))
-    return [f"{one['id']}: {one['help']}: {[node['html'] for node in one['nodes']][:3]}" for one in found["violations"]]
 
 
 @pytest.mark.parametrize("name", PAGES)

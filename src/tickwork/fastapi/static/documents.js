@@ -127,8 +127,8 @@ function updateDocument(row, document) {
   put(times, timesWords(document));
   times.title = exactTime(document.indexed_at);
   expand.hidden = document.revision === null;
-  expand.setAttribute("aria-label", `Chunks of ${document.id}`);
   put(expand, plural(document.chunks, "chunk"));
+  expand.setAttribute("aria-label", `${expand.textContent} of ${document.id}`);
   chunks.setAttribute("aria-label", `Chunks of ${document.id}`);
   if (!chunks.hidden && chunks.dataset.revision !== String(document.revision)) showChunks(row, 0);
 }
@@ -151,8 +151,8 @@ async function expand(row, button) {
 }
 
 async function showChunks(row, offset) {
-  const { chunks: list } = row.fields;
-  list.dataset.revision = row.item.revision;
+  const { chunks: box, list } = row.fields;
+  box.dataset.revision = row.item.revision;
   try {
     const query = new URLSearchParams({ limit: PAGE, offset });
     const { chunks, total } = await ask(`${documentsPath()}/${encodeURIComponent(row.item.id)}/chunks?${query}`);
