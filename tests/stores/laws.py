@@ -980,7 +980,7 @@ class StoreLaws:
     def test_what_no_living_node_declares_is_undeclared_as_long_as_it_fires(
         self, store: Store, clock: VirtualClock
     ) -> None:
-        declaration = Declaration(frozenset({"ours"}), frozenset({"app"}))
+        declaration = declaration_of([make_job("ours")], "app")
         store.add([
             make_job("ours", declared="app"), make_job("left", declared="app"), make_job("by hand"),
             make_job("ended", declared="app", next_fire_time=None), make_job("another's", declared="other"),
@@ -2561,7 +2561,7 @@ class StoreLaws:
     def test_a_declaration_is_kept_as_long_as_a_node_is_remembered_that_names_it(
         self, store: Store, clock: VirtualClock
     ) -> None:
-        named, unnamed = (Declaration(frozenset({id}), frozenset({"app"})) for id in ("a", "b"))
+        named, unnamed = (declaration_of([make_job(id)], "app") for id in ("a", "b"))
         for declaration in (named, unnamed):
             store.declare(declaration)
         store.beat(make_node("a", declaration=named.name))
