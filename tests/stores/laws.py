@@ -1,6 +1,6 @@
 """The laws of stores: this suite is the definition, and whatever passes it is a store.
 
-A store joins with a test class that inherits `StoreLaws` (and `SharedStoreLaws`, if several processes may
+A store joins with a test class that inherits `StoreLaws` (and `BellLaws`, if several processes may
 use it), and with one fixture, `make_store`: a function that makes another handle on the same place.
 """
 
@@ -42,7 +42,7 @@ from tests.samples import (
 )
 
 from tickwork.backfill import MAX_OPEN_BACKFILLS, Answered, Backfill
-from tickwork.declaration import Declaration
+from tickwork.declaration import declaration_of
 from tickwork.errors import (
     BackfillNotFoundError,
     ConflictError,
@@ -974,7 +974,7 @@ class StoreLaws:
         assert (outlook.lapse_at, outlook.expire_at) == (NOW + 10 * SECOND, NOW + SECOND)
 
     def test_a_node_that_has_stopped_is_dead_however_long_its_lease_was(self, store: Store) -> None:
-        declaration = Declaration(frozenset({"job"}), frozenset({"app"}))
+        declaration = declaration_of([make_job()], "app")
         store.add([job := make_job(declared="app")])
         store.declare(declaration)
 
@@ -988,7 +988,7 @@ class StoreLaws:
     def test_what_no_living_node_declares_is_undeclared_as_long_as_it_fires(
         self, store: Store, clock: VirtualClock
     ) -> None:
-        declaration = Declaration(frozenset({"ours"}), frozenset({"app"}))
+        declaration = declaration_of([make_job("ours")], "app")
         store.add([
             make_job("ours", declared="app"), make_job("left", declared="app"), make_job("by hand"),
             make_job("ended", declared="app", next_fire_time=None), make_job("another's", declared="other"),
@@ -2588,7 +2588,7 @@ class StoreLaws:
     def test_a_declaration_is_kept_as_long_as_a_node_is_remembered_that_names_it(
         self, store: Store, clock: VirtualClock
     ) -> None:
-        named, unnamed = (Declaration(frozenset({id}), frozenset({"app"})) for id in ("a", "b"))
+        named, unnamed = (declaration_of([make_job(id)], "app") for id in ("a", "b"))
         for declaration in (named, unnamed):
             store.declare(declaration)
         store.beat(make_node("a", declaration=named.name))
@@ -2968,6 +2968,22 @@ class SharedStoreLaws:
         assert len(left) + deleted == 8 * 20 + sum(run.state is RunState.RUNNING for run in left)
         assert all(len(store.runs(job_id=f"job-{number}")) == 9 for number in range(8))
 
+    def test_a_store_outlives_its_handles(self, store: Store, make_store: MakeStore) -> None:
+        store.add([job := make_job(trigger=CronTrigger("0 3 * * *", timezone="Asia/Seoul"))])
+        store.save([next_version(job, run := make_run(job))])
+        store.close()
+
+        again = make_store()
+        again.open()
+
+        assert again.get("job") == job._replace(version=2)
+        assert again.runs() == [run]
+        again.close()
+
+
+class BellLaws(SharedStoreLaws):
+    """What a shared store does besides whose handles wake each other."""
+
     @pytest.mark.parametrize("verb", ["add", "save", "fire", "settle", "cancel"])
     def test_what_may_be_due_earlier_rings_the_other_handle_and_not_the_one_that_wrote(
         self, store: Store, other: Store, verb: str
@@ -3005,18 +3021,6 @@ class SharedStoreLaws:
         assert third_rung.wait(5)
         assert not closed.is_set()
         third.close()
-
-    def test_a_store_outlives_its_handles(self, store: Store, make_store: MakeStore) -> None:
-        store.add([job := make_job(trigger=CronTrigger("0 3 * * *", timezone="Asia/Seoul"))])
-        store.save([next_version(job, run := make_run(job))])
-        store.close()
-
-        again = make_store()
-        again.open()
-
-        assert again.get("job") == job._replace(version=2)
-        assert again.runs() == [run]
-        again.close()
 
 
 class LifelineLaws:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 from tests.samples import HOUR, NOW, SECOND, held_run, make_job, make_node, next_version
-from tests.stores.laws import LendingStoreLaws, LifelineLaws, MakeStore, SharedStoreLaws, StoreLaws, held_lifeline
+from tests.stores.laws import BellLaws, LendingStoreLaws, LifelineLaws, MakeStore, StoreLaws, held_lifeline
 
 from tickwork.stores.postgresql import PostgreSQLStore
 from tickwork.testing import VirtualClock
 
 
-class TestPostgreSQLStore(StoreLaws, SharedStoreLaws, LendingStoreLaws, LifelineLaws):
+class TestPostgreSQLStore(StoreLaws, BellLaws, LendingStoreLaws, LifelineLaws):
     @pytest.fixture
     def make_store(self, clock: VirtualClock, postgresql_url: str) -> MakeStore:
         return lambda: PostgreSQLStore(postgresql_url, clock=clock)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from tests.samples import HOUR, NOW, make_job, make_node, next_version
-from tests.stores.laws import LendingStoreLaws, LifelineLaws, MakeStore, SharedStoreLaws, StoreLaws, closed
+from tests.stores.laws import BellLaws, LendingStoreLaws, LifelineLaws, MakeStore, StoreLaws, closed
 
 from tickwork.stores import sqlite
 from tickwork.stores.base import Store
@@ -15,7 +15,7 @@ from tickwork.stores.sqlite.lifeline import Lifeline
 from tickwork.testing import VirtualClock
 
 
-class TestSQLiteStore(StoreLaws, SharedStoreLaws, LendingStoreLaws, LifelineLaws):
+class TestSQLiteStore(StoreLaws, BellLaws, LendingStoreLaws, LifelineLaws):
     @pytest.fixture
     def make_store(self, clock: VirtualClock, tmp_path: Path) -> MakeStore:
         return lambda: SQLiteStore(tmp_path / "jobs.db", clock=clock)

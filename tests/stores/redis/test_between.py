@@ -24,7 +24,7 @@ from tests.stores.laws import PLENTY, closed, fire, fire_once, prune
 
 from tickwork.backfill import Backfill
 from tickwork.clock import to_micros
-from tickwork.declaration import Declaration
+from tickwork.declaration import declaration_of
 from tickwork.job import Job
 from tickwork.moves import MoveState, PackedJob, PackedRest, PackedRun
 from tickwork.plan import Change, Filling, cancel, end_backfill, retire, settle
@@ -152,7 +152,7 @@ def test_a_declaration_is_not_forgotten_that_was_declared_again_meanwhile(
     stores: tuple[RedisStore, RedisStore], clock: VirtualClock
 ) -> None:
     store, other = stores
-    old, again = (Declaration(frozenset({id}), frozenset({"app"})) for id in ("a", "b"))
+    old, again = (declaration_of([make_job(id)], "app") for id in ("a", "b"))
     for one in (old, again):
         store.declare(one)
     clock.advance(HOUR)
@@ -171,7 +171,7 @@ def test_a_job_is_not_retired_that_a_living_node_declares_meanwhile(
     store.add([make_job(id, declared="app") for id in ("declared", "left", "retired")])
     store.save([retire(store.get("retired"), NOW)])
     found = [retire(job, NOW) for job in store.undeclared(["app"])]
-    declaration = Declaration(frozenset({"declared", "retired"}), frozenset({"app"}))
+    declaration = declaration_of([make_job("declared"), make_job("retired")], "app")
     other.declare(declaration)
     other.beat(make_node(declaration=declaration.name))
 
@@ -273,7 +273,7 @@ def test_of_what_was_removed_and_pruned_nothing_is_left(
             return {key.decode().partition(":")[2] for key in client.scan_iter(f"{store._address.prefix}:*")}
 
     empty = keys()
-    declaration = Declaration(frozenset({"job"}), frozenset({"app"}))
+    declaration = declaration_of([make_job()], "app")
     store.declare(declaration)
     store.beat(make_node(declaration=declaration.name))
     job = make_job(max_instances=9, declared="app", expect_every=HOUR, executor="asyncio")
