@@ -282,9 +282,10 @@ class StoreLaws:
         assert [change.job.id for change in won] == ["a", "c"]
         assert [job.name for job in store.jobs()] == ["slower", "faster", "slower"]
 
-    def test_a_change_whose_run_exists_already_loses_as_a_whole(self, store: Store) -> None:
+    @pytest.mark.parametrize("state", [RunState.PENDING, RunState.RUNNING, RunState.SUCCEEDED, RunState.MISSED])
+    def test_a_change_whose_run_exists_already_loses_as_a_whole(self, store: Store, state: RunState) -> None:
         store.add([job := make_job()])
-        store.save([next_version(job, make_run(job))])
+        store.save([next_version(job, make_run(job, state=state))])
         job = store.get("job")
 
         won = store.save([next_version(job, make_run(job, NOW + MINUTE), make_run(job), name="slower")])
@@ -686,15 +687,13 @@ class StoreLaws:
     def test_attempts_and_origins_of_one_fire_time_are_different_runs(self, store: Store) -> None:
         store.add([job := make_job()])
         alike = [
-            make_run(job),
-            make_run(job, attempt=2),
-            make_run(job, origin=Origin.MANUAL),
-            make_run(job, NOW + SECOND),
-        ]
+            make_run(job), make_run(job, attempt=2), make_run(job, origin=Origin.MANUAL), make_run(job, NOW + SECOND),
+            closed(job, 1), closed(job, 1, attempt=2), closed(job, 1, origin=Origin.MANUAL), closed(job, 2),
+        ]  # fmt: skip
 
-        won = store.save([next_version(job, *alike)])
+        won = [len(store.save([next_version(store.get("job"), run)])) for run in alike]
 
-        assert len(won) == 1
+        assert won == [1] * len(alike)
         assert [store.run(run.id) for run in alike] == alike
 
     def test_a_decision_that_raises_undoes_the_whole_batch(self, store: Store) -> None:
@@ -883,6 +882,19 @@ class StoreLaws:
 
         assert [run.fire_time for run in change.runs] == [early]
         assert [run.id for run in claimed(store)] == [run.id for run in change.runs]
+
+    def test_runs_that_share_all_but_one_of_what_is_unique_are_claimed_one_by_one(self, store: Store) -> None:
+        store.add([job := make_job(max_instances=9), other := make_job("other")])
+        alike = [
+            make_run(job), make_run(job, NOW - SECOND), make_run(job, attempt=2), make_run(job, origin=Origin.MANUAL),
+            make_run(job, origin=Origin.BACKFILL, backfill="one"),
+        ]  # fmt: skip
+        store.save([next_version(job, *alike), next_version(other, make_run(other))])
+
+        for count in range(1, 7):
+            (run,) = claimed(store, limit=1)
+            assert store.run(run.id) == run
+            assert len(store.runs(states=[RunState.RUNNING])) == count
 
     def test_threads_that_claim_together_claim_each_run_once(self, store: Store) -> None:
         store.add([job := make_job(max_instances=25)])
@@ -1128,6 +1140,16 @@ class StoreLaws:
         assert won == []
         assert store.run(closed.id) == settled.run
         assert store.cancelling("a") == []
+
+    def test_what_waits_at_another_version_is_not_closed(self, store: Store) -> None:
+        store.add([job := make_job()])
+        runs = held_run(job), make_run(job, NOW + MINUTE)
+        store.save([next_version(job, *runs)])
+        believed = make_run(job), runs[1]._replace(version=7)
+        store.settle([settle(runs[0], job.retry, Released(), NOW)])
+
+        assert store.cancel([cancel(run, "enough", NOW) for run in believed]) == []
+        assert [run.state for run in store.runs()] == [RunState.PENDING] * 2
 
     def test_what_was_asked_to_end_is_renewed_and_settled_as_usual(self, store: Store) -> None:
         store.add([job := make_job()])
@@ -1461,9 +1483,13 @@ class StoreLaws:
             return Filling(found._replace(version=found.version + 1, cursor=None, ended_at=NOW), moved=True)
 
         filled = [[one.backfill.id for one in store.fill(lambda *_: (), end, limit=9)] for _ in range(2)]
-        clock.advance(HOUR)
+        clock.advance(MINUTE)
+        prune(store, Retention(age=MINUTE))
+        kept = [one.id for one in store.backfills()]
+        clock.advance(SECOND)
         prune(store, Retention(age=MINUTE))
 
+        assert kept == [backfill.id]
         assert filled == [[backfill.id], []]
         assert store.backfills() == []
 
@@ -2019,16 +2045,22 @@ class StoreLaws:
         self, store: Store, clock: VirtualClock
     ) -> None:
         store.add([job := make_job(), other := make_job("other")])
-        store.save([next_version(job, run := held_run(job)), next_version(other, held_run(other))])
+        rows = held_run(other), closed(other, 190)
+        store.save([next_version(job, run := held_run(job)), next_version(other, *rows)])
         store.remove(["job"])
         clock.advance(2 * HOUR)
 
         prune(store, Retention(age=HOUR))
-        kept = store.evidence("job", NOW)
-        store.settle([settle(run, job.retry, DONE, NOW)])
+        while_it_runs = store.evidence("job", NOW)
+        (settled,) = store.settle([settle(run, job.retry, DONE, clock.now())])
+        clock.advance(HOUR)
+        prune(store, Retention(age=HOUR))
+        while_it_is_kept = store.evidence("job", NOW)
+        clock.advance(SECOND)
         prune(store, Retention(age=HOUR))
 
-        assert (kept.removed_at, kept.before) == (NOW, [run])
+        assert (while_it_runs.removed_at, while_it_runs.before) == (NOW, [run])
+        assert (while_it_is_kept.removed_at, while_it_is_kept.before) == (NOW, [settled.run])
         with pytest.raises(JobNotFoundError):
             store.evidence("job", NOW)
 
@@ -2050,11 +2082,8 @@ class StoreLaws:
 
     def test_a_disposable_job_goes_alone(self, store: Store, clock: VirtualClock) -> None:
         """What is asked of others does not hold it up, and what is noted of them stays."""
-        gone, asked, other = (
-            make_job("gone", disposable=True, next_fire_time=None),
-            make_job("asked"),
-            make_job("other"),
-        )
+        gone = make_job("gone", uid=3, disposable=True, next_fire_time=None)
+        asked, other = make_job("asked", uid=2), make_job("other", uid=1)
         store.add([gone, asked, other])
         for job in (gone, other):
             store.save([next_version(job, closed(job, 0))])
@@ -2066,6 +2095,17 @@ class StoreLaws:
         assert [job.id for job in store.jobs()] == ["asked", "other"]
         assert store.evidence("other", NOW).pruned_through == NOW
         assert store.get("other") == other._replace(version=2)
+
+    def test_a_disposable_job_stays_as_long_as_one_of_its_rows(self, store: Store) -> None:
+        store.add([job := make_job(disposable=True, next_fire_time=None)])
+        store.save([next_version(job, *(closed(job, minute - 9) for minute in range(3)), next_fire_time=None)])
+
+        left = []
+        for _ in range(3):
+            store.prune(Retention(age=MINUTE), after=-1, jobs=1, rows=1)
+            left.append((len(store.jobs()), len(store.runs())))
+
+        assert left == [(1, 2), (1, 1), (0, 0)]
 
     @pytest.mark.parametrize(
         ("fields", "stays"),
