@@ -55,6 +55,7 @@ GUARDS = {
     },
     "postgresql ENSURE_STATE": {"uid = $1": "a state that says nothing is as good as none"},
     "postgresql KNOWN_UIDS": {"uid = any($1::bigint[])": NARROWS},
+    "postgresql LOCK_OUT": {"uid = $1": "locks no more than it has to"},
     "postgresql SELECT_EXPECTATIONS_OF": {"job_uid = any($1::bigint[])": NARROWS},
     "postgresql SELECT_JOBS_BY_UID": {"uid = any($1::bigint[])": NARROWS},
     "postgresql SELECT_STATES_OF": {"job_uid = any($1::bigint[])": NARROWS},
