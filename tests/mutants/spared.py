@@ -12,6 +12,7 @@ UNDER_A_LOCK = "decided on what was read under the same lock, so that nothing ca
 
 NO_ORPHANS = "what waits, and a backfill that goes on, has a job: who removes it ends them in the same write"
 ONE_STATE = "at one version a run has one state, and who has read the one has read the other"
+BEHIND = "what else it lets through stands behind all that may begin, and is asked again under the lock"
 COME_SINCE = "passed over already where its ledger is looked for; asked again, as one may have come since"
 SPARES_WORK = "spares work alone: without it more is read, or written again, and the same comes of it"
 NARROWS = "reads no more than is asked for: what else it lets through is looked up by nobody"
@@ -56,6 +57,8 @@ GUARDS = {
     "postgresql ENSURE_STATE": {"uid = $1": "a state that says nothing is as good as none"},
     "postgresql KNOWN_UIDS": {"uid = any($1::bigint[])": NARROWS},
     "postgresql LOCK_OUT": {"uid = $1": "locks no more than it has to"},
+    "postgresql OUTLOOK": {"next_fire_time is not null": BESIDE_ANOTHER},
+    "postgresql SELECT_CLAIMABLE_JOBS": {"run.available_at between $2 and $1": BEHIND},
     "postgresql SELECT_EXPECTATIONS_OF": {"job_uid = any($1::bigint[])": NARROWS},
     "postgresql SELECT_JOBS_BY_UID": {"uid = any($1::bigint[])": NARROWS},
     "postgresql SELECT_STATES_OF": {"job_uid = any($1::bigint[])": NARROWS},

@@ -42,6 +42,7 @@ from tests.samples import (
 )
 
 from tickwork.backfill import MAX_OPEN_BACKFILLS, Answered, Backfill
+from tickwork.clock import MICROSECOND
 from tickwork.declaration import declaration_of
 from tickwork.errors import (
     BackfillNotFoundError,
@@ -833,30 +834,53 @@ class StoreLaws:
 
         assert [run.job_id for run in taken] == ["crowd", "other"]
 
-    @pytest.mark.parametrize("why", ["no room", "paused"])
-    def test_however_many_jobs_have_runs_that_must_wait_those_of_others_are_claimed(
+    @pytest.mark.parametrize(
+        "why",
+        ["no room", "paused", "idle", "running", "backfilled", "elsewhere", "skipped", "waits for longer", "expired"],
+    )
+    def test_however_many_jobs_have_nothing_that_may_begin_those_that_have_are_claimed(
         self, store: Store, why: str
     ) -> None:
-        crowd = [make_job(f"{number:03}", paused_at=NOW if why == "paused" else None) for number in range(120)]
-        store.add([*crowd, other := make_job("other")])
-        store.save([
-            next_version(
-                job, make_run(job, NOW - MINUTE), *([held_run(job, NOW - 2 * MINUTE)] if why == "no room" else [])
-            )
-            for job in crowd
-        ])  # fmt: skip
-        store.save([next_version(other, make_run(other))])
+        fields: dict[str, dict[str, object]] = {
+            "paused": {"paused_at": NOW}, "running": {"max_instances": 2}, "elsewhere": {"executor": "asyncio"}
+        }  # fmt: skip
+        crowd = [make_job(f"{number:03}", **fields.get(why, {})) for number in range(1 if why == "expired" else 120)]
 
-        assert [run.job_id for run in claimed(store, limit=1)] == ["other"]
+        def runs(job: Job) -> list[Run]:
+            waits, runs = make_run(job, NOW - MINUTE), held_run(job, NOW - 2 * MINUTE)
+            match why:
+                case "no room":
+                    return [waits, runs]
+                case "idle":
+                    return []
+                case "running":
+                    return [runs]
+                case "backfilled":
+                    return [waits._replace(origin=Origin.BACKFILL, backfill="one")]
+                case "waits for longer":
+                    return [waits, make_run(job, NOW - SECOND)]
+                case "expired":
+                    return [waits._replace(expires_at=NOW)]
+                case _:
+                    return [waits]
+
+        store.add([*crowd, other := make_job("other")])
+        store.save([next_version(job, *runs(job)) for job in crowd])
+        store.save([next_version(other, make_run(other))])
+        since = NOW - 2 * SECOND if why == "waits for longer" else None
+        skip = {job.uid for job in crowd} if why == "skipped" else ()
+
+        assert [run.job_id for run in claimed(store, limit=1, since=since, skip=skip)] == ["other"]
 
     def test_of_a_paused_job_only_what_someone_asked_for_is_claimed(self, store: Store) -> None:
-        store.add([job := make_job(max_instances=5)])
-        by_hand = make_run(job, NOW, attempt=2, counted_from=2)
-        store.save([next_version(job, make_run(job), make_run(job, NOW, origin=Origin.MANUAL), by_hand, paused_at=NOW)])
+        jobs = [make_job(id) for id in ("schedule", "run now", "retried")]
+        store.add(jobs)
+        origins = Origin.SCHEDULE, Origin.MANUAL, Origin.SCHEDULE
+        for job, origin, attempt in zip(jobs, origins, (1, 1, 2), strict=True):
+            run = make_run(job, origin=origin, attempt=attempt, counted_from=attempt)
+            store.save([next_version(job, run, paused_at=NOW)])
 
-        taken = claimed(store)
-
-        assert {(run.origin, run.attempt) for run in taken} == {(Origin.MANUAL, 1), (Origin.SCHEDULE, 2)}
+        assert {run.job_id for run in claimed(store)} == {"run now", "retried"}
 
     def test_runs_of_other_executors_and_skipped_jobs_are_not_claimed(self, store: Store) -> None:
         store.add(
@@ -924,15 +948,14 @@ class StoreLaws:
         assert [[one.id for one in some] for some in (early, on_time)] == [[first.id], [run.id]]
 
     def test_a_run_is_claimed_until_it_expires_and_not_from_then_on(self, store: Store, clock: VirtualClock) -> None:
-        store.add([job := make_job(max_instances=3)])
-        store.save([next_version(
-            job, make_run(job, expires_at=NOW + SECOND), late := make_run(job, NOW + MINUTE, available_at=NOW, expires_at=NOW + MINUTE),
-            patient := make_run(job, NOW + HOUR, available_at=NOW),
-        )])  # fmt: skip
+        limits = {"over": NOW + SECOND, "still": NOW + SECOND + MICROSECOND, "patient": None}
+        for id, expires_at in limits.items():
+            store.add([job := make_job(id)])
+            store.save([next_version(job, make_run(job, expires_at=expires_at))])
 
         clock.advance(SECOND)
 
-        assert {run.id for run in claimed(store)} == {late.id, patient.id}
+        assert {run.job_id for run in claimed(store)} == {"still", "patient"}
 
     def test_runs_of_backfills_expire_as_others_do(self, store: Store, clock: VirtualClock) -> None:
         store.add([job := make_job()])
@@ -1371,13 +1394,20 @@ class StoreLaws:
         rows = [
             make_run(job, NOW, state=RunState.MISSED),
             make_run(job, NOW + MINUTE, state=RunState.SUCCEEDED),
-            make_run(job, NOW + 30 * MINUTE, state=RunState.SUCCEEDED),
             make_run(job, NOW + 2 * MINUTE),
             make_run(job, NOW + 3 * MINUTE, origin=Origin.MANUAL),
             make_run(job, NOW + 4 * MINUTE, origin=Origin.BACKFILL, attempt=3, state=RunState.FAILED),
             mine := make_run(job, NOW + 5 * MINUTE, origin=Origin.BACKFILL, backfill=backfill.id),
         ]
-        store.save([next_version(job, *rows)])
+        unasked = [
+            make_run(job, NOW + minutes * MINUTE, state=state)
+            for minutes, state in ((30, RunState.SUCCEEDED), (31, RunState.PENDING))
+        ]
+        manual = make_run(job, NOW, origin=Origin.MANUAL, state=RunState.SUCCEEDED)
+        store.save([next_version(job, *rows, *unasked, manual)])
+        store.save(
+            [next_version(paused, make_run(paused, NOW, state=RunState.SUCCEEDED), make_run(paused, NOW + MINUTE))]
+        )
         asked = [NOW + minute * MINUTE for minute in range(6)]
         seen: list[object] = []
         born = make_run(job, NOW, origin=Origin.BACKFILL, backfill=backfill.id)
@@ -1625,6 +1655,7 @@ class StoreLaws:
             overdue, cancelling = store.find_overdue("a", limit=9), store.cancelling("a")
 
         assert [*map(len, (*found, overdue, cancelling))] == [0] * 6
+        assert store.cancelling("a") == store.lost(9) == store.expired(9) == []
         expected = Outlook(at(50), at(20), at(30), at(40), at(70))
         assert store.outlook(["threads"], after=clock.now(), fire_after=clock.now()) == expected
         assert store.outlook(["threads"], after=clock.now(), fire_after=clock.now()) == expected, "and outside of one"
@@ -1761,18 +1792,33 @@ class StoreLaws:
         assert of_the_instant.manual == [manual[2]]
         assert [run.fire_time for run in (*of_the_second.before, *of_the_second.after)] == [NOW - MINUTE, NOW + MINUTE]
 
-    def test_the_evidence_around_an_instant_has_what_the_schedule_did_and_nothing_besides(self, store: Store) -> None:
-        store.add([job := make_job()])
-        first, last = closed(job, -1), closed(job, 1)
-        besides = [
-            closed(job, minutes, origin=origin, backfill="one" if origin is Origin.BACKFILL else None)
-            for minutes in (-1, -0.5, 0.5, 1) for origin in (Origin.MANUAL, Origin.BACKFILL)
+    @pytest.mark.parametrize("besides", [RunState.PENDING, RunState.SUCCEEDED])
+    @pytest.mark.parametrize("own", [RunState.PENDING, RunState.SUCCEEDED])
+    def test_the_evidence_around_an_instant_has_what_the_schedule_did_and_nothing_besides(
+        self, store: Store, own: RunState, besides: RunState
+    ) -> None:
+        """Wherever a store keeps what is open and what is closed."""
+        store.add([job := make_job(), other := make_job("other")])
+
+        def row(job: Job, seconds: float, state: RunState, origin: Origin = Origin.SCHEDULE) -> Run:
+            backfill = "one" if origin is Origin.BACKFILL else None
+            return make_run(job, NOW + seconds * SECOND, state=state, origin=origin, backfill=backfill)
+
+        first, last, manual = row(job, -20, own), row(job, 20, own), row(job, 0, own, Origin.MANUAL)
+        by_others = [row(other, seconds, besides) for seconds in (-50, -20, -10, 10, 20, 50)]
+        asked_for = [
+            row(job, seconds, besides, origin)
+            for seconds in (-20, -10, -1, 1, 10, 20) for origin in (Origin.MANUAL, Origin.BACKFILL)
         ]  # fmt: skip
-        store.save([next_version(job, first, last, *besides)])
+        farther = row(job, -50, besides), row(job, 50, besides)
+        backfilled = row(job, 0.5, own, Origin.BACKFILL)
+        store.save([next_version(job, first, last, manual, backfilled, *asked_for, *farther)])
+        store.save([next_version(other, *by_others, *(row(other, 0, besides, origin) for origin in Origin))])
 
         found = store.evidence("job", NOW)
 
         assert (found.before, found.after) == ([first], [last])
+        assert (found.manual, found.backfilled) == ([manual], [backfilled])
 
     def test_the_evidence_of_what_waits_says_which_runs_of_its_job_go_on(self, store: Store) -> None:
         store.add([job := make_job(max_instances=2), other := make_job("other")])
