@@ -13,6 +13,8 @@ UNDER_A_LOCK = "decided on what was read under the same lock, so that nothing ca
 NO_ORPHANS = "what waits, and a backfill that goes on, has a job: who removes it ends them in the same write"
 ONE_STATE = "at one version a run has one state, and who has read the one has read the other"
 BEHIND = "what else it lets through stands behind all that may begin, and is asked again under the lock"
+CHOSEN_BY_IT = "its job was chosen by the same condition, which is asked again under its lock"
+GONE = "asked of an id that no job has, of which it is known when it was removed"
 COME_SINCE = "passed over already where its ledger is looked for; asked again, as one may have come since"
 SPARES_WORK = "spares work alone: without it more is read, or written again, and the same comes of it"
 NARROWS = "reads no more than is asked for: what else it lets through is looked up by nobody"
@@ -59,6 +61,13 @@ GUARDS = {
     "postgresql LOCK_OUT": {"uid = $1": "locks no more than it has to"},
     "postgresql OUTLOOK": {"next_fire_time is not null": BESIDE_ANOTHER},
     "postgresql SELECT_CLAIMABLE_JOBS": {"run.available_at between $2 and $1": BEHIND},
+    "postgresql SELECT_DUE": {"next_fire_time is not null": BESIDE_ANOTHER},
+    "postgresql SELECT_LAST_REMOVED": {"removed_at is not null": GONE},
+    "postgresql SELECT_REMOVED_UIDS": {"removed_at is not null": GONE},
+    "postgresql SELECT_PENDING": {
+        "not exists ( select from tickwork_open_runs as older where older.job_uid = job.uid and older.state = 'pending' "
+        "and older.backfill is null and older.available_at < $2 )": CHOSEN_BY_IT,
+    },
     "postgresql SELECT_EXPECTATIONS_OF": {"job_uid = any($1::bigint[])": NARROWS},
     "postgresql SELECT_JOBS_BY_UID": {"uid = any($1::bigint[])": NARROWS},
     "postgresql SELECT_STATES_OF": {"job_uid = any($1::bigint[])": NARROWS},

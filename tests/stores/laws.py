@@ -368,6 +368,10 @@ class StoreLaws:
         store.keep_logs([*zip(runs, logs, strict=True)])
 
         assert [store.log(run.id) for run in runs] == logs
+        ended = store.settle([settle(run, job.retry, Failed("broken"), NOW) for run in runs])
+        assert [store.log(run.id) for run in runs] == logs
+        store.keep_logs([(one.run, log) for one, log in zip(ended, logs[::-1], strict=True)])
+        assert [store.log(run.id) for run in runs] == logs[::-1]
 
     def test_no_state_is_saved_for_a_run_that_never_was_though_it_shares_all_but_one_of_what_is_unique(
         self, store: Store
@@ -1559,7 +1563,8 @@ class StoreLaws:
             for n, name in ((1, "b"), (2, "c"))
         ]
         on_time = make_run(job, NOW)
-        store.save([next_version(job, *past, on_time)])
+        running = held_run(job, NOW - 2 * HOUR, origin=Origin.BACKFILL, backfill="b")
+        store.save([next_version(job, *past, on_time, running)])
 
         taken = [claimed(store, limit=1)[0].id for _ in range(3)]
 
@@ -1757,7 +1762,7 @@ class StoreLaws:
         store.add([job := make_job(), other := make_job("other")])
         rows = [closed(job, 0), closed(job, 1, RunState.FAILED), closed(job, 2)]
         store.save([next_version(job, *rows), next_version(other, closed(other, 0))])
-        store.remove(["job"])
+        store.remove(["job", "other"])
 
         assert store.runs(job_id="job") == rows[::-1]
         assert store.runs(job_id="job", states=[RunState.FAILED]) == rows[1:2]
@@ -1917,14 +1922,28 @@ class StoreLaws:
     def test_the_evidence_of_a_removed_job_is_its_rows_and_when_it_was_removed(
         self, store: Store, clock: VirtualClock
     ) -> None:
-        store.add([job := make_job()])
-        store.save([next_version(job, run := closed(job, 0))])
-        clock.advance(HOUR)
+        store.add([job := make_job(), other := make_job("other")])
+        store.save([next_version(job, run := closed(job, 0)), next_version(other, closed(other, 0))])
+        clock.advance(MINUTE)
+        store.remove(["other"])
+        clock.advance(HOUR - MINUTE)
         store.remove(["job"])
 
         found = store.evidence("job", NOW)
 
         assert (found.job, found.removed_at, found.before) == (None, NOW + HOUR, [run])
+
+    def test_a_job_is_known_to_be_gone_long_after_it_was_removed_and_others_too(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        store.add([make_job("first"), make_job("second")])
+        for id in ("first", "second"):
+            store.remove([id])
+            clock.advance(HOUR)
+
+        found = [store.evidence(id, NOW + 3 * HOUR).removed_at for id in ("first", "second")]
+
+        assert found == [NOW, NOW + HOUR]
 
     def test_an_instant_belongs_to_the_job_that_had_the_id_then(self, store: Store, clock: VirtualClock) -> None:
         rows = []
@@ -2922,13 +2941,15 @@ class StoreLaws:
 
     def test_rows_are_packed_page_by_page_or_by_their_numbers(self, store: Store) -> None:
         store.add([job := make_job()])
-        store.save([next_version(job, *(closed(job, minute) for minute in range(5)))])
+        rows = [make_run(job, NOW + minute * MINUTE) if minute % 2 else closed(job, minute) for minute in range(5)]
+        store.save([next_version(job, *rows)])
 
         pages, after = [], -1
         while page := store.pack_runs(after=after, limit=2):
             pages.append([packed.run.fire_time for packed in page])
             after = page[-1].number
         last = store.pack_runs(numbers=[after], limit=PLENTY)
+        assert [packed.run for packed in store.pack_runs(after=-1, limit=PLENTY)] == rows
 
         assert pages == [[NOW, NOW + MINUTE], [NOW + 2 * MINUTE, NOW + 3 * MINUTE], [NOW + 4 * MINUTE]]
         assert [packed.run.fire_time for packed in last] == pages[-1]
