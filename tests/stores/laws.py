@@ -1737,6 +1737,9 @@ class StoreLaws:
             ({"states": [RunState.PENDING]}, [1, 0]),
             ({"states": {RunState.SKIPPED, RunState.MISSED}}, [4, 3, 2]),
             ({"job_id": "a", "states": [RunState.SKIPPED]}, [4, 2]),
+            ({"job_id": "a", "states": [RunState.PENDING]}, [0]),
+            ({"states": [RunState.PENDING, RunState.SUCCEEDED]}, [1, 0]),
+            ({"job_id": "b", "states": [RunState.PENDING, RunState.MISSED]}, [3, 1]),
             ({"limit": 2}, [4, 3]),
             ({"limit": 2, "offset": 2}, [2, 1]),
             ({"offset": 5}, []),
@@ -1863,11 +1866,14 @@ class StoreLaws:
         later = [
             closed(job, 0, attempt=2, ended_at=NOW + 4 * MINUTE),
             closed(job, 0, origin=Origin.MANUAL, ended_at=NOW + 3 * MINUTE),
+            closed(job, 1, ended_at=NOW + 2 * MINUTE),
+            held_run(job, NOW + MINUTE, attempt=2, started_at=NOW + MINUTE),
         ]  # fmt: skip
-        store.save([next_version(other, closed(other, 0, ended_at=NOW - 7 * MINUTE))])
+        store.save([next_version(other, closed(other, -9, ended_at=NOW - 7 * MINUTE))])
         store.save([next_version(job, *earlier)])
         store.save([next_version(store.get("job"), missed)])
         store.save([next_version(store.get("job"), *later)])
+        store.save([next_version(store.get("other"), closed(other, 0, ended_at=NOW + MINUTE))])
 
         assert store.evidence("job", NOW).silence == Silence(NOW - 7 * MINUTE, NOW + 5 * MINUTE)
 
@@ -2949,7 +2955,12 @@ class StoreLaws:
             pages.append([packed.run.fire_time for packed in page])
             after = page[-1].number
         last = store.pack_runs(numbers=[after], limit=PLENTY)
-        assert [packed.run for packed in store.pack_runs(after=-1, limit=PLENTY)] == rows
+        store.keep_logs([(run, RunLog((LogLine(NOW, "INFO", "app", run.id),))) for run in rows])
+        numbered = {packed.number: packed for packed in store.pack_runs(limit=PLENTY)}
+        assert [packed.run for packed in numbered.values()] == rows
+        for number, packed in numbered.items():
+            assert packed.log == store.log(packed.run.id)
+            assert store.pack_runs(numbers=[number], limit=PLENTY) == [packed]
 
         assert pages == [[NOW, NOW + MINUTE], [NOW + 2 * MINUTE, NOW + 3 * MINUTE], [NOW + 4 * MINUTE]]
         assert [packed.run.fire_time for packed in last] == pages[-1]
