@@ -1761,6 +1761,18 @@ class StoreLaws:
 
         assert [(run.fire_time - NOW) // SECOND for run in found] == expected
 
+    def test_runs_can_be_asked_for_by_their_states_while_they_are_open_and_when_they_are_closed(
+        self, store: Store
+    ) -> None:
+        store.add([job := make_job(max_instances=9)])
+        by_state = {state: make_run(job, NOW + place * SECOND, state=state) for place, state in enumerate(RunState)}
+        store.save([next_version(job, *by_state.values())])
+
+        for state in RunState:
+            for other in RunState:
+                found = store.runs(states=[state, other])
+                assert {run.id for run in found} == {by_state[state].id, by_state[other].id}
+
     def test_the_ledger_of_a_removed_job_can_be_filtered_and_paged_as_well(self, store: Store) -> None:
         store.add([job := make_job(), other := make_job("other")])
         rows = [closed(job, 0), closed(job, 1, RunState.FAILED), closed(job, 2)]
@@ -2282,11 +2294,14 @@ class StoreLaws:
     def test_the_log_of_a_run_that_moved_on_is_left_alone(self, store: Store) -> None:
         store.add([job := make_job()])
         store.save([next_version(job, run := held_run(job))])
-        store.renew([run], NOW + HOUR)
+        (renewed,) = store.renew([run], NOW + HOUR)
 
         store.keep_logs([(run, LOG), (held_run(job, NOW + MINUTE), LOG)])
+        while_it_runs = store.log(run.id)
+        store.settle([settle(renewed, job.retry, DONE, NOW)])
+        store.keep_logs([(renewed, LOG)])
 
-        assert store.log(run.id) == NO_LOG
+        assert while_it_runs == store.log(run.id) == NO_LOG
 
     @many_examples
     @given(
