@@ -1770,8 +1770,9 @@ class StoreLaws:
 
         for state in RunState:
             for other in RunState:
-                found = store.runs(states=[state, other])
-                assert {run.id for run in found} == {by_state[state].id, by_state[other].id}
+                expected = {by_state[state].id, by_state[other].id}
+                assert {run.id for run in store.runs(states=[state, other])} == expected
+                assert {run.id for run in store.runs(job_id="job", states=[state, other])} == expected
 
     def test_the_ledger_of_a_removed_job_can_be_filtered_and_paged_as_well(self, store: Store) -> None:
         store.add([job := make_job(), other := make_job("other")])
@@ -1940,12 +1941,12 @@ class StoreLaws:
     def test_the_evidence_of_a_removed_job_is_its_rows_and_when_it_was_removed(
         self, store: Store, clock: VirtualClock
     ) -> None:
-        store.add([job := make_job(), other := make_job("other")])
-        store.save([next_version(job, run := closed(job, 0)), next_version(other, closed(other, 0))])
-        clock.advance(MINUTE)
-        store.remove(["other"])
-        clock.advance(HOUR - MINUTE)
-        store.remove(["job"])
+        store.add(jobs := [make_job(id) for id in ("earlier", "job", "later")])
+        _, run, _ = runs = [closed(job, 0) for job in jobs]
+        store.save([next_version(job, run) for job, run in zip(jobs, runs, strict=True)])
+        for job in jobs:
+            store.remove([job.id])
+            clock.advance(HOUR)
 
         found = store.evidence("job", NOW)
 
