@@ -342,7 +342,12 @@ def success(call: Call, result: Any) -> Succeeded:
     """The outcome of a call that returned. InvalidJobError if what it has made of its state cannot be kept."""
     if call.kept is not None and call.kept.state is not None:
         call.kept.change = call.kept.state.change()
-    return DONE if result is None else Succeeded(plain_result(result))
+    if result is None:
+        return DONE
+    try:
+        return Succeeded(plain_result(result))
+    except InvalidJobError as error:
+        return Succeeded(reason=_short(_printable(str(error))))
 
 
 def failure(call: Call, error: BaseException) -> Failed:
@@ -491,11 +496,19 @@ async def _called_within(
 
 def _one_line(error: BaseException) -> str:
     try:
-        text = _writable(" ".join(str(error).split()))
+        text = _printable(str(error))
     except BaseException as worse:  # noqa: BLE001  its __str__ is anybody's code
         text = f"its text cannot be read: {type(worse).__name__}"
-    text = "".join(letter if letter.isprintable() else "?" for letter in text[:MAX_REASON_LENGTH])
-    line = f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return _short(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+
+
+def _printable(text: str) -> str:
+    """The beginning of *text*, on one line."""
+    line = _writable(" ".join(text.split()))[: MAX_REASON_LENGTH + 1]
+    return "".join(letter if letter.isprintable() else "?" for letter in line)
+
+
+def _short(line: str) -> str:
     return line if len(line) <= MAX_REASON_LENGTH else f"{line[: MAX_REASON_LENGTH - 3]}..."
 
 

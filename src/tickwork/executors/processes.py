@@ -30,7 +30,7 @@ from tickwork.executors.around import enter, leave
 from tickwork.executors.base import Report
 from tickwork.executors.call import Call, kept_of, refusal
 from tickwork.plan import say_attempt
-from tickwork.run import DONE, Failed, Lost, Outcome, Progress, Succeeded
+from tickwork.run import Failed, Lost, Outcome, Progress, Succeeded
 
 MAX_PROCESSES = 100
 GRACE = 0.5
@@ -297,9 +297,9 @@ def _note(call: Call, message: Mapping[str, Any]) -> None:
 def _outcome(call: Call, told: Mapping[str, Any]) -> Outcome:
     if told["progress"] is not None:
         call.progress = Progress(*told["progress"])
-    if "reason" in told:
+    if "raised" in told:
         return Failed(told["reason"], told["error"], tuple(told["raised"]))
-    return DONE if told["result"] is None else Succeeded(told["result"])
+    return Succeeded(told["result"], told["reason"])
 
 
 def _pop(calls: deque[Call]) -> Call | None:
