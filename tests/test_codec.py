@@ -120,6 +120,14 @@ def test_what_is_not_plain_json_is_refused_with_its_place(value: Any, message: s
         plain_arguments([value], {})
 
 
+@pytest.mark.parametrize("key", [b"x" * 1_000_000, (1,) * 1_000_000, Hostile()], ids=lambda key: type(key).__name__)
+def test_a_key_that_is_no_text_is_shown_in_short(key: Any) -> None:
+    with pytest.raises(InvalidJobError, match="args.0.: expected strings as keys, got ") as refused:
+        plain_arguments([{key: 1}], {})
+
+    assert len(str(refused.value)) < 300
+
+
 @pytest.mark.parametrize(
     ("args", "kwargs", "message"),
     [

@@ -317,9 +317,10 @@ def _plain(value: Any, place: str, depth: int = 0) -> Any:
         case dict():
             for key in value:
                 if not isinstance(key, str):
-                    raise InvalidJobError(f"{place}: expected strings as keys, got {key!r}: write {str(key)!r}")
+                    raise InvalidJobError(f"{place}: expected strings as keys, got {shown(key)}: write {shown(key)!r}")
             return {
-                _plain_text(key, place): _plain(item, f"{place}[{key!r}]", depth + 1) for key, item in value.items()
+                _plain_text(key, place): _plain(item, f"{place}[{shown(key)}]", depth + 1)
+                for key, item in value.items()
             }
         case _:
             raise InvalidJobError(
