@@ -134,9 +134,13 @@ class Definitions:
             read["executor"] = _usual_executor(function or find_function(job.func))
         return read | self._read_policies({name: read[name] for name in JOB_DEFAULTS if name in read})
 
+    def zone_for(self, trigger: Trigger | None) -> str | None:
+        """In which zone times are read and said, by the rule of docs/times.md; *trigger* is that of the job."""
+        return (None if trigger is None else zone_of(trigger)) or self._timezone
+
     def read_time(self, name: str, time: object, trigger: Trigger | None) -> datetime:
-        """A user's time as an instant, by the rule of docs/times.md; *trigger* is that of the job it is about."""
-        zone = (None if trigger is None else zone_of(trigger)) or self._timezone
+        """A user's time as an instant; *trigger* is that of the job it is about."""
+        zone = self.zone_for(trigger)
         try:
             dated = on_this_day(time, self._clock.now(), zone) if isinstance(time, str) else time
             return read_instant(dated, name, zone)  # type: ignore[arg-type]  # it checks what it is given
