@@ -306,7 +306,9 @@ def _plain(value: Any, place: str, depth: int = 0) -> Any:
             return _plain_text(value, place)
         case int():
             if value.bit_length() > MAX_BITS:
-                raise InvalidJobError(f"{place}: expected a whole number of {MAX_BITS} bits, got {value.bit_length()}")
+                raise InvalidJobError(
+                    f"{place}: expected a whole number of at most {MAX_BITS} bits, got {value.bit_length()}"
+                )
             return int(value)
         case float():
             if not math.isfinite(value):

@@ -20,7 +20,7 @@ from tickwork.durations import read_duration
 from tickwork.errors import InvalidJobError, TriggerError, did_you_mean
 from tickwork.executors.base import Executor
 from tickwork.executors.call import is_async, is_generator, keep_arguments
-from tickwork.job import NO_ARGUMENTS, NO_METADATA, Job, check_job
+from tickwork.job import NO_ARGUMENTS, NO_METADATA, SHORTEST, Job, check_job
 from tickwork.labels import sorted_metadata, sorted_tags
 from tickwork.policies import ONCE, Overlap
 from tickwork.refs import Function, find_function, name_function
@@ -163,9 +163,9 @@ class Definitions:
         if not isinstance(executor, str) or executor not in self._executors:
             known = did_you_mean(executor, self._executors)
             raise InvalidJobError(f"executor: expected one of this scheduler's, got {shown(executor)}{known}")
-        for name in ("misfire_grace_time", "timeout", "expect_every", "expire_after"):
-            if name in read:
-                read[name] = None if read[name] is None else read_duration(name, read[name])
+        for name, least in SHORTEST.items():
+            if read.get(name) is not None:
+                read[name] = read_duration(name, read[name], least=least)
         if isinstance(read.get("overlap"), str) and read["overlap"] in [*Overlap]:
             read["overlap"] = Overlap(read["overlap"])
         if "retry" in read and read["retry"] is None:

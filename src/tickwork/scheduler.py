@@ -60,7 +60,7 @@ from tickwork.executors.threads import ThreadExecutor
 from tickwork.executors.transaction import when_committed
 from tickwork.expectation import Expectation
 from tickwork.health import Health
-from tickwork.job import MAX_ID_LENGTH, NO_METADATA, Job, check_job_id
+from tickwork.job import MAX_ID_LENGTH, NO_METADATA, SHORTEST, Job, check_job_id
 from tickwork.labels import has_labels, sorted_metadata, sorted_tags
 from tickwork.listeners import Listeners
 from tickwork.loop import Loop
@@ -1021,7 +1021,7 @@ def _may_wait(length: Duration | None) -> timedelta | None:
     """How long a run may wait, as `expire_after` says it."""
     if length is None:
         return None
-    return read_duration("expire_after", length, least=timedelta(milliseconds=1))
+    return read_duration("expire_after", length, least=SHORTEST["expire_after"])
 
 
 def _states(states: Collection[RunState | str]) -> list[RunState]:
