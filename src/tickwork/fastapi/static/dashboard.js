@@ -78,6 +78,7 @@ function sayNodes(nodes) {
 function showJobs({ jobs, jobs_total: total }) {
   arrange(element("jobs"), "job-row", jobs, updateJob);
   element("jobs-empty").hidden = total > 0 || filter.search !== "";
+  element("job-search").hidden = total === 0 && filter.search === "";
   element("jobs-none").hidden = total > 0 || filter.search === "";
   put(element("jobs-count"), total > jobs.length ? `the first ${jobs.length} of ${total}` : "");
   const running = jobs.filter((job) => job.last_run?.state === "running").length;
