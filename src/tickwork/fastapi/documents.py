@@ -34,6 +34,7 @@ from tickwork.documents import (
     SyncSupersededError,
 )
 from tickwork.documents.documents import MOST_HITS, OnStale
+from tickwork.documents.where import read_where
 from tickwork.errors import TickworkError
 from tickwork.fastapi.checks import check_dependencies, check_prefix
 from tickwork.fastapi.guard import refuse_simple_requests, refuse_strangers, refuse_unknown_parameters
@@ -326,9 +327,8 @@ def _add_reading_routes(router: APIRouter, docs: Documents, *, read_only: bool) 
         on_stale: OnStale = "mark",
     ) -> list[HitView]:
         """The chunks nearest to a question, each with its freshness."""
-        found = await docs.search(
-            q, k, where=_entries(where) or None, source=source, max_age=max_age, on_stale=on_stale
-        )  # fmt: skip
+        wanted = read_where(map(_entry, where))
+        found = await docs.search(q, k, where=wanted, source=source, max_age=max_age, on_stale=on_stale)
         return [HitView.of(hit) for hit in found]
 
     @router.get("/overview", responses=errors_of(503))
@@ -423,12 +423,8 @@ def _standing(
     return job.next_run_time, None
 
 
-def _entries(where: Sequence[str]) -> dict[str, Any]:
-    """What meta must have, as a URL writes it; several values for a key are a choice."""
-    wanted: dict[str, list[str]] = {}
-    for entry in where:
-        key, colon, value = entry.partition(":")
-        if not colon:
-            raise InvalidDocumentError(f"where: expected an entry such as lang:en, got {entry!r}")
-        wanted.setdefault(key, []).append(value)
-    return dict(wanted)
+def _entry(written: str) -> tuple[str, str]:
+    name, colon, value = written.partition(":")
+    if not colon:
+        raise InvalidDocumentError(f"where: expected an entry such as lang:en, got {written!r}")
+    return name, value
