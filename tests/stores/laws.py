@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias, TypeVar
 
@@ -3001,6 +3002,15 @@ class SharedStoreLaws:
         other.open()
         yield other
         other.close()
+
+    def test_it_exists_once_it_was_opened_and_asking_does_not_make_it(self, make_store: MakeStore) -> None:
+        with closing(make_store()) as asking, closing(make_store()) as opened:
+            assert not asking.exists()
+            assert not asking.exists()
+
+            opened.open()
+
+            assert asking.exists()
 
     def test_each_handle_sees_what_the_other_writes(self, store: Store, other: Store) -> None:
         store.add([job := make_job()])
