@@ -71,6 +71,7 @@ GUARDS = {
         "and older.backfill is null and older.available_at < $2 )": CHOSEN_BY_IT,
     },
     "postgresql schema.sql": {"unique (job_uid, fire_time, origin, attempt)": SECOND_FENCE},
+    "postgresql SELECT_UNSUCCESSFUL_RUNS": {"run.state <> 'succeeded'": BESIDE_ANOTHER},
     "postgresql SELECT_EXPECTATIONS_OF": {"job_uid = any($1::bigint[])": NARROWS},
     "postgresql SELECT_JOBS_BY_UID": {"uid = any($1::bigint[])": NARROWS},
     "postgresql SELECT_STATES_OF": {"job_uid = any($1::bigint[])": NARROWS},

@@ -884,8 +884,12 @@ class StoreLaws:
         for job, origin, attempt in zip(jobs, origins, (1, 1, 2), strict=True):
             run = make_run(job, origin=origin, attempt=attempt, counted_from=attempt)
             store.save([next_version(job, run, paused_at=NOW)])
+        store.add([both := make_job("both", max_instances=9)])
+        waits, asked = make_run(both, NOW - MINUTE), make_run(both, origin=Origin.MANUAL)
+        store.save([next_version(both, waits, asked, paused_at=NOW)])
 
-        assert {run.job_id for run in claimed(store)} == {"run now", "retried"}
+        assert sorted(run.job_id for run in claimed(store)) == ["both", "retried", "run now"]
+        assert store.run(waits.id) == waits
 
     def test_runs_of_other_executors_and_skipped_jobs_are_not_claimed(self, store: Store) -> None:
         store.add(
@@ -957,10 +961,16 @@ class StoreLaws:
         for id, expires_at in limits.items():
             store.add([job := make_job(id)])
             store.save([next_version(job, make_run(job, expires_at=expires_at))])
+        store.add([both := make_job("both", max_instances=2)])
+        over, still = (
+            make_run(both, NOW - MINUTE * age, expires_at=limits[id]) for age, id in ((2, "over"), (1, "still"))
+        )
+        store.save([next_version(both, over, still)])
 
         clock.advance(SECOND)
 
-        assert {run.job_id for run in claimed(store)} == {"still", "patient"}
+        assert sorted(run.job_id for run in claimed(store)) == ["both", "patient", "still"]
+        assert store.run(over.id) == over
 
     def test_runs_of_backfills_expire_as_others_do(self, store: Store, clock: VirtualClock) -> None:
         store.add([job := make_job()])
