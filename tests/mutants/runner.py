@@ -125,12 +125,11 @@ def judge(store: str, mutants: Sequence[Planted], tests_for: Callable[[Planted],
                 free.append(lane)
                 if answer.exists():
                     verdict = Verdict(planted, *json.loads(answer.read_text()))
-                    if verdict.killer is None or verdict.is_broken or _passes(places[lane], verdict.killer, answer):
+                    if verdict.killer is None or verdict.is_broken or _is_to_blame(places[lane], verdict, answer):
                         yield verdict
                     elif planted.sign in tried:
                         yield Verdict(planted, None)
-                    else:  # the machine is too busy, or the server ill: that says nothing of the mutant
-                        places[lane].restart()
+                    else:  # the machine is too busy: that says nothing of the mutant
                         tried.add(planted.sign)
                         waiting = chain([planted], waiting)
                 else:  # it may have taken its server along
@@ -204,9 +203,18 @@ def _warm_up(store: str) -> None:
         pytest.main(["--collect-only", "-q", *OPTIONS, *files_of(store)])
 
 
+def _is_to_blame(place: Place, verdict: Verdict, answer: Path) -> bool:
+    """Whether the test that failed beside a mutant passes without it: on a new server, if this one is ill of it."""
+    assert verdict.killer is not None
+    if _passes(place, verdict.killer, answer):
+        return True
+    place.restart()
+    return _passes(place, verdict.killer, answer)
+
+
 def _passes(place: Place, test: str, answer: Path) -> bool:
     """Whether a test that failed beside a mutant passes without it."""
-    answer.unlink()
+    answer.unlink(missing_ok=True)
     os.waitpid(_fork(lambda: _try(place, None, answer, [test])), 0)
     return answer.exists() and json.loads(answer.read_text())[0] is None
 

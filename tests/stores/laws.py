@@ -2082,6 +2082,14 @@ class StoreLaws:
 
         assert seen == [1, 3, None]
 
+    def test_a_job_that_had_no_rows_yet_is_pruned_when_it_has(self, store: Store) -> None:
+        store.add([job := make_job()])
+
+        before = prune(store, Retention(age=None, count=1))
+        store.save([next_version(job, closed(job, 0), closed(job, 1))])
+
+        assert (before, prune(store, Retention(age=None, count=1))) == (0, 1)
+
     def test_however_many_jobs_have_no_rows_those_that_have_are_pruned(self, store: Store) -> None:
         store.add([*(make_job(f"{number}", uid=number) for number in range(510)), job := make_job("last", uid=9_999)])
         store.save([next_version(job, closed(job, 0), closed(job, 1))])
