@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Self
 
 import uvicorn
 from fastapi import Depends, FastAPI
@@ -53,13 +54,19 @@ def free_port() -> int:
 
 
 class Server:
-    """A server on a port of its own, which stays its own while the server is away."""
+    """A server on a port of its own, which stays its own while the server is away. It is gone after its `with`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._port = free_port()
         self.address = f"http://127.0.0.1:{self._port}"
         self.come_back()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.go_away()
 
     def come_back(self) -> None:
         config = uvicorn.Config(
