@@ -248,7 +248,7 @@ class Sync:
             self._reached(Step.CONFIRMED)
 
     def _write_together(self, writes: Sequence[Write]) -> None:
-        """All of them, or one by one if that fails, so that one bad document stops no other; unless it is not they."""
+        """All, or one by one if that fails, so that one bad document stops no other; none if the embedder is down."""
         if self._down is not None:
             return
         try:
