@@ -18,7 +18,7 @@ const STATES = {
   "not-run": ["missed", "skipped", "cancelled"],
 };
 
-const OVERLAPS = { skip: "others are skipped", queue: "others wait", cancel: "a new one ends it" };
+const OVERLAPS = { skip: "others are skipped", queue: "others wait", cancel: "the oldest makes way" };
 
 const filter = { job: null, states: "all", search: "" };
 let shown = null; // the latest overview
