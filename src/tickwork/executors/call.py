@@ -196,7 +196,8 @@ class RunContext:
     def track(
         self, items: Iterable[Item] | AsyncIterable[Item], *, total: int | None = None, message: str = ""
     ) -> Iterator[Item] | AsyncIterator[Item]:
-        """The *items*, one by one, with the progress told before each and behind the last; for `async for` if they are.
+        """The *items*, one by one, with the progress told before each and behind the last; of asynchronous
+        items in an `async for`.
 
         The *total* is their length if they have one.
         """

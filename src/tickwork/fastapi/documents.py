@@ -302,8 +302,8 @@ def create_documents_router(
     check_dependencies("create_documents_router", changes, "changes")
     check_prefix(prefix)
     check_protection(
-        dependencies, guards_changes=changes, unprotected=unprotected, read_only=read_only, allowed_hosts=allowed_hosts,
-        changes="sync, take in and delete documents", made_by="create_documents_router",
+        dependencies, changes=changes, unprotected=unprotected, read_only=read_only, allowed_hosts=allowed_hosts,
+        deeds="sync, take in and delete documents", made_by="create_documents_router",
     )  # fmt: skip
     guards = [*(dependencies or [Depends(refuse_strangers(allowed_hosts))]), Depends(refuse_unknown_parameters)]
     router = APIRouter(prefix=prefix, tags=["documents"], route_class=DocumentsRoute, dependencies=guards)

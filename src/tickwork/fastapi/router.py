@@ -145,7 +145,7 @@ def create_router(
 
         app.include_router(create_router(scheduler, prefix="/tickwork", dependencies=[Depends(admin)]))
 
-    Say who may call it, in one of three ways; otherwise this raises UnprotectedRoutesError:
+    Say who may call it, in one of these ways; otherwise this raises UnprotectedRoutesError:
 
     - *dependencies* guard every route, the dashboard and its files too. Those that a browser satisfies by itself
       (a cookie, HTTP Basic) let people open the dashboard.
@@ -153,9 +153,9 @@ def create_router(
       reads the names of jobs and functions, results, tracebacks and logs.
     - *unprotected* lets everyone who can reach the server do everything: for a development machine, or behind a
       proxy that asks who is there.
-
-    *changes*, such as `[Depends(admin)]`, guard the routes that change something besides: for those who may look and
-    not touch. The dashboard shows no buttons to whom they answer 401 or 403.
+    - *changes*, such as `[Depends(admin)]`, guard the routes that change something besides: for those who may look and
+      not touch. The dashboard shows no buttons to whom they answer 401 or 403. Without *dependencies* reading is as
+      open as it is with *read_only*.
 
     *caller*, such as `Depends(current_user_name)`, gives the name of who calls, or None: jobs and runs keep it, and
     show who paused, cancelled or asked for what. No request can say so itself.
@@ -182,7 +182,7 @@ def create_router(
         check_depends("create_router: caller", caller)
     check_prefix(prefix)
     check_protection(
-        dependencies, guards_changes=changes, unprotected=unprotected, read_only=read_only, allowed_hosts=allowed_hosts
+        dependencies, changes=changes, unprotected=unprotected, read_only=read_only, allowed_hosts=allowed_hosts
     )
     guards = dependencies or [Depends(refuse_strangers(allowed_hosts))]
     dependencies = [*guards, Depends(refuse_unknown_parameters)]
@@ -481,22 +481,22 @@ def _refusal(detail: object, status: int) -> Response:
 
 
 def check_protection(
-    dependencies: Sequence[Dependency] | None, *, guards_changes: Sequence[Dependency] | None, unprotected: bool,
-    read_only: bool, allowed_hosts: Collection[str], changes: str = "pause, run and remove jobs",
+    dependencies: Sequence[Dependency] | None, *, changes: Sequence[Dependency] | None, unprotected: bool,
+    read_only: bool, allowed_hosts: Collection[str], deeds: str = "pause, run and remove jobs",
     made_by: str = "create_router",
 ) -> None:  # fmt: skip
-    """UnprotectedRoutesError unless somebody said who may call the routes that *changes* are made by."""
-    if (dependencies or guards_changes) and unprotected:
+    """UnprotectedRoutesError unless somebody said who may call the routes that do these *deeds*."""
+    if (dependencies or changes) and unprotected:
         raise UnprotectedRoutesError(
             f"{made_by}: expected dependencies or unprotected=True, got both: leave out the one that is not meant"
         )
-    if guards_changes and read_only:
+    if changes and read_only:
         raise UnprotectedRoutesError(
             f"{made_by}: expected changes=[...] or read_only=True, got both: leave out the one that is not meant"
         )
-    if not (dependencies or guards_changes or unprotected or read_only):
+    if not (dependencies or changes or unprotected or read_only):
         raise UnprotectedRoutesError(
-            f"{made_by}: expected dependencies for routes that {changes}, got none: pass "
+            f"{made_by}: expected dependencies for routes that {deeds}, got none: pass "
             "dependencies=[Depends(...)], or read_only=True to leave these routes out, or unprotected=True if "
             "everyone who can reach this server may call them"
         )
