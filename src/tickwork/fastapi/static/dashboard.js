@@ -379,7 +379,7 @@ const CHANGES = {
   },
   "run-with": ({ item: job }) =>
     confirm("run-dialog", job.id, async (form) => {
-      await post(`${path(job)}/run`, { kwargs: given(form, "kwargs"), args: given(form, "args") });
+      await post(`${path(job)}/run`, `{"kwargs": ${given(form, "kwargs")}, "args": ${given(form, "args")}}`);
       return `${job.id} runs as soon as a node has room.`;
     }),
   pause: async ({ item: job }) => {
@@ -425,12 +425,13 @@ const CHANGES = {
   },
 };
 
-// The JSON in a field; null, which leaves the job its own, if there is none.
+// The JSON in a field, as it was typed: a number of more than 16 digits would be another one if it was read here. Nothing
+// is null, which leaves the job its own.
 function given(form, name) {
-  const text = form.get(name).trim();
-  if (text === "") return null;
+  const text = form.get(name).trim() || "null";
   try {
-    return JSON.parse(text);
+    JSON.parse(text);
+    return text;
   } catch {
     throw new Error(`expected JSON such as ${name === "args" ? '["a", 1]' : '{"day": "2026-03-01"}'}, got what is none: put names and texts in double quotes`);
   }
