@@ -100,7 +100,7 @@ class ProcessExecutor:
 
 
 class Worker:
-    """One thread and the process that it has: no other thread writes its counter or touches its process."""
+    """One thread and the process that it has: no other writes its counter, or touches its process but to answer it."""
 
     __slots__ = ("_call", "_child", "_ending", "finished")
 
