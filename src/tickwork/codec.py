@@ -196,14 +196,24 @@ def plain_arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tup
 
 
 def plain_result(result: Any) -> Any:
-    """What a run's row keeps of *result*: itself if it is small and plain JSON, otherwise None."""
+    """What a run's row keeps of *result*: itself. InvalidJobError unless it is small and plain JSON."""
     if result is None or isinstance(result, bool):
         return result
     try:
         plain = _plain(result, "result")
-        return plain if len(_write(plain)) <= MAX_RESULT_LENGTH else None
-    except Exception:  # noqa: BLE001  a result may be anything, with a __repr__ that raises
-        return None
+        length = len(_write(plain))
+    except InvalidJobError:
+        raise
+    except Exception as error:  # noqa: BLE001  a result may be anything, such as a dict that cannot be gone through
+        raise InvalidJobError(
+            f"result: expected plain JSON, got {shown(result)}, and {type(error).__name__} where it is read"
+        ) from None
+    if length > MAX_RESULT_LENGTH:
+        raise InvalidJobError(
+            f"result: expected at most {MAX_RESULT_LENGTH} characters of JSON, got {length}: "
+            f"keep it elsewhere, and return its name"
+        )
+    return plain
 
 
 def state_value(key: str, value: Any) -> Any:
@@ -308,7 +318,9 @@ def _plain(value: Any, place: str, depth: int = 0) -> Any:
             return _plain_text(value, place)
         case int():
             if value.bit_length() > MAX_BITS:
-                raise InvalidJobError(f"{place}: expected a whole number of {MAX_BITS} bits, got {value.bit_length()}")
+                raise InvalidJobError(
+                    f"{place}: expected a whole number of at most {MAX_BITS} bits, got {value.bit_length()}"
+                )
             return int(value)
         case float():
             if not math.isfinite(value):
@@ -319,14 +331,15 @@ def _plain(value: Any, place: str, depth: int = 0) -> Any:
         case dict():
             for key in value:
                 if not isinstance(key, str):
-                    raise InvalidJobError(f"{place}: expected strings as keys, got {key!r}: write {str(key)!r}")
+                    raise InvalidJobError(f"{place}: expected strings as keys, got {shown(key)}: write {shown(key)!r}")
             return {
-                _plain_text(key, place): _plain(item, f"{place}[{key!r}]", depth + 1) for key, item in value.items()
+                _plain_text(key, place): _plain(item, f"{place}[{shown(key)}]", depth + 1)
+                for key, item in value.items()
             }
         case _:
             raise InvalidJobError(
                 f"{place}: expected plain JSON (strings, numbers, booleans, None, lists, dicts), "
-                f"got {type(value).__name__} {shown(value)}: pass what identifies it, and look it up in the job"
+                f"got {type(value).__name__} {shown(value)}: give what identifies it, and look that up"
             )
 
 

@@ -113,7 +113,7 @@ class Run(NamedTuple):
     ended_at: datetime | None = None
     """When it was closed. None: it is not."""
     reason: str | None = None
-    """Why it ended as it did, in one line. None: it succeeded, or has not ended."""
+    """Why it ended as it did, in one line; if it succeeded, why its result is not kept. None: all is said."""
     error: str | None = None
     """The traceback of what the function raised."""
     result: Any = None
@@ -229,10 +229,11 @@ class RunKey:
 @dataclass(frozen=True, slots=True)
 class Succeeded:
     state: ClassVar = RunState.SUCCEEDED
-    reason: ClassVar = None
     error: ClassVar = None
 
     result: Any = None
+    reason: str | None = None
+    """Why its result is not kept. None: it is, or there was none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,10 +171,14 @@ class TestACall:
         executor.stop()
 
     @pytest.mark.parametrize("func", [crimes.return_what_is_no_json, crimes.return_much])
-    def test_returns_what_can_be_kept_or_nothing(
+    def test_returns_what_can_be_kept_or_why_not(
         self, executor: ProcessExecutor, reports: Reports, func: Callable[[], Any]
     ) -> None:
-        assert outcome_of(executor, reports, make_call(func)) == Succeeded()
+        outcome = outcome_of(executor, reports, make_call(func))
+
+        assert isinstance(outcome, Succeeded)
+        assert outcome.result is None
+        assert (outcome.reason or "").startswith("result: expected ")
 
     def test_cannot_have_a_transaction_of_the_store(self, executor: ProcessExecutor, reports: Reports) -> None:
         outcome = outcome_of(executor, reports, make_call(crimes.transact))

@@ -182,8 +182,8 @@ def _find(ref: str) -> Callable[..., Any]:
 
 def _written(outcome: Outcome) -> Told:
     match outcome:
-        case Succeeded(result):
-            return {"result": result}
+        case Succeeded(result, reason):
+            return {"result": result, "reason": reason}
         case Failed(reason, error, raised):
             return {"reason": reason, "error": error, "raised": raised}
         case _:

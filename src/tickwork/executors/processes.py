@@ -33,7 +33,7 @@ from tickwork.executors.call import Call, kept_of, refusal
 from tickwork.executors.state import save_state
 from tickwork.jobstate import StateChange
 from tickwork.plan import say_attempt
-from tickwork.run import DONE, Failed, Lost, Outcome, Progress, Succeeded
+from tickwork.run import Failed, Lost, Outcome, Progress, Succeeded
 
 MAX_PROCESSES = 100
 GRACE = 0.5
@@ -337,9 +337,9 @@ def _outcome(call: Call, told: Mapping[str, Any]) -> Outcome:
         call.progress = Progress(*told["progress"])
     if told["state"] is not None:
         kept_of(call).change = StateChange(call.run.job_uid, **told["state"])
-    if "reason" in told:
+    if "raised" in told:
         return Failed(told["reason"], told["error"], tuple(told["raised"]))
-    return DONE if told["result"] is None else Succeeded(told["result"])
+    return Succeeded(told["result"], told["reason"])
 
 
 def _pop(calls: deque[Call]) -> Call | None:

@@ -183,7 +183,7 @@ class AnswerView(BaseModel):
     job_id: str
     instant: datetime = Field(description="The one that was asked about.")
     verdict: Verdict
-    sentence: str = Field(description="Why, for people; its times are in UTC.")
+    sentence: str = Field(description="Why, for people; its times are in the zone of the job.")
     fire_time: datetime | None = Field(description="The fire time that the instant means, if there is one.")
     manual: bool = Field(description="Whether the answer is a run that someone asked for.")
     before: datetime | None = Field(description="The nearest fire time before it that is known.")

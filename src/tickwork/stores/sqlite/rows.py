@@ -123,7 +123,7 @@ def renewed_run(run: Run) -> Row:
 
 def ending(run: Run) -> Change:
     """The statement that closes a run or gives it back, and its row."""
-    plainly = run.result is None and run.progress is None and run.cancel_reason is None
+    plainly = run.result is None and run.reason is None and run.progress is None and run.cancel_reason is None
     if run.state is SUCCEEDED and plainly and run.ended_at is not None:
         started_at = None if run.started_at is None else to_micros(run.started_at)
         return sql.SETTLE_SUCCEEDED_RUN, (started_at, to_micros(run.ended_at), *run_key(run), run.version - 1)
