@@ -174,7 +174,7 @@ function showJobDetails(row) {
     "Missed together": job.coalesce ? "run once" : "run one by one",
     "Last fire time": job.last_fire_time && clockTime(job.last_fire_time),
     "Declared by": job.declared,
-    ...job.metadata,
+    Metadata: Object.entries(job.metadata).map(([name, value]) => `${name}=${value}`).join(" · "),
   });
   arrange(backfills, "backfill-row", row.backfills ?? [], updateBackfill);
   backfills.hidden = (row.backfills ?? []).length === 0;
@@ -285,6 +285,10 @@ async function showRunDetails(row) {
   try {
     const [run, logged] = await Promise.all([ask(`runs/${id}`), ask(`runs/${id}/log`)]);
     row.known = run.state;
+    if (run.state !== row.item.state) {
+      row.item = run; // and no longer among the latest
+      updateRun(row, run);
+    }
     showFacts(facts, {
       Run: run.id,
       "Fire time": exactTime(run.fire_time),
