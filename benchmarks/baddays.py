@@ -210,9 +210,14 @@ class Tickwork:
         )
 
     def run(self, pages: Pages) -> None:
+        from tickwork.documents import EmbeddingError
+
         self.pages = pages
         self.clock.advance(timedelta(hours=1))
-        asyncio.run(self.docs.sync("pages"))
+        try:
+            asyncio.run(self.docs.sync("pages"))
+        except EmbeddingError as error:
+            raise EmbedderDownError from error
 
     def held(self) -> Counter[tuple[str, str]]:
         """By a search that asks Chroma, and not by comparing all vectors, which would hide what it lacks."""

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from tickwork.checks import shown
 from tickwork.clock import from_micros, to_micros
+from tickwork.durations import NO_TIME
 from tickwork.errors import InvalidJobError, RunNotFoundError
 from tickwork.policies import exception_names
 
@@ -183,10 +184,12 @@ class Run(NamedTuple):
 
     @property
     def duration(self) -> timedelta | None:
-        """How long the call took. None: it has not ended, or never began."""
+        """How long the call took; no time, if the clock was set back to before it began. None: it has not ended, or
+        never began.
+        """
         if self.started_at is None or self.ended_at is None:
             return None
-        return self.ended_at - self.started_at
+        return max(self.ended_at - self.started_at, NO_TIME)
 
 
 ORIGINS = {"m": Origin.MANUAL, "b": Origin.BACKFILL}

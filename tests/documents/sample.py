@@ -17,6 +17,7 @@ from typing import Any
 
 from tickwork.documents import Chunk, Doc, Documents, EmbeddingError, HashEmbedder
 from tickwork.documents.syncing import Step
+from tickwork.scheduler import Scheduler
 from tickwork.testing import VirtualClock
 
 DOCUMENTS, CHUNKS = 6, 4
@@ -50,10 +51,15 @@ class CountingEmbedder(HashEmbedder):
 class Shop:
     """Documents with one source, which lists what `listed` says; an exception there is raised."""
 
-    def __init__(self, place: Path | str, index: str | None = "exact", **options: Any) -> None:
-        self.clock = VirtualClock()
+    def __init__(
+        self, place: Path | str, index: str | None = "exact", *, scheduler: Scheduler | None = None,
+        clock: VirtualClock | None = None, **options: Any,
+    ) -> None:  # fmt: skip
+        self.clock = clock or VirtualClock()
         self.embedder = CountingEmbedder()
-        self.docs = Documents("kb", place, embedder=self.embedder, index=index, clock=self.clock, splitter=Lines())
+        self.docs = Documents(
+            "kb", place, embedder=self.embedder, index=index, clock=self.clock, splitter=Lines(), scheduler=scheduler
+        )
         self.docs.source("shop", **options)(self._list)
         self.listed: list[Any] = []
 

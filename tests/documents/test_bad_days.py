@@ -164,6 +164,24 @@ def test_an_embedder_that_is_down_fails_the_sync_soon(shop: Shop) -> None:
     assert "EmbeddingError" in (shop.docs.status()[0].error or "")
 
 
+def test_an_embedder_that_is_down_holds_up_nothing_else_and_no_longer_than_it_is(shop: Shop) -> None:
+    """What could not be embedded is in no quarantine: nothing is wrong with it."""
+    shop.listed = [Doc("a", "apple a"), Doc("b", "apple b"), Doc("c", "apple c")]
+    shop.sync()
+    shop.clock.advance(MINUTE)
+    shop.listed = [Doc("a", "apple a"), Doc("b", "apple new"), Doc("d", "apple d")]
+    shop.embedder.poison = ""  # which is in every text
+    with pytest.raises(EmbeddingError, match="poisoned"):
+        shop.sync()
+
+    (source,) = shop.docs.status()
+    assert (source.failed, source.lag) == ((), MINUTE)
+    shop.embedder.poison = None
+    assert {hit.text: hit.freshness.age for hit in shop.search("apple")} == {"apple a": timedelta(0), "apple b": MINUTE}
+    assert shop.sync().changed == 2
+    assert shop.texts() == ["apple a", "apple d", "apple new"]
+
+
 def test_a_document_listed_twice_is_told_of(shop: Shop) -> None:
     shop.listed = [Doc("a", "apple one"), Doc("a", "apple two")]
 
@@ -216,7 +234,7 @@ def test_what_is_no_document_fails_the_sync(shop: Shop, listed: object) -> None:
     "given",
     [
         {"id": ""}, {"id": None}, {"id": "a\0"}, {"id": "\ud800"}, {"text": None}, {"text": b"bytes"}, {"text": "a\0b"},
-        {"text": "\udfff"}, {"text": "x" * 50_000_001}, {"meta": []}, {"meta": {"a": object()}}, {"meta": {"a": float("nan")}}, {"meta": {"a": "\ud800"}},
+        {"text": "\udfff"}, {"text": "x" * 50_000_001}, {"meta": []}, {"meta": {"a": object()}}, {"meta": {"a": float("nan")}}, {"meta": {"a": "\ud800"}}, {"meta": {"a": 1, 2: 3}},
         {"modified": 3}, {"uri": 3}, {"version": 7},
     ],
 )  # fmt: skip

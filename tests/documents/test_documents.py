@@ -5,23 +5,26 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from tests.documents.sample import Lines, Shop
 
-from tickwork import RunState
+from tickwork import Retry, RunState
 from tickwork.documents import (
     Doc,
     Documents,
     EmbedderChangedError,
+    EmbeddingError,
     Folder,
     HashEmbedder,
     InvalidDocumentError,
     SourceNotFoundError,
     StaleError,
 )
+from tickwork.documents.vectors import MOST_AT_ONCE
 from tickwork.events import JobOverdue
 from tickwork.testing import ManualScheduler
 
@@ -47,6 +50,52 @@ def test_a_source_is_a_job_that_keeps_it_fresh(tmp_path: Path) -> None:
     assert docs.status()[0].fresh
     scheduler.shutdown()
     docs.close()
+
+
+def test_what_an_outage_stopped_is_tried_again_long_before_the_next_day(tmp_path: Path) -> None:
+    scheduler = ManualScheduler()
+    shop = Shop(tmp_path, scheduler=scheduler, clock=scheduler.clock, cron="0 3 * * *")
+    shop.listed = [Doc("a", "apple a")]
+    scheduler.start()
+    shop.embedder.poison = ""
+
+    scheduler.advance(timedelta(days=1))  # the outage lasts until the end of it
+    shop.embedder.poison = None
+    scheduler.advance(timedelta(minutes=15))
+
+    assert shop.texts() == ["apple a"]
+    scheduler.shutdown()
+    shop.docs.close()
+
+
+@pytest.mark.parametrize(
+    ("options", "attempts"), [({"every": "10m"}, 1), ({"every": "1d"}, 100), ({"cron": "@daily", "retry": Retry(3)}, 3)]
+)
+def test_a_source_that_is_soon_synced_anyway_needs_no_retry(
+    tmp_path: Path, options: dict[str, object], attempts: int
+) -> None:
+    scheduler = ManualScheduler()
+    Shop(tmp_path, scheduler=scheduler, **options)
+
+    (job,) = scheduler.get_jobs()
+
+    assert job.retry.max_attempts == attempts
+
+
+def test_what_a_retry_would_not_mend_is_not_tried_again(tmp_path: Path) -> None:
+    scheduler = ManualScheduler()
+    shop = Shop(tmp_path, scheduler=scheduler, clock=scheduler.clock, every="1h")
+    shop.listed = [Doc("a", "apple a")]
+    scheduler.start()
+    scheduler.advance(HOUR)
+    shop.listed = []
+
+    scheduler.advance(HOUR)
+
+    failed, _ = scheduler.get_runs("documents:kb:shop")
+    assert (failed.state, failed.attempt) == (RunState.FAILED, 1)
+    scheduler.shutdown()
+    shop.docs.close()
 
 
 def test_a_source_tells_how_far_it_has_come(place: Path | str) -> None:
@@ -181,6 +230,57 @@ def test_another_embedder_is_refused_until_all_is_embedded_anew(place: Path | st
     other.close()
 
 
+def test_what_one_embedder_left_unfinished_is_no_part_of_what_another_makes(place: Path | str) -> None:
+    """A rebuild that was killed had kept some vectors already: those of the next embedder were taken for the same."""
+    shop = Shop(place)
+    shop.listed = [Doc("a", "\n".join(f"apple {number}" for number in range(3 * MOST_AT_ONCE)))]
+    shop.sync()
+    shop.docs.close()
+    killed = Lettered("second")
+    killed.fails_after = 2 * MOST_AT_ONCE
+    with pytest.raises(EmbeddingError):
+        Documents("kb", place, embedder=killed, index="exact", splitter=Lines()).rebuild()
+    shop.docs = Documents("kb", place, embedder=Lettered("third", factor=-1), index="exact", splitter=Lines())
+
+    assert shop.docs.rebuild() == 3 * MOST_AT_ONCE
+
+    assert {round(hit.score, 2) for hit in shop.search("apple 1", 1000)} == {1.0}
+    shop.docs.close()
+
+
+def test_a_rebuild_that_was_cut_short_goes_on_where_it_was(place: Path | str) -> None:
+    shop = Shop(place)
+    shop.listed = [Doc("a", "\n".join(f"apple {number}" for number in range(3 * MOST_AT_ONCE)))]
+    shop.sync()
+    shop.docs.close()
+    embedder = Lettered("second")
+    embedder.fails_after = 2 * MOST_AT_ONCE
+    docs = Documents("kb", place, embedder=embedder, index="exact", splitter=Lines())
+    with pytest.raises(EmbeddingError):
+        docs.rebuild()
+    embedder.fails_after = None
+    docs.rebuild()
+
+    assert embedder.embedded == 3 * MOST_AT_ONCE
+    docs.close()
+
+
+class Lettered:
+    """The same vector for every text, and for another embedder its opposite; fails when it has embedded so many."""
+
+    def __init__(self, identity: str, factor: int = 1) -> None:
+        self.identity = identity
+        self.factor = factor
+        self.embedded = 0
+        self.fails_after: int | None = None
+
+    def embed(self, texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        if self.fails_after is not None and self.embedded >= self.fails_after:
+            raise EmbeddingError("expected to be let live, got killed")
+        self.embedded += len(texts)
+        return [[float(self.factor), 0.0] for _ in texts]
+
+
 def test_a_second_process_is_told_that_the_index_is_in_use(tmp_path: Path) -> None:
     shop = Shop(tmp_path, "embedded")
     shop.listed = [Doc("a", "apple")]
@@ -196,7 +296,18 @@ def test_a_second_process_is_told_that_the_index_is_in_use(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     "asked",
-    [{"text": ""}, {"text": None}, {"k": 0}, {"k": True}, {"max_age": "soon"}, {"max_age": -1}, {"on_stale": "?"}],
+    [
+        {"text": ""},
+        {"text": None},
+        {"text": "x" * 100_001},
+        {"where": [1]},
+        {"where": {1: 2}},
+        {"k": 0},
+        {"k": True},
+        {"max_age": "soon"},
+        {"max_age": -1},
+        {"on_stale": "?"},
+    ],
 )
 def test_a_question_that_cannot_be_is_refused(tmp_path: Path, asked: dict[str, object]) -> None:
     with pytest.raises(InvalidDocumentError, match="expected"):

@@ -312,6 +312,8 @@ def test_a_role_without_rights_is_told_which(
     administrator.execute(f"create role {role} login".encode())
 
     schema = postgresql_url.rpartition("=")[2]
+    with pytest.raises(StoreUnusableError, match="expected the right to use the schema"):
+        documents(with_user(postgresql_url, role)).status()
     administrator.execute(f'grant usage on schema "{schema}" to {role}'.encode())
     with pytest.raises(StoreUnusableError, match="permission denied"):
         documents(with_user(postgresql_url, role)).status()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import gzip
+import os
 import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -34,11 +36,11 @@ def listed(source: Any, versions: dict[str, str] | None = None) -> dict[str, Any
     return {one.id: one for one in source(versions or {})}
 
 
-def pdf(text: str) -> bytes:
-    """A page with one line."""
+def pdf(text: str, pages: int = 1) -> bytes:
+    """Pages with one line, each the same object."""
     stream = f"BT /F1 12 Tf 72 720 Td ({text}) Tj ET".encode()
     objects = [
-        b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Kids[3 0 R]/Count 1>>",
+        b"<</Type/Catalog/Pages 2 0 R>>", b"<</Type/Pages/Kids[%s]/Count %d>>" % (b"3 0 R " * pages, pages),
         b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 612 792]/Contents 4 0 R/Resources<</Font<</F1 5 0 R>>>>>>",
         b"<</Length %d>>stream\n%s\nendstream" % (len(stream), stream), b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
     ]  # fmt: skip
@@ -85,7 +87,7 @@ def raises(path: Path) -> str:
     ("name", "content", "reason"),
     [
         ("a.md", b"\xff\xfe\x00binary", "UnicodeDecodeError"), ("a.md", b"a\0b", "binary data"),
-        ("a.pdf", b"no pdf", "Error"), ("a.pdf", pdf(""), "recognise their letters"), ("a.html", b"\xff\xff", "UnicodeDecodeError"),
+        ("a.pdf", b"no pdf", "Error"), ("a.pdf", pdf(""), "recognise their letters"), ("a.pdf", pdf("x" * 900_000, pages=60), "at most 50,000,000 characters"), ("a.html", b"\xff\xff", "UnicodeDecodeError"),
         ("a.bad", b"", "RecursionError: too deep"),
     ],
 )  # fmt: skip
@@ -106,12 +108,64 @@ def test_a_file_outside_of_the_folder_is_left_out(tmp_path: Path) -> None:
     assert listed(Folder(tmp_path / "pages")) == {}
 
 
+def test_a_name_that_no_database_takes_is_written_out(tmp_path: Path) -> None:
+    Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff.md")).write_text("# One")
+
+    (doc,) = listed(Folder(tmp_path)).values()
+
+    assert (doc.id, doc.text, doc.uri) == ("\\udcff.md", "# One", f"{tmp_path}/\\udcff.md")
+
+
+def test_a_path_that_is_longer_than_an_id_is_cut_and_stays_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for _ in range(9):
+        Path("d" * 250).mkdir()
+        os.chdir("d" * 250)
+    for name in ("a.md", "b.md"):
+        Path(name).write_text("# One")
+
+    found = listed(Folder(tmp_path))
+
+    assert [len(id) for id in found] == [2_000, 2_000]
+    assert all(isinstance(doc, Doc) for doc in found.values())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="rights are other ones there")
+def test_a_folder_that_cannot_be_read_deletes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`glob` passes over it, as if it were empty."""
+    (tmp_path / "closed").mkdir(mode=0o000)
+    tmp_path.chmod(0o755)
+    monkeypatch.chdir(tmp_path)
+    user = os.geteuid()
+    if user == 0:  # who may read everything
+        os.seteuid(65_534)
+
+    try:
+        with pytest.raises(SourceUnavailableError, match="expected to read all of"):
+            listed(Folder("."))
+    finally:
+        os.seteuid(user)
+
+
 def test_a_folder_that_does_not_exist_is_unavailable(tmp_path: Path) -> None:
     with pytest.raises(SourceUnavailableError, match="create it"):
         listed(Folder(tmp_path / "none"))
 
 
-@pytest.mark.parametrize("given", [{"folder": 3}, {"pattern": ""}, {"readers": {"md": str}}, {"readers": {".md": "x"}}])
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"folder": 3},
+        {"pattern": ""},
+        {"pattern": "/etc/*"},
+        {"pattern": "../*"},
+        {"pattern": "**x"},
+        {"readers": {"md": str}},
+        {"readers": {".md": "x"}},
+    ],
+)
 def test_a_folder_that_cannot_be_is_refused(given: dict[str, Any]) -> None:
     with pytest.raises(InvalidDocumentError, match="expected"):
         Folder(**{"folder": ".", **given})
@@ -135,10 +189,28 @@ def test_a_folder_that_cannot_be_is_refused(given: dict[str, Any]) -> None:
         ("", ""),
         ("<p><b>bold</b> and <a href=x>link</a>", "bold and link"),
         ("<<<>&#x110000;&nbsp;", "<<<>\ufffd"),
+        ("text of R&D" + "!" * 20_000 + "&D", "text of R&D" + "!" * 20_000 + "&D"),
     ],
 )
 def test_html_becomes_markdown(html: str, markdown: str) -> None:
     assert markdown_of(html) == markdown
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "piece", ["<nav>", "<div>", "<a ", "</", "<!--", "<!", "<?", "<![CDATA[", "<a b='", "<a =' >", "<title></", "<script></script ", "&#", "<a b="]
+)  # fmt: skip
+def test_a_page_that_was_made_to_take_long_does_not(piece: str) -> None:
+    """Python's parser looks through all that is left for each tag that could begin there."""
+    markdown_of(f"<p>text{piece * 300_000}")
+    markdown_of(f"<nav>{piece * 300_000}{'</aside>' * 100_000}")
+
+
+@pytest.mark.parametrize("charset", ["punycode", "idna", "unicode_escape", "undefined", "base64"])
+def test_no_page_is_written_in_what_is_no_encoding_of_pages(charset: str) -> None:
+    page = f"<meta charset={charset}>-".encode() + b"a" * 1_000_000
+
+    assert decoded(page) == page.decode()
 
 
 @pytest.mark.parametrize(
@@ -168,10 +240,12 @@ class Site:
                 if headers.get("ETag") is not None and self.headers.get("If-None-Match") == headers["ETag"]:
                     status, body = 304, b""
                 self.send_response(status)
-                for name, value in {"Content-Type": "text/html", "Content-Length": str(len(body)), **headers}.items():
+                length = {} if callable(body) else {"Content-Length": str(len(body))}
+                for name, value in {"Content-Type": "text/html", **length, **headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(body)
+                with suppress(ConnectionError):  # who asked has enough
+                    body(self.wfile.write) if callable(body) else self.wfile.write(body)
 
             def log_message(self, *said: object) -> None:
                 """A test is quiet."""
@@ -248,6 +322,49 @@ def test_a_page_that_is_not_there_is_gone_and_strangers_are_left_out(site: Site)
     assert site.asked == ["/sitemap.xml", "/gone"]
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("piece", [b"<loc>", b"<loc>" + b" " * 500, b"<loc><![CDATA[", b"<loc>x", b" "])
+def test_a_sitemap_that_was_made_to_take_long_does_not(site: Site, piece: bytes) -> None:
+    site.at["/sitemap.xml"] = b"<urlset><loc>" + piece * (10_000_000 // len(piece))
+
+    assert listed(Website(f"{site.url}/sitemap.xml")) == {}
+
+
+def test_an_address_may_be_written_in_any_way(site: Site) -> None:
+    site.at |= {"/a": b"a", "/b?x=1&y=2": b"b", "/c": b"c"}
+    site.at["/sitemap.xml"] = (
+        f"<urlset><loc>\n {site.url}/a\n</loc><loc><![CDATA[ {site.url}/b?x=1&y=2 ]]></loc><LOC>{site.url}/c</LOC>"
+    ).encode()
+
+    assert [id.removeprefix(site.url) for id in listed(Website(f"{site.url}/sitemap.xml"))] == [
+        "/a",
+        "/b?x=1&y=2",
+        "/c",
+    ]
+
+
+def test_an_address_that_is_longer_than_an_id_stops_no_other(site: Site) -> None:
+    far = "/" + "x" * 3_000
+    site.at |= {far: b"far", "/a": b"a", "/sitemap.xml": site.sitemap([far, "/a"])}
+
+    (long, short) = listed(Website(f"{site.url}/sitemap.xml")).values()
+
+    assert (type(long), short.text) == (Unreadable, "a")
+
+
+def test_a_page_that_comes_drop_by_drop_is_given_up(site: Site) -> None:
+    def drops(send: Any) -> None:
+        while True:
+            send(b"x")
+            time.sleep(0.01)
+
+    site.at["/a"] = (200, {"Content-Length": "1000000"}, drops)
+
+    (one,) = listed(Website(pages=[f"{site.url}/a"], timeout=0.1)).values()
+
+    assert "longer than 1 s" in one.reason
+
+
 @pytest.mark.parametrize("sitemap", [(500, {}, b""), b"<html>", (302, {"Location": "http://localhost:1/"}, b"")])
 def test_a_sitemap_that_cannot_be_read_makes_the_site_unavailable(site: Site, sitemap: object) -> None:
     site.at["/sitemap.xml"] = sitemap
@@ -311,6 +428,24 @@ def test_rows_are_documents(connect: Any) -> None:
         connection.commit()
     with pytest.raises(SourceUnavailableError, match="faq"):
         rows_of(query)
+
+
+def test_rows_without_an_id_or_with_one_that_cannot_be_stop_no_other() -> None:
+    rows = [(None, "none"), ("x" * 3_000, "long"), ("a\0b", "binary"), ("a", "fine")]
+    statement = " union all ".join(["select ? as id, ? as text"] * len(rows))
+
+    class Bound(sqlite3.Cursor):
+        def execute(self, sql: str, parameters: Any = ()) -> Any:
+            return super().execute(sql, [value for row in rows for value in row])
+
+    class Connection(sqlite3.Connection):
+        def cursor(self, factory: Any = Bound) -> Any:
+            return super().cursor(Bound)
+
+    found = [*SQLQuery(lambda: sqlite3.connect(":memory:", factory=Connection), statement)()]
+
+    assert [type(one) for one in found] == [Unreadable, Unreadable, Unreadable, Doc]
+    assert len({one.id for one in found}) == 4
 
 
 def test_a_query_without_a_column_that_is_needed_is_refused() -> None:

@@ -14,12 +14,12 @@ from typing import Any, TypeAlias, TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from tests.samples import HOUR, MINUTE, NOW, SECOND
+from tests.samples import HOUR, MINUTE, NOW, SECOND, make_job
 
 from tickwork import plan
 from tickwork.backfill import UNANSWERED, Answered, Backfill
 from tickwork.clock import MICROSECOND
-from tickwork.declaration import Declaration
+from tickwork.declaration import Declaration, declaration_of
 from tickwork.errors import TickworkError
 from tickwork.job import Job
 from tickwork.jobstate import StateChange
@@ -538,7 +538,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def _declaration(self, node: str) -> Declaration:
         """Node "a" declares the first job, "b" the second; nobody the third."""
-        return Declaration(frozenset({IDS[NODES.index(node)]}), frozenset({APPS[0]}))
+        return declaration_of([make_job(IDS[NODES.index(node)])], APPS[0])
 
 
 class UndecidedError(Exception):

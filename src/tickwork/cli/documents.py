@@ -36,7 +36,14 @@ def add_document_commands(command: Callable[..., Callable[..., argparse.Action]]
     option("--json", action="store_true", help="for programs")
     option = command("search", search_documents, documents, ("text", "TEXT", "what is looked for"))
     option("-k", type=partial(whole, least=1, most=1000), default=5, metavar="N", help="how many; default 5")
-    option("--where", type=entry, action="append", default=[], metavar="KEY=VALUE", help="what meta must have")
+    option(
+        "--where",
+        type=entry,
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="what meta must have; several of a key are a choice",
+    )
     option("--source", metavar="NAME", help="of this source alone")
     option("--max-age", type=duration, metavar="LENGTH", help="older hits are stale, such as 2h")
     option("--on-stale", choices=("mark", "drop", "refresh", "raise"), default="mark", help="default mark")
@@ -75,10 +82,12 @@ def sync_documents(options: argparse.Namespace) -> int:
 
 def search_documents(options: argparse.Namespace) -> int:
     """Show the chunks that are nearest to a text, each with the time since its source confirmed it."""
+    from tickwork.documents.where import read_where  # noqa: PLC0415  only these commands need it
+
     with open_documents(options.documents) as docs:
         hits = asyncio.run(
             docs.search(
-                options.text, options.k, where=dict(options.where) or None, source=options.source,
+                options.text, options.k, where=read_where(options.where), source=options.source,
                 max_age=options.max_age, on_stale=options.on_stale,
             )
         )  # fmt: skip

@@ -144,6 +144,14 @@ def check_id(id: object) -> None:
         raise InvalidDocumentError(f"document: expected an id of 1 to {LONGEST_ID} characters, got {shown(id)}")
 
 
+def id_of(name: str) -> str:
+    """An id for what others have named: what none may have is written out, and what is too long is cut."""
+    written = name.encode("utf-8", "backslashreplace").decode().replace("\0", "\\0") or "''"
+    if len(written) <= LONGEST_ID:
+        return written
+    return f"{written[: LONGEST_ID - 36]}... {blake2b(written.encode(), digest_size=16).hexdigest()}"
+
+
 def _check_text(id: str, name: str, text: object, most: int) -> None:
     if not isinstance(text, str):
         raise InvalidDocumentError(f"document {shown(id)}: expected {name} as a string, got {shown(text)}")
@@ -159,7 +167,9 @@ def _check_text(id: str, name: str, text: object, most: int) -> None:
 
 def _check_meta(id: str, meta: object) -> None:
     try:
-        kept = json.dumps(meta, allow_nan=False, ensure_ascii=False) if isinstance(meta, Mapping) else None
+        kept = (
+            json.dumps(meta, allow_nan=False, ensure_ascii=False, sort_keys=True) if isinstance(meta, Mapping) else None
+        )
     except (TypeError, ValueError, RecursionError):
         kept = None
     if kept is None or len(kept) > MOST_META or not _encodes(kept):

@@ -22,14 +22,22 @@ from tickwork.documents.catalogue import Catalogue, FailedDocument, Passage, Sto
 from tickwork.documents.compacting import Compaction, compact
 from tickwork.documents.document import Doc, Freshness, Hit, check_id
 from tickwork.documents.embedders import Embedder, MiniLM
-from tickwork.documents.errors import InvalidDocumentError, SourceNotFoundError, StaleError, SyncSupersededError
+from tickwork.documents.errors import (
+    InvalidDocumentError,
+    MassDeletionError,
+    SourceNotFoundError,
+    StaleError,
+    SyncSupersededError,
+)
 from tickwork.documents.index import Found, Index
 from tickwork.documents.sources import List, Source
 from tickwork.documents.splitting import BlockSplitter, Splitter
 from tickwork.documents.syncing import Progress, Report, Step, Sync, clear
 from tickwork.documents.vectors import Vectors, embed_anew
+from tickwork.documents.where import check_where, fits
 from tickwork.durations import Duration, read_duration
 from tickwork.errors import StoreError, did_you_mean
+from tickwork.policies import Retry
 from tickwork.scheduler import Scheduler
 
 if TYPE_CHECKING:
@@ -41,11 +49,15 @@ OF_ONE_MACHINE = ("managed", "embedded")
 KINDS = (*OF_ONE_MACHINE, "exact")
 SERVER = re.compile(r"https?://[^\s/?#@]+/?")
 MOST_HITS = 1_000
+LONGEST_QUESTION = 100_000
+"""Characters: models look at some thousand at most, and a longer text takes long to cut."""
 BEYOND = 10
 """So many more than asked for are fetched: some may be of a revision that this reader does not see."""
 MOST_FETCHED = 2_000
 """An index that would have to be asked for more is slower than comparing every vector."""
 NO_LIMIT = 10**9
+AGAIN = Retry(100, delay="1m", backoff=2, max_delay=plan.SOON, give_up_on=(InvalidDocumentError, MassDeletionError))
+"""Of the job of a source, which may wait for long otherwise until whatever was away is there again."""
 MOST_OVERTAKEN = 20
 """Times that what is put may be overtaken by others that are put."""
 
@@ -141,6 +153,8 @@ class Documents:
         still has its version it may yield `Same(id)`.
 
         *every* or *cron* makes it a job of the scheduler, `documents:<name>:<source>`, with the *options* of `add_job`.
+        A sync that failed is tried again after a minute, later after a quarter of an hour, unless the next one comes as
+        soon, or `retry` says otherwise.
         *max_staleness* is how long its documents may go unconfirmed: what `search` and `status` measure by; and its job
         is overdue (a JobOverdue is told) when most of that has passed. Raises InvalidDocumentError.
         """
@@ -152,6 +166,8 @@ class Documents:
         pause = None if every is None else _read_length("every", every)
         if pause is not None:
             trigger = {"trigger": "interval", "seconds": pause.total_seconds()}
+        if trigger and (pause is None or pause > plan.SOON):
+            options = {"retry": AGAIN, **options}
         if trigger and longest is not None:
             options = {"expect_every": plan.alert_after(name, longest, pause), **options}
         if trigger and self.scheduler is None:
@@ -255,18 +271,21 @@ class Documents:
     ) -> list[Hit]:  # fmt: skip
         """The *k* chunks nearest to *text*, the nearest first, each with its freshness.
 
-        *where* names values that `meta` must have, or lists of which it must have one. A hit is stale if its source has
-        not confirmed it for longer than *max_age*, or else than the source's `max_staleness`; then *on_stale* says
-        whether it is marked, dropped, refreshed (its source is synced first, once for all who ask), or a StaleError.
+        *where* names values that `meta` must have, lists of which it must have one, or None for what it must not have.
+        A hit is stale if its source has not confirmed it for longer than *max_age*, or else than the source's
+        `max_staleness`; then *on_stale* says whether it is marked, dropped, refreshed (its source is synced first, once
+        for all who ask), or a StaleError.
         Raises InvalidDocumentError, EmbeddingError, StoreError, and SourceNotFoundError for a *source* of which neither
         this process nor the catalogue knows.
         """
-        if not isinstance(text, str) or not text.strip():
-            raise InvalidDocumentError(f"search: expected a text, got {shown(text)}")
+        if not isinstance(text, str) or not text.strip() or len(text) > LONGEST_QUESTION:
+            raise InvalidDocumentError(
+                f"search: expected a text of 1 to {LONGEST_QUESTION:,} characters, got {shown(text)}"
+            )
         if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= MOST_HITS:
             raise InvalidDocumentError(f"search: expected k from 1 to {MOST_HITS}, got {shown(k)}")
-        if where is not None and not isinstance(where, Mapping):
-            raise InvalidDocumentError(f"search: expected where as a mapping, got {shown(where)}")
+        if where is not None:
+            check_where(where)
         if on_stale not in get_args(OnStale):
             raise InvalidDocumentError(f"on_stale: expected one of {get_args(OnStale)}, got {shown(on_stale)}")
         age = None if max_age is None else _read_length("max_age", max_age)
@@ -568,16 +587,7 @@ def _take_all(begun: Sync, listing: Iterable[Any]) -> None:
 
 
 def _fits(passage: Passage, where: Mapping[str, Any] | None, source: str | None) -> bool:
-    if source is not None and passage.source != source:
-        return False
-    return all(_has(passage.meta.get(key), wanted) for key, wanted in (where or {}).items())
-
-
-def _has(value: Any, wanted: Any) -> bool:
-    """Equal, or one of a list; and a list has what it contains."""
-    if isinstance(wanted, list | tuple | set | frozenset):
-        return any(_has(value, one) for one in wanted)
-    return value == wanted or (isinstance(value, list) and wanted in value)
+    return source in (None, passage.source) and fits(passage.meta, where or {})
 
 
 def _go_on(step: Step) -> None:

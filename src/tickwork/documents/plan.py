@@ -17,6 +17,8 @@ FEW_GONE = 3
 """So many may go whatever their share, but not all."""
 ALERTED_AFTER = 0.8
 """The share of the longest staleness after which somebody is told."""
+SOON = timedelta(minutes=15)
+"""A source that is synced so often needs no other try when one has failed."""
 FIRST_RETRY, LAST_RETRY = timedelta(minutes=1), timedelta(days=1)
 
 

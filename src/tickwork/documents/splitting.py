@@ -16,7 +16,7 @@ from tickwork.checks import shown
 from tickwork.documents.document import Chunk
 from tickwork.documents.errors import InvalidDocumentError
 
-HEADING = re.compile(r"(?P<level>#{1,6})[ \t]+(?P<title>\S.*?)[ \t]*#*$")
+HEADING = re.compile(r"(?P<level>#{1,6})[ \t]+(?P<title>\S.*)")
 FENCE = re.compile(r"[ ]{0,3}(?P<mark>`{3,}|~{3,})")
 SENTENCE_ENDS = re.compile(r"(?<=[.!?。])\s+|\n")
 CUTS_ONE_IN = 3
@@ -51,7 +51,7 @@ class BlockSplitter:
 
     @property
     def identity(self) -> str:
-        return f"blocks-1 {self.least}-{self.most}"
+        return f"blocks-2 {self.least}-{self.most}"
 
     def split(self, text: str) -> Sequence[Chunk]:
         chunks: list[Chunk] = []
@@ -68,7 +68,7 @@ class BlockSplitter:
                 cut()
                 level = len(heading["level"])
                 headings = [above for above in headings if above[0] < level]
-                headings.append((level, heading["title"]))
+                headings.append((level, _title(heading["title"])))
                 continue
             for part in self._fitting(block):
                 if waiting and _length(waiting) + len(part) > self.most:
@@ -121,6 +121,13 @@ def _blocks(text: str) -> Iterator[str]:
             lines.append(line.rstrip())
     if lines:
         yield "\n".join(lines)
+
+
+def _title(written: str) -> str:
+    """Without the marks that may close a heading: "Fees ##" is "Fees", and "C#" is "C#"."""
+    title = written.rstrip()
+    bare = title.rstrip("#")
+    return bare.rstrip() if bare != bare.rstrip() else title
 
 
 def _length(blocks: Sequence[str]) -> int:

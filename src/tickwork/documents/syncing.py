@@ -109,6 +109,8 @@ class Sync:
         self._failed: list[tuple[str, str, str | None]] = []
         self._waiting: list[tuple[Doc, str]] = []
         self._failures_in_a_row = 0
+        self._down: EmbeddingError | None = None
+        """Why nothing is embedded any more in this sync."""
         reached(Step.BEGUN)
 
     @property
@@ -152,21 +154,25 @@ class Sync:
         self._tell(0)
 
     def write(self) -> None:
-        """Bring what was offered into the catalogue and the index. Raises EmbeddingError if the embedder is down."""
+        """Bring what was offered into the catalogue and the index."""
         writes = [write for doc, fingerprint in self._waiting if (write := self._split(doc, fingerprint)) is not None]
         if self.report.dry_run:
             self._foresee(writes)
         else:
             with self._turn:
                 self._write_confirmed()
-                if writes:
+                if writes and self._down is None:
                     self._write_together(writes)
                 self._write_failed()
         self._waiting = []
         self._tell(0)
 
     def finish(self, *, partial: bool, allow_mass_delete: bool) -> Report:
-        """The listing is through. What it did not name is gone, unless it was *partial*; MassDeletionError."""
+        """The listing is through. What it did not name is gone, unless it was *partial*.
+
+        Raises MassDeletionError; and EmbeddingError if the embedder is down: what it could not embed is as it was, and
+        is tried again by the next sync.
+        """
         self.write()
         gone = [] if partial else plan.gone(self._known_documents(), self._listed)
         if not allow_mass_delete:
@@ -177,6 +183,8 @@ class Sync:
         if gone:
             self._catalogue.bury(self.source, self._number, gone, self._clock.now())
             self._reached(Step.BURIED)
+        if self._down is not None:
+            raise self._down
         self._catalogue.finish(self.source, self._number, self._began_at, None)
         self._reached(Step.FINISHED)
         return self.report
@@ -240,18 +248,20 @@ class Sync:
             self._reached(Step.CONFIRMED)
 
     def _write_together(self, writes: Sequence[Write]) -> None:
-        """All of them, or one by one if that fails, so that one bad document stops no other."""
+        """All of them, or one by one if that fails, so that one bad document stops no other; unless it is not they."""
+        if self._down is not None:
+            return
         try:
             self._write_all(writes)
         except EmbeddingError as error:
-            if len(writes) > 1:
+            self._failures_in_a_row += len(writes) == 1
+            if self._failures_in_a_row >= FAILURES_IN_A_ROW or not self._vectors.answer():
+                self._down = error
+            elif len(writes) > 1:
                 for write in writes:
                     self._write_together([write])
-                return
-            self._failures_in_a_row += 1
-            if self._failures_in_a_row >= FAILURES_IN_A_ROW:
-                raise
-            self._fail(writes[0].doc.id, str(error), writes[0].fingerprint)
+            else:
+                self._fail(writes[0].doc.id, str(error), writes[0].fingerprint)
         else:
             self._failures_in_a_row = 0
 

@@ -57,6 +57,14 @@ class Vectors:
         """Where to look for what answers *text*. Raises EmbeddingError."""
         return self.embed([text], queries=True)[0]
 
+    def answer(self) -> bool:
+        """Whether the embedder embeds anything at all just now."""
+        try:
+            self.embed(["hello"])
+        except EmbeddingError:
+            return False
+        return True
+
     def embed(self, texts: Sequence[str], *, queries: bool = False) -> Sequence[Sequence[float]]:
         """Unit vectors of this space. Raises EmbeddingError."""
         vectors = embed(self.embedder, texts, self.dimension, queries=queries)
@@ -71,14 +79,18 @@ class Vectors:
 
 
 def embed_anew(catalogue: Catalogue, embedder: Embedder) -> None:
-    """Make the vectors of *embedder* those of the catalogue, once it has one for every chunk."""
-    space = catalogue.meta("space") + 1
+    """Make the vectors of *embedder* those of the catalogue, once it has one for every chunk.
+
+    One that was cut short goes on where it was, unless another embedder has begun since.
+    """
+    space = catalogue.begin_space(embedder.identity)
     dimension: int | None = None
     lacking = True
     while lacking:
         for chunks in catalogue.chunks(MOST_AT_ONCE):
             wanted = {new.chunk.hash: new.chunk.embedded for new in chunks}
-            for key in catalogue.vectors(wanted, space):
+            for key, vector in catalogue.vectors(wanted, space).items():
+                dimension = dimension or len(vector)
                 del wanted[key]
             if wanted:
                 vectors = embed(embedder, [*wanted.values()], dimension)

@@ -8,13 +8,13 @@ import math
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Never, TypeVar, get_args
+from typing import Any, Never, TypeVar, get_args, overload
 
 from tickwork.arguments import Arguments
 from tickwork.checks import shown
@@ -128,7 +128,7 @@ class RunContext:
         If another run, or somebody outside, has changed the same keys meanwhile, this one fails instead. The first
         use reads it from the store; for coroutines that were seen to use it, that is done before they are called.
         """
-        records = self._records()
+        records = self._call.records
         _uses_state.add(self._call.func)
         return kept_of(self._call).state_of(records, self._call.run)
 
@@ -152,18 +152,12 @@ class RunContext:
         RunCancelledError if it was asked to end, StateConflictError, StoreUnavailableError, and SchedulerError in an
         event loop.
         """
-        return transaction(self._call, kept_of(self._call), self._records())
+        return transaction(self._call, kept_of(self._call), self._call.records)
 
     @property
     def settling(self) -> JoinedSettling:
         """For `settle_run` of tickwork.stores.postgresql, which settles this run in a transaction of your own."""
         return JoinedSettling(self._call, kept_of(self._call))
-
-    def _records(self) -> Records:
-        records = self._call.surroundings.records
-        if records is None:
-            raise SchedulerError("expected to be inside a run of a scheduler, got a call without a store")
-        return records
 
     @property
     def cancelled(self) -> bool:
@@ -191,14 +185,41 @@ class RunContext:
             self._progress_sent_at = now
             self._call.progressed(self._call)
 
-    def track(self, items: Iterable[Item], *, total: int | None = None, message: str = "") -> Iterator[Item]:
-        """The *items*, one by one, with the progress told before each; the total is their length if they have one."""
+    @overload
+    def track(self, items: Iterable[Item], *, total: int | None = None, message: str = "") -> Iterator[Item]: ...
+
+    @overload
+    def track(
+        self, items: AsyncIterable[Item], *, total: int | None = None, message: str = ""
+    ) -> AsyncIterator[Item]: ...
+
+    def track(
+        self, items: Iterable[Item] | AsyncIterable[Item], *, total: int | None = None, message: str = ""
+    ) -> Iterator[Item] | AsyncIterator[Item]:
+        """The *items*, one by one, with the progress told before each and behind the last; for `async for` if they are.
+
+        The *total* is their length if they have one.
+        """
         count = len(items) if total is None and isinstance(items, Sized) else total
-        for done, item in enumerate(items):
-            self.progress(done, count, message)
+        if isinstance(items, AsyncIterable):
+            return self._track_async(items, count, message)
+        return self._track(items, count, message)
+
+    def _track(self, items: Iterable[Item], total: int | None, message: str) -> Iterator[Item]:
+        done = 0
+        for item in items:
+            self.progress(done, total, message)
             yield item
-        if count is not None:
-            self.progress(count, count, message)
+            done += 1
+        self.progress(done, total, message)
+
+    async def _track_async(self, items: AsyncIterable[Item], total: int | None, message: str) -> AsyncIterator[Item]:
+        done = 0
+        async for item in items:
+            self.progress(done, total, message)
+            yield item
+            done += 1
+        self.progress(done, total, message)
 
 
 class Call:
@@ -244,6 +265,13 @@ class Call:
         """Why it was asked to end. None: it was not."""
         self.kept: Kept | None = None
         """What is to be kept of it besides its outcome. None, as for most: nothing."""
+
+    @property
+    def records(self) -> Records:
+        """The store, for what the function does with it. SchedulerError if there is none."""
+        if self.surroundings.records is None:
+            raise SchedulerError("expected to be inside a run of a scheduler, got a call without a store")
+        return self.surroundings.records
 
     @property
     def deadline(self) -> datetime | None:
@@ -373,9 +401,12 @@ def failure(call: Call, error: BaseException) -> Failed:
 
 
 def _not_taken(call: Call) -> InvalidJobError | None:
-    """That the function takes other arguments than it was called with. None: so the error is its own."""
+    """That the function takes other arguments than it was called with. None: so the error is its own.
+
+    It tells how many they are and their names: more people see the reason of a run than its arguments.
+    """
     try:
-        check_arguments(call.func, tuple(call.args), call.kwargs)
+        check_arguments(call.func, (...,) * len(call.args), dict.fromkeys(call.kwargs, ...))
     except InvalidJobError as error:
         return InvalidJobError(f"{error}: {CODE_CHANGED}")
     return None

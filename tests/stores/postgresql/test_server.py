@@ -206,6 +206,18 @@ def test_who_may_not_make_the_tables_is_told_so(postgresql_url: str, role: str) 
         PostgreSQLStore(with_user(postgresql_url, role)).open()
 
 
+def test_a_role_without_the_right_to_use_the_schema_is_told_so(
+    postgresql_url: str, store: PostgreSQLStore, role: str
+) -> None:
+    """Without it the tables are passed over, as if there were none."""
+    schema = postgresql_url.rpartition("=")[2]
+
+    with pytest.raises(
+        StoreUnusableError, match=f'expected the right to use the schema "{schema}", got no right: grant'
+    ):
+        PostgreSQLStore(with_user(postgresql_url, role)).open()
+
+
 def test_tables_can_be_made_by_hand_for_a_role_that_may_make_none(
     postgresql_url: str, administrator: psycopg.Connection, role: str
 ) -> None:
@@ -545,7 +557,10 @@ def test_a_forked_child_has_connections_of_its_own_and_leaves_those_of_its_paren
 
     child = os.fork()
     if child == 0:
-        os._exit(0 if [job.id for job in store.jobs()] == ["job"] else 1)
+        try:
+            os._exit(0 if [job.id for job in store.jobs()] == ["job"] else 1)
+        finally:  # a child that goes on would run all other tests
+            os._exit(2)
     _, status = os.waitpid(child, 0)
 
     assert status == 0

@@ -140,6 +140,13 @@ class Catalogue(Protocol):
         """Bytes that it takes on a disk, with what lies beside it."""
         ...
 
+    def begin_space(self, embedder: str) -> int:
+        """The number of the space in which *embedder* embeds all anew: the one that it has begun, or a new one.
+
+        What another embedder has begun there is let go of.
+        """
+        ...
+
     def adopt(self, space: int, embedder: str, dimension: int | None) -> bool:
         """Search by the vectors of *space* from now on, and let go of all others; False if one is lacking still."""
         ...

@@ -89,6 +89,11 @@ STANDING = """
 select (select value::bigint from tickwork_catalogue_meta where catalogue = $1 and key = 'epoch'),
     (select value::bigint from tickwork_catalogue_meta where catalogue = $1 and key = 'space')
 """
+SPACES = """
+select (select value::bigint from tickwork_catalogue_meta where catalogue = $1 and key = 'space'),
+    (select value::bigint from tickwork_catalogue_meta where catalogue = $1 and key = 'begun_space'),
+    (select value from tickwork_catalogue_meta where catalogue = $1 and key = 'begun_by')
+"""
 INDEX_STANDING = """
 select (select value::bigint from tickwork_catalogue_meta where catalogue = $1 and key = 'generation'),
     (select value::bigint from tickwork_catalogue_meta where catalogue = $1 and key = 'index_behind')
@@ -567,6 +572,16 @@ class PostgreSQLCatalogue:
         with self._reading() as session:
             ((size,),) = session.select(SIZE, texts(TABLES))
         return int(size)
+
+    def begin_space(self, embedder: str) -> int:
+        with self._writing() as session:
+            ((current, begun, begun_by),) = session.select(SPACES, self._number)
+            if begun is not None and begun > current and begun_by == embedder:
+                return int(begun)
+            space = max(current, begun or 0) + 1
+            self._note(session, {"begun_space": space, "begun_by": embedder})
+            session.execute(DELETE_OTHER_SPACES, self._number, current)
+        return int(space)
 
     def adopt(self, space: int, embedder: str, dimension: int | None) -> bool:
         with self._writing() as session:

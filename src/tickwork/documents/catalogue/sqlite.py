@@ -175,6 +175,10 @@ select ({COUNT_PLACED}), (select value from meta where key = 'index_built')
     + {LAST_CHUNK} - (select value from meta where key = 'index_built_to')
 """
 STANDING = "select (select value from meta where key = 'epoch'), (select value from meta where key = 'space')"
+SPACES = """
+select (select value from meta where key = 'space'), (select value from meta where key = 'begun_space'),
+    (select value from meta where key = 'begun_by')
+"""
 SELECT_SPACE = """
 select chunk.number, vector.vector
 from chunks as chunk
@@ -445,6 +449,18 @@ class SQLiteCatalogue:
     def vacuum(self) -> None:
         """Write the file anew without its empty pages. Others read meanwhile, and wait to write."""
         self._file.vacuum()
+
+    def begin_space(self, embedder: str) -> int:
+        """The number of the space in which *embedder* embeds all anew: the one that it has begun, or a new one."""
+        with self._file.writing() as connection:
+            current, begun, begun_by = connection.execute(SPACES).fetchone()
+            if begun is not None and begun > current and begun_by == embedder:
+                return int(begun)
+            space = max(current, begun or 0) + 1
+            said = [("begun_space", space), ("begun_by", embedder)]
+            connection.executemany("insert or replace into meta (key, value) values (?, ?)", said)
+            connection.execute("delete from vectors where space <> ?", (current,))
+        return int(space)
 
     def adopt(self, space: int, embedder: str, dimension: int | None) -> bool:
         """Search by the vectors of *space* from now on, and let go of all others; False if one is lacking still."""

@@ -5,6 +5,7 @@ By the parser of the standard library, which takes what browsers take. What is i
 
 from __future__ import annotations
 
+import codecs
 import re
 from html.parser import HTMLParser
 
@@ -24,13 +25,19 @@ HEADINGS = {f"h{level}": level for level in range(1, 7)}
 CHARSET = re.compile(rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w:.-]{1,40})", re.IGNORECASE)
 SEARCHED = 4_096
 """Bytes in which a page says how it is encoded."""
+NO_ENCODINGS = {"idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape"}
+"""Python knows them, but no page is written in them, and some take hours."""
+MOST_UNFINISHED = 10_000
+"""Characters of a tag or comment that the page does not end: browsers leave out a longer one, too, and the parser would
+look through all of them for each that could begin another."""
 
 
 def markdown_of(html: str) -> str:
     """What a page says, its title first if it has no heading of the first level."""
     page = _Page()
     page.feed(html)
-    page.close()
+    if not page.rawdata.startswith("<") or len(page.rawdata) <= MOST_UNFINISHED:
+        page.close()
     page.end_block()
     blocks = page.main or page.blocks
     if page.title and not any(block.startswith("# ") for block in blocks):
@@ -49,7 +56,8 @@ def decoded(page: bytes, charset: str | None = None) -> str:
     for name in (charset, said[1].decode("ascii", "replace") if said else None):
         if name is not None:
             try:
-                return page.decode(name)
+                if codecs.lookup(name).name not in NO_ENCODINGS:
+                    return page.decode(name)
             except LookupError:  # nobody knows such an encoding
                 continue
     return page.decode("utf-8")
@@ -63,13 +71,14 @@ class _Page(HTMLParser):
         self.title = ""
         self._text: list[str] = []
         self._tag = ""
-        self._left_out: list[str] = []
+        self._left_out: dict[str, None] = {}
+        """The tags that are open, in their order, each where it was first opened."""
         self._in_main = 0
         self._in_pre = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         if tag in LEFT_OUT:
-            self._left_out.append(tag)
+            self._left_out.setdefault(tag)
         elif tag in BLOCKS or tag in HEADINGS:
             if tag == "br" and self._in_pre:
                 self._text.append("\n")
@@ -83,8 +92,8 @@ class _Page(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         if tag in LEFT_OUT:
-            if tag in self._left_out:  # one that was never closed ends with what it stands in
-                del self._left_out[self._left_out.index(tag) :]
+            while tag in self._left_out:  # one that was never closed ends with what it stands in
+                self._left_out.popitem()
         elif tag in BLOCKS or tag in HEADINGS:
             self.end_block()
             self._in_main -= tag == "main" and self._in_main > 0

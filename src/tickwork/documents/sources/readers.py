@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeAlias
 
+from tickwork.documents.document import MOST_CHARACTERS
 from tickwork.documents.errors import InvalidDocumentError
 from tickwork.documents.sources import html
 
@@ -34,8 +35,14 @@ def text_of_pdf(content: bytes) -> str:
         import pypdf  # noqa: PLC0415  it is an extra
     except ImportError as error:
         raise InvalidDocumentError(f"expected pypdf, got {error}: pip install 'tickwork[files]'") from None
-    pages = pypdf.PdfReader(io.BytesIO(content)).pages
-    text = "\n\n".join(page.extract_text().strip() for page in pages).replace("\0", "")
+    pages: list[str] = []
+    length = 0
+    for page in pypdf.PdfReader(io.BytesIO(content)).pages:
+        pages.append(page.extract_text().strip())
+        length += len(pages[-1])
+        if length > MOST_CHARACTERS:  # a page may stand in it a thousand times
+            raise InvalidDocumentError(f"expected a PDF with at most {MOST_CHARACTERS:,} characters, got more")
+    text = "\n\n".join(pages).replace("\0", "")
     if not text.strip():
         raise InvalidDocumentError("expected a PDF with text in it, got pictures of it: recognise their letters first")
     return text.encode("utf-8", "replace").decode()  # some fonts name half a surrogate pair

@@ -10,7 +10,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from tickwork.checks import shown
-from tickwork.documents.document import Doc, Listed, Unreadable
+from tickwork.documents.document import Doc, Listed, Unreadable, id_of
 from tickwork.documents.errors import InvalidDocumentError, SourceUnavailableError
 from tickwork.documents.reasons import reason_of
 
@@ -71,16 +71,16 @@ class SQLQuery:
                     yield dict(zip(columns, row, strict=True))
 
     def _document(self, row: dict[str, Any]) -> Listed:
-        id = str(row[self.id])
+        id = "" if row[self.id] is None else str(row[self.id])
         try:
             if row[self.text] is None:
-                return Unreadable(id, f"expected a text in {self.text}, got null")
+                return Unreadable(id_of(id), f"expected a text in {self.text}, got null")
             meta = {name: json.loads(json.dumps(row[name], default=str, allow_nan=False)) for name in self.meta}
             modified = None if self.modified is None else _instant(row[self.modified])
             uri = None if self.uri is None or row[self.uri] is None else str(row[self.uri])
             return Doc(id, row[self.text], uri=uri, modified=modified, meta=meta)
         except ValueError as error:  # also what Doc refuses
-            return Unreadable(id, str(error)[:300])
+            return Unreadable(id_of(id), str(error)[:300])
 
 
 def _instant(value: object) -> datetime | None:

@@ -11,6 +11,7 @@ import html as entities
 import io
 import logging
 import re
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urldefrag, urlsplit
 
 from tickwork.checks import check_whole, shown
-from tickwork.documents.document import Doc, Listed, Same, Unreadable
+from tickwork.documents.document import Doc, Listed, Same, Unreadable, id_of
 from tickwork.documents.errors import InvalidDocumentError, SourceUnavailableError
 from tickwork.documents.reasons import reason_of
 from tickwork.documents.sources import html
@@ -37,9 +38,11 @@ else:
 
 LARGEST_PAGE = 20_000_000
 """Bytes, when it is unpacked."""
+SLOWEST = 10
+"""Times the timeout that a page may take, although its server never keeps silent for so long."""
 MOST_REDIRECTS = 5
 MOST_SITEMAPS = 500
-LOCATION = re.compile(r"<loc>\s*(?:<!\[CDATA\[)?\s*(.*?)\s*(?:\]\]>)?\s*</loc>", re.DOTALL | re.IGNORECASE)
+LOCATION = re.compile(r"<loc>\s{0,999}(?:<!\[CDATA\[\s{0,999})?([^\s<\]]{1,9999})(?:\]\]>|\s|<)", re.IGNORECASE)
 GONE = {404, 410}
 PLAIN = {"text/plain", "text/markdown"}
 PAGES = {"text/html", "application/xhtml+xml"}
@@ -56,7 +59,8 @@ class Website:
     gone; one that cannot be fetched or read keeps its last good revision. A sitemap that cannot be fetched is a
     SourceUnavailableError, and deletes nothing; so are more than *most* pages.
 
-    *headers* are sent along, such as those that let you in. *timeout* (seconds) is how long a server may keep silent.
+    *headers* are sent along, such as those that let you in. *timeout* (seconds) is how long a server may keep silent; a
+    page may take ten times as long.
     """
 
     sitemap: str | None = None
@@ -90,7 +94,7 @@ class Website:
 
     def __call__(self, versions: Mapping[str, str]) -> Iterator[Listed]:
         headers = {"User-Agent": "tickwork", **self.headers}
-        with httpx.Client(headers=headers, timeout=read_duration("timeout", self.timeout).total_seconds()) as client:
+        with httpx.Client(headers=headers, timeout=self._patience) as client:
             for number, url in enumerate(self._urls(client)):
                 if number >= self.most:
                     raise SourceUnavailableError(
@@ -99,6 +103,10 @@ class Website:
                 listed = self._page(client, url, versions.get(url))
                 if listed is not None:
                     yield listed
+
+    @property
+    def _patience(self) -> float:
+        return read_duration("Website timeout", self.timeout).total_seconds()
 
     def _start(self) -> list[str]:
         return [*([] if self.sitemap is None else [self.sitemap]), *self.pages]
@@ -167,7 +175,7 @@ class Website:
             text = _text_of(answer)
             return Doc(url, text, uri=url, version=_version(answer.headers), modified=_modified(answer.headers))
         except Exception as error:  # noqa: BLE001  the network, a page that is no text, a broken PDF
-            return Unreadable(url, reason_of(error))
+            return Unreadable(id_of(url), reason_of(error))
 
     def _fetch(self, client: httpx.Client, url: str, headers: dict[str, str]) -> _Answer:
         request = client.build_request("GET", url, headers=headers)
@@ -179,7 +187,8 @@ class Website:
             answer = client.send(request, stream=True)
             try:
                 if answer.next_request is None:
-                    return _Answer(answer.status_code, answer.headers, b"".join(_bounded(answer)))
+                    content = b"".join(_bounded(answer, self._patience * SLOWEST))
+                    return _Answer(answer.status_code, answer.headers, content)
                 request = answer.next_request
             finally:
                 answer.close()
@@ -196,9 +205,11 @@ class _Answer(NamedTuple):
     content: bytes
 
 
-def _bounded(answer: httpx.Response) -> Iterator[bytes]:
-    received = 0
+def _bounded(answer: httpx.Response, patience: float) -> Iterator[bytes]:
+    received, until = 0, time.monotonic() + patience
     for piece in answer.iter_bytes():
+        if time.monotonic() > until:
+            raise _RefusedError(f"it took longer than {patience:g} s")
         received += len(piece)
         if received > LARGEST_PAGE:
             raise _RefusedError(f"it has more than {LARGEST_PAGE:,} bytes")

@@ -44,7 +44,6 @@ from tickwork.stores.postgresql.evidence import find_absence, find_evidence
 from tickwork.stores.postgresql.joining import add_jobs, add_jobs_async, taken
 from tickwork.stores.postgresql.pruning import find_prunable, prune
 from tickwork.stores.postgresql.rows import (
-    NEVER,
     Arrays,
     Row,
     advanced_jobs,
@@ -81,6 +80,7 @@ from tickwork.stores.postgresql.rows import (
 from tickwork.stores.postgresql.schema import upgrade
 from tickwork.stores.postgresql.server import Glance, Server, Session
 from tickwork.stores.postgresql.settling import settle_run, settle_run_async
+from tickwork.stores.prunable import NEVER
 from tickwork.stores.server_clock import ServerClock
 from tickwork.why import MAX_NAMESAKES, SECOND, Evidence, of_its_time
 

@@ -42,6 +42,7 @@ from tickwork.sqlite.file import DatabaseFile
 from tickwork.sqlite.place import check_place
 from tickwork.stores import base
 from tickwork.stores.base import USUAL_LEASE, Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
+from tickwork.stores.prunable import NEVER
 from tickwork.stores.sqlite import moving
 from tickwork.stores.sqlite import statements as sql
 from tickwork.stores.sqlite.doorbell import Doorbell
@@ -49,7 +50,6 @@ from tickwork.stores.sqlite.evidence import find_absence, find_evidence
 from tickwork.stores.sqlite.lifeline import Lifeline
 from tickwork.stores.sqlite.pruning import find_prunable, prune
 from tickwork.stores.sqlite.rows import (
-    NEVER,
     Row,
     advanced_job,
     birth,
