@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
-from typing import NamedTuple
 
 from tickwork.codec import definition_of
 from tickwork.job import Job
 
-NO_JOBS: Mapping[str, Job] = {}
 
-
-class Declaration(NamedTuple):
-    jobs: Mapping[str, Job] = NO_JOBS
+@dataclass(frozen=True)
+class Declaration:
+    jobs: Mapping[str, Job] = field(default_factory=dict)
     """By their ids, as the code has them."""
     apps: frozenset[str] = frozenset()
     """The applications whose jobs it would declare: one of theirs that is not among *jobs* is gone from this code."""
@@ -23,7 +23,7 @@ class Declaration(NamedTuple):
     def ids(self) -> frozenset[str]:
         return frozenset(self.jobs)
 
-    @property
+    @cached_property
     def name(self) -> str:
         """The same for all nodes that declare the same, in each option of each job. Empty: nothing is declared."""
         if not self.jobs and not self.apps:

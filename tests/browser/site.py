@@ -21,10 +21,13 @@ from tickwork.fastapi.sessions import create_sessions_router
 from tickwork.sessions import Sessions
 
 DEADLINE = 20.0
+"""Seconds that a server may take to stop."""
 RULES = ("wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice")
+"""Of axe-core: all that it is sure of."""
 NARROW = {"width": 360, "height": 740}
 Guard = Callable[..., None]
-PAGES = ("tickwork", "documents", "sessions")
+PAGES = {"tickwork": "Jobs", "documents": "Documents: handbook", "sessions": "Sessions"}
+"""Where they are, and what links to them say."""
 
 
 def anyone() -> None:
@@ -52,16 +55,16 @@ def free_port() -> int:
 class Server:
     """A server on a port of its own, which stays its own while the server is away."""
 
-    def __init__(self, app: ASGIApp, *, root_path: str = "") -> None:
-        self._app, self._root_path = app, root_path
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
         self._port = free_port()
         self.address = f"http://127.0.0.1:{self._port}"
         self.come_back()
 
     def come_back(self) -> None:
         config = uvicorn.Config(
-            self._app, port=self._port, root_path=self._root_path, log_level="warning", http="h11", ws="none",
-            lifespan="off", timeout_graceful_shutdown=1,
+            self._app, port=self._port, log_level="warning", http="h11", ws="none", lifespan="off",
+            timeout_graceful_shutdown=1,
         )  # fmt: skip
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from fastapi import HTTPException, Request
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 from tests.browser.conftest import Complaints
 from tests.browser.site import Server, Site, settled
 
@@ -79,3 +81,26 @@ def test_one_is_ended_or_all_of_a_user(sessions: Page, site: Site) -> None:
     expect(sessions.get_by_text("2 sessions of ada ended.")).to_be_visible()
     expect(sessions.get_by_text("No session goes on.")).to_be_visible()
     assert site.sessions.count() == 1
+
+
+def test_the_example_of_the_guide_opens_in_a_browser_that_asks_for_a_password(
+    chromium: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    guide = Path(__file__).parents[2].joinpath("docs", "sessions.md").read_text("utf-8")
+    example: dict[str, Any] = {}
+    exec(
+        re.findall(r"^```python\n(.*?)^```", guide.partition("## For operators")[2], re.MULTILINE | re.DOTALL)[0],
+        example,
+    )
+    example["sessions"].create(user="ada").append("user", "hello")
+    server = Server(example["app"])
+    for name, content in (("auditor", "1 user: hello"), ("operator", "chats are for auditors")):
+        context = chromium.new_context(http_credentials={"username": name, "password": "your own check"})
+        page = context.new_page()
+        page.goto(f"{server.address}/sessions/")
+        page.get_by_role("button", name="Content").click()
+        expect(page.get_by_text(content)).to_be_visible()
+        context.close()
+    server.go_away()
+    example["sessions"].close()

@@ -56,7 +56,7 @@ def _try_all(store: str, options: argparse.Namespace, known: dict[str, str]) -> 
     verdicts = []
     for verdict in _run(store, chosen, lambda one: tests_for(one, lessons, known.get(one.sign))):
         verdicts.append(verdict)
-        if options.by is not None and verdict.killer is None:
+        if verdict.is_broken or (options.by is not None and verdict.killer is None):
             continue
         known[verdict.planted.sign] = verdict.killer or killed.NOBODY
         killed.write(known)  # each at once, as the whole takes its time

@@ -11,6 +11,8 @@ A_GLANCE = "a look that spares a lock: what it lets through is asked again under
 UNDER_A_LOCK = "decided on what was read under the same lock, so that nothing can have changed; compared all the same"
 
 NO_ORPHANS = "what waits, and a backfill that goes on, has a job: who removes it ends them in the same write"
+ONE_STATE = "at one version a run has one state, and who has read the one has read the other"
+COME_SINCE = "passed over already where its ledger is looked for; asked again, as one may have come since"
 SPARES_WORK = "spares work alone: without it more is read, or written again, and the same comes of it"
 NARROWS = "reads no more than is asked for: what else it lets through is looked up by nobody"
 
@@ -27,20 +29,33 @@ PLACES = {
 IN_A_GLANCE = {
     **dict.fromkeys(("lease_until is not null", "expires_at is not null", "expect_by is not null"), NO_MINIMUM),
     "state is not null": SPARES_WORK,
+    "array(select node from tickwork_open_runs where cancel_reason is not null and state = 'running'), "
+    ":: state = 'running' -> true": SPARES_WORK,
 }
 GUARDS = {
     "sqlite ADVANCE_JOB": {"version = ?": UNDER_A_LOCK},
     "sqlite CLAIM_RUN": {"version = ?": UNDER_A_LOCK, "state = 'pending'": UNDER_A_LOCK},
+    "sqlite CENSUS_OF_RUNS": {"state in ('pending', 'running')": BESIDE_ANOTHER},
     "sqlite CANCEL_ORPHAN": {"job_uid = ?": "no other job that was removed has a run that waits"},
     "sqlite KNOWN_UIDS": {"uid in (select value from json_each(?))": NARROWS},
     "sqlite SELECT_EXPECTATIONS_OF": {"job_uid in (select value from json_each(?))": NARROWS},
     "sqlite SELECT_JOBS_BY_UID": {"uid in (select value from json_each(?))": NARROWS},
     "sqlite SELECT_LIFELINES": {"lifeline <> ''": SPARES_WORK},
+    "sqlite SELECT_NUMBER": {"attempt = ?": "asked of the first attempt, which stands first in the index"},
     "sqlite SELECT_PENDING": {"?1 = -62135596800000000 -> false": SPARES_WORK},
     "sqlite SELECT_STANDING": {"uid in (select value from json_each(?))": NARROWS},
     "sqlite SELECT_STATES_OF": {"job_uid in (select value from json_each(?))": NARROWS},
     "sqlite TAKEN_IDS": {"id in (select value from json_each(?))": NARROWS},
+    "postgresql ADVANCE_JOBS": {"job.version = given.version": UNDER_A_LOCK},
+    "postgresql CANCEL_RUNNING": {"run.state = 'running'": ONE_STATE},
+    "postgresql CANCEL_WAITING": {"run.state = 'pending'": ONE_STATE},
+    "postgresql CLAIM_RUNS": {"run.version = given.version": UNDER_A_LOCK, "run.state = 'pending'": UNDER_A_LOCK},
+    "postgresql DELETE_DISPOSABLE_JOB": {
+        "not exists (select from tickwork_backfills where job_uid = $1 and ended_at is null)": COME_SINCE,
+    },
+    "postgresql ENSURE_STATE": {"uid = $1": "a state that says nothing is as good as none"},
     "postgresql KNOWN_UIDS": {"uid = any($1::bigint[])": NARROWS},
+    "postgresql LOCK_OUT": {"uid = $1": "locks no more than it has to"},
     "postgresql SELECT_EXPECTATIONS_OF": {"job_uid = any($1::bigint[])": NARROWS},
     "postgresql SELECT_JOBS_BY_UID": {"uid = any($1::bigint[])": NARROWS},
     "postgresql SELECT_STATES_OF": {"job_uid = any($1::bigint[])": NARROWS},

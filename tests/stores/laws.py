@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias, TypeVar
 
@@ -254,6 +255,14 @@ class StoreLaws:
         assert lost == []
         assert store.get("job").name == "first"
 
+    def test_of_two_changes_to_one_version_the_first_wins_in_a_round_as_well(self, store: Store) -> None:
+        store.add([job := make_job()])
+
+        with store.together():
+            won = [len(store.save([next_version(job, name=name)])) for name in ("first", "second")]
+
+        assert (won, store.get("job").name) == ([1, 0], "first")
+
     def test_a_change_of_a_job_that_is_gone_loses(self, store: Store) -> None:
         store.add([job := make_job()])
         store.remove(["job"])
@@ -274,9 +283,10 @@ class StoreLaws:
         assert [change.job.id for change in won] == ["a", "c"]
         assert [job.name for job in store.jobs()] == ["slower", "faster", "slower"]
 
-    def test_a_change_whose_run_exists_already_loses_as_a_whole(self, store: Store) -> None:
+    @pytest.mark.parametrize("state", [RunState.PENDING, RunState.RUNNING, RunState.SUCCEEDED, RunState.MISSED])
+    def test_a_change_whose_run_exists_already_loses_as_a_whole(self, store: Store, state: RunState) -> None:
         store.add([job := make_job()])
-        store.save([next_version(job, make_run(job))])
+        store.save([next_version(job, make_run(job, state=state))])
         job = store.get("job")
 
         won = store.save([next_version(job, make_run(job, NOW + MINUTE), make_run(job), name="slower")])
@@ -678,15 +688,13 @@ class StoreLaws:
     def test_attempts_and_origins_of_one_fire_time_are_different_runs(self, store: Store) -> None:
         store.add([job := make_job()])
         alike = [
-            make_run(job),
-            make_run(job, attempt=2),
-            make_run(job, origin=Origin.MANUAL),
-            make_run(job, NOW + SECOND),
-        ]
+            make_run(job), make_run(job, attempt=2), make_run(job, origin=Origin.MANUAL), make_run(job, NOW + SECOND),
+            closed(job, 1), closed(job, 1, attempt=2), closed(job, 1, origin=Origin.MANUAL), closed(job, 2),
+        ]  # fmt: skip
 
-        won = store.save([next_version(job, *alike)])
+        won = [len(store.save([next_version(store.get("job"), run)])) for run in alike]
 
-        assert len(won) == 1
+        assert won == [1] * len(alike)
         assert [store.run(run.id) for run in alike] == alike
 
     def test_a_decision_that_raises_undoes_the_whole_batch(self, store: Store) -> None:
@@ -875,6 +883,19 @@ class StoreLaws:
 
         assert [run.fire_time for run in change.runs] == [early]
         assert [run.id for run in claimed(store)] == [run.id for run in change.runs]
+
+    def test_runs_that_share_all_but_one_of_what_is_unique_are_claimed_one_by_one(self, store: Store) -> None:
+        store.add([job := make_job(max_instances=9), other := make_job("other")])
+        alike = [
+            make_run(job), make_run(job, NOW - SECOND), make_run(job, attempt=2), make_run(job, origin=Origin.MANUAL),
+            make_run(job, origin=Origin.BACKFILL, backfill="one"),
+        ]  # fmt: skip
+        store.save([next_version(job, *alike), next_version(other, make_run(other))])
+
+        for count in range(1, 7):
+            (run,) = claimed(store, limit=1)
+            assert store.run(run.id) == run
+            assert len(store.runs(states=[RunState.RUNNING])) == count
 
     def test_threads_that_claim_together_claim_each_run_once(self, store: Store) -> None:
         store.add([job := make_job(max_instances=25)])
@@ -1120,6 +1141,16 @@ class StoreLaws:
         assert won == []
         assert store.run(closed.id) == settled.run
         assert store.cancelling("a") == []
+
+    def test_what_waits_at_another_version_is_not_closed(self, store: Store) -> None:
+        store.add([job := make_job()])
+        runs = held_run(job), make_run(job, NOW + MINUTE)
+        store.save([next_version(job, *runs)])
+        believed = make_run(job), runs[1]._replace(version=7)
+        store.settle([settle(runs[0], job.retry, Released(), NOW)])
+
+        assert store.cancel([cancel(run, "enough", NOW) for run in believed]) == []
+        assert [run.state for run in store.runs()] == [RunState.PENDING] * 2
 
     def test_what_was_asked_to_end_is_renewed_and_settled_as_usual(self, store: Store) -> None:
         store.add([job := make_job()])
@@ -1453,9 +1484,13 @@ class StoreLaws:
             return Filling(found._replace(version=found.version + 1, cursor=None, ended_at=NOW), moved=True)
 
         filled = [[one.backfill.id for one in store.fill(lambda *_: (), end, limit=9)] for _ in range(2)]
-        clock.advance(HOUR)
+        clock.advance(MINUTE)
+        prune(store, Retention(age=MINUTE))
+        kept = [one.id for one in store.backfills()]
+        clock.advance(SECOND)
         prune(store, Retention(age=MINUTE))
 
+        assert kept == [backfill.id]
         assert filled == [[backfill.id], []]
         assert store.backfills() == []
 
@@ -1769,20 +1804,22 @@ class StoreLaws:
     def test_the_silence_around_a_run_is_told_by_what_was_born_before_it_and_not_before_one_like_it(
         self, store: Store
     ) -> None:
-        store.add([job := make_job(), other := make_job("other")])
+        store.add([job := make_job(uid=2), other := make_job("other", uid=1)])
         missed = closed(job, 0, RunState.MISSED, ended_at=NOW + 5 * MINUTE)
-        alike = [
-            closed(other, 0, ended_at=NOW + 4 * MINUTE), closed(job, -9, ended_at=NOW - 8 * MINUTE),
-            closed(job, 0, attempt=2, ended_at=NOW + 4 * MINUTE),
-            closed(job, 0, origin=Origin.MANUAL, ended_at=NOW + 4 * MINUTE),
+        earlier = [
+            closed(job, -9, ended_at=NOW - 9 * MINUTE),
+            closed(job, 0, origin=Origin.BACKFILL, backfill="one", ended_at=NOW - 8 * MINUTE),
         ]  # fmt: skip
-        store.save([next_version(other, alike[0])])
-        store.save([next_version(job, alike[1])])
+        later = [
+            closed(job, 0, attempt=2, ended_at=NOW + 4 * MINUTE),
+            closed(job, 0, origin=Origin.MANUAL, ended_at=NOW + 3 * MINUTE),
+        ]  # fmt: skip
+        store.save([next_version(other, closed(other, 0, ended_at=NOW - 7 * MINUTE))])
+        store.save([next_version(job, *earlier)])
         store.save([next_version(store.get("job"), missed)])
-        store.save([next_version(store.get("job"), *alike[2:])])
-        store.save([next_version(store.get("other"), closed(other, -1, ended_at=NOW - SECOND))])
+        store.save([next_version(store.get("job"), *later)])
 
-        assert store.evidence("job", NOW).silence == Silence(NOW - 8 * MINUTE, NOW + 4 * MINUTE)
+        assert store.evidence("job", NOW).silence == Silence(NOW - 7 * MINUTE, NOW + 5 * MINUTE)
 
     def test_without_an_earlier_sign_of_a_node_the_silence_has_no_known_begin(self, store: Store) -> None:
         store.add([job := make_job()])
@@ -2009,16 +2046,22 @@ class StoreLaws:
         self, store: Store, clock: VirtualClock
     ) -> None:
         store.add([job := make_job(), other := make_job("other")])
-        store.save([next_version(job, run := held_run(job)), next_version(other, held_run(other))])
+        rows = held_run(other), closed(other, 190)
+        store.save([next_version(job, run := held_run(job)), next_version(other, *rows)])
         store.remove(["job"])
         clock.advance(2 * HOUR)
 
         prune(store, Retention(age=HOUR))
-        kept = store.evidence("job", NOW)
-        store.settle([settle(run, job.retry, DONE, NOW)])
+        while_it_runs = store.evidence("job", NOW)
+        (settled,) = store.settle([settle(run, job.retry, DONE, clock.now())])
+        clock.advance(HOUR)
+        prune(store, Retention(age=HOUR))
+        while_it_is_kept = store.evidence("job", NOW)
+        clock.advance(SECOND)
         prune(store, Retention(age=HOUR))
 
-        assert (kept.removed_at, kept.before) == (NOW, [run])
+        assert (while_it_runs.removed_at, while_it_runs.before) == (NOW, [run])
+        assert (while_it_is_kept.removed_at, while_it_is_kept.before) == (NOW, [settled.run])
         with pytest.raises(JobNotFoundError):
             store.evidence("job", NOW)
 
@@ -2040,11 +2083,8 @@ class StoreLaws:
 
     def test_a_disposable_job_goes_alone(self, store: Store, clock: VirtualClock) -> None:
         """What is asked of others does not hold it up, and what is noted of them stays."""
-        gone, asked, other = (
-            make_job("gone", disposable=True, next_fire_time=None),
-            make_job("asked"),
-            make_job("other"),
-        )
+        gone = make_job("gone", uid=3, disposable=True, next_fire_time=None)
+        asked, other = make_job("asked", uid=2), make_job("other", uid=1)
         store.add([gone, asked, other])
         for job in (gone, other):
             store.save([next_version(job, closed(job, 0))])
@@ -2056,6 +2096,17 @@ class StoreLaws:
         assert [job.id for job in store.jobs()] == ["asked", "other"]
         assert store.evidence("other", NOW).pruned_through == NOW
         assert store.get("other") == other._replace(version=2)
+
+    def test_a_disposable_job_stays_as_long_as_one_of_its_rows(self, store: Store) -> None:
+        store.add([job := make_job(disposable=True, next_fire_time=None)])
+        store.save([next_version(job, *(closed(job, minute - 9) for minute in range(3)), next_fire_time=None)])
+
+        left = []
+        for _ in range(3):
+            store.prune(Retention(age=MINUTE), after=-1, jobs=1, rows=1)
+            left.append((len(store.jobs()), len(store.runs())))
+
+        assert left == [(1, 2), (1, 1), (0, 0)]
 
     @pytest.mark.parametrize(
         ("fields", "stays"),
@@ -2226,6 +2277,21 @@ class StoreLaws:
         store.settle([settle(run, job.retry, Lost("frozen"), NOW)])
 
         assert store.settle([ending]) == []
+        assert store.state(job.uid) == StoredState()
+
+    def test_an_ending_of_what_does_not_run_at_that_version_writes_no_state(self, store: Store) -> None:
+        store.add([job := make_job(max_instances=9), other := make_job("other")])
+        store.save([next_version(job, run := held_run(job), make_run(job, NOW + HOUR, node="a"))])
+        store.renew([run], NOW + MINUTE)
+        strangers = [
+            run, held_run(job, NOW + HOUR), held_run(other, version=2), held_run(job, NOW + MINUTE, version=2),
+            held_run(job, attempt=2, version=2), held_run(job, origin=Origin.MANUAL, version=2),
+        ]  # fmt: skip
+
+        for one in strangers:
+            change = StateChange(job.uid, {"a": 0}, {"a": 1})
+            assert store.settle([settle(one, job.retry, DONE, NOW)._replace(state=change)]) == []
+
         assert store.state(job.uid) == StoredState()
 
     def test_an_ending_whose_state_was_changed_meanwhile_is_not_written_and_others_are(self, store: Store) -> None:
@@ -2405,7 +2471,7 @@ class StoreLaws:
         self, store: Store, clock: VirtualClock
     ) -> None:
         late, punctual = make_job("late", expect_every=HOUR), make_job("punctual", expect_every=5 * HOUR)
-        store.add([late, punctual, unwatched := make_job("unwatched")])
+        store.add([late, punctual, unwatched := make_job("unwatched"), fails := make_job("fails", expect_every=HOUR)])
         clock.advance(2 * HOUR)
         store.find_overdue("a", limit=PLENTY)
 
@@ -2418,7 +2484,9 @@ class StoreLaws:
 
         assert recovered == [Expectation("late", late.uid, NOW + HOUR, None, NOW + 2 * HOUR, "a")]
         assert again == []
-        assert store.expectations() == [success(late, 2), success(punctual, 1)]
+        assert store.expectations() == [
+            Expectation("fails", fails.uid, NOW + HOUR, None, NOW + 2 * HOUR, "a"), success(late, 2), success(punctual, 1)
+        ]  # fmt: skip
 
     def test_a_job_that_has_done_its_work_is_expected_no_more(self, store: Store) -> None:
         store.add([job := make_job(expect_every=HOUR)])
@@ -2610,7 +2678,8 @@ class StoreLaws:
     @pytest.mark.parametrize("state", MoveState)
     def test_what_moves_or_has_moved_fires_claims_and_fills_nothing(self, store: Store, state: MoveState) -> None:
         store.add([due := make_job("due"), waiting := make_job("waiting", next_fire_time=None)])
-        store.save([next_version(waiting, make_run(waiting))])
+        backfilled = make_run(waiting, NOW - HOUR, origin=Origin.BACKFILL, backfill="one")
+        store.save([next_version(waiting, make_run(waiting), backfilled)])
         store.add_backfill(make_backfill(due, NOW - HOUR, NOW))
         note = make_move(state)
         store.write_move(None, note)
@@ -2624,7 +2693,7 @@ class StoreLaws:
         filled = store.fill(lambda one, active: [], lambda one, *_: moved_on(one), limit=PLENTY)
 
         found = (len(asked), len(fired), len(claims), len(filled))
-        assert found == ((1, 1, 1, 1) if note.fires else (0, 0, 0, 0))
+        assert found == ((1, 1, 2, 1) if note.fires else (0, 0, 0, 0))
         store.write_move(note, None)
         assert len(fire(store, until=NOW + MINUTE)) == 1  # nothing was lost of it
 
@@ -2737,16 +2806,17 @@ class StoreLaws:
         assert store.beat(make_node("c", clock.now(), declaration="new")) == ["new"]
 
     def test_what_was_unpacked_goes_on_as_if_it_had_been_written_here(self, store: Store, clock: VirtualClock) -> None:
-        note, job = make_move(MoveState.ARRIVING), make_job(max_instances=9)
+        note, job = make_move(MoveState.ARRIVING), make_job(max_instances=2)
         going_on = make_backfill(job, NOW - HOUR, NOW)
         ended = make_backfill(job, NOW - HOUR, NOW, ended_at=NOW)
         waits, runs, failed = make_run(job), held_run(job, NOW - MINUTE), closed(job, -2, RunState.FAILED)
+        too_many = make_run(job, NOW + MINUTE, available_at=NOW)
         backfilled = make_run(job, NOW - HOUR, origin=Origin.BACKFILL, backfill=going_on.id)
         nodes = [make_node("a", declaration="a"), make_node("b", declaration="b", stopped_at=NOW)]
         store.write_move(None, note)
         store.unpack(
             note, jobs=[PackedJob(job, Expectation(job.id, job.uid, NOW + HOUR))],
-            runs=[PackedRun(number, run) for number, run in enumerate((waits, runs, failed, backfilled), 1)],
+            runs=[PackedRun(number, run) for number, run in enumerate((waits, runs, failed, too_many, backfilled), 1)],
             rest=PackedRest([going_on, ended], [], nodes, {}),
         )  # fmt: skip
         store.write_move(note, arrived := note._replace(state=MoveState.ARRIVED))
@@ -2755,9 +2825,14 @@ class StoreLaws:
         assert [run.id for run in claimed(store, node="c")] == [waits.id, backfilled.id]
         assert store.lost(9, nodes=["a"]) == [runs]
         assert store.runs(states=[RunState.FAILED]) == [failed]
-        assert [one.backfill.id for one in store.fill(lambda *_: (), lambda one, *_: Filling(one), limit=9)] == [
-            going_on.id
-        ]
+        told: list[object] = []
+
+        def decide(one: Backfill, active: Sequence[Run], *_: object) -> Filling:
+            told.extend([one.id, *(run.id for run in active)])
+            return Filling(one)
+
+        store.fill(lambda *_: (), decide, limit=9)
+        assert told == [going_on.id, backfilled.id]
         assert sorted(store.beat(make_node("c", declaration="c"))) == ["a", "c"]
         assert len(fire(store)) == 1
         clock.advance(2 * HOUR)
@@ -2833,6 +2908,15 @@ class SharedStoreLaws:
         other.open()
         yield other
         other.close()
+
+    def test_it_exists_once_it_was_opened_and_asking_does_not_make_it(self, make_store: MakeStore) -> None:
+        with closing(make_store()) as asking, closing(make_store()) as opened:
+            assert not asking.exists()
+            assert not asking.exists()
+
+            opened.open()
+
+            assert asking.exists()
 
     def test_each_handle_sees_what_the_other_writes(self, store: Store, other: Store) -> None:
         store.add([job := make_job()])
@@ -3035,7 +3119,7 @@ class LifelineLaws:
         store.add([job := make_job()])
         store.save([next_version(job, held_run(job))])
         leaving.open(lambda: None)
-        leaving.beat(node := make_node(lifeline=_held(leaving, "a")))
+        leaving.beat(node := make_node(lifeline=held_lifeline(leaving, "a")))
         leaving.beat(node.stopped(clock.now()))
         leaving.close()
 
@@ -3051,7 +3135,7 @@ class LifelineLaws:
         names = []
         for node in ("a", "b"):
             store.open(lambda: None)
-            names.append(_held(store, node))
+            names.append(held_lifeline(store, node))
             again = store.hold_lifeline(node)
             store.close()
             assert again == names[-1]
@@ -3060,7 +3144,7 @@ class LifelineLaws:
         assert all(names)
 
 
-def _held(store: Store, node: str) -> str:
+def held_lifeline(store: Store, node: str) -> str:
     """The lifeline of an opened store; on a server it takes a moment."""
     deadline = time.monotonic() + 10
     while not (lifeline := store.hold_lifeline(node)):
@@ -3073,7 +3157,7 @@ def _live_as(store: Store, node: str, ready: Callable[[], object]) -> None:
     """The life of a forked child, until it is killed."""
     try:
         store.open(lambda: None)
-        store.beat(make_node(node, lifeline=_held(store, node)))
+        store.beat(make_node(node, lifeline=held_lifeline(store, node)))
         ready()
         signal.pause()
     finally:

@@ -53,6 +53,7 @@ Draw: TypeAlias = Callable[[st.SearchStrategy[Any]], Any]
 T = TypeVar("T")
 
 LEFT_OUT: Mapping[str, str] = {
+    "exists": "memory is there from the start: SharedStoreLaws",
     "lend": "memory has no transactions to lend: LendingStoreLaws",
     "hold_lifeline": "memory has no lifelines: LifelineLaws",
     "cut_lifelines": "memory has no lifelines: LifelineLaws",

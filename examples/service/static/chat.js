@@ -1,6 +1,6 @@
 // The page of the chat: what was said in this session, whichever worker answers.
 
-import { ago, arrange, ask, clockTime, element, grow, keepAsking, numeral, once, put, setBanner, setHealth, showTrouble } from "./page.js";
+import { ago, arrange, ask, clockTime, element, exactTime, grow, keepAsking, numeral, once, put, setBanner, setHealth, showTrouble } from "./page.js";
 
 const POLL = 3_000;
 const LONG = 60_000; // a language model takes its time
@@ -42,6 +42,7 @@ function updateMessage(row, { role, content, at }) {
   put(who, role === "user" ? "You" : "Handbook");
   put(time, clockTime(at, false));
   time.dateTime = at;
+  time.title = exactTime(at);
   put(text, said);
   box.hidden = quotes.length === 0;
   list.append(...quotes.map(quoteRow));

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import random
 import re
@@ -41,6 +42,7 @@ from tickwork.policies import Retry
 from tickwork.scheduler import Scheduler
 
 if TYPE_CHECKING:
+    from tickwork.documents.exact import ExactIndex
     from tickwork.documents.keeping import Drift, IndexKeeper
 
 OnStale = Literal["mark", "drop", "refresh", "raise"]
@@ -55,7 +57,8 @@ BEYOND = 10
 """So many more than asked for are fetched: some may be of a revision that this reader does not see."""
 MOST_FETCHED = 2_000
 """An index that would have to be asked for more is slower than comparing every vector."""
-NO_LIMIT = 10**9
+FARTHEST = 10**9
+"""The most that may be passed over in a list."""
 AGAIN = Retry(100, delay="1m", backoff=2, max_delay=plan.SOON, give_up_on=(InvalidDocumentError, MassDeletionError))
 """Of the job of a source, which may wait for long otherwise until whatever was away is there again."""
 MOST_OVERTAKEN = 20
@@ -417,12 +420,9 @@ class Documents:
                 try:
                     vectors = Vectors(catalogue, self._embedder)
                     clock = self._clock or catalogue.clock
-                    if self._kind == "exact":
-                        exact = ExactIndex(catalogue, vectors.space)
-                        self._parts = Parts(catalogue, vectors, exact, None, clock)
-                    else:
-                        keeper = IndexKeeper(self._kind, catalogue, vectors)
-                        self._parts = Parts(catalogue, vectors, keeper, keeper, clock)
+                    exact = ExactIndex(catalogue, vectors.space)
+                    keeper = None if self._kind == "exact" else IndexKeeper(self._kind, catalogue, vectors, exact)
+                    self._parts = Parts(catalogue, vectors, keeper or exact, exact, keeper, clock)
                 except BaseException:
                     catalogue.close()
                     raise
@@ -489,22 +489,41 @@ class Documents:
         vector = parts.vectors.of_query(text)
         # The epoch first: what it shows is in the index by now, and stays there longer than this search takes.
         epoch = parts.catalogue.epoch(parts.vectors.space)
-        wanted = k + BEYOND if where is None and source is None else 4 * k + BEYOND
+        filtered = where is not None or source is not None
+        wanted = 4 * k + BEYOND if filtered else k + BEYOND
         hits: list[tuple[Passage, float]] = []
         while len(hits) < k:
-            exactly = wanted > MOST_FETCHED
-            query = parts.exactly if exactly else parts.index.query
-            found = query(vector, NO_LIMIT if exactly else wanted, epoch)
-            passages = {passage.number: passage for passage in parts.catalogue.passages(epoch, [n for n, _ in found])}
-            hits = [
-                (passages[number], score) for number, score in found
-                if number in passages and _fits(passages[number], where, source)
-            ]  # fmt: skip
-            if len(found) < wanted or exactly:
+            if wanted > MOST_FETCHED:
+                hits = self._found(self._search_exactly(vector, k, epoch, where, source), epoch, where, source)
+                break
+            found = parts.index.query(vector, wanted, epoch)
+            hits = self._found(found, epoch, where, source)
+            if len(found) < wanted:
                 break
             wanted *= 4
         now = parts.clock.now()
         return [self._hit(passage, score, now, age) for passage, score in hits[:k]]
+
+    def _search_exactly(
+        self, vector: Sequence[float], k: int, epoch: int, where: Mapping[str, Any] | None, source: str | None
+    ) -> Found:
+        """With a filter only what fits is compared: it is seldom much, or the index would have found enough of it."""
+        catalogue, exact = self._opened().catalogue, self._opened().exact
+        if where is None and source is None:
+            return exact.query(vector, k, epoch)
+        revisions = [number for number, meta in catalogue.metas(epoch, source) if fits(json.loads(meta), where or {})]
+        return exact.query_among(catalogue.chunks_of(revisions), vector, k)
+
+    def _found(
+        self, found: Found, epoch: int, where: Mapping[str, Any] | None, source: str | None
+    ) -> list[tuple[Passage, float]]:
+        """What is shown of it, and fits."""
+        passages = self._opened().catalogue.passages(epoch, [number for number, _ in found])
+        by_number = {passage.number: passage for passage in passages}
+        return [
+            (by_number[number], score) for number, score in found
+            if number in by_number and _fits(by_number[number], where, source)
+        ]  # fmt: skip
 
     def _hit(self, passage: Passage, score: float, now: datetime, max_age: timedelta | None) -> Hit:
         declared = self._sources.get(passage.source)
@@ -537,13 +556,10 @@ class Parts:
     catalogue: Catalogue
     vectors: Vectors
     index: Index
+    exact: ExactIndex
     keeper: IndexKeeper | None
     """None: the index is exact, and needs none."""
     clock: Clock
-
-    @property
-    def exactly(self) -> Callable[[Sequence[float], int, int], Found]:
-        return self.index.query if self.keeper is None else self.keeper.query_exactly
 
     @property
     def turn(self) -> AbstractContextManager[object]:
@@ -558,7 +574,7 @@ def check_source_name(name: object) -> None:
 
 
 def _check_stretch(place: str, limit: object, offset: object) -> None:
-    for name, number, least, most in (("limit", limit, 1, MOST_HITS), ("offset", offset, 0, NO_LIMIT)):
+    for name, number, least, most in (("limit", limit, 1, MOST_HITS), ("offset", offset, 0, FARTHEST)):
         if not isinstance(number, int) or isinstance(number, bool) or not least <= number <= most:
             raise InvalidDocumentError(f"{place}: expected {name} from {least} to {most:,}, got {shown(number)}")
 

@@ -45,10 +45,10 @@ class IndexKeeper:
     `turn` is held while a sync writes, and while the index is mended or built anew.
     """
 
-    def __init__(self, kind: str, catalogue: Catalogue, vectors: Vectors) -> None:
+    def __init__(self, kind: str, catalogue: Catalogue, vectors: Vectors, exact: ExactIndex) -> None:
         self._catalogue = catalogue
         self._vectors = vectors
-        self._exact = ExactIndex(catalogue, vectors.space)
+        self._exact = exact
         self._home: Home
         if kind in ("embedded", "managed"):
             assert isinstance(catalogue, SQLiteCatalogue), "Documents refuses them beside another"
@@ -94,9 +94,6 @@ class IndexKeeper:
             except IndexUnusableError as error:
                 self._give_up(index, error)
         self._mend_soon()
-        return self._exact.query(vector, limit, epoch)
-
-    def query_exactly(self, vector: Sequence[float], limit: int, epoch: int) -> Found:
         return self._exact.query(vector, limit, epoch)
 
     # as its keeper

@@ -157,12 +157,24 @@ class Catalogue(Protocol):
         """What is true now. EmbedderChangedError if all was embedded anew since *space* was that of the vectors."""
         ...
 
-    def passages(self, epoch: int, chunks: Collection[int] | None = None) -> list[Passage]:
-        """What *epoch* shows of these chunks, or of all. A chunk may stand in a document twice."""
+    def passages(self, epoch: int, chunks: Collection[int]) -> list[Passage]:
+        """What *epoch* shows of these chunks. A chunk may stand in a document twice."""
         ...
 
-    def space(self, epoch: int, space: int) -> list[tuple[int, bytes]]:
-        """The chunks of *epoch* with their vectors, as they are kept."""
+    def shown(self, epoch: int) -> list[int]:
+        """The numbers of the chunks of *epoch*."""
+        ...
+
+    def metas(self, epoch: int, source: str | None) -> list[tuple[int, str]]:
+        """The revisions of *epoch*, or those of a source, by number: each with its meta, as JSON."""
+        ...
+
+    def chunks_of(self, revisions: Sequence[int]) -> list[int]:
+        """The numbers of their chunks."""
+        ...
+
+    def space(self, chunks: Sequence[int], space: int) -> list[tuple[int, bytes]]:
+        """These chunks with their vectors, as they are kept."""
         ...
 
     def chunks(self, limit: int) -> Iterator[list[NewChunk]]:

@@ -242,26 +242,26 @@ from tickwork_chunks as chunk
 where chunk.catalogue = $1 and revision.born <= $2 and (revision.died is null or revision.died > $2)
     and chunk.number = any($3::bigint[])
 """
-SELECT_ALL_PASSAGES = """
-select chunk.number, chunk.text, chunk.heading, document.source, document.id, placement.position, revision.uri,
-    revision.meta, revision.revision, revision.modified_at, revision.indexed_at, revision.checked_at
-from tickwork_chunks as chunk
-    join tickwork_placements as placement on placement.chunk = chunk.number
-    join tickwork_revisions as revision on revision.number = placement.revision
-    join tickwork_documents as document on document.number = revision.document
-where chunk.catalogue = $1 and revision.born <= $2 and (revision.died is null or revision.died > $2)
+SELECT_SHOWN = """
+select distinct placement.chunk
+from tickwork_documents as document
+    join tickwork_revisions as revision on revision.document = document.number
+    join tickwork_placements as placement on placement.revision = revision.number
+where document.catalogue = $1 and revision.born <= $2 and (revision.died is null or revision.died > $2)
 """
+SELECT_METAS = """
+select revision.number, revision.meta
+from tickwork_documents as document join tickwork_revisions as revision on revision.document = document.number
+where document.catalogue = $1 and revision.born <= $2 and (revision.died is null or revision.died > $2)
+    and ($3::text is null or document.source = $3)
+"""
+SELECT_CHUNKS_OF = "select distinct chunk from tickwork_placements where revision = any($1::bigint[])"
 SELECT_SPACE = """
 select chunk.number, vector.vector
 from tickwork_chunks as chunk
     join tickwork_vectors as vector
         on vector.catalogue = chunk.catalogue and vector.space = $3 and vector.hash = chunk.hash
-where chunk.catalogue = $1 and exists (
-    select from tickwork_placements as placement
-        join tickwork_revisions as revision on revision.number = placement.revision
-    where placement.chunk = chunk.number and revision.born <= $2 and (revision.died is null or revision.died > $2)
-)
-order by chunk.number
+where chunk.catalogue = $1 and chunk.number = any($2::bigint[])
 """
 SELECT_CHUNKS = """
 select chunk.number, chunk.text, chunk.heading from tickwork_chunks as chunk
@@ -600,12 +600,9 @@ class PostgreSQLCatalogue:
             raise embedded_anew(self.location)
         return int(epoch)
 
-    def passages(self, epoch: int, chunks: Collection[int] | None = None) -> list[Passage]:
+    def passages(self, epoch: int, chunks: Collection[int]) -> list[Passage]:
         with self._reading() as session:
-            if chunks is None:
-                rows = session.select(SELECT_ALL_PASSAGES, self._number, epoch)
-            else:
-                rows = session.select(SELECT_PASSAGES, self._number, epoch, integers(chunks))
+            rows = session.select(SELECT_PASSAGES, self._number, epoch, integers(chunks))
         return [
             Passage._make((
                 *rest, json.loads(meta), revision, read_instant(modified), from_micros(indexed), from_micros(checked)
@@ -613,9 +610,22 @@ class PostgreSQLCatalogue:
             for *rest, meta, revision, modified, indexed, checked in rows
         ]  # fmt: skip
 
-    def space(self, epoch: int, space: int) -> list[tuple[int, bytes]]:
+    def shown(self, epoch: int) -> list[int]:
         with self._reading() as session:
-            return [(number, vector) for number, vector in session.select(SELECT_SPACE, self._number, epoch, space)]
+            return [number for (number,) in session.select(SELECT_SHOWN, self._number, epoch)]
+
+    def metas(self, epoch: int, source: str | None) -> list[tuple[int, str]]:
+        with self._reading() as session:
+            return [(number, meta) for number, meta in session.select(SELECT_METAS, self._number, epoch, source)]
+
+    def chunks_of(self, revisions: Sequence[int]) -> list[int]:
+        with self._reading() as session:
+            return [number for (number,) in session.select(SELECT_CHUNKS_OF, integers(revisions))]
+
+    def space(self, chunks: Sequence[int], space: int) -> list[tuple[int, bytes]]:
+        with self._reading() as session:
+            rows = session.select(SELECT_SPACE, self._number, integers(chunks), space)
+        return [(number, vector) for number, vector in rows]
 
     def chunks(self, limit: int) -> Iterator[list[NewChunk]]:
         after = 0

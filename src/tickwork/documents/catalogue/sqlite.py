@@ -136,17 +136,16 @@ where rowid in (
     where not exists (select 1 from chunks where chunks.hash = vector.hash) limit ?
 )
 """
-PASSAGES = """
+SELECT_PASSAGES = """
 select chunk.number, chunk.text, chunk.heading, document.source, document.id, placement.position, revision.uri,
     revision.meta, revision.revision, revision.modified_at, revision.indexed_at, revision.checked_at
 from chunks as chunk
     join placements as placement on placement.chunk = chunk.number
     join revisions as revision on revision.number = placement.revision
     join documents as document on document.number = revision.document
+where revision.born <= ?1 and (revision.died is null or revision.died > ?1)
+    and chunk.number in (select value from json_each(?2))
 """
-ALIVE = "revision.born <= ?1 and (revision.died is null or revision.died > ?1)"
-SELECT_PASSAGES = f"{PASSAGES} where {ALIVE} and chunk.number in (select value from json_each(?2))"
-SELECT_ALL_PASSAGES = f"{PASSAGES} where {ALIVE}"
 SELECT_CHUNKS = """
 select chunk.number, chunk.text, chunk.heading from chunks as chunk
 where chunk.number > ? and exists (
@@ -179,16 +178,24 @@ SPACES = """
 select (select value from meta where key = 'space'), (select value from meta where key = 'begun_space'),
     (select value from meta where key = 'begun_by')
 """
+SELECT_SHOWN = """
+select distinct placement.chunk from revisions as revision
+    join placements as placement on placement.revision = revision.number
+where revision.born <= ?1 and (revision.died is null or revision.died > ?1)
+"""
+SELECT_METAS = """
+select revision.number, revision.meta from revisions as revision
+    join documents as document on document.number = revision.document
+where revision.born <= ?1 and (revision.died is null or revision.died > ?1) and (?2 is null or document.source = ?2)
+"""
+SELECT_CHUNKS_OF = "select distinct chunk from placements where revision in (select value from json_each(?))"
 SELECT_SPACE = """
 select chunk.number, vector.vector
-from chunks as chunk
-    join vectors as vector on vector.hash = chunk.hash and vector.space = ?2
-where exists (
-    select 1 from placements join revisions as revision on revision.number = placements.revision
-    where placements.chunk = chunk.number and revision.born <= ?1 and (revision.died is null or revision.died > ?1)
-)
-order by chunk.number
+from json_each(?1) as asked
+    cross join chunks as chunk on chunk.number = asked.value
+    cross join vectors as vector on vector.space = ?2 and vector.hash = chunk.hash
 """
+"""`cross` is what SQLite takes for this order."""
 SELECT_LACKING = """
 select 1 from chunks as chunk
 where exists (
@@ -482,13 +489,10 @@ class SQLiteCatalogue:
             raise embedded_anew(self.location)
         return int(epoch)
 
-    def passages(self, epoch: int, chunks: Collection[int] | None = None) -> list[Passage]:
-        """What *epoch* shows of these chunks, or of all. A chunk may stand in a document twice."""
+    def passages(self, epoch: int, chunks: Collection[int]) -> list[Passage]:
+        """What *epoch* shows of these chunks. A chunk may stand in a document twice."""
         with self._file.reading() as connection:
-            if chunks is None:
-                rows = connection.execute(SELECT_ALL_PASSAGES, (epoch,)).fetchall()
-            else:
-                rows = connection.execute(SELECT_PASSAGES, (epoch, json.dumps([*chunks]))).fetchall()
+            rows = connection.execute(SELECT_PASSAGES, (epoch, json.dumps([*chunks]))).fetchall()
         return [
             Passage._make(
                 (
@@ -503,10 +507,25 @@ class SQLiteCatalogue:
             for *rest, meta, revision, modified, indexed, checked in rows
         ]
 
-    def space(self, epoch: int, space: int) -> list[tuple[int, bytes]]:
-        """The chunks of *epoch* with their vectors, as they are kept."""
+    def shown(self, epoch: int) -> list[int]:
+        """The numbers of the chunks of *epoch*."""
         with self._file.reading() as connection:
-            return connection.execute(SELECT_SPACE, (epoch, space)).fetchall()
+            return [number for (number,) in connection.execute(SELECT_SHOWN, (epoch,))]
+
+    def metas(self, epoch: int, source: str | None) -> list[tuple[int, str]]:
+        """The revisions of *epoch*, or those of a source, by number: each with its meta, as JSON."""
+        with self._file.reading() as connection:
+            return connection.execute(SELECT_METAS, (epoch, source)).fetchall()
+
+    def chunks_of(self, revisions: Sequence[int]) -> list[int]:
+        """The numbers of their chunks."""
+        with self._file.reading() as connection:
+            return [number for (number,) in connection.execute(SELECT_CHUNKS_OF, (json.dumps([*revisions]),))]
+
+    def space(self, chunks: Sequence[int], space: int) -> list[tuple[int, bytes]]:
+        """These chunks with their vectors, as they are kept."""
+        with self._file.reading() as connection:
+            return connection.execute(SELECT_SPACE, (json.dumps([*chunks]), space)).fetchall()
 
     def chunks(self, limit: int) -> Iterator[list[NewChunk]]:
         """The chunks that an index must hold, at most *limit* at a time."""

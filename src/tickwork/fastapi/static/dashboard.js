@@ -47,7 +47,8 @@ function show(overview) {
   put(element("colophon"), `${kept} ${sayNodes(overview.nodes)} Times are those of ${zone}.`);
 }
 
-function showHealth({ running, paused, outage }, overdue) {
+function showHealth({ running, paused, outage, overdue: known }, overdue) {
+  const count = Math.max(overdue.length, known ?? 0); // a search may have left some of them out
   if (outage) {
     setHealth("bad", "in trouble");
     setBanner("bad", "The process that answered fires nothing.", outage);
@@ -57,8 +58,8 @@ function showHealth({ running, paused, outage }, overdue) {
   } else if (paused) {
     setHealth("odd", "paused");
     setBanner("odd", "The scheduler of the process that answered is paused.", "Other processes may fire its jobs.");
-  } else if (overdue.length > 0) {
-    setHealth("odd", overdue.length === 1 ? "1 job overdue" : `${overdue.length} jobs overdue`);
+  } else if (count > 0) {
+    setHealth("odd", `${plural(count, "job")} overdue`);
     setBanner("odd", "Not every job has succeeded when it was to:", overdue.map((job) => job.id).join(", "));
   } else {
     setHealth("good", "running");
@@ -78,6 +79,7 @@ function sayNodes(nodes) {
 function showJobs({ jobs, jobs_total: total }) {
   arrange(element("jobs"), "job-row", jobs, updateJob);
   element("jobs-empty").hidden = total > 0 || filter.search !== "";
+  element("job-search").hidden = total === 0 && filter.search === "";
   element("jobs-none").hidden = total > 0 || filter.search === "";
   put(element("jobs-count"), total > jobs.length ? `the first ${jobs.length} of ${total}` : "");
   const running = jobs.filter((job) => job.last_run?.state === "running").length;

@@ -88,6 +88,9 @@ class MemoryStore:
     def close(self) -> None:
         """Keeps what it holds: a scheduler that is started again finds its jobs."""
 
+    def exists(self) -> bool:
+        return True
+
     def together(self) -> AbstractContextManager[object]:
         """Nobody sees half of it; nothing can fail, so nothing need be undone."""
         return self._lock

@@ -197,6 +197,9 @@ class RedisStore:
         self._close_doorbell()
         self._server.close()
 
+    def exists(self) -> bool:
+        return bool(self._server.command("EXISTS", self._key("version")))
+
     @contextmanager
     def together(self) -> Iterator[None]:
         """Each verb inside is written by itself. If the whole fails, what it has taken is given back the next time."""

@@ -72,7 +72,7 @@ from tickwork.stores.sqlite.rows import (
     written_log,
     written_node,
 )
-from tickwork.stores.sqlite.schema import upgrade
+from tickwork.stores.sqlite.schema import has_tables, upgrade
 from tickwork.why import MAX_NAMESAKES, SECOND, Evidence, of_its_time
 
 MAX_CACHED_DEFINITIONS = 20_000
@@ -133,6 +133,9 @@ class SQLiteStore:
         self._doorbell.close()
         self._lifeline.let_go()
         self._file.close()
+
+    def exists(self) -> bool:
+        return has_tables(self.path)
 
     def together(self) -> AbstractContextManager[object]:
         self._check_process()
