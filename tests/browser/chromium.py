@@ -75,10 +75,16 @@ def main() -> None:
 def bring(package: str, folder: Path) -> Path:
     """Where *package* lies after npm has brought it; nothing of it is run."""
     folder.mkdir()
-    pack = ["pack", "--silent", "--fetch-retries=0", package]  # where there is no registry, nobody waits for it
-    done = npm(pack, return_completed_process=True, cwd=folder, capture_output=True, text=True)
+    done = npm(
+        ["pack", "--loglevel=error", "--fetch-retries=1", package],
+        return_completed_process=True,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
     if done.returncode:
-        sys.exit(f"expected npm to bring {package}, got: {done.stderr.strip() or done.returncode}")
+        said = "; ".join(done.stderr.splitlines()[:4])
+        sys.exit(f"expected npm to bring {package}, got: {said or done.returncode}")
     archive = folder / done.stdout.strip()
     got = b64encode(sha512(archive.read_bytes()).digest()).decode()
     if got != CHECKSUMS[package]:

@@ -90,9 +90,15 @@ class Site:
     """The parts of the app, and what a test may want of them."""
 
     def __init__(
-        self, folder: Path, *, prefix: str = "", changes: Sequence[Guard] = (anyone,), content: Guard = anyone
+        self,
+        folder: Path,
+        scheduler: BackgroundScheduler | None = None,
+        *,
+        prefix: str = "",
+        changes: Sequence[Guard] = (anyone,),
+        content: Guard = anyone,
     ) -> None:
-        self.scheduler = BackgroundScheduler()
+        self.scheduler = scheduler or BackgroundScheduler()
         self.docs = Documents(
             "handbook", folder / "docs", embedder=HashEmbedder(64), index="exact", scheduler=self.scheduler
         )

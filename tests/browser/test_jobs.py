@@ -14,7 +14,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser.conftest import Complaints
 from tests.browser.site import Server, Site, failings, settled
 
-from tickwork import RunContext, RunState
+from tickwork import BackgroundScheduler, RunContext, RunState
 
 pytestmark = pytest.mark.processes
 
@@ -131,6 +131,24 @@ def test_a_job_is_paused_with_a_reason_and_resumed(jobs: Page, site: Site) -> No
     press(jobs, "Resume count")
     expect(row(jobs, "count")).to_contain_text(re.compile(r"in 5\d min"))
     assert not site.scheduler.get_job("count").paused
+
+
+def test_a_job_that_is_gone_from_the_code_says_so(page: Page, tmp_path: Path) -> None:
+    before = BackgroundScheduler(f"sqlite:///{tmp_path}/jobs.db")
+    before.add_job(fail, "interval", hours=1, id="mail")
+    before.start()
+    before.shutdown()
+    site = Site(tmp_path, BackgroundScheduler(f"sqlite:///{tmp_path}/jobs.db"))
+    site.scheduler.add_job(greet, "interval", hours=1, id="greet")
+    site.scheduler.start()
+    server = Server(site.app)
+    page.goto(f"{server.address}/tickwork/")
+
+    expect(row(page, "mail")).to_contain_text("retired")
+    expect(row(page, "mail")).to_contain_text(re.compile("since .*: no running code declares it"))
+    page.goto("about:blank")
+    server.go_away()
+    site.close()
 
 
 def test_a_run_is_watched_live_with_its_log_and_cancelled_with_a_reason(jobs: Page) -> None:

@@ -402,9 +402,12 @@ def failure(call: Call, error: BaseException) -> Failed:
 
 
 def _not_taken(call: Call) -> InvalidJobError | None:
-    """That the function takes other arguments than it was called with. None: so the error is its own."""
+    """That the function takes other arguments than it was called with. None: so the error is its own.
+
+    It tells how many they are and their names: more people see the reason of a run than its arguments.
+    """
     try:
-        check_arguments(call.func, tuple(call.args), call.kwargs)
+        check_arguments(call.func, (...,) * len(call.args), dict.fromkeys(call.kwargs, ...))
     except InvalidJobError as error:
         return InvalidJobError(f"{error}: {CODE_CHANGED}")
     return None

@@ -40,12 +40,12 @@ from tickwork.fastapi.checks import check_dependencies, check_prefix
 from tickwork.fastapi.guard import refuse_simple_requests, refuse_strangers, refuse_unknown_parameters
 from tickwork.fastapi.models import Nothing, ProgressView
 from tickwork.fastapi.pages import Page, add_page
-from tickwork.fastapi.rights import add_rights
 from tickwork.fastapi.router import (
     STATUS,
     Limit,
     Offset,
     TickworkRoute,
+    add_rights,
     check_protection,
     errors_of,
     read_body,

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from typing import Annotated, Any, ClassVar, TypeVar
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.exceptions import RequestValidationError
@@ -72,17 +72,19 @@ from tickwork.fastapi.models import (
     Range,
     ReadyView,
     Reason,
+    RightsView,
     RunSummary,
     RunView,
 )
 from tickwork.fastapi.pages import Page, add_page
-from tickwork.fastapi.rights import add_rights
 from tickwork.job import Job
 from tickwork.run import Run, RunState
 from tickwork.scheduler import Scheduler, check_scheduler
 
 Body = TypeVar("Body", bound=BaseModel)
 
+LET_IN = "tickwork.let_in"
+"""Where a request has that its caller may look."""
 MAX_PAGE = 1_000
 MAX_OFFSET = 1_000_000_000
 OVERVIEW_JOBS = 200
@@ -458,6 +460,39 @@ class TickworkRoute(APIRoute):
                 return _refusal(str(error), status)
 
         return answer
+
+
+class RightsRoute(TickworkRoute):
+    """A route at which a refusal is an answer, if it comes from those who guard changes."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except HTTPException as refusal:
+                if refusal.status_code not in (401, 403) or not request.scope.get(LET_IN):
+                    raise
+                return Response(RightsView(change=False).model_dump_json(), media_type="application/json")
+
+        return answer
+
+
+def add_rights(router: APIRouter, changes: Sequence[Dependency], *, read_only: bool) -> None:
+    """What a page asks so that it shows no buttons to those who may only look. It guards nothing."""
+
+    async def rights() -> RightsView:
+        """What you may do here: whether the routes that change something would let you in."""
+        return RightsView(change=not read_only)
+
+    dependencies = [Depends(_let_in), *changes]
+    router.add_api_route("/rights", rights, dependencies=dependencies, route_class_override=RightsRoute)
+
+
+def _let_in(request: Request) -> None:
+    """The guards of all routes, which are asked first, have nothing against it."""
+    request.scope[LET_IN] = True
 
 
 def _query_names(dependant: Dependant) -> frozenset[str]:
