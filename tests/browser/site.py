@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
+import pytest
 import uvicorn
 from fastapi import Depends, FastAPI
 from playwright.sync_api import Page, expect
@@ -42,6 +43,8 @@ def settled(page: Page) -> None:
 
 def failings(page: Page) -> list[str]:
     """What a program can tell that the page lacks for people who use it otherwise than most."""
+    if not AXE.exists():
+        pytest.skip(f"no axe-core in {AXE.parent}: `python -m tests.browser.chromium` brings it")
     page.evaluate(AXE.read_text("utf-8"))  # the debugger's way in, to which the policy of the page does not apply
     found = page.evaluate("rules => axe.run({ runOnly: rules })", list(RULES))
     return [f"{one['id']}: {one['help']}: {[node['html'] for node in one['nodes']][:3]}" for one in found["violations"]]
