@@ -500,9 +500,10 @@ class Documents:
                 break
             found = parts.index.query(vector, wanted, epoch)
             hits = self._found(found, epoch, where, source)
-            if len(found) < wanted:
+            if len(found) < wanted and parts.keeper is None:
                 break
-            wanted *= 4
+            # An index that has no more to give may miss a few; then there is little to compare.
+            wanted = 4 * wanted if len(found) == wanted else MOST_FETCHED + 1
         now = parts.clock.now()
         return [self._hit(passage, score, now, age) for passage, score in hits[:k]]
 
