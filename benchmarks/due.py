@@ -15,9 +15,10 @@ from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 
+import redis as redis_client
 from apscheduler.schedulers.base import BaseScheduler
 
-from benchmarks import ours, peer, postgresql
+from benchmarks import ours, peer, postgresql, redis
 from benchmarks.tables import Case, Metric, Result, Size, Table
 from benchmarks.work import count_down, count_down_async, countdown, nothing
 from tickwork import BackgroundScheduler, RunState
@@ -83,6 +84,7 @@ def tables(size: Size) -> Sequence[Table]:
             {
                 "tickwork threads": Case(due_ours, {"face": "threads", "kept": "Redis", "jobs": jobs}),
                 "tickwork event loop": Case(due_ours, {"face": "event loop", "kept": "Redis", "jobs": jobs}),
+                "limit: the same rows, bare": Case(due_bare_redis, {"kept": "Redis", "jobs": jobs}),
                 "APScheduler threads": Case(due_peer, {"face": "threads", "kept": "Redis", "jobs": some}),
             },
             METRICS,
@@ -180,6 +182,44 @@ def due_bare_postgresql(folder: Path, kept: str, jobs: int) -> Result:
         took, cpu = time.perf_counter() - began, time.process_time() - cpu
         ((closed,),) = session.select("select count(*) from tickwork_runs where state = 'succeeded'")
         assert closed == jobs, f"expected {jobs} runs in the ledger, got {closed}"
+    return {"rate": jobs / took, "cpu": 1e6 * cpu / jobs}
+
+
+def due_bare_redis(folder: Path, kept: str, jobs: int) -> Result:
+    """The same on Redis: its commands for the rows of so many runs, sent together a batch at a time; no script, no
+    row that is read or compared, and no scheduler.
+    """
+    client = redis_client.Redis(**redis.place())
+    batch, now = Timing().batch, to_micros(datetime.now(UTC))
+    uids = [f"{number:015x}" for number in range(jobs)]
+    job_row = f'[2,1,{now},null,{now},1,"threads",null,null,0,"job-1234",{now},null,null]'
+    open_row = f'["running",1,"20b536d5ee7084d6",{now},null,null,null,null,1,null,null,"job-1234",null,{now},null]'
+    closed_row = open_row.replace("running", "succeeded")
+    began, cpu = time.perf_counter(), time.process_time()
+    settled: list[str] = []
+    for first in range(0, jobs + batch, batch):
+        fired = uids[first : first + batch]
+        ids = [f"{uid}-{now}-1" for uid in fired]
+        with client.pipeline(transaction=True) as commands:
+            if settled:
+                commands.hdel("open", *settled)
+                commands.hset("closed", mapping=dict.fromkeys(settled, closed_row))
+                commands.zrem("active", *settled)
+                commands.zrem("leases", *settled)
+            if fired:
+                commands.hset("jobs", mapping=dict.fromkeys(fired, job_row))
+                commands.zadd("due", dict.fromkeys(fired, now))
+                for uid in fired:
+                    commands.zadd(f"ledger:{uid}", {f"{now}-1": now})
+                commands.zadd("ledger", {id: number for number, id in enumerate(ids, first)})
+                commands.hset("open", mapping=dict.fromkeys(ids, open_row))
+                commands.zadd("active", dict.fromkeys(ids, 0))
+                commands.zadd("leases", dict.fromkeys(ids, now))
+            commands.execute()
+        settled = ids
+    took, cpu = time.perf_counter() - began, time.process_time() - cpu
+    closed = client.hlen("closed")
+    assert closed == jobs, f"expected {jobs} runs in the ledger, got {closed}"
     return {"rate": jobs / took, "cpu": 1e6 * cpu / jobs}
 
 

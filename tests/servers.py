@@ -2,7 +2,7 @@
 folders that go with them.
 
 `TICKWORK_TEST_POSTGRESQL_URL` and `TICKWORK_TEST_REDIS_URL` point the tests at others; those that kill or freeze a server
-start their own all the same.
+start their own all the same. `TICKWORK_TEST_PGBOUNCER` names the program of PgBouncer, if it is not on PATH.
 """
 
 from __future__ import annotations
@@ -125,6 +125,56 @@ class PostgreSQLServer:
             check=False, capture_output=True, text=True, user=_user(), cwd=self._folder,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
+
+
+class PgBouncer:
+    """A pooler before a PostgreSQL server, which lends a connection for a transaction; inside `with` it runs.
+
+    *program* is PgBouncer's own, which no wheel brings.
+    """
+
+    def __init__(self, program: str, server_url: str) -> None:
+        self._program = program
+        self._server = urlsplit(server_url)
+        self._folder = Path(tempfile.mkdtemp(prefix="tickwork-pgbouncer-"))
+        self._pooler: subprocess.Popen[bytes] | None = None
+        self.port = _free_port()
+
+    def __enter__(self) -> Self:
+        settings = {
+            "listen_addr": "127.0.0.1", "listen_port": self.port, "unix_socket_dir": "", "auth_type": "any",
+            "pool_mode": "transaction", "default_pool_size": 10,
+        }  # fmt: skip
+        lines = ["[databases]", f"* = host=127.0.0.1 port={self._server.port} user={self._server.username}"]
+        lines += ["[pgbouncer]", *(f"{name} = {value}" for name, value in settings.items())]
+        path = self._folder / "pgbouncer.ini"
+        path.write_text("\n".join(lines))
+        if _user() is not None:
+            shutil.chown(self._folder, _user())
+        with (self._folder / "log").open("ab") as log:
+            self._pooler = subprocess.Popen(
+                [self._program, str(path)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, user=_user(), start_new_session=True,
+            )  # fmt: skip
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                psycopg.connect(self.url(), connect_timeout=5).close()
+                return self
+            except psycopg.OperationalError:
+                if time.monotonic() > until or self._pooler.poll() is not None:
+                    self.__exit__()
+                    raise
+                time.sleep(0.05)
+
+    def __exit__(self, *_: object) -> None:
+        assert self._pooler is not None
+        self._pooler.kill()
+        self._pooler.wait(PATIENCE)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def url(self) -> str:
+        return self._server._replace(netloc=f"{self._server.username}@127.0.0.1:{self.port}").geturl()
 
 
 def new_database(url: str) -> str:

@@ -297,6 +297,10 @@ def count_to(number: int) -> None:
     received.append(number)
 
 
+def broken(by: Any = "2") -> None:
+    received.append(1 + by)
+
+
 @pytest.fixture
 def scheduler() -> ManualScheduler:
     received.clear()
@@ -356,29 +360,49 @@ def taking_names(names: set[str]) -> None: ...
     ("func", "kwargs", "reason"),
     [
         (take_order_async, {"order": {"id": "gone"}}, "argument 'order' of take_order_async: expected Order, got .* from the store: id: Input should be a valid UUID.*modify_job"),
-        (count_to, {"number": "three"}, "argument 'number' of count_to: expected int, got 'three'"),
+        (count_to, {"number": "three"}, "argument 'number' of count_to: expected int, got 'three'.*: the code has changed since .*, modify_job gives"),
+        (count_to, {}, r"args, kwargs: expected what count_to\(number: int\) -> .* takes, got .*: missing .* 'number': the code has changed since .*, modify_job gives"),
+        (take_order_async, {"order": {"id": str(ORDER.id)}, "copies": 2}, "args, kwargs: expected what take_order_async.* takes, got .*: .* unexpected .* 'copies': the code has changed"),
+        (broken, {}, r"TypeError: unsupported operand type\(s\) for \+: 'int' and 'str'$"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_any_more_is_a_failed_run_that_says_why(
     scheduler: ManualScheduler, func: Any, kwargs: Any, reason: str
 ) -> None:
     """As when the code changed after the job was stored; the next runs are not in its way."""
-    job = scheduler.new_job(
-        func, "interval", hours=1, id="old", kwargs={"order": ORDER} if func is take_order_async else {"number": 3}
-    )
+    fitting = {take_order_async: {"order": ORDER}, count_to: {"number": 3}, broken: {"by": 3}}[func]
+    job = scheduler.new_job(func, "interval", hours=1, id="old", kwargs=fitting)
     scheduler._store.add([job._replace(kwargs=kwargs)])  # as another version of the code wrote it
 
     scheduler.advance(timedelta(hours=2))
-    scheduler.modify_job("old", kwargs={"order": ORDER} if func is take_order_async else {"number": 3})
+    scheduler.modify_job("old", kwargs=fitting)
     scheduler.advance(timedelta(hours=1))
 
     last, *failed = scheduler.get_runs("old")
     assert [run.state.value for run in failed] == ["failed", "failed"]
     assert failed[0].reason is not None
-    assert pytest.approx(1) == len(received)
+    assert len(received) == 1
     assert last.state.value == "succeeded"
     with pytest.raises(InvalidJobError, match=reason):
         raise InvalidJobError(failed[0].reason)
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs"),
+    [
+        (["x" * 200_000, 1], {}),
+        ([], {"n" * 200_000: 1}),
+        ([], {"number": 1, "options": ["x" * 100] * 1_000}),
+        ([], {"number": 1, "n" * 200_000: {1}}),
+    ],
+)  # fmt: skip
+def test_what_a_function_does_not_take_is_refused_in_short(
+    scheduler: ManualScheduler, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> None:
+    with pytest.raises(InvalidJobError, match="kwargs") as refused:
+        scheduler.add_job(count_to, args=args, kwargs=kwargs)
+
+    assert len(str(refused.value)) < 1_000
 
 
 # without pydantic

@@ -107,7 +107,7 @@ class Ended(NamedTuple):
     rings: int
 
 
-def run_to_its_end(store: Store, deed: Callable[[RunContext], object]) -> Ended:
+def run_to_its_end(store: Store, deed: Callable[..., object]) -> Ended:
     """Make the job's one call as an executor does, on this thread; seconds pass before and after it."""
     assert isinstance(store.clock, VirtualClock)
     renewed: list[str] = []
@@ -157,9 +157,23 @@ def test_a_flood_of_lines_and_a_result_that_is_too_large_are_kept_as_far_as_ther
 
     log = store.log(run.id)
     assert (run.state, run.result) == (RunState.SUCCEEDED, None)
+    assert (
+        run.reason
+        == "result: expected at most 16384 characters of JSON, got 16387: keep it elsewhere, and return its name"
+    )
     assert len(log.lines) + log.left_out == 5_000
     assert sum(len(line.text) for line in log.lines) <= BEGINNING_LENGTH + END_LENGTH
     assert [line.text[:10] for line in (log.lines[0], log.lines[-1])] == ["\0 \\ud800 0", "\0 \\ud800 4"]
+
+
+@pytest.mark.parametrize("result", ["hostile", "huge", "infinite", "half a surrogate", "bytes", "hostile list"])
+def test_a_run_whose_result_cannot_be_kept_has_succeeded_and_says_so(store: Store, result: str) -> None:
+    run = run_to_its_end(store, lambda: WRONG[result]).run
+
+    assert (run.state, run.result) == (RunState.SUCCEEDED, None)
+    assert run.reason is not None
+    assert re.match(r"result(\[0\])?: expected ", run.reason)
+    assert len(run.reason) <= LONGEST_MESSAGE
 
 
 def fails_with_all_it_has(run: RunContext) -> None:

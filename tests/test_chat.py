@@ -74,10 +74,15 @@ def test_what_has_nothing_to_do_with_the_handbook_is_not_answered(chat: ModuleTy
 
 @pytest.mark.parametrize(
     "sent", ["", "{}", '{"question": ""}', '{"question": "  "}', '{"question": 5}', '{"question": null}', "[]",
-             '{"question": "' + "x" * 2001 + '"}', '{"question": "a", "more": 1}'],
+             '{"question": "' + "x" * 2001 + '"}', '{"question": "a", "more": 1}', '{"question": "\\ud800"}',
+             '{"question": NaN}', '{"\\udfff": 1}', '"\\ud800"', "1e999"],
 )  # fmt: skip
 def test_a_question_that_cannot_be_is_refused(client: Client, sent: str) -> None:
-    assert client.post("/chat/ask", content=sent).status_code == 422
+    """Nor does an answer fail that cannot quote it: half a surrogate pair, or what is no number."""
+    answered = client.post("/chat/ask", content=sent)
+
+    assert answered.status_code == 422
+    assert answered.json()["detail"]
     assert client.get("/chat/history").json()["messages"] == []
 
 

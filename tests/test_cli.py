@@ -455,6 +455,16 @@ def test_reading_makes_no_file(folder, tickwork):
     assert [path.name for path in folder.iterdir() if path.name != "__pycache__"] == ["made_app.py"]
 
 
+@pytest.mark.parametrize("server", ["postgresql_url", "redis_url"])
+def test_reading_makes_nothing_on_a_server(server, request, tickwork):
+    url = request.getfixturevalue(server)
+
+    for command in ("jobs", "runs", "jobs"):
+        refused = tickwork(command, url)
+        assert refused.code == 2
+        assert "got a server without one: it is made when a scheduler first starts on it\n" in refused.err
+
+
 def test_a_file_that_is_not_ours_is_left_as_it_is(folder, tickwork):
     (folder / "other.db").touch()
     (folder / "text.db").write_text("not a database, but long enough to look at" * 10)

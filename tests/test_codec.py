@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import json
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -44,6 +45,13 @@ class Size(enum.IntEnum):
 class Hostile:
     def __repr__(self) -> str:
         raise ValueError("no")
+
+
+class Unreadable(dict[str, Any]):
+    __repr__ = Hostile.__repr__
+
+    def __iter__(self) -> Iterator[str]:
+        raise RuntimeError("no")
 
 
 @given(jobs)
@@ -94,7 +102,7 @@ def deep(levels: int) -> Any:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (object(), r"args\[0\]: expected plain JSON \(strings, numbers, booleans, None, lists, dicts\), got object .*: pass what identifies it"),
+        (object(), r"args\[0\]: expected plain JSON \(strings, numbers, booleans, None, lists, dicts\), got object .*: give what identifies it"),
         (datetime(2026, 1, 1, tzinfo=UTC), r"args\[0\]: expected plain JSON .*, got datetime"),
         ({"a": [1, {2}]}, r"args\[0\]\['a'\]\[1\]: expected plain JSON .*, got set \{2\}"),
         (b"bytes", "got bytes b'bytes'"),
@@ -102,7 +110,7 @@ def deep(levels: int) -> Any:
         ({1: 2}, r"args\[0\]: expected strings as keys, got 1: write '1'"),
         (SURROGATE, r"args\[0\]: expected text that can be written as UTF-8, got '\\udcff'"),
         ({SURROGATE: 1}, r"args\[0\]: expected text that can be written as UTF-8"),
-        (10**1000, r"args\[0\]: expected a whole number of 1024 bits"),
+        (10**1000, r"args\[0\]: expected a whole number of at most 1024 bits"),
         (circular(), f"expected at most {MAX_DEPTH} levels of lists and dicts, got more"),
         ("x" * MAX_ARGUMENTS_LENGTH, f"args: expected at most {MAX_ARGUMENTS_LENGTH} characters of JSON, got {MAX_ARGUMENTS_LENGTH + 4}: store the data elsewhere"),
     ],
@@ -110,6 +118,14 @@ def deep(levels: int) -> Any:
 def test_what_is_not_plain_json_is_refused_with_its_place(value: Any, message: str) -> None:
     with pytest.raises(InvalidJobError, match=message):
         plain_arguments([value], {})
+
+
+@pytest.mark.parametrize("key", [b"x" * 1_000_000, (1,) * 1_000_000, Hostile()], ids=lambda key: type(key).__name__)
+def test_a_key_that_is_no_text_is_shown_in_short(key: Any) -> None:
+    with pytest.raises(InvalidJobError, match="args.0.: expected strings as keys, got ") as refused:
+        plain_arguments([{key: 1}], {})
+
+    assert len(str(refused.value)) < 300
 
 
 @pytest.mark.parametrize(
@@ -133,23 +149,30 @@ def test_a_small_plain_result_is_kept(result: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "result",
+    ("result", "message"),
     [
-        object(),
-        Hostile(),
-        [Hostile()],
-        SURROGATE,
-        float("nan"),
-        10**5000,
-        circular(),
-        deep(100_000),
-        "x" * MAX_RESULT_LENGTH,
-        {1: 2},
+        (object(), r"result: expected plain JSON \(.*\), got object <object"),
+        (Hostile(), "result: expected plain JSON .*, got Hostile a value of type Hostile, which cannot be shown"),
+        ([Hostile()], r"result\[0\]: expected plain JSON .*, got Hostile"),
+        (
+            Unreadable(),
+            "result: expected plain JSON, got a value of type Unreadable, .*, and RuntimeError where it is read",
+        ),
+        (SURROGATE, r"result: expected text that can be written as UTF-8, got '\\udcff'"),
+        ({"rate": float("nan")}, r"result\['rate'\]: expected a finite number, got nan"),
+        (10**5000, "result: expected a whole number of at most 1024 bits, got 16610"),
+        (circular(), r"result\[0\].*: expected at most 50 levels of lists and dicts, got more"),
+        (deep(100_000), r"result\[0\].*: expected at most 50 levels of lists and dicts, got more"),
+        ("x" * MAX_RESULT_LENGTH, "result: expected at most 16384 characters of JSON, got 16386: keep it elsewhere"),
+        ({1: 2}, "result: expected strings as keys, got 1"),
     ],
-    ids=lambda result: type(result).__name__,
+    ids=lambda given: type(given).__name__,
 )
-def test_any_other_result_is_not_kept_and_harms_nothing(result: Any) -> None:
-    assert plain_result(result) is None
+def test_any_other_result_is_refused_by_what_is_wrong_with_it(result: Any, message: str) -> None:
+    with pytest.raises(InvalidJobError, match=message) as refused:
+        plain_result(result)
+
+    assert len(str(refused.value)) < 500
 
 
 @pytest.mark.parametrize("progress", [None, Progress(0), Progress(1.5, 10, "in the midst"), Progress(3, None, "✓")])

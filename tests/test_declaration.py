@@ -20,7 +20,7 @@ from tests.samples import HOUR, MINUTE, NOW, SECOND, make_job
 
 from tickwork import BackgroundScheduler, InvalidJobError, Verdict, plan
 from tickwork.cli.words import say_state
-from tickwork.declaration import Declaration, app_of, declaration_of
+from tickwork.declaration import app_of, declaration_of
 from tickwork.events import JobOverdue
 from tickwork.job import Job
 from tickwork.presence import JUDGE_EVERY
@@ -161,6 +161,43 @@ def test_a_round_that_is_undone_delays_no_retirement_and_is_not_logged(
 
     assert not logged
     assert retired(new) == ["gone"]
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_behind_a_rolling_deploy_jobs_are_as_the_code_that_is_left_declares_them(
+    make_worker: MakeWorker, clock: VirtualClock, killed: bool
+) -> None:
+    """Though a worker of the old code was started again in its middle, and took them back to what it declares."""
+    old = make_worker("changed", "same", expect_every=HOUR)
+    new = make_worker("changed", expect_every=3 * HOUR)
+    same = job_of(new, "same")
+    again = make_worker("changed", "same", expect_every=HOUR)
+    drive(clock, MINUTE, old, new, again)
+    old.shutdown()
+    drive(clock, LEASE, new, again)
+    during = job_of(new, "changed").expect_every
+    if not killed:
+        again.shutdown()
+    drive(clock, 2 * LEASE, new)
+
+    assert during == HOUR
+    assert job_of(new, "changed").expect_every == 3 * HOUR
+    expect_by = new._store.expectations()[0].expect_by
+    assert expect_by is not None
+    assert expect_by > NOW + 3 * HOUR, "what is expected counts by it, too"
+    assert job_of(new, "same").revision == same.revision + 1, "which is retired, and was not touched before"
+
+
+def test_what_a_person_changed_stays_while_nodes_of_the_same_code_come_and_go(
+    make_worker: MakeWorker, clock: VirtualClock
+) -> None:
+    first, second = make_worker("job"), make_worker("job")
+    drive(clock, MINUTE, first, second)
+    first.modify_job("job", max_instances=7)
+    second.shutdown()
+    drive(clock, MINUTE, first)
+
+    assert job_of(first, "job").max_instances == 7
 
 
 def test_a_rollback_brings_it_back_as_after_a_downtime(make_worker: MakeWorker, clock: VirtualClock) -> None:
@@ -507,6 +544,7 @@ def test_what_declares_the_same_has_the_same_name() -> None:
     assert len(names) == 1
     assert declaration_of(jobs, "shop").apps == {"shop"}
     assert declaration_of(jobs[:2], None).name not in names
+    assert declaration_of([*jobs[:2], jobs[2]._replace(max_instances=2)], None).name not in names
     assert declaration_of([], None).name == ""
     assert declaration_of([], "shop").name != ""
 
@@ -529,5 +567,5 @@ def test_declarations_are_forgotten_with_the_last_node_that_names_them(
 
     assert before == [job.id for job in store.undeclared(["tests"])] == ["old"]
     assert store.undeclared([]) == store.undeclared(["another"]) == []
-    store.declare(Declaration(frozenset({"old"}), frozenset({"tests"})))
+    store.declare(declaration_of([make_job("old")], "tests"))
     assert [job.id for job in store.undeclared(["tests"])] == ["old"], "no living node names it"

@@ -14,7 +14,7 @@ from tests.deeds import nothing
 from tickwork import BackgroundScheduler, Retry
 from tickwork.checks import LONGEST
 from tickwork.cli.arguments import duration as read_by_the_cli
-from tickwork.durations import parse_duration, read_duration
+from tickwork.durations import parse_duration, read_duration, write_duration
 from tickwork.errors import InvalidJobError
 from tickwork.retention import Retention
 from tickwork.sessions.limits import read_length
@@ -44,6 +44,22 @@ def test_whatever_else_is_given_is_refused_by_its_name(wrong: Any) -> None:
         read_duration("timeout", wrong)
 
     assert len(str(info.value)) < 250
+
+
+@pytest.mark.parametrize(
+    ("length", "written"),
+    [
+        (LONGEST, "10000d"), (timedelta(hours=26), "26h"), (HOUR_AND_A_HALF, "90m"), (timedelta(seconds=61), "61s"),
+        (timedelta(milliseconds=1500), "1.5s"), (timedelta(microseconds=1), "0.000001s"), (timedelta(0), "0s"),
+    ],
+)  # fmt: skip
+def test_it_is_written_in_one_unit(length: timedelta, written: str) -> None:
+    assert write_duration(length) == written
+
+
+@given(st.timedeltas(min_value=timedelta(0), max_value=LONGEST))
+def test_what_is_written_is_read_as_it_was(length: timedelta) -> None:
+    assert parse_duration(write_duration(length)) == length
 
 
 @given(st.text(max_size=20) | st.floats() | st.integers() | st.timedeltas())

@@ -14,7 +14,7 @@ from tests.deeds import nothing
 from tests.nodes import FlakyStore, Node, advance
 from tests.samples import EVERY_MINUTE, HOUR, MINUTE, NOW, SECOND, make_backfill, make_job, make_run
 
-from tickwork import InvalidJobError, plan
+from tickwork import InvalidJobError, RunContext, plan
 from tickwork.events import JobOverdue, JobRecovered
 from tickwork.expectation import Expectation
 from tickwork.job import Job
@@ -88,6 +88,24 @@ def test_a_job_that_runs_but_fails_is_told_of_once_and_when_it_succeeds_again(
     assert timedelta(0) <= recovered.overdue_at - (NOW + 7 * MINUTE) < SECOND
     assert node.record.of(JobOverdue)[0].succeeded_at == NOW + 2 * MINUTE
     assert store.expectations(overdue=True) == []
+
+
+def test_the_log_says_when_it_last_succeeded(caplog: pytest.LogCaptureFixture) -> None:
+    with ManualScheduler(start=NOW) as scheduler:
+        scheduler.add_job(fail_when_it_is_late, "interval", minutes=1, id="job", expect_every=EVERY)
+        scheduler.add_job("tests.deeds:fail", "interval", minutes=1, id="never", expect_every=EVERY)
+        scheduler.advance(2 * EVERY)
+
+    said = [one.removeprefix("job ") for one in caplog.messages if "is overdue" in one]
+    assert said == [
+        "'never' is overdue: it was to succeed by 2026-01-01 00:05:00+00:00, and has not yet",
+        "'job' is overdue: it was to succeed by 2026-01-01 00:06:00+00:00, and last did at 2026-01-01 00:01:00+00:00",
+    ]
+
+
+def fail_when_it_is_late(run: RunContext) -> None:
+    if run.fire_time > NOW + MINUTE:
+        raise OSError("late")
 
 
 def test_what_is_found_in_the_round_of_a_beat_is_counted_once(store: Store, clock: VirtualClock) -> None:

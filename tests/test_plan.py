@@ -194,15 +194,34 @@ def test_overlapping_fire_times_are_skipped_wait_or_take_over(
 
 
 def test_what_makes_way_is_closed_if_it_waits_and_asked_to_end_if_it_runs() -> None:
-    job = make_job(overlap=Overlap.CANCEL, max_instances=2)
+    job = make_job(overlap=Overlap.CANCEL)
     running, waiting = held_run(job, at(-1)), make_run(job, at(-2))
 
     change = plan.fire(job, [running, waiting], at(0), HOLD)
 
     why = "the fire time 2026-01-01T00:00:00Z took its place"
-    assert cancelled(change) == [("running", -1, why), ("cancelled", -2, why)]
+    assert cancelled(change) == [("cancelled", -2, why), ("running", -1, why)]
     assert change is not None
     assert [run.version for run in change.cancelled] == [2, 2]
+
+
+@pytest.mark.parametrize(
+    ("max_instances", "asked", "makes_way"),
+    [(3, [], [-3]), (2, [], [-3, -2]), (1, [], [-3, -2, -1]), (3, [-1], []), (2, [-2], [-3]), (1, [-3, -2, -1], [])],
+)
+def test_of_several_the_oldest_make_way_and_no_more_of_them_than_must(
+    max_instances: int, asked: list[int], makes_way: list[int]
+) -> None:
+    job = make_job(overlap=Overlap.CANCEL, max_instances=max_instances)
+    active = [
+        plan.cancel(run, "asked", NOW) if minute in asked else run
+        for minute, run in ((minute, held_run(job, at(minute))) for minute in (-1, -3, -2))
+    ]
+
+    change = plan.fire(job, active, at(0), HOLD)
+
+    assert [minute for _, minute, _ in cancelled(change)] == makes_way
+    assert told(change) == [("pending", 0, 0)]
 
 
 def test_what_was_asked_to_end_is_not_asked_again() -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -93,6 +96,21 @@ def test_exceptions_are_kept_as_names() -> None:
 
     assert (retry.on, retry.give_up_on) == ((f"{__name__}:BusyError", "app:Gone"), ("KeyError",))
     assert Retry(on=retry.on, give_up_on=retry.give_up_on) == retry
+
+
+def test_an_exception_of_a_script_is_named_as_others_would_import_it(tmp_path: Path) -> None:
+    """The process that raises it may be a worker of `uvicorn shop:app`, or one of `ProcessExecutor`'s."""
+    (tmp_path / "shop.py").write_text(
+        "from tickwork import Retry\n"
+        "from tickwork.policies import exception_names\n"
+        "class Busy(Exception): ...\n"
+        "assert Retry(2, on=Busy).on == ('shop:Busy',), Retry(2, on=Busy)\n"
+        "assert exception_names(Busy())[0] == 'shop:Busy'\n"
+    )
+
+    done = subprocess.run([sys.executable, "shop.py"], cwd=tmp_path, check=False, capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(

@@ -8,14 +8,15 @@ and ends half an hour after the last.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 import pytest
 from tests.nodes import FlakyStore, Node, advance
-from tests.samples import HOUR, MINUTE, SECOND, make_job
+from tests.samples import HOUR, MINUTE, SECOND, make_backfill, make_job
 
+from tickwork import plan
 from tickwork.policies import Overlap, Retry
 from tickwork.run import Failed, Lost, Outcome, Run
 from tickwork.stores import make_store
@@ -25,6 +26,7 @@ from tickwork.triggers import CronTrigger
 
 AT_NIGHT = CronTrigger("0 1-4 * * *", timezone="Europe/Berlin")
 LEASE = 10 * MINUTE
+Deed = Callable[[Store], object]
 CANCELLED = Lost("its task was cancelled")
 """What becomes of a coroutine that is asked to end."""
 
@@ -179,6 +181,66 @@ def test_what_failed_before_both_is_tried_again_behind_them(
     assert store.get("job").paused is ("pause_after" in policies)
 
 
+# what people did: pause, resume, reschedule, retry, backfill
+
+TWICE = CronTrigger("0 2,4 * * *", timezone="Europe/Berlin")
+
+
+def pause(store: Store) -> None:
+    store.save([plan.pause(store.get("job"), store.clock.now(), "no paper", "alice")])
+
+
+def resume(store: Store) -> None:
+    store.save([plan.resume(store.get("job"), store.clock.now(), "bob")])
+
+
+def reschedule(store: Store) -> None:
+    store.save([plan.reschedule(store.get("job"), TWICE, store.clock.now())])
+
+
+def run_now(store: Store) -> None:
+    store.save([plan.run_now(store.get("job"), store.clock.now())])
+
+
+def retry_the_first(store: Store) -> None:
+    first = min(store.runs(job_id="job"), key=lambda run: run.fire_time)
+    store.save([plan.retry(store.get("job"), first, None, store.clock.now(), even_if_succeeded=True)])
+
+
+def backfill(store: Store) -> None:
+    job, now = store.get("job"), store.clock.now()
+    store.add_backfill(plan.backfill(job, make_backfill(job, AUTUMN.begins_at, AUTUMN.ends_at), now))
+
+
+@pytest.mark.parametrize("outage", ["killed", "asleep", "cut off"])
+@pytest.mark.parametrize(
+    ("before", "behind", "rows"),
+    [
+        pytest.param(pause, resume, ["00:00-03:00 skipped 03:30"], id="paused, and resumed behind both"),
+        pytest.param(pause, None, [], id="paused"),
+        pytest.param(pause, run_now, ["03:30 succeeded 03:30"], id="paused, and run by hand"),
+        pytest.param(
+            None, reschedule, ["00:00-03:00 skipped 03:30"], id="rescheduled before what was missed is fired"
+        ),
+        pytest.param(
+            reschedule, None, ["00:00 skipped 03:30", "03:00 succeeded 03:30"], id="rescheduled before"
+        ),
+        pytest.param(
+            None, retry_the_first, ["23:00 #2 succeeded 03:30", *ALL_ARE_SKIPPED], id="the first is tried again",
+        ),
+        pytest.param(
+            pause, lambda store: (resume(store), backfill(store)),
+            ["00:00 succeeded 03:30", "00:00-03:00 skipped 03:30", "02:00 succeeded 03:30", "03:00 succeeded 03:30"],
+            id="what fell into the pause is run after all",
+        ),
+    ],
+)  # fmt: skip
+def test_what_people_do_before_and_behind_both(
+    store: Store, outage: str, before: Deed | None, behind: Deed | None, rows: list[str]
+) -> None:
+    assert survive(store, AUTUMN, outage, before=before, behind=behind) == ["23:00 succeeded 23:00", *rows]
+
+
 def survive(
     store: Store,
     night: Night,
@@ -186,9 +248,13 @@ def survive(
     *,
     takes: timedelta = SECOND,
     outcome: Outcome | None = None,
+    before: Deed | None = None,
+    behind: Deed | None = None,
     **policies: Any,
 ) -> list[str]:
-    """What the ledger has of the job an hour after the outage; *takes* and *outcome* are those of each of its calls."""
+    """What the ledger has of the job an hour after the outage; *takes* and *outcome* are those of each of its calls, and
+    *before* and *behind* is what somebody does to it just then.
+    """
     clock = store.clock
     assert isinstance(clock, VirtualClock)
     clock.move_to(night.begins_at - MINUTE)
@@ -198,6 +264,8 @@ def survive(
     node = Node(flaky, "first", takes=takes, lease=LEASE, poll=LEASE)  # type: ignore[arg-type]
     node.executor.outcome, node.executor.when_asked = outcome, CANCELLED
     advance(clock, 31 * MINUTE, node)
+    if before is not None:
+        before(store)
     match outage:
         case "killed":
             clock.move_to(night.ends_at + HOUR / 2)
@@ -209,10 +277,11 @@ def survive(
             flaky.down = None
         case "asleep":
             clock.move_to(night.ends_at + HOUR / 2)
+    if behind is not None:
+        behind(store)
     advance(clock, HOUR, node)
-    return [
-        said(run) for run in sorted(store.runs(job_id="job", limit=1000), key=lambda run: (run.fire_time, run.attempt))
-    ]
+    rows = sorted(store.runs(job_id="job", limit=1000), key=lambda run: (run.fire_time, run.attempt, run.origin))
+    return [said(run) for run in rows]
 
 
 def said(run: Run) -> str:

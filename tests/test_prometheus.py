@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -187,3 +188,33 @@ def test_each_of_several_workers_answers_for_all(tmp_path: Path) -> None:
     assert second("tickwork_run_duration_seconds_count", job_id="job-1") == 1
     assert second("tickwork_store_up") == 1
     assert second("tickwork_jobs", paused="false") == 2  # what its store has: read, and not added up
+
+
+KILLED = """
+import os, signal
+from prometheus_client import CollectorRegistry
+from tickwork.prometheus import instrument
+from tickwork.testing import ManualScheduler
+scheduler = ManualScheduler()
+instrument(scheduler, CollectorRegistry())
+scheduler.start()
+scheduler.add_job(os.kill, args=[os.getpid(), signal.SIGKILL], id="fatal")
+scheduler.run_due()
+"""
+
+
+def test_what_a_killed_worker_had_going_on_is_active_no_more(tmp_path: Path) -> None:
+    """And what one that lives has, is."""
+    environment = {**os.environ, "PROMETHEUS_MULTIPROC_DIR": str(tmp_path)}
+    killed = subprocess.run([sys.executable, "-c", KILLED], env=environment, timeout=60, check=False)
+    left = [*tmp_path.glob("gauge_live*")]
+    (living := tmp_path / f"gauge_livesum_{os.getpid()}.db").write_bytes(left[0].read_bytes())
+
+    told = subprocess.run(
+        [sys.executable, "-c", WORKER, "0"], env=environment, capture_output=True, text=True, timeout=60, check=True
+    ).stdout
+
+    assert killed.returncode == -signal.SIGKILL
+    assert len(left) == 1
+    assert Scrape(told)("tickwork_active_runs", job_id="fatal") == 1
+    assert living.exists()

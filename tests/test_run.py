@@ -52,3 +52,10 @@ def test_lateness_and_duration_are_known_when_they_are() -> None:
     assert (run.lateness, run.duration) == (None, None)
     assert (started.lateness, started.duration) == (SECOND, None)
     assert (ended.lateness, ended.duration) == (SECOND, timedelta(seconds=2))
+
+
+def test_no_run_takes_less_than_no_time_although_the_clock_was_set_back_meanwhile() -> None:
+    """A histogram cannot count what is below zero."""
+    run = make_run(make_job())._replace(started_at=NOW, ended_at=NOW - timedelta(hours=1))
+
+    assert run.duration == timedelta(0)

@@ -719,7 +719,7 @@ def test_a_fire_time_that_falls_on_a_holiday(store: Store, clock: VirtualClock, 
     assert ahead.verdict is past.verdict is Verdict.EXCLUDED
     assert past.sentence == (
         "not a fire time of this job: excluded: Chuseok (KR) "
-        "(the nearest are 2026-09-23 00:00 UTC and 2026-09-27 00:00 UTC)"
+        "(the nearest are 2026-09-23 09:00+09:00 and 2026-09-27 09:00+09:00)"
     )
     assert (past.fire_time, past.before, past.after) == (None, CHUSEOK - 2 * DAY, CHUSEOK + 2 * DAY)
     assert beside.verdict is Verdict.NOT_A_FIRE_TIME
@@ -732,7 +732,7 @@ def test_a_fire_time_that_is_shifted(scheduler: Scheduler) -> None:
 
     assert moved.verdict is Verdict.SHIFTED
     assert moved.sentence.startswith(
-        "not a fire time of this job: shifted to 2026-09-28 00:00 UTC: Chuseok (KR) (the nearest"
+        "not a fire time of this job: shifted to 2026-09-28 09:00+09:00: Chuseok (KR) (the nearest"
     )
     assert (there.verdict, there.fire_time) == (Verdict.COMING, CHUSEOK + 3 * DAY)
 
@@ -745,7 +745,7 @@ def test_a_fire_time_that_jitter_moves(scheduler: Scheduler) -> None:
     fire_time = job.trigger.next_after(CHUSEOK)
     assert fire_time is not None
     assert (moved.verdict, moved.after) == (Verdict.SHIFTED, fire_time)
-    assert moved.sentence.startswith("not a fire time of this job: its jitter moves it to 2026-09-25 00:")
+    assert moved.sentence.startswith("not a fire time of this job: its jitter moves it to 2026-09-25 09:")
     assert scheduler.why("job", fire_time).verdict is Verdict.COMING
 
 
@@ -856,6 +856,23 @@ def test_a_time_without_a_zone_is_in_that_of_the_job_before_that_of_the_schedule
     assert scheduler.timezone == "Europe/Berlin"
     assert scheduler.why("in seoul", "2026-01-01 18:00").instant == datetime(2026, 1, 1, 9, tzinfo=UTC)
     assert scheduler.why("anywhere", "2026-01-01 18:00").instant == datetime(2026, 1, 1, 17, tzinfo=UTC)
+
+
+def test_a_sentence_says_its_times_in_the_zone_in_which_they_are_read() -> None:
+    scheduler = BackgroundScheduler(MemoryStore(clock=VirtualClock(NOW)), timezone="Europe/Berlin")
+    scheduler.add_jobs([
+        make_job("in seoul", trigger=NINE, anchored_at=NOW - DAY, next_fire_time=NOW + DAY),
+        make_job("anywhere", trigger=IntervalTrigger(hours=7), anchored_at=NOW, next_fire_time=NOW + 7 * HOUR),
+        make_job("in utc", trigger=CronTrigger(hour=9, timezone="UTC"), anchored_at=NOW, next_fire_time=NOW + 9 * HOUR),
+    ])  # fmt: skip
+
+    assert scheduler.why("in seoul", "2026-01-02 09:00").sentence == "will run at 2026-01-02 09:00+09:00"
+    assert scheduler.why("anywhere", "2026-01-01 08:00").sentence == "will run at 2026-01-01 08:00+01:00"
+    assert scheduler.why("in utc", "09:00").sentence == "will run at 2026-01-01 09:00 UTC"
+    assert scheduler.why("in seoul", "2026-01-02 09:00", say=str).sentence == "will run at 2026-01-02 00:00:00+00:00"
+    told = scheduler.why("in seoul", "2026-01-03 09:30").sentence
+    assert told == "not a fire time of this job (the nearest are 2026-01-03 09:00+09:00 and 2026-01-04 09:00+09:00)"
+    assert scheduler.why("in seoul", "9999-12-31 23:00Z").sentence.endswith("(the nearest is 9999-12-31 09:00+09:00)")
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from examples.service.settings import MODEL, MODEL_URL, VAR
 from tickwork.documents import DocumentsError, Hit
 from tickwork.errors import StoreError
 from tickwork.fastapi.pages import Page, add_page
+from tickwork.fastapi.router import TickworkRoute
 from tickwork.fastapi.sessions import SessionCookie
 from tickwork.sessions import Session, Sessions, add_sweep_job
 
@@ -36,7 +37,8 @@ add_sweep_job(scheduler, sessions)
 # make run serves this machine alone, without HTTPS. Elsewhere: SessionCookie(sessions)
 cookie = SessionCookie(sessions, secure=False)
 
-router = APIRouter(prefix="/chat", tags=["chat"])
+# FastAPI's own routes quote what they refuse, and fail where that is half a surrogate pair
+router = APIRouter(prefix="/chat", tags=["chat"], route_class=TickworkRoute)
 add_page(router, Page("chat", "Ask the handbook", "Chat", "history", folder=Path(__file__).parent / "static"))
 
 

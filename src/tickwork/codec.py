@@ -42,8 +42,13 @@ def write_definition(job: Job) -> str:
     Raises InvalidJobError for a trigger that no process could read again.
     """
     _check_readable(job.trigger)
+    return _write({**definition_of(job), "retired_at": write_instant(job.retired_at)})
+
+
+def definition_of(job: Job) -> dict[str, Any]:
+    """The fields of *job* that its declaration sets, as plain JSON; of whatever trigger."""
     grace = job.misfire_grace_time
-    return _write({
+    return {
         "func": job.func,
         "trigger": job.trigger.to_json(),
         "args": job.args,
@@ -52,22 +57,21 @@ def write_definition(job: Job) -> str:
         "executor": job.executor,
         "coalesce": job.coalesce,
         "catch_up": job.catch_up,
-        "misfire_grace_time": None if grace is None else grace // MICROSECOND,
+        "misfire_grace_time": write_duration(grace),
         "max_instances": job.max_instances,
         "overlap": job.overlap,
         "max_waiting": job.max_waiting,
-        "timeout": None if job.timeout is None else job.timeout // MICROSECOND,
+        "timeout": write_duration(job.timeout),
         "retry": _write_retry(job.retry),
         "pause_after": job.pause_after,
-        "expect_every": None if job.expect_every is None else job.expect_every // MICROSECOND,
-        "expire_after": None if job.expire_after is None else job.expire_after // MICROSECOND,
+        "expect_every": write_duration(job.expect_every),
+        "expire_after": write_duration(job.expire_after),
         "tags": job.tags,
         "metadata": job.metadata,
         "keep": _retention_json(job.keep),
         "disposable": job.disposable,
         "declared": job.declared,
-        "retired_at": write_instant(job.retired_at),
-    })  # fmt: skip
+    }
 
 
 def read_definition(text: str) -> dict[str, Any]:
@@ -152,14 +156,14 @@ def read_retention(text: str | None) -> Retention | None:
 def _retention_json(keep: Retention | None) -> dict[str, int | None] | None:
     if keep is None:
         return None
-    return {"age": None if keep.age is None else keep.age // MICROSECOND, "count": keep.count}
+    return {"age": write_duration(keep.age), "count": keep.count}
 
 
 def _retention(written: Mapping[str, int | None] | None) -> Retention | None:
     if written is None:
         return None
     age = written["age"]
-    return Retention(None if age is None else timedelta(microseconds=age), written["count"])
+    return Retention(read_duration(age), written["count"])
 
 
 def _check_readable(trigger: Trigger) -> None:
@@ -192,14 +196,24 @@ def plain_arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tup
 
 
 def plain_result(result: Any) -> Any:
-    """What a run's row keeps of *result*: itself if it is small and plain JSON, otherwise None."""
+    """What a run's row keeps of *result*: itself. InvalidJobError unless it is small and plain JSON."""
     if result is None or isinstance(result, bool):
         return result
     try:
         plain = _plain(result, "result")
-        return plain if len(_write(plain)) <= MAX_RESULT_LENGTH else None
-    except Exception:  # noqa: BLE001  a result may be anything, with a __repr__ that raises
-        return None
+        length = len(_write(plain))
+    except InvalidJobError:
+        raise
+    except Exception as error:  # noqa: BLE001  a result may be anything, such as a dict that cannot be gone through
+        raise InvalidJobError(
+            f"result: expected plain JSON, got {shown(result)}, and {type(error).__name__} where it is read"
+        ) from None
+    if length > MAX_RESULT_LENGTH:
+        raise InvalidJobError(
+            f"result: expected at most {MAX_RESULT_LENGTH} characters of JSON, got {length}: "
+            f"keep it elsewhere, and return its name"
+        )
+    return plain
 
 
 def state_value(key: str, value: Any) -> Any:
@@ -285,6 +299,14 @@ def read_instant(micros: int | None) -> datetime | None:
     return None if micros is None else from_micros(micros)
 
 
+def write_duration(duration: timedelta | None) -> int | None:
+    return None if duration is None else duration // MICROSECOND
+
+
+def read_duration(micros: int | None) -> timedelta | None:
+    return None if micros is None else timedelta(microseconds=micros)
+
+
 def _plain(value: Any, place: str, depth: int = 0) -> Any:
     """A copy of *value* made of dicts, lists, strings, numbers, booleans and None alone."""
     if depth > MAX_DEPTH:
@@ -296,7 +318,9 @@ def _plain(value: Any, place: str, depth: int = 0) -> Any:
             return _plain_text(value, place)
         case int():
             if value.bit_length() > MAX_BITS:
-                raise InvalidJobError(f"{place}: expected a whole number of {MAX_BITS} bits, got {value.bit_length()}")
+                raise InvalidJobError(
+                    f"{place}: expected a whole number of at most {MAX_BITS} bits, got {value.bit_length()}"
+                )
             return int(value)
         case float():
             if not math.isfinite(value):
@@ -307,14 +331,15 @@ def _plain(value: Any, place: str, depth: int = 0) -> Any:
         case dict():
             for key in value:
                 if not isinstance(key, str):
-                    raise InvalidJobError(f"{place}: expected strings as keys, got {key!r}: write {str(key)!r}")
+                    raise InvalidJobError(f"{place}: expected strings as keys, got {shown(key)}: write {shown(key)!r}")
             return {
-                _plain_text(key, place): _plain(item, f"{place}[{key!r}]", depth + 1) for key, item in value.items()
+                _plain_text(key, place): _plain(item, f"{place}[{shown(key)}]", depth + 1)
+                for key, item in value.items()
             }
         case _:
             raise InvalidJobError(
                 f"{place}: expected plain JSON (strings, numbers, booleans, None, lists, dicts), "
-                f"got {type(value).__name__} {shown(value)}: pass what identifies it, and look it up in the job"
+                f"got {type(value).__name__} {shown(value)}: give what identifies it, and look that up"
             )
 
 

@@ -1,27 +1,35 @@
-"""A declaration: which jobs one version of the code declares, and for which applications it speaks."""
+"""A declaration: the jobs that one version of the code declares, and for which applications it speaks."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
-from typing import NamedTuple
 
+from tickwork.codec import definition_of
 from tickwork.job import Job
 
 
-class Declaration(NamedTuple):
-    ids: frozenset[str] = frozenset()
-    """Of the jobs that the code declares."""
+@dataclass(frozen=True)
+class Declaration:
+    jobs: Mapping[str, Job] = field(default_factory=dict)
+    """By their ids, as the code has them."""
     apps: frozenset[str] = frozenset()
-    """The applications whose jobs it would declare: one of theirs that is not among *ids* is gone from this code."""
+    """The applications whose jobs it would declare: one of theirs that is not among *jobs* is gone from this code."""
 
     @property
+    def ids(self) -> frozenset[str]:
+        return frozenset(self.jobs)
+
+    @cached_property
     def name(self) -> str:
-        """The same for all nodes that declare the same. Empty: nothing is declared."""
-        if not self.ids and not self.apps:
+        """The same for all nodes that declare the same, in each option of each job. Empty: nothing is declared."""
+        if not self.jobs and not self.apps:
             return ""
-        return sha256(json.dumps([sorted(self.apps), sorted(self.ids)]).encode()).hexdigest()[:12]
+        definitions = [[id, definition_of(job)] for id, job in sorted(self.jobs.items())]
+        return sha256(json.dumps([sorted(self.apps), definitions], sort_keys=True).encode()).hexdigest()[:12]
 
 
 NOTHING_DECLARED = Declaration()
@@ -29,9 +37,9 @@ NOTHING_DECLARED = Declaration()
 
 def declaration_of(jobs: Iterable[Job], app: str | None) -> Declaration:
     """What these declared jobs say, for *app*, or else for the applications that their functions belong to."""
-    declared = [*jobs]
-    apps = {job.declared for job in declared if job.declared is not None} if app is None else {app}
-    return Declaration(frozenset(job.id for job in declared), frozenset(apps))
+    declared = {job.id: job for job in jobs}
+    apps = {job.declared for job in declared.values() if job.declared is not None} if app is None else {app}
+    return Declaration(declared, frozenset(apps))
 
 
 def app_of(func: str) -> str:

@@ -20,7 +20,7 @@ from tickwork.durations import read_duration
 from tickwork.errors import InvalidJobError, TriggerError, did_you_mean
 from tickwork.executors.base import Executor
 from tickwork.executors.call import is_async, is_generator, keep_arguments
-from tickwork.job import NO_ARGUMENTS, NO_METADATA, Job, check_job
+from tickwork.job import NO_ARGUMENTS, NO_METADATA, SHORTEST, Job, check_job
 from tickwork.labels import sorted_metadata, sorted_tags
 from tickwork.policies import ONCE, Overlap
 from tickwork.refs import Function, find_function, name_function
@@ -134,9 +134,13 @@ class Definitions:
             read["executor"] = _usual_executor(function or find_function(job.func))
         return read | self._read_policies({name: read[name] for name in JOB_DEFAULTS if name in read})
 
+    def zone_for(self, trigger: Trigger | None) -> str | None:
+        """In which zone times are read and said, by the rule of docs/times.md; *trigger* is that of the job."""
+        return (None if trigger is None else zone_of(trigger)) or self._timezone
+
     def read_time(self, name: str, time: object, trigger: Trigger | None) -> datetime:
-        """A user's time as an instant, by the rule of docs/times.md; *trigger* is that of the job it is about."""
-        zone = (None if trigger is None else zone_of(trigger)) or self._timezone
+        """A user's time as an instant; *trigger* is that of the job it is about."""
+        zone = self.zone_for(trigger)
         try:
             dated = on_this_day(time, self._clock.now(), zone) if isinstance(time, str) else time
             return read_instant(dated, name, zone)  # type: ignore[arg-type]  # it checks what it is given
@@ -159,9 +163,9 @@ class Definitions:
         if not isinstance(executor, str) or executor not in self._executors:
             known = did_you_mean(executor, self._executors)
             raise InvalidJobError(f"executor: expected one of this scheduler's, got {shown(executor)}{known}")
-        for name in ("misfire_grace_time", "timeout", "expect_every", "expire_after"):
-            if name in read:
-                read[name] = None if read[name] is None else read_duration(name, read[name])
+        for name, least in SHORTEST.items():
+            if read.get(name) is not None:
+                read[name] = read_duration(name, read[name], least=least)
         if isinstance(read.get("overlap"), str) and read["overlap"] in [*Overlap]:
             read["overlap"] = Overlap(read["overlap"])
         if "retry" in read and read["retry"] is None:

@@ -31,8 +31,8 @@ def read_duration(
     length = parse_duration(written)
     if length is None or not least <= length <= most:
         raise error(
-            f"{name}: expected seconds, a timedelta or a text such as '10m' or '1h 30m', from {least} to {most}, "
-            f"got {shown(written)}"
+            f"{name}: expected seconds, a timedelta or a text such as '10m' or '1h 30m', "
+            f"from {write_duration(least)} to {write_duration(most)}, got {shown(written)}"
         )
     return length
 
@@ -53,3 +53,12 @@ def parse_duration(written: object) -> timedelta | None:
         if total > LONGEST:
             return None
     return total
+
+
+def write_duration(length: timedelta) -> str:
+    """The largest unit of which it is a whole number, as `parse_duration` reads it: '10000d', '90m', '0.001s'."""
+    for unit in ("d", "h", "m"):
+        count, rest = divmod(length, timedelta(**{UNITS[unit]: 1}))
+        if count and not rest:
+            return f"{count}{unit}"
+    return f"{length.total_seconds():.6f}".rstrip("0").rstrip(".") + "s"

@@ -20,7 +20,13 @@ MAX_CATCH_UP = 1_000
 MAX_FAILURES = 100
 MAX_COUNTED = 10_000
 """How many rows of the ledger are read, at most, to see whether a job fails too often."""
-
+SHORTEST = {
+    "misfire_grace_time": timedelta(microseconds=1),
+    "timeout": timedelta(milliseconds=1),
+    "expire_after": timedelta(milliseconds=1),
+    "expect_every": timedelta(seconds=1),
+}
+"""The policies that are durations, and the least that each may be."""
 
 NO_ARGUMENTS: Mapping[str, Any] = {}
 NO_METADATA: Mapping[str, str] = {}
@@ -148,8 +154,9 @@ def check_job(job: Job) -> Job:
     check_flag("coalesce", job.coalesce)
     if job.catch_up is not None:
         check_whole("catch_up", job.catch_up, least=0, most=MAX_CATCH_UP)
-    if job.misfire_grace_time is not None:
-        check_duration("misfire_grace_time", job.misfire_grace_time, least=timedelta(microseconds=1))
+    for name, least in SHORTEST.items():
+        if (length := getattr(job, name)) is not None:
+            check_duration(name, length, least=least)
     check_whole("max_instances", job.max_instances, most=MAX_INSTANCES)
     if not isinstance(job.overlap, Overlap):
         known = ", ".join(Overlap)
@@ -157,10 +164,6 @@ def check_job(job: Job) -> Job:
             f"overlap: expected {known}, got {shown(job.overlap)}{did_you_mean(job.overlap, Overlap)}"
         )
     check_whole("max_waiting", job.max_waiting, most=MAX_WAITING)
-    if job.timeout is not None:
-        check_duration("timeout", job.timeout, least=timedelta(milliseconds=1))
-    if job.expire_after is not None:
-        check_duration("expire_after", job.expire_after, least=timedelta(milliseconds=1))
     if job.tags and job.tags != sorted_tags(job.tags):
         raise InvalidJobError(f"tags: expected a sorted tuple, got {job.tags!r}")
     if job.metadata:
@@ -172,8 +175,6 @@ def check_job(job: Job) -> Job:
                 f"pause_after: expected at most {MAX_COUNTED} attempts in so many failures, got {job.pause_after} "
                 f"failures of {job.retry.max_attempts} attempts each: lower one of them"
             )
-    if job.expect_every is not None:
-        check_duration("expect_every", job.expect_every, least=timedelta(seconds=1))
     if not isinstance(job.retry, Retry):
         raise InvalidJobError(f"retry: expected a tickwork.Retry, got {shown(job.retry)}: write Retry(max_attempts=3)")
     if job.keep is not None and not isinstance(job.keep, Retention):

@@ -789,9 +789,7 @@ def _as_it_stands(call: Call) -> Run:
 def _log_overdue(found: Sequence[Expectation]) -> None:
     """A line for each; but however many fall overdue together, not a flood of lines."""
     for one in found[:MAX_NAMED]:
-        log.warning(
-            "job %r is overdue: it was to succeed by %s, and last did at %s",
-            one.job_id, one.expect_by, one.succeeded_at,
-        )  # fmt: skip
+        last = "has not yet" if one.succeeded_at is None else f"last did at {one.succeeded_at}"
+        log.warning("job %r is overdue: it was to succeed by %s, and %s", one.job_id, one.expect_by, last)
     if len(found) > MAX_NAMED:
         log.warning("%d more jobs are overdue", len(found) - MAX_NAMED)

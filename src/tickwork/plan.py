@@ -182,7 +182,9 @@ def _overlap(
     if job.overlap is Overlap.QUEUE:
         return change
     why = f"the fire time {last:%Y-%m-%dT%H:%M:%SZ} took its place"
-    return change._replace(cancelled=tuple(cancel(run, why, now) for run in active if run.cancel_reason is None))
+    going = sorted((run for run in active if run.cancel_reason is None), key=lambda run: (run.fire_time, run.attempt))
+    make_way = going[: max(len(going) + 1 - job.max_instances, 0)]
+    return change._replace(cancelled=tuple(cancel(run, why, now) for run in make_way))
 
 
 def _catches_up(job: Job, active: Sequence[Run], first: datetime, last: datetime) -> bool:

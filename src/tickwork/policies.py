@@ -16,6 +16,7 @@ from typing import Any, TypeAlias
 from tickwork.checks import check_fraction, check_whole, shown
 from tickwork.durations import NO_TIME, Duration, read_duration
 from tickwork.errors import InvalidJobError, did_you_mean
+from tickwork.refs import importable_name
 
 MAX_ATTEMPTS = 1_000
 MAX_BACKOFF = 100.0
@@ -100,7 +101,7 @@ class Overlap(StrEnum):
     QUEUE = "queue"
     """Its run waits for one of them to end, up to `max_waiting` at once; further fire times are skipped."""
     CANCEL = "cancel"
-    """It takes their place: those that wait are cancelled, those that run are asked to end; then it begins."""
+    """The oldest of them makes way: it is cancelled if it waits, and asked to end if it runs; then this one begins."""
 
 
 def exception_names(error: BaseException) -> tuple[str, ...]:
@@ -139,7 +140,7 @@ def _known(option: str, name: str) -> str:
 
 def _name(exception: type) -> str:
     module, name = exception.__module__, exception.__qualname__
-    return name if module == "builtins" else f"{module}:{name}"
+    return name if module == "builtins" else f"{importable_name(module)}:{name}"
 
 
 def _scatter(text: str) -> float:

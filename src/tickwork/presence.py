@@ -13,6 +13,7 @@ from typing import NamedTuple
 from tickwork import plan
 from tickwork.declaration import Declaration
 from tickwork.errors import StoreError
+from tickwork.expectation import Expectation
 from tickwork.node import Node
 from tickwork.plan import Change
 from tickwork.stores.base import Store
@@ -33,9 +34,9 @@ class Beat(NamedTuple):
     judge_at: datetime
     """When jobs are looked for again that no living node declares, though no node leaves."""
     judged: frozenset[str] | None = None
-    """The declarations of the nodes that were alive when they were last looked for. None: look again."""
+    """The declarations of the nodes that were alive when they were last looked for. None: nobody looked yet."""
     changes: Sequence[Change] = ()
-    """The jobs that were retired, or came back."""
+    """The jobs that were retired, came back, or are again as this node's code declares them."""
 
 
 class Presence:
@@ -82,7 +83,7 @@ class Presence:
     def beat(
         self, now: datetime, *, paused: bool, runs: int, lateness: timedelta | None, clock_error: timedelta | None
     ) -> Sequence[Change]:
-        """Tell the store that this node is alive. Returns the jobs that were retired, or came back."""
+        """Tell the store that this node is alive. Returns the declared jobs that this has changed."""
         node = self._last.node.beat(
             now, self.lease, paused=paused, runs=runs, lateness=lateness, clock_error=clock_error,
             lifeline=self.store.hold_lifeline(self._last.node.id),
@@ -98,6 +99,8 @@ class Presence:
         for job, _, _ in self._last.changes:
             if job.retired_at is not None:
                 log.warning("job %r is retired: no living node declares it any more", job.id)
+            else:
+                log.info("job %r is as this node declares it again", job.id)
 
     def sign_off(self) -> None:
         """Tell the store that this node stops. If it cannot be told, the node is taken for dead after its lease."""
@@ -109,19 +112,32 @@ class Presence:
     def _tend_declared_jobs(self, node: Node, living: Sequence[str], now: datetime) -> Beat:
         """Retire the jobs that no living node declares any more, and bring back our own after an absence.
 
+        When the last node of another version of the code has left, our jobs become what this one declares: a worker of
+        that version may have started after us, and have taken them back to its own.
+
         Behind the beat, so in a transaction that no other node's beat can come between: what is retired here is
         declared by nobody, and whoever declares it from now on finds it retired.
         """
         last, judge_at = self._last, self._last.judge_at
-        changes: list[Change] = []
-        if node.seen_since != last.node.seen_since or last.judged is None:  # meanwhile we were taken for dead
-            self.store.declare(self._declaration)
-            ours = self.store.jobs(ids=self._declaration.ids)
-            changes += [plan.come_back(job) for job in ours if job.retired_at is not None]
         declared = frozenset(living)
-        somebody_left = last.judged is None or last.judged - declared
-        if self._declaration.apps and (somebody_left or now >= judge_at):
+        somebody_left = last.judged is not None and bool(last.judged - declared)
+        was_away = node.seen_since != last.node.seen_since or last.judged is None  # meanwhile we were taken for dead
+        changes: list[Change] = []
+        expected: list[Expectation] = []
+        if was_away:
+            self.store.declare(self._declaration)
+        ours = self.store.jobs(ids=self._declaration.ids) if was_away or somebody_left else ()
+        if somebody_left:
+            for job in ours:
+                if (change := plan.ensure(job, self._declaration.jobs[job.id], now)) is not None:
+                    changes.append(change)
+                    expected += filter(None, [plan.expect_anew(job, change.job, now)])
+        else:
+            changes += [plan.come_back(job) for job in ours if job.retired_at is not None]
+        if self._declaration.apps and (somebody_left or last.judged is None or now >= judge_at):
             changes += [plan.retire(job, now) for job in self.store.undeclared(self._declaration.apps)]
             judge_at = now + JUDGE_EVERY
-        won = self.store.save(changes) if changes else ()
-        return Beat(node, living, judge_at, declared if len(won) == len(changes) else None, won)
+        won = self.store.save(changes, expected=expected) if changes else ()
+        if len(won) < len(changes):  # others were faster: look again
+            return Beat(node, living, now, last.judged, won)
+        return Beat(node, living, judge_at, declared, won)

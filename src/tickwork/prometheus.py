@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable
 from datetime import datetime
+from pathlib import Path
 
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.core import GaugeMetricFamily
@@ -65,11 +66,35 @@ def exposition(scheduler: Scheduler, registry: CollectorRegistry, accept: str = 
     Where PROMETHEUS_MULTIPROC_DIR is set, that is what all processes have counted, and not this one alone.
     """
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        forget_the_dead(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         registry.register(LedgerCollector(scheduler))
     encode, content_type = choose_encoder(accept)
     return encode(registry), content_type
+
+
+def forget_the_dead(folder: Path) -> None:
+    """Take out of the sum the calls that went on in a process when it was killed: nobody else does.
+
+    Only where processes are named by their ids, as this one is: an application may tell prometheus_client other names.
+    """
+    if os.name != "posix" or not any(folder.glob(f"*_{os.getpid()}.db")):
+        return
+    for counted in folder.glob("gauge_live*_*.db"):
+        process = counted.stem.rpartition("_")[2]
+        if process.isdecimal() and not _is_alive(int(process)):
+            counted.unlink(missing_ok=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's, who lives
+        pass
+    return True
 
 
 class _Counted:

@@ -63,8 +63,7 @@ class Converter:
             return self._adapter.validate_json(text)
         except Misfit as error:
             raise InvalidJobError(
-                f"{self._place}: expected {self._expected}, got {shown(text)} from the store: {_explained(error)}: "
-                f"the code has changed since the job was given it, modify_job gives it another"
+                f"{self._place}: expected {self._expected}, got {shown(text)} from the store: {_explained(error)}"
             ) from None
 
     def _validated(self, value: Any) -> Any:

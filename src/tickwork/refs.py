@@ -38,7 +38,7 @@ def name_function(func: Function) -> str:
         raise _unnameable(func, "a lambda", "define it with def at the top of a module")
     if "<locals>" in qualname:
         raise _unnameable(func, "a nested function", "move it to the top of its module")
-    return f"{script_name() if module == '__main__' else module}:{qualname}"
+    return f"{importable_name(module)}:{qualname}"
 
 
 def find_function(ref: str) -> Function:
@@ -63,6 +63,11 @@ def find_function(ref: str) -> Function:
             f"look for a typing error, or for a function that was renamed"
         )
     return found  # type: ignore[no-any-return]
+
+
+def importable_name(module: str) -> str:
+    """The name under which other processes import *module*: the script that runs is `__main__` only here."""
+    return script_name() if module == "__main__" else module
 
 
 def script_name() -> str:

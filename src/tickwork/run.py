@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias
 
 from tickwork.checks import shown
 from tickwork.clock import from_micros, to_micros
+from tickwork.durations import NO_TIME
 from tickwork.errors import InvalidJobError, RunNotFoundError
 from tickwork.policies import exception_names
 
@@ -112,7 +113,7 @@ class Run(NamedTuple):
     ended_at: datetime | None = None
     """When it was closed. None: it is not."""
     reason: str | None = None
-    """Why it ended as it did, in one line. None: it succeeded, or has not ended."""
+    """Why it ended as it did, in one line; if it succeeded, why its result is not kept. None: all is said."""
     error: str | None = None
     """The traceback of what the function raised."""
     result: Any = None
@@ -183,10 +184,12 @@ class Run(NamedTuple):
 
     @property
     def duration(self) -> timedelta | None:
-        """How long the call took. None: it has not ended, or never began."""
+        """How long the call took; no time, if the clock was set back to before it began. None: it has not ended, or
+        never began.
+        """
         if self.started_at is None or self.ended_at is None:
             return None
-        return self.ended_at - self.started_at
+        return max(self.ended_at - self.started_at, NO_TIME)
 
 
 ORIGINS = {"m": Origin.MANUAL, "b": Origin.BACKFILL}
@@ -226,10 +229,11 @@ class RunKey:
 @dataclass(frozen=True, slots=True)
 class Succeeded:
     state: ClassVar = RunState.SUCCEEDED
-    reason: ClassVar = None
     error: ClassVar = None
 
     result: Any = None
+    reason: str | None = None
+    """Why its result is not kept. None: it is, or there was none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,7 +60,7 @@ from tickwork.executors.threads import ThreadExecutor
 from tickwork.executors.transaction import when_committed
 from tickwork.expectation import Expectation
 from tickwork.health import Health
-from tickwork.job import MAX_ID_LENGTH, NO_METADATA, Job, check_job_id
+from tickwork.job import MAX_ID_LENGTH, NO_METADATA, SHORTEST, Job, check_job_id
 from tickwork.labels import has_labels, sorted_metadata, sorted_tags
 from tickwork.listeners import Listeners
 from tickwork.loop import Loop
@@ -649,22 +649,24 @@ class Scheduler:
         """How many jobs and open runs there are on all nodes, and since when they wait. Cheap enough for a scrape."""
         return self._opened_store().census()
 
-    def why(self, job_id: str, at: datetime | str, *, say: Say = say_instant) -> Answer:
+    def why(self, job_id: str, at: datetime | str, *, say: Say | None = None) -> Answer:
         """What became of a job at one instant, past or future, or what will: the one answer, and why.
 
         *at* is a datetime or a string, such as "2026-12-24 18:00" or today's "18:00"; docs/times.md says in which zone.
         One without a fraction of a second stands for all of that second. *say* writes the instants of the sentence;
-        the others are in UTC.
+        without it they are in the zone in which *at* is read, or in UTC if that has none. All others are in UTC.
 
         A job that was removed is answered for as long as the ledger has rows of it. Raises JobNotFoundError, and
         InvalidJobError for what is no time.
         """
         store, job = self._opened_store(), self.get_job(job_id)
-        now, instant = store.clock.now(), self._definitions.read_time("at", at, None if job is None else job.trigger)
+        trigger = None if job is None else job.trigger
+        now, instant = store.clock.now(), self._definitions.read_time("at", at, trigger)
         evidence = store.evidence(job_id, instant)
         if evidence.job is not None:
             going_on = store.backfills(job_id=job_id, ended=False, limit=MAX_OPEN_BACKFILLS)
             evidence = evidence._replace(backfills=[one for one in going_on if one.job_uid == evidence.job.uid])
+        say = say or partial(say_instant, zone=self._definitions.zone_for(trigger))
         return explain(evidence._replace(move=store.move()), instant, now, say)
 
     def get_move(self) -> Move | None:
@@ -1021,7 +1023,7 @@ def _may_wait(length: Duration | None) -> timedelta | None:
     """How long a run may wait, as `expire_after` says it."""
     if length is None:
         return None
-    return read_duration("expire_after", length, least=timedelta(milliseconds=1))
+    return read_duration("expire_after", length, least=SHORTEST["expire_after"])
 
 
 def _states(states: Collection[RunState | str]) -> list[RunState]:

@@ -129,8 +129,45 @@ def tell(run: RunContext) -> None:
         pass
 
 
-def keep(run: RunContext) -> None:
-    run.state["seen"] = 1
+def count_up(run: RunContext) -> dict[str, Any]:
+    run.state["seen"] = [*run.state.get("seen", []), run.attempt]
+    run.state.pop("gone", None)
+    return dict(run.state)
+
+
+async def count_up_async(run: RunContext) -> dict[str, Any]:
+    return count_up(run)
+
+
+def save_and_fail(run: RunContext) -> None:
+    run.state["page"] = 7
+    run.state.save()
+    run.state["page"] = 8
+    raise OSError("no page 8")
+
+
+def keep_what_is_no_json(run: RunContext) -> None:
+    run.state["seen"] = {1}
+
+
+def keep_on_a_thread_left_behind(go: str, run: RunContext) -> None:
+    def keep() -> None:
+        while not Path(go).exists():
+            time.sleep(0.005)
+        try:
+            run.state["seen"] = "by a ghost"
+            run.state.save()
+        except Exception as error:
+            Path(f"{go}.told").write_text(f"{type(error).__name__}: {error}")
+
+    threading.Thread(target=keep).start()
+
+
+def wait_beside_a_thread_left_behind(go: str, run: RunContext) -> Any:
+    Path(go).touch()
+    while not Path(f"{go}.told").exists():
+        time.sleep(0.005)
+    return run.state.get("seen")
 
 
 def transact(run: RunContext) -> None:

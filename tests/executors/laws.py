@@ -121,6 +121,15 @@ class ExecutorLaws:
         assert call.started_at is not None
         assert reports.no_more()
 
+    def test_a_result_that_cannot_be_kept_is_told_of(self, started: Executor, reports: Reports) -> None:
+        """The call has succeeded all the same."""
+        started.submit([make_call(bytes, 3)])
+
+        _, outcome = reports.next()
+        assert isinstance(outcome, Succeeded)
+        assert outcome.result is None
+        assert (outcome.reason or "").startswith("result: expected plain JSON ")
+
     def test_what_a_call_raises_is_its_outcome(self, started: Executor, reports: Reports) -> None:
         call = make_call(deeds.fail, "no luck")
 

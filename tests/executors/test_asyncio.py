@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from tests import deeds
@@ -84,6 +87,46 @@ def test_a_coroutine_that_is_cancelled_is_lost_and_one_that_cancels_itself_has_f
     assert own.reason == "CancelledError: my own"
     assert executor.cancel(call) is False
     executor.stop()
+
+
+def test_a_plain_function_cannot_be_cancelled_and_ends_when_it_returns() -> None:
+    """It is on a thread, which would go on unseen beside the next run if its task was cancelled."""
+    stage = Stage("held")
+    executor, reports = AsyncIOExecutor(), Reports()
+    executor.start(reports)
+    executor.submit([call := make_call(deeds.hold, stage.name)])
+    assert stage.begun.wait(PATIENCE)
+
+    asked = executor.cancel(call)
+    early = not reports.no_more()
+    free = executor.free()
+    stage.go.set()
+    reported, outcome = reports.next()
+    executor.stop()
+
+    assert (asked, early, free) == (False, False, executor.max_tasks - 1)
+    assert (reported, outcome) == (call, Succeeded("went on"))
+
+
+@pytest.mark.parametrize(("deed", "seen"), [(deeds.hold_async, "cleaned up"), (deeds.hold, "went on")])
+def test_what_still_goes_on_when_its_own_loop_stops_is_cancelled(
+    deed: Callable[..., Any], seen: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Else a coroutine would stand still for ever with what it has open, and asyncio complain of tasks that are pending."""
+    stage = Stage("left")
+    executor, reports = AsyncIOExecutor(), Reports()
+    executor.start(reports)
+    executor.submit([call := make_call(deed, stage.name)])
+    assert stage.begun.wait(PATIENCE)
+
+    executor.stop()
+    reported = reports.next()
+    stage.go.set()
+    gc.collect()
+
+    assert reported == (call, Lost("its task was cancelled before it ended"))
+    assert stage.see() == seen
+    assert caplog.text == ""
 
 
 def test_an_outcome_that_comes_after_a_restart_is_reported_all_the_same() -> None:

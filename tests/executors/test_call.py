@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import AsyncIterator
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -128,6 +130,28 @@ def test_tracking_tells_how_far_it_is() -> None:
 
     assert seen == [("a", Progress(0, 2, "reading")), ("b", Progress(1, 2, "reading"))]
     assert call.progress == Progress(2, 2, "reading")
+
+
+def test_what_comes_asynchronously_is_tracked_alike() -> None:
+    async def pages() -> AsyncIterator[str]:
+        yield "a"
+        yield "b"
+
+    async def read(run: RunContext) -> list[Any]:
+        return [(page, call.progress) async for page in run.track(pages(), total=2, message="reading")]
+
+    call = make_call(int)
+
+    assert asyncio.run(read(RunContext(call))) == [("a", Progress(0, 2, "reading")), ("b", Progress(1, 2, "reading"))]
+    assert call.progress == Progress(2, 2, "reading")
+
+
+@pytest.mark.parametrize(("total", "end"), [(None, Progress(3)), (10, Progress(3, 10)), (2, Progress(3, 2))])
+def test_tracking_ends_at_what_was_done_whatever_was_said_of_the_total(total: int | None, end: Progress) -> None:
+    call = make_call(int)
+
+    assert [*RunContext(call).track((number for number in range(3)), total=total)] == [0, 1, 2]
+    assert call.progress == end
 
 
 def test_a_context_is_recognised_however_its_annotation_is_written() -> None:

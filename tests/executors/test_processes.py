@@ -12,22 +12,27 @@ from datetime import timedelta
 from functools import partial
 from itertools import count
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 from tests.deeds import PATIENCE, Ledger, StageInFiles
 from tests.executors import crimes, lending
 from tests.executors.laws import ExecutorLaws, Reports
-from tests.samples import NOW, held_run, make_job
+from tests.samples import NOW, held_run, make_job, next_version
 
 from tickwork import BackgroundScheduler, ProcessExecutor, Retry, RunState
 from tickwork.clock import SystemClock
-from tickwork.errors import InvalidJobError
+from tickwork.errors import InvalidJobError, StoreUnavailableError
 from tickwork.executors.base import Executor
 from tickwork.executors.call import Call
 from tickwork.executors.injection import Surroundings
+from tickwork.jobstate import StateChange, StoredState
+from tickwork.plan import settle
+from tickwork.policies import ONCE
 from tickwork.refs import name_function
-from tickwork.run import Cancelled, Failed, Lost, Outcome, Progress, Succeeded
+from tickwork.run import Cancelled, Failed, Lost, Outcome, Progress, Run, Succeeded
+from tickwork.stores.memory import MemoryStore
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="processes need a POSIX system")
 
@@ -166,19 +171,20 @@ class TestACall:
         executor.stop()
 
     @pytest.mark.parametrize("func", [crimes.return_what_is_no_json, crimes.return_much])
-    def test_returns_what_can_be_kept_or_nothing(
+    def test_returns_what_can_be_kept_or_why_not(
         self, executor: ProcessExecutor, reports: Reports, func: Callable[[], Any]
-    ) -> None:
-        assert outcome_of(executor, reports, make_call(func)) == Succeeded()
-
-    @pytest.mark.parametrize("func", [crimes.keep, crimes.transact])
-    def test_cannot_have_what_is_of_the_store(
-        self, executor: ProcessExecutor, reports: Reports, func: Callable[..., Any]
     ) -> None:
         outcome = outcome_of(executor, reports, make_call(func))
 
+        assert isinstance(outcome, Succeeded)
+        assert outcome.result is None
+        assert (outcome.reason or "").startswith("result: expected ")
+
+    def test_cannot_have_a_transaction_of_the_store(self, executor: ProcessExecutor, reports: Reports) -> None:
+        outcome = outcome_of(executor, reports, make_call(crimes.transact))
+
         assert isinstance(outcome, Failed)
-        assert outcome.reason.startswith("SchedulerError: run.state, run.transaction(): expected a run in the")
+        assert outcome.reason.startswith("SchedulerError: run.transaction(): expected a run in the")
         assert outcome.reason.endswith("give the job executor='threads'")
 
     @pytest.mark.parametrize(
@@ -230,6 +236,140 @@ class TestACall:
         assert outcome_of(executor, reports, call) == Succeeded(1)
 
         assert seen == [os.getpid(), Succeeded(1)]
+
+
+class TestItsState:
+    """Of the job, which the parent reads and saves for it."""
+
+    @pytest.fixture
+    def store(self) -> MemoryStore:
+        return MemoryStore(clock=SystemClock())
+
+    @pytest.fixture
+    def make(self, store: MemoryStore) -> Callable[..., Call]:
+        """Makes calls of one job's runs, each of which goes on."""
+        store.add([job := make_job(max_instances=99)])
+        numbers = count()
+
+        def make(func: Callable[..., Any], *args: Any) -> Call:
+            ours = job._replace(func=name_function(func), args=args)
+            run = held_run(job, NOW + next(numbers) * timedelta(seconds=1), lease_until=NOW + timedelta(days=9999))
+            store.save([next_version(store.get("job"), run)])
+            return Call(ours, run, func, SystemClock(), lambda call: None, Surroundings(records=store))
+
+        return make
+
+    @pytest.mark.parametrize("func", [crimes.count_up, crimes.count_up_async])
+    def test_is_read_when_it_is_used_and_its_change_comes_with_the_outcome(
+        self, executor: ProcessExecutor, reports: Reports, store: MemoryStore, make: Callable[..., Call], func: Any
+    ) -> None:
+        uid = store.get("job").uid
+        store.save_state(StateChange(uid, {"seen": 0, "gone": 0}, {"seen": ["한"], "gone": True}))
+        call = make(func)
+
+        outcome = outcome_of(executor, reports, call)
+
+        assert outcome == Succeeded({"seen": ["한", 1]})
+        assert call.kept is not None
+        assert call.kept.change == StateChange(uid, {"seen": 1, "gone": 1}, {"seen": ["한", 1]})
+        assert store.state(uid).values == {"seen": ["한"], "gone": True}, "the node writes it with the ending"
+
+    def test_is_saved_at_once_whatever_becomes_of_the_run(
+        self, executor: ProcessExecutor, reports: Reports, store: MemoryStore, make: Callable[..., Call]
+    ) -> None:
+        call = make(crimes.save_and_fail)
+
+        outcome = outcome_of(executor, reports, call)
+
+        assert isinstance(outcome, Failed)
+        assert outcome.reason == "OSError: no page 8"
+        assert store.state(call.job.uid).values == {"page": 7}
+        assert call.kept is None or call.kept.change is None
+
+    @pytest.mark.parametrize("how", ["taken over", "changed by another", "the store is out", "the store has a bug"])
+    def test_cannot_be_had_is_raised_where_the_function_is(
+        self, executor: ProcessExecutor, reports: Reports, store: MemoryStore, make: Callable[..., Call],
+        monkeypatch: pytest.MonkeyPatch, how: str,
+    ) -> None:  # fmt: skip
+        call = make(crimes.save_and_fail)
+        match how:
+            case "taken over":
+                store.settle([settle(call.run, ONCE, Lost("it was gone"), NOW)])
+                expected = f"RunLostError: expected run {call.run.id} to be this node's still"
+            case "changed by another":
+                save_state = store.save_state
+
+                def save_behind_another(change: StateChange, run: Run | None = None) -> StoredState | None:
+                    save_state(StateChange(change.job_uid, {"page": 0}, {"page": 99}))
+                    return save_state(change, run)
+
+                monkeypatch.setattr(store, "save_state", save_behind_another)
+                expected = "StateConflictError: state: expected to be the only one to change"
+            case "the store is out":
+                monkeypatch.setattr(store, "state", raiser(StoreUnavailableError("it is down")))
+                expected = "StoreUnavailableError: it is down"
+            case _:
+                monkeypatch.setattr(store, "state", raiser(KeyError("oh")))
+                expected = "SchedulerError: 'oh'"
+
+        outcome = outcome_of(executor, reports, call)
+
+        assert isinstance(outcome, Failed)
+        assert outcome.reason.startswith(expected)
+
+    def test_is_checked_where_it_is_assigned(
+        self, executor: ProcessExecutor, reports: Reports, make: Callable[..., Call]
+    ) -> None:
+        outcome = outcome_of(executor, reports, make(crimes.keep_what_is_no_json))
+
+        assert isinstance(outcome, Failed)
+        assert outcome.reason.startswith("InvalidJobError: state['seen']: expected plain JSON")
+
+    def test_is_not_for_a_thread_that_was_left_behind_which_takes_no_answer_of_the_next_call(
+        self, reports: Reports, store: MemoryStore, make: Callable[..., Call], tmp_path: Path
+    ) -> None:
+        executor = ProcessExecutor(1)
+        executor.start(reports)
+        go = tmp_path / "go"
+
+        left = outcome_of(executor, reports, make(crimes.keep_on_a_thread_left_behind, str(go)))
+        following = outcome_of(executor, reports, make(crimes.wait_beside_a_thread_left_behind, str(go)))
+        executor.stop()
+
+        assert (left, following) == (Succeeded(), Succeeded(None))
+        assert (
+            Path(f"{go}.told").read_text()
+            == "RunClosedError: state: expected a run that goes on, got one that has ended"
+        )
+        assert store.state(store.get("job").uid).values == {}
+
+    def test_may_take_its_time_and_the_call_can_be_ended_meanwhile(
+        self, executor: ProcessExecutor, reports: Reports, store: MemoryStore, make: Callable[..., Call],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:  # fmt: skip
+        asked, go = Event(), Event()
+
+        def state(uid: int) -> StoredState:
+            asked.set()
+            go.wait(PATIENCE)
+            return StoredState()
+
+        monkeypatch.setattr(store, "state", state)
+        executor.submit([call := make(crimes.count_up)])
+        assert asked.wait(PATIENCE)
+        call.asked = Cancelled("enough")
+        ended = executor.cancel(call)
+        reported, outcome = reports.next()
+        go.set()
+
+        assert (ended, reported, outcome) == (True, call, Lost("its process was ended"))
+
+
+def raiser(error: Exception) -> Callable[..., Any]:
+    def throw(*args: Any) -> Any:
+        raise error
+
+    return throw
 
 
 class TestAProcessThatDies:

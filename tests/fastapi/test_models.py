@@ -81,6 +81,7 @@ def test_a_job_in_full_but_for_its_arguments() -> None:
         "name": "refresh",
         "func": "app.jobs:refresh",
         "trigger": "every 10 minutes from 2026-11-23 06:00 UTC",
+        "explanation": "every 10 minutes, from 2026-11-23 06:00 UTC",
         "trigger_kind": "interval",
         "executor": "threads",
         "next_fire_time": "2026-11-23T06:00:00Z",

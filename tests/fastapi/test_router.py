@@ -392,7 +392,7 @@ def test_a_run_can_be_given_arguments_which_are_not_shown(scheduler: ManualSched
         ("/jobs/refresh?x=1", "query: expected nothing, got 'x'"),
         ("/jobs/refresh/why?when=2026-03-01", "query: expected at, got 'when'"),
         ("/health?" + "x" * 999, "query: expected nothing, got 'xxx"),
-        ("/overview?%00=1", "query: expected job_id, limit, state, got '\\x00'"),
+        ("/overview?%00=1", "query: expected job_id, limit, search, state, got '\\x00'"),
     ],
 )
 def test_what_is_misspelt_in_a_url_is_refused(client: Client, url: str, said: str) -> None:
@@ -808,6 +808,8 @@ def test_routes_that_change_something_are_not_mounted_unless_someone_guards_them
         {"dependencies": [Depends(anyone)], "allowed_hosts": ["jobs.example.com"]},
         {"dependencies": [Depends(anyone)], "read_only": True, "allowed_hosts": ["jobs.example.com"]},
         {"unprotected": True, "allowed_hosts": "jobs.example.com"},
+        {"changes": [Depends(anyone)], "unprotected": True},
+        {"changes": [Depends(anyone)], "read_only": True},
     ],
 )
 def test_protections_that_contradict_each_other_are_refused(options: dict[str, Any]) -> None:
@@ -823,6 +825,8 @@ def test_protections_that_contradict_each_other_are_refused(options: dict[str, A
         ({"dependencies": [anyone]}, ": write Depends(anyone)"),
         ({"dependencies": Depends(anyone)}, "expected dependencies=[Depends(...)], got Depends("),
         ({"dependencies": "admin"}, "expected dependencies=[Depends(...)], got 'admin': put it into a list"),
+        ({"changes": [anyone]}, "create_router: changes: expected Depends(...), got <function anyone"),
+        ({"changes": "admin"}, "create_router: expected changes=[Depends(...)], got 'admin': put it into a list"),
         ({"caller": anyone}, "create_router: caller: expected Depends(...), got <function anyone"),
         ({"caller": "bob"}, "create_router: caller: expected Depends(...), got 'bob': write Depends(...)"),
         ({"prefix": "tickwork"}, "create_router: expected a prefix such as '/tickwork', got 'tickwork'"),
@@ -846,7 +850,7 @@ def test_dependencies_guard_every_route(scheduler: ManualScheduler) -> None:
         *(("GET", f"/tickwork{path}") for path in (
             "", "/", "/page.css", "/dashboard.js", "/page.js", "/overview", "/health", "/nodes",
             "/jobs", "/jobs/refresh", "/jobs/refresh/why?at=2026-03-01", "/runs", "/runs/x", "/runs/x/log",
-            "/backfills", "/backfills/x",
+            "/backfills", "/backfills/x", "/rights",
         )),
         *(("POST", f"/tickwork/jobs/refresh/{verb}") for verb in ("pause", "resume", "run", "backfill")),
         *(("POST", f"/tickwork/jobs/{verb}") for verb in ("pause", "resume")),
@@ -875,6 +879,47 @@ def test_who_may_call_is_asked_before_a_body_is_read(scheduler: ManualScheduler,
     assert upload.sent == 0
     for body in (b"{bad", b"[" * 10_000, b'{"reason":NaN}', b'{"reason":7}'):
         assert client.post("/jobs/refresh/pause", content=body).status_code == 401, body
+
+
+def admins(request: Request) -> None:
+    if request.headers.get("authorization") != "admin":
+        raise HTTPException(403, "not you")
+
+
+@pytest.mark.parametrize("dependencies", [None, [Depends(anyone)]], ids=["local names", "guarded"])
+def test_who_may_look_may_not_change(scheduler: ManualScheduler, dependencies: list[Any] | None) -> None:
+    """`changes` guards each route that is no GET, and `rights` says to each what that makes of them."""
+    app = make_app(scheduler, dependencies=dependencies, changes=[Depends(admins)])
+    client, admin = Client(app), JSON | {"Authorization": "admin"}
+    paths = app.openapi()["paths"]
+    changing = [(method, path) for path, methods in paths.items() for method in methods if method != "get"]
+
+    assert len(changing) == 10
+    for method, path in changing:
+        url = re.sub(r"{\w+}", "refresh", path)
+        assert client.ask(method.upper(), url, headers=JSON).status_code == 403, url
+        assert client.ask(method.upper(), url, headers=admin).status_code != 403, url
+    assert client.get("/jobs").status_code == 200
+    assert client.get("/rights").json() == {"change": False}
+    assert client.get("/rights", headers=admin).json() == {"change": True}
+
+
+def test_what_is_no_refusal_is_no_answer_about_rights(scheduler: ManualScheduler) -> None:
+    def ask_elsewhere() -> None:
+        raise HTTPException(503, "who knows?")
+
+    client = Client(make_app(scheduler, changes=[Depends(ask_elsewhere)]))
+
+    assert client.get("/rights").status_code == 503
+    assert Client(make_app(scheduler, dependencies=None, read_only=True)).get("/rights").json() == {"change": False}
+
+
+def test_an_overview_of_the_jobs_that_are_sought(scheduler: ManualScheduler) -> None:
+    found = Client(make_app(scheduler)).get("/overview?search=REFR").json()
+
+    assert [job["id"] for job in found["jobs"]] == ["refresh"]
+    assert found["jobs_total"] == 1
+    assert Client(make_app(scheduler)).get("/overview?search=xyzzy").json()["jobs_total"] == 0
 
 
 def test_read_only_leaves_out_what_changes_something(scheduler: ManualScheduler) -> None:
@@ -1010,7 +1055,7 @@ def test_the_documentation_of_the_api_is_complete(scheduler: ManualScheduler) ->
         "/jobs", "/jobs/{job_id}", "/jobs/{job_id}/pause", "/jobs/{job_id}/resume", "/jobs/{job_id}/run",
         "/jobs/{job_id}/why", "/runs", "/runs/{run_id}", "/runs/{run_id}/log", "/runs/{run_id}/cancel", "/health", "/overview",
         "/nodes", "/jobs/pause", "/jobs/resume", "/health/live", "/health/ready", "/runs/{run_id}/retry",
-        "/jobs/{job_id}/backfill", "/backfills", "/backfills/{backfill_id}", "/backfills/{backfill_id}/cancel",
+        "/jobs/{job_id}/backfill", "/backfills", "/backfills/{backfill_id}", "/backfills/{backfill_id}/cancel", "/rights",
     }  # fmt: skip
     body = paths["/jobs/{job_id}/pause"]["post"]["requestBody"]["content"]["application/json"]["schema"]
     assert body["properties"].keys() == {"reason"}

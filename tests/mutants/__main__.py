@@ -1,6 +1,7 @@
 """`make mutants`: takes every guard out of the stores' statements and scripts, one at a time, and shows which nobody misses.
 
 --store sqlite --place CLAIM_RUN     only some; --new only those that nobody is known to miss; --sample 5 a few of them
+--by tests/stores/test_sqlite.py     only by these tests, which is quick: whoever they do not miss stays in the list as it was
 """
 
 from __future__ import annotations
@@ -32,6 +33,9 @@ def read_options() -> argparse.Namespace:
     parser.add_argument("--store", choices=STORES, action="append", help="only this one; may be repeated")
     parser.add_argument("--place", action="append", help="only this statement, schema or script; may be repeated")
     parser.add_argument("--new", action="store_true", help="only what nobody is known to miss")
+    parser.add_argument(
+        "--by", nargs="+", metavar="TEST", help="only by these tests; what they do not miss is left as it was"
+    )
     parser.add_argument("--sample", type=int, help="only so many of the list, and what is not in it; writes nothing")
     parser.add_argument("--seed", default="1", help="of the sample")
     return parser.parse_args()
@@ -48,10 +52,12 @@ def _try_all(store: str, options: argparse.Namespace, known: dict[str, str]) -> 
         one for one in mortal
         if (options.place is None or one.place in options.place) and not (options.new and known.get(one.sign, killed.NOBODY) != killed.NOBODY)
     ]  # fmt: skip
-    lessons = learn(store) if chosen else []
+    lessons = learn(store, options.by or files_of(store)) if chosen else []
     verdicts = []
     for verdict in _run(store, chosen, lambda one: tests_for(one, lessons, known.get(one.sign))):
         verdicts.append(verdict)
+        if verdict.is_broken or (options.by is not None and verdict.killer is None):
+            continue
         known[verdict.planted.sign] = verdict.killer or killed.NOBODY
         killed.write(known)  # each at once, as the whole takes its time
     standing = {one.sign for one in mortal}

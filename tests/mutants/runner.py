@@ -1,7 +1,8 @@
 """Runs the tests of a store against its mutants, each in a forked child, and tells which test fails first.
 
 The rule: the laws come first, the fast ones before the slow, then random lives beside memory, then what the store has for
-tests of its own, and last the plans of its statements. A mutant that only a plan tells from the original decides nothing.
+tests of its own, then what moves between stores, and last the plans of its statements. A mutant that only a plan tells from
+the original decides nothing.
 """
 
 from __future__ import annotations
@@ -62,28 +63,26 @@ def files_of(store: str) -> list[str]:
     """Where the tests of a store stand: in the order in which they judge."""
     own = sorted(str(path) for path in Path("tests/stores", store).glob("test_*.py"))
     plans = f"tests/stores/{store}/test_statements.py"
-    slow = {f"tests/stores/redis/test_{name}.py" for name in ("restart", "server")} | {
-        "tests/stores/postgresql/test_server.py"
-    }
+    slow = {f"tests/stores/{name}/test_server.py" for name in ("redis", "postgresql")}
     first = [f"tests/stores/test_{store}.py", f"tests/stores/test_machine.py::test_{store}_lives_as_memory_does"]
     return [
         *first,
         *(path for path in own if path != plans and path not in slow),
+        "tests/test_mover.py",
         *(path for path in own if path == plans),
     ]
 
 
-def learn(store: str) -> list[Lesson]:
-    """What each test of a store uses, in the order in which they judge. Raises if one fails on the original."""
+def learn(store: str, judges: Sequence[str]) -> list[Lesson]:
+    """What each of these tests of a store uses, in the order in which they judge: as *judges*, and the fast ones first."""
     with _place_of(store), TemporaryDirectory() as folder:
         answer = Path(folder, "lessons")
-        pid = _fork(lambda: _learn(store, answer))
+        pid = _fork(lambda: _learn(store, judges, answer))
         os.waitpid(pid, 0)
         lessons = [Lesson(*one) for one in json.loads(answer.read_text())]
-    order = files_of(store)
 
     def rank(lesson: Lesson) -> tuple[int, float]:
-        return next(place for place, file in enumerate(order) if lesson.test.startswith(file)), lesson.seconds
+        return next(place for place, judge in enumerate(judges) if lesson.test.startswith(judge)), lesson.seconds
 
     return sorted(lessons, key=rank)
 
@@ -91,7 +90,7 @@ def learn(store: str) -> list[Lesson]:
 def tests_for(planted: Planted, lessons: Sequence[Lesson], killer: str | None) -> Sequence[str]:
     """The test that killed it last time, and those that use what it changes."""
     everywhere = planted.place == "shared" or planted.place.endswith(".sql")
-    tests = [lesson.test for lesson in lessons if everywhere or planted.place in lesson.used]
+    tests = [lesson.test for lesson in lessons if planted.place in lesson.used or (everywhere and lesson.used)]
     tests = tests or [lesson.test for lesson in lessons]
     return [killer, *tests] if killer in tests else tests
 
@@ -143,12 +142,12 @@ class Place:
     """Where a lane has its stores: a server, if they need one."""
 
     def __init__(self, store: str) -> None:
-        self._store = store
+        self.store = store
         self._server: PostgreSQLServer | RedisServer | None = None
 
     def __enter__(self) -> Self:
-        if self._store != "sqlite":
-            self._server = PostgreSQLServer() if self._store == "postgresql" else RedisServer()
+        if self.store != "sqlite":
+            self._server = PostgreSQLServer() if self.store == "postgresql" else RedisServer()
             self._server.__enter__()
         return self
 
@@ -164,7 +163,7 @@ class Place:
     def environment(self) -> Mapping[str, str]:
         if self._server is None:
             return {}
-        return {f"TICKWORK_TEST_{self._store.upper()}_URL": self._server.url()}
+        return {f"TICKWORK_TEST_{self.store.upper()}_URL": self._server.url()}
 
 
 def _place_of(store: str) -> AbstractContextManager[Place]:
@@ -216,18 +215,18 @@ def _try(place: Place, planted: Planted | None, answer: Path, tests: Sequence[st
     os.environ.update(place.environment)
     if planted is not None:
         planted.plant()
-    witness = Witness()
+    witness = Witness(place.store)
     _run(tests, witness)
     part = answer.with_suffix(".part")
     part.write_text(json.dumps(witness.first_failure))
     part.rename(answer)
 
 
-def _learn(store: str, answer: Path) -> None:
+def _learn(store: str, judges: Sequence[str], answer: Path) -> None:
     used: set[str] = set()
     watch(store, used.add)
-    witness = Witness(used)
-    _run(files_of(store), witness, stop=False)
+    witness = Witness(store, used)
+    _run(judges, witness, stop=False)
     answer.write_text(json.dumps(witness.lessons))
 
 
@@ -240,10 +239,15 @@ def _run(tests: Sequence[str], witness: Witness, *, stop: bool = True) -> None:
 class Witness:
     """Sees which tests fail, and what they use."""
 
-    def __init__(self, used: set[str] | None = None) -> None:
+    def __init__(self, store: str, used: set[str] | None = None) -> None:
+        self._other_servers = {"postgresql", "redis"} - {store}
         self.first_failure: tuple[str | None, str] = None, ""
         self.lessons: list[tuple[str, float, list[str]]] = []
         self._used = used
+
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
+        """Leave out what is about a store that needs a server of another kind."""
+        items[:] = [item for item in items if not any(name in item.name for name in self._other_servers)]
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         if report.failed and self.first_failure[0] is None:

@@ -9,26 +9,101 @@ from tests.mutants.stores import Planted
 BESIDE_ANOTHER = "implied by what stands beside it, and there for the sake of an index, which its plan shows"
 A_GLANCE = "a look that spares a lock: what it lets through is asked again under the lock"
 UNDER_A_LOCK = "decided on what was read under the same lock, so that nothing can have changed; compared all the same"
-BORN_ONCE = "only who settles attempt n bears attempt n + 1, so that it cannot be there; compared all the same"
 
+NO_ORPHANS = "what waits, and a backfill that goes on, has a job: who removes it ends them in the same write"
+ONE_STATE = "at one version a run has one state, and who has read the one has read the other"
+COME_SINCE = "passed over already where its ledger is looked for; asked again, as one may have come since"
+SPARES_WORK = "spares work alone: without it more is read, or written again, and the same comes of it"
+NARROWS = "reads no more than is asked for: what else it lets through is looked up by nobody"
+
+NO_MINIMUM = "stands there for the sake of an index: what is not there is not the least"
+ONE_ROW = "the table has one row, which its schema sees to"
+
+EVERYWHERE = {"place = 1": ONE_ROW}
 PLACES = {
     "sqlite ANY_DUE": A_GLANCE,
     "sqlite ANY_PENDING": A_GLANCE,
     "sqlite ANY_OPEN_BACKFILL": A_GLANCE,
 }
 """Statements and scripts of which no guard decides anything."""
+IN_A_GLANCE = {
+    **dict.fromkeys(("lease_until is not null", "expires_at is not null", "expect_by is not null"), NO_MINIMUM),
+    "state is not null": SPARES_WORK,
+    "array(select node from tickwork_open_runs where cancel_reason is not null and state = 'running'), "
+    ":: state = 'running' -> true": SPARES_WORK,
+}
 GUARDS = {
     "sqlite ADVANCE_JOB": {"version = ?": UNDER_A_LOCK},
     "sqlite CLAIM_RUN": {"version = ?": UNDER_A_LOCK, "state = 'pending'": UNDER_A_LOCK},
+    "sqlite CENSUS_OF_RUNS": {"state in ('pending', 'running')": BESIDE_ANOTHER},
     "sqlite CANCEL_ORPHAN": {"job_uid = ?": "no other job that was removed has a run that waits"},
+    "sqlite KNOWN_UIDS": {"uid in (select value from json_each(?))": NARROWS},
+    "sqlite SELECT_EXPECTATIONS_OF": {"job_uid in (select value from json_each(?))": NARROWS},
+    "sqlite SELECT_JOBS_BY_UID": {"uid in (select value from json_each(?))": NARROWS},
+    "sqlite SELECT_LIFELINES": {"lifeline <> ''": SPARES_WORK},
+    "sqlite SELECT_NUMBER": {"attempt = ?": "asked of the first attempt, which stands first in the index"},
+    "sqlite SELECT_PENDING": {"?1 = -62135596800000000 -> false": SPARES_WORK},
+    "sqlite SELECT_STANDING": {"uid in (select value from json_each(?))": NARROWS},
+    "sqlite SELECT_STATES_OF": {"job_uid in (select value from json_each(?))": NARROWS},
+    "sqlite TAKEN_IDS": {"id in (select value from json_each(?))": NARROWS},
+    "postgresql ADVANCE_JOBS": {"job.version = given.version": UNDER_A_LOCK},
+    "postgresql CANCEL_RUNNING": {"run.state = 'running'": ONE_STATE},
+    "postgresql CANCEL_WAITING": {"run.state = 'pending'": ONE_STATE},
+    "postgresql CLAIM_RUNS": {"run.version = given.version": UNDER_A_LOCK, "run.state = 'pending'": UNDER_A_LOCK},
+    "postgresql DELETE_DISPOSABLE_JOB": {
+        "not exists (select from tickwork_backfills where job_uid = $1 and ended_at is null)": COME_SINCE,
+    },
+    "postgresql ENSURE_STATE": {"uid = $1": "a state that says nothing is as good as none"},
+    "postgresql KNOWN_UIDS": {"uid = any($1::bigint[])": NARROWS},
+    "postgresql LOCK_OUT": {"uid = $1": "locks no more than it has to"},
+    "postgresql SELECT_EXPECTATIONS_OF": {"job_uid = any($1::bigint[])": NARROWS},
+    "postgresql SELECT_JOBS_BY_UID": {"uid = any($1::bigint[])": NARROWS},
+    "postgresql SELECT_STATES_OF": {"job_uid = any($1::bigint[])": NARROWS},
+    "postgresql TAKEN_IDS": {"id = any($1::text[])": NARROWS},
+    "postgresql GLANCE": IN_A_GLANCE,
+    "postgresql BEAT_AND_GLANCE": IN_A_GLANCE,
+    "redis claim": {
+        "if #claimed == limit then :: #claimed == limit -> false": SPARES_WORK,
+        "if since == '' and #claimed < limit then :: #claimed < limit -> true": SPARES_WORK,
+        "not seen[uid] -> true": SPARES_WORK,
+        "job -> true": NO_ORPHANS,
+    },
+    "redis due": {
+        "call('EXISTS', P .. ':open') == 1 -> true": SPARES_WORK,
+        "any_open -> true": SPARES_WORK,
+    },
+    "redis fill": {"not job -> false": NO_ORPHANS},
+    "redis fire": {"call('EXISTS', P .. ':pending') == 1 -> true": SPARES_WORK},
+    "redis settle": {
+        "call('EXISTS', P .. ':pending') == 1 -> true": SPARES_WORK,
+        "plain[place] == 1 -> false": SPARES_WORK,
+    },
+    "redis lost": {"next(dead) -> true": SPARES_WORK},
+    "redis open_backfills": {"job -> true": NO_ORPHANS},
+    "redis shared": {
+        "if #ids == 0 then :: #ids == 0 -> false": SPARES_WORK,
+        "lease == null -> true": SPARES_WORK,
+        "run[CANCEL_REASON] ~= null -> true (2)": SPARES_WORK,
+        "run[NODE] ~= null -> true (2)": "what runs has a node",
+        "change.written[name] == nil -> true": SPARES_WORK,
+    },
+    "redis prune": {
+        "limit == -math.huge -> false": SPARES_WORK,
+        "run[STATE] ~= 'succeeded' -> true": SPARES_WORK,
+    },
 }
-"""By statement or script: a guard as it stands there."""
+"""By statement or script: a guard as it stands there, with what it is forced to if it is needed otherwise, and with its
+line if the like stands on another one."""
 
 
 def why_spared(planted: Planted) -> str | None:
     """None: it is not."""
-    place, guard = f"{planted.store} {planted.place}", planted.guard
-    return PLACES.get(place) or GUARDS.get(place, {}).get(guard) or (BESIDE_ANOTHER if _is_implied(planted) else None)
+    place, whole = f"{planted.store} {planted.place}", planted.mutant.guard
+    listed = GUARDS.get(place, {})
+    for name in (whole, whole.partition(" :: ")[2], planted.guard):
+        if name in listed:
+            return listed[name]
+    return PLACES.get(place) or EVERYWHERE.get(planted.guard) or (BESIDE_ANOTHER if _is_implied(planted) else None)
 
 
 def _is_implied(planted: Planted) -> bool:

@@ -441,6 +441,11 @@ def _() -> AbstractContextManager[object]:
     return patch.object(endings, "_ending_of", lambda run: (run.version, run.state))
 
 
+@bug("nothing tells who closed a run that was not called", seed=386)
+def _() -> AbstractContextManager[object]:
+    return patch.object(plan, "closed_by", lambda run, node: run)
+
+
 @bug("what expires during a tick ends the tick", seed=8)
 @contextmanager
 def _() -> Iterator[object]:

@@ -60,6 +60,9 @@ class Line:
         self._is_open = False
         self._world.close(self._store)
 
+    def exists(self) -> bool:
+        return self._store.exists()
+
     @contextmanager
     def together(self) -> Iterator[None]:
         """A commit, where the store has some: what fails inside is undone. Otherwise each verb stands alone."""

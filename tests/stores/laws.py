@@ -1,6 +1,6 @@
 """The laws of stores: this suite is the definition, and whatever passes it is a store.
 
-A store joins with a test class that inherits `StoreLaws` (and `SharedStoreLaws`, if several processes may
+A store joins with a test class that inherits `StoreLaws` (and `BellLaws`, if several processes may
 use it), and with one fixture, `make_store`: a function that makes another handle on the same place.
 """
 
@@ -12,6 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import TypeAlias, TypeVar
 
@@ -42,7 +43,7 @@ from tests.samples import (
 )
 
 from tickwork.backfill import MAX_OPEN_BACKFILLS, Answered, Backfill
-from tickwork.declaration import Declaration
+from tickwork.declaration import declaration_of
 from tickwork.errors import (
     BackfillNotFoundError,
     ConflictError,
@@ -57,7 +58,7 @@ from tickwork.errors import (
 from tickwork.expectation import Expectation
 from tickwork.job import Job
 from tickwork.jobstate import Entry, StateChange, StoredState
-from tickwork.moves import MoveState, PackedJob, PackedRun
+from tickwork.moves import LedgerNote, MoveState, PackedJob, PackedRest, PackedRun
 from tickwork.node import Node
 from tickwork.plan import Change, Filling, Hold, Settlement, cancel, end_backfill, settle
 from tickwork.policies import Retry
@@ -254,6 +255,14 @@ class StoreLaws:
         assert lost == []
         assert store.get("job").name == "first"
 
+    def test_of_two_changes_to_one_version_the_first_wins_in_a_round_as_well(self, store: Store) -> None:
+        store.add([job := make_job()])
+
+        with store.together():
+            won = [len(store.save([next_version(job, name=name)])) for name in ("first", "second")]
+
+        assert (won, store.get("job").name) == ([1, 0], "first")
+
     def test_a_change_of_a_job_that_is_gone_loses(self, store: Store) -> None:
         store.add([job := make_job()])
         store.remove(["job"])
@@ -274,9 +283,10 @@ class StoreLaws:
         assert [change.job.id for change in won] == ["a", "c"]
         assert [job.name for job in store.jobs()] == ["slower", "faster", "slower"]
 
-    def test_a_change_whose_run_exists_already_loses_as_a_whole(self, store: Store) -> None:
+    @pytest.mark.parametrize("state", [RunState.PENDING, RunState.RUNNING, RunState.SUCCEEDED, RunState.MISSED])
+    def test_a_change_whose_run_exists_already_loses_as_a_whole(self, store: Store, state: RunState) -> None:
         store.add([job := make_job()])
-        store.save([next_version(job, make_run(job))])
+        store.save([next_version(job, make_run(job, state=state))])
         job = store.get("job")
 
         won = store.save([next_version(job, make_run(job, NOW + MINUTE), make_run(job), name="slower")])
@@ -346,6 +356,33 @@ class StoreLaws:
         if verb not in ("keep_logs", "save_state"):
             assert store.run(run.id).version == 2
 
+    def test_each_of_the_runs_that_share_all_but_one_of_what_is_unique_has_a_log_of_its_own(self, store: Store) -> None:
+        store.add([job := make_job(), other := make_job("other")])
+        runs = [
+            held_run(job), held_run(job, NOW + MINUTE), held_run(job, attempt=2), held_run(job, origin=Origin.MANUAL),
+            held_run(job, origin=Origin.BACKFILL, backfill="one"), held_run(other),
+        ]  # fmt: skip
+        store.save([next_version(job, *runs[:-1]), next_version(other, runs[-1])])
+        logs = [RunLog((LogLine(NOW, "INFO", "app", str(number)),)) for number, _ in enumerate(runs)]
+
+        store.keep_logs([*zip(runs, logs, strict=True)])
+
+        assert [store.log(run.id) for run in runs] == logs
+
+    def test_no_state_is_saved_for_a_run_that_never_was_though_it_shares_all_but_one_of_what_is_unique(
+        self, store: Store
+    ) -> None:
+        store.add([job := make_job(), other := make_job("other")])
+        store.save([next_version(job, held_run(job))])
+        change = StateChange(job.uid, {"key": 0}, {"key": 1})
+        strangers = [
+            held_run(other), held_run(job, NOW + MINUTE), held_run(job, attempt=2), held_run(job, origin=Origin.MANUAL),
+            held_run(job, node="b"),
+        ]  # fmt: skip
+
+        assert [store.save_state(change, one) for one in strangers] == [None] * len(strangers)
+        assert store.state(job.uid) == StoredState()
+
     def test_a_waiting_run_is_closed_and_none_that_shares_all_but_one_of_what_is_unique_of_it(
         self, store: Store
     ) -> None:
@@ -395,7 +432,7 @@ class StoreLaws:
 
     def test_what_waits_is_neither_renewed_nor_settled(self, store: Store) -> None:
         store.add([job := make_job()])
-        store.save([next_version(job, run := make_run(job))])
+        store.save([next_version(job, run := make_run(job, node="a"))])
         believed = held_run(job)
 
         won = [
@@ -560,11 +597,12 @@ class StoreLaws:
         assert [change.job.id for change in fired] == ["fires"]
 
     def test_what_is_skipped_takes_no_place_in_the_limit(self, store: Store) -> None:
-        store.add([skipped := make_job("early", next_fire_time=NOW - SECOND), make_job("late")])
+        store.add([skipped := make_job("early", next_fire_time=NOW - SECOND)])
+        store.add([make_job(id, next_fire_time=NOW - SECOND / (2 + place)) for place, id in enumerate("abc")])
 
-        fired = fire(store, limit=1, skip={skipped.uid})
+        fired = [[change.job.id for change in fire(store, limit=2, skip={skipped.uid})] for _ in range(2)]
 
-        assert [change.job.id for change in fired] == ["late"]
+        assert fired == [["a", "b"], ["c"]]
 
     def test_deciding_not_yet_leaves_the_job_as_it_is(self, store: Store) -> None:
         store.add([job := make_job()])
@@ -591,6 +629,7 @@ class StoreLaws:
         given: list[tuple[Job, list[Run], datetime]] = []
 
         def decide(jobs: Sequence[Job], active: Mapping[int, Sequence[Run]], now: datetime) -> Sequence[Change]:
+            assert active.keys() <= {job.uid for job in jobs}
             given.extend((job, sorted(active.get(job.uid, ())), now) for job in jobs)
             return []
 
@@ -649,15 +688,13 @@ class StoreLaws:
     def test_attempts_and_origins_of_one_fire_time_are_different_runs(self, store: Store) -> None:
         store.add([job := make_job()])
         alike = [
-            make_run(job),
-            make_run(job, attempt=2),
-            make_run(job, origin=Origin.MANUAL),
-            make_run(job, NOW + SECOND),
-        ]
+            make_run(job), make_run(job, attempt=2), make_run(job, origin=Origin.MANUAL), make_run(job, NOW + SECOND),
+            closed(job, 1), closed(job, 1, attempt=2), closed(job, 1, origin=Origin.MANUAL), closed(job, 2),
+        ]  # fmt: skip
 
-        won = store.save([next_version(job, *alike)])
+        won = [len(store.save([next_version(store.get("job"), run)])) for run in alike]
 
-        assert len(won) == 1
+        assert won == [1] * len(alike)
         assert [store.run(run.id) for run in alike] == alike
 
     def test_a_decision_that_raises_undoes_the_whole_batch(self, store: Store) -> None:
@@ -684,6 +721,14 @@ class StoreLaws:
         assert len(store.runs(limit=PLENTY)) == 40
 
     # claim
+
+    def test_what_fires_without_a_hold_waits_for_any_node(self, store: Store) -> None:
+        store.add([make_job("a"), make_job("b")])
+        fired = fire(store, limit=1), fire(store)
+
+        taken = claimed(store, node="b")
+
+        assert sorted(run.id for run in taken) == sorted(run.id for (change,) in fired for run in change.runs)
 
     def test_claiming_takes_a_run_under_a_hold(self, store: Store) -> None:
         store.add([job := make_job()])
@@ -739,6 +784,31 @@ class StoreLaws:
         assert lately == ["other"]  # a job's own runs keep their order
         assert sorted(rest) == [("both", NOW - MINUTE), ("both", NOW - SECOND), ("late", NOW - MINUTE)]
 
+    def test_only_what_waits_in_the_schedule_holds_up_what_became_available_since_then(self, store: Store) -> None:
+        jobs = [make_job(id, max_instances=3) for id in ("runs", "backfilled", "waits")]
+        store.add(jobs)
+        older = [
+            held_run(jobs[0], NOW - MINUTE), make_run(jobs[1], NOW - MINUTE, origin=Origin.BACKFILL, backfill="one"),
+            make_run(jobs[2], NOW - MINUTE),
+        ]  # fmt: skip
+        for job, one in zip(jobs, older, strict=True):
+            store.save([next_version(job, one, make_run(job, NOW - SECOND))])
+
+        lately = claimed(store, since=NOW - 2 * SECOND)
+
+        assert sorted(run.job_id for run in lately) == ["backfilled", "runs"]
+
+    def test_a_claim_brings_the_job_as_it_is(self, store: Store) -> None:
+        store.add([paused := make_job("paused"), fires := make_job("fires", max_instances=2)])
+        store.save([
+            next_version(paused, make_run(paused, origin=Origin.MANUAL), paused_at=NOW, pause_reason="why"),
+            next_version(fires, make_run(fires), next_fire_time=NOW + HOUR),
+        ])  # fmt: skip
+
+        claims = store.claim(make_hold(), executor="threads", limit=PLENTY)
+
+        assert sorted(claim.job for claim in claims) == sorted([store.get("fires"), store.get("paused")])
+
     def test_no_more_runs_of_a_job_are_claimed_than_may_run_at_once(self, store: Store) -> None:
         """Those that were running, and all that one batch takes, counted together."""
         store.add([job := make_job(max_instances=3)])
@@ -764,6 +834,22 @@ class StoreLaws:
 
         assert [run.job_id for run in taken] == ["crowd", "other"]
 
+    @pytest.mark.parametrize("why", ["no room", "paused"])
+    def test_however_many_jobs_have_runs_that_must_wait_those_of_others_are_claimed(
+        self, store: Store, why: str
+    ) -> None:
+        crowd = [make_job(f"{number:03}", paused_at=NOW if why == "paused" else None) for number in range(120)]
+        store.add([*crowd, other := make_job("other")])
+        store.save([
+            next_version(
+                job, make_run(job, NOW - MINUTE), *([held_run(job, NOW - 2 * MINUTE)] if why == "no room" else [])
+            )
+            for job in crowd
+        ])  # fmt: skip
+        store.save([next_version(other, make_run(other))])
+
+        assert [run.job_id for run in claimed(store, limit=1)] == ["other"]
+
     def test_of_a_paused_job_only_what_someone_asked_for_is_claimed(self, store: Store) -> None:
         store.add([job := make_job(max_instances=5)])
         by_hand = make_run(job, NOW, attempt=2, counted_from=2)
@@ -786,7 +872,30 @@ class StoreLaws:
         taken = claimed(store, limit=1, skip={skipped.uid})
 
         assert [run.job_id for run in taken] == ["job"]
+        assert claimed(store, skip={skipped.uid}) == []
         assert [run.job_id for run in claimed(store, executor="asyncio")] == ["elsewhere"]
+
+    def test_what_is_due_since_before_1970_is_fired_and_claimed(self, store: Store) -> None:
+        early = datetime(1950, 1, 1, tzinfo=UTC)
+        store.add([make_job(next_fire_time=early)])
+
+        (change,) = fire(store)
+
+        assert [run.fire_time for run in change.runs] == [early]
+        assert [run.id for run in claimed(store)] == [run.id for run in change.runs]
+
+    def test_runs_that_share_all_but_one_of_what_is_unique_are_claimed_one_by_one(self, store: Store) -> None:
+        store.add([job := make_job(max_instances=9), other := make_job("other")])
+        alike = [
+            make_run(job), make_run(job, NOW - SECOND), make_run(job, attempt=2), make_run(job, origin=Origin.MANUAL),
+            make_run(job, origin=Origin.BACKFILL, backfill="one"),
+        ]  # fmt: skip
+        store.save([next_version(job, *alike), next_version(other, make_run(other))])
+
+        for count in range(1, 7):
+            (run,) = claimed(store, limit=1)
+            assert store.run(run.id) == run
+            assert len(store.runs(states=[RunState.RUNNING])) == count
 
     def test_threads_that_claim_together_claim_each_run_once(self, store: Store) -> None:
         store.add([job := make_job(max_instances=25)])
@@ -802,14 +911,18 @@ class StoreLaws:
         self, store: Store, clock: VirtualClock, backfill: str | None
     ) -> None:
         store.add([job := make_job()])
-        store.save([next_version(job, run := make_run(job, available_at=NOW + SECOND, backfill=backfill))])
+        run, first = (
+            make_run(job, NOW + offset, available_at=NOW + SECOND + offset, backfill=backfill)
+            for offset in (timedelta(0), -SECOND)
+        )
+        store.save([next_version(job, run, first, max_instances=2)])
 
         clock.advance(SECOND - timedelta(microseconds=1))
         early = claimed(store)
         clock.advance(timedelta(microseconds=1))
         on_time = claimed(store)
 
-        assert (early, [one.id for one in on_time]) == ([], [run.id])
+        assert [[one.id for one in some] for some in (early, on_time)] == [[first.id], [run.id]]
 
     def test_a_run_is_claimed_until_it_expires_and_not_from_then_on(self, store: Store, clock: VirtualClock) -> None:
         store.add([job := make_job(max_instances=3)])
@@ -821,6 +934,19 @@ class StoreLaws:
         clock.advance(SECOND)
 
         assert {run.id for run in claimed(store)} == {late.id, patient.id}
+
+    def test_runs_of_backfills_expire_as_others_do(self, store: Store, clock: VirtualClock) -> None:
+        store.add([job := make_job()])
+        runs = [
+            make_run(job, NOW + minutes * MINUTE, available_at=NOW, expires_at=NOW + SECOND + minutes * SECOND,
+                     origin=Origin.BACKFILL, backfill="one")
+            for minutes in range(2)
+        ]  # fmt: skip
+        store.save([next_version(job, *runs)])
+
+        clock.advance(SECOND)
+
+        assert [run.id for run in claimed(store)] == [runs[1].id]
 
     def test_runs_of_backfills_wait_for_their_job_and_their_executor_and_are_skipped_as_others_are(
         self, store: Store
@@ -849,8 +975,8 @@ class StoreLaws:
         waits, runs = make_run(job, **over), held_run(job, NOW + MINUTE, **over)
         store.save([next_version(
             job, waits, runs, make_run(job, NOW + HOUR, state=RunState.FAILED, ended_at=NOW, **over),
-            held_run(job, NOW - HOUR, node="b", expires_at=NOW + SECOND),
-            make_run(job, NOW - 2 * HOUR, expires_at=NOW + SECOND),
+            held_run(job, NOW - HOUR, node="b", expires_at=NOW + SECOND / 2),
+            make_run(job, NOW - 2 * HOUR, expires_at=NOW + SECOND, lease_until=NOW + SECOND),
         )])  # fmt: skip
 
         assert store.lost(PLENTY) == store.lost(PLENTY, nodes=["a"]) == [runs]
@@ -861,7 +987,7 @@ class StoreLaws:
         assert (outlook.lapse_at, outlook.expire_at) == (NOW + 10 * SECOND, NOW + SECOND)
 
     def test_a_node_that_has_stopped_is_dead_however_long_its_lease_was(self, store: Store) -> None:
-        declaration = Declaration(frozenset({"job"}), frozenset({"app"}))
+        declaration = declaration_of([make_job()], "app")
         store.add([job := make_job(declared="app")])
         store.declare(declaration)
 
@@ -871,6 +997,26 @@ class StoreLaws:
         assert (before, after) == ([declaration.name], [])
         assert store.nodes(alive=True) == []
         assert store.undeclared(["app"]) == [job]
+
+    def test_what_no_living_node_declares_is_undeclared_as_long_as_it_fires(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        declaration = declaration_of([make_job("ours")], "app")
+        store.add([
+            make_job("ours", declared="app"), make_job("left", declared="app"), make_job("by hand"),
+            make_job("ended", declared="app", next_fire_time=None), make_job("another's", declared="other"),
+            make_job("retired", declared="app", retired_at=NOW),
+        ])  # fmt: skip
+        store.declare(declaration)
+        store.beat(make_node("a", declaration=declaration.name))
+
+        found = []
+        for _ in range(2):
+            found.append([job.id for job in store.undeclared(["app"])])
+            clock.advance(10 * SECOND)
+
+        assert found == [["left"], ["left", "ours"]]
+        assert store.undeclared([]) == []
 
     # renew, lost
 
@@ -996,6 +1142,16 @@ class StoreLaws:
         assert store.run(closed.id) == settled.run
         assert store.cancelling("a") == []
 
+    def test_what_waits_at_another_version_is_not_closed(self, store: Store) -> None:
+        store.add([job := make_job()])
+        runs = held_run(job), make_run(job, NOW + MINUTE)
+        store.save([next_version(job, *runs)])
+        believed = make_run(job), runs[1]._replace(version=7)
+        store.settle([settle(runs[0], job.retry, Released(), NOW)])
+
+        assert store.cancel([cancel(run, "enough", NOW) for run in believed]) == []
+        assert [run.state for run in store.runs()] == [RunState.PENDING] * 2
+
     def test_what_was_asked_to_end_is_renewed_and_settled_as_usual(self, store: Store) -> None:
         store.add([job := make_job()])
         store.save([next_version(job, run := held_run(job))])
@@ -1084,6 +1240,17 @@ class StoreLaws:
         assert claimed(store) == []
         clock.advance(MINUTE)
         assert [one.attempt for one in claimed(store)] == [2]
+
+    def test_an_attempt_that_is_there_already_is_left_as_it_is(self, store: Store) -> None:
+        store.add([job := make_job(retry=Retry(2))])
+        run, there = held_run(job), make_run(job, attempt=2, asked_by="alice")
+        store.save([next_version(job, run, there)])
+
+        won = store.settle([settle(run, job.retry, Failed("broken"), NOW)])
+
+        assert len(won) == 1
+        assert store.run(run.id).state is RunState.FAILED
+        assert store.run(there.id) == there
 
     def test_a_run_that_is_given_back_can_be_claimed_by_another_node(self, store: Store) -> None:
         store.add([job := make_job()])
@@ -1175,6 +1342,8 @@ class StoreLaws:
         assert [*store.backfills(job_id="job", ended=True)] == []
 
     def test_a_backfill_has_a_job(self, store: Store) -> None:
+        store.add([make_job("another")])
+
         with pytest.raises(JobNotFoundError):
             store.add_backfill(make_backfill(make_job(), NOW, NOW))
         with pytest.raises(BackfillNotFoundError):
@@ -1203,6 +1372,7 @@ class StoreLaws:
         rows = [
             make_run(job, NOW, state=RunState.MISSED),
             make_run(job, NOW + MINUTE, state=RunState.SUCCEEDED),
+            make_run(job, NOW + 30 * MINUTE, state=RunState.SUCCEEDED),
             make_run(job, NOW + 2 * MINUTE),
             make_run(job, NOW + 3 * MINUTE, origin=Origin.MANUAL),
             make_run(job, NOW + 4 * MINUTE, origin=Origin.BACKFILL, attempt=3, state=RunState.FAILED),
@@ -1274,6 +1444,73 @@ class StoreLaws:
         assert store.run(waiting.id).state is RunState.CANCELLED
         assert [run.id for run in store.cancelling("a")] == [running.id]
         assert store.run(other.id) == other
+
+    def test_a_backfill_that_never_was_is_not_ended(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.save([next_version(job, run := make_run(job, origin=Origin.BACKFILL, backfill="nobody"))])
+        unknown = make_backfill(job, NOW - HOUR, NOW)._replace(id="nobody")
+
+        assert store.end_backfill(end_backfill(unknown, "enough", NOW), lambda run: cancel(run, "enough", NOW)) is None
+        assert store.run(run.id) == run
+
+    def test_each_backfill_is_filled_and_ended_beside_its_own_runs(self, store: Store) -> None:
+        store.add([job := make_job()])
+        backfills = [make_backfill(job, NOW - HOUR, NOW) for _ in range(2)]
+        for backfill in backfills:
+            store.add_backfill(backfill)
+        runs = [
+            make_run(job, NOW - minutes * MINUTE, origin=Origin.BACKFILL, backfill=backfill.id)
+            for minutes, backfill in enumerate(backfills)
+        ]  # fmt: skip
+        store.save([next_version(job, *runs)])
+        told: dict[str, list[Run]] = {}
+
+        def decide(found: Backfill, active: Sequence[Run], *_: object) -> Filling:
+            told[found.id] = [*active]
+            return Filling(found)
+
+        store.fill(lambda *_: (), decide, limit=9)
+        ended = store.end_backfill(end_backfill(backfills[0], "enough", NOW), lambda run: cancel(run, "enough", NOW))
+
+        assert told == {backfill.id: [run] for backfill, run in zip(backfills, runs, strict=True)}
+        assert [run.id for run in ended or ()] == [runs[0].id]
+        assert store.run(runs[1].id) == runs[1]
+
+    def test_a_filling_that_ends_a_backfill_is_its_last(self, store: Store, clock: VirtualClock) -> None:
+        store.add([job := make_job()])
+        store.add_backfill(backfill := make_backfill(job, NOW - HOUR, NOW))
+
+        def end(found: Backfill, *_: object) -> Filling:
+            return Filling(found._replace(version=found.version + 1, cursor=None, ended_at=NOW), moved=True)
+
+        filled = [[one.backfill.id for one in store.fill(lambda *_: (), end, limit=9)] for _ in range(2)]
+        clock.advance(MINUTE)
+        prune(store, Retention(age=MINUTE))
+        kept = [one.id for one in store.backfills()]
+        clock.advance(SECOND)
+        prune(store, Retention(age=MINUTE))
+
+        assert kept == [backfill.id]
+        assert filled == [[backfill.id], []]
+        assert store.backfills() == []
+
+    def test_a_filling_bears_nothing_that_is_in_the_ledger_already(self, store: Store) -> None:
+        store.add([job := make_job()])
+        store.add_backfill(backfill := make_backfill(job, NOW - HOUR, NOW))
+        there, new = (
+            make_run(job, NOW - hours * HOUR, origin=Origin.BACKFILL, backfill=backfill.id) for hours in range(2)
+        )
+        store.save([next_version(job, there)])
+        moved = backfill._replace(version=2, cursor=NOW, born=2)
+
+        store.fill(
+            lambda *_: (),
+            lambda *_: Filling(moved, (held_run(job, NOW, origin=Origin.BACKFILL), new), moved=True),
+            limit=9,
+        )
+
+        assert store.backfill(backfill.id) == moved
+        assert sorted(store.runs()) == sorted([there, new])
 
     def test_a_job_that_is_removed_takes_its_backfills_along(self, store: Store) -> None:
         store.add([job := make_job(), other := make_job("other")])
@@ -1353,6 +1590,61 @@ class StoreLaws:
 
         assert (here.fire_at, both.fire_at, nowhere.fire_at) == (NOW + MINUTE, NOW + SECOND, None)
 
+    @pytest.mark.parametrize("beats", [False, True])
+    def test_what_a_round_foresees_is_what_comes_first_of_each_kind(
+        self, store: Store, clock: VirtualClock, beats: bool
+    ) -> None:
+        """Whatever else stands in the rows; an idle node asks no more than once for all of it."""
+
+        def at(seconds: float) -> datetime:
+            return NOW + seconds * SECOND
+
+        store.beat(node := make_node())
+        store.add([
+            job := make_job("job", max_instances=9, next_fire_time=at(50)),
+            make_job("elsewhere", executor="asyncio", next_fire_time=at(10)),
+            make_job("paused", next_fire_time=at(10), paused_at=NOW), make_job("ended", next_fire_time=None),
+            late := make_job("late", next_fire_time=at(90), expect_every=SECOND),
+            make_job("watched", next_fire_time=at(90), expect_every=70 * SECOND),
+            make_job("expected no more", next_fire_time=at(90), expect_every=60 * SECOND, paused_at=NOW),
+        ])  # fmt: skip
+        store.save([next_version(
+            job, make_run(job, at(20), lease_until=at(10), expires_at=at(40), cancel_reason="enough", node="a"),
+            make_run(job, at(22)), held_run(job, at(5), lease_until=at(30), expires_at=at(10)),
+            held_run(job, at(6), lease_until=None), closed(job, 0, lease_until=at(10), expires_at=at(10)),
+            next_fire_time=at(50),
+        )])  # fmt: skip
+        clock.advance(SECOND)
+        store.find_overdue("a", limit=1)
+        assert [one.job_id for one in store.expectations(overdue=True)] == [late.id]
+        store.outlook(["threads"], after=clock.now(), fire_after=clock.now())
+
+        with store.together():
+            if beats:
+                store.beat(node.beat(clock.now(), 10 * SECOND, paused=False, runs=0, lateness=None))
+            found = fire(store, until=clock.now()), claimed(store), store.lost(9), store.expired(9)
+            overdue, cancelling = store.find_overdue("a", limit=9), store.cancelling("a")
+
+        assert [*map(len, (*found, overdue, cancelling))] == [0] * 6
+        expected = Outlook(at(50), at(20), at(30), at(40), at(70))
+        assert store.outlook(["threads"], after=clock.now(), fire_after=clock.now()) == expected
+        assert store.outlook(["threads"], after=clock.now(), fire_after=clock.now()) == expected, "and outside of one"
+
+    def test_of_several_executors_the_earliest_counts_in_whichever_order_they_are_asked_for(self, store: Store) -> None:
+        executors = ["asyncio", "celery", "processes", "threads"]
+        store.add(jobs := [make_job(executor, executor=executor, next_fire_time=NOW + HOUR) for executor in executors])
+        store.save([next_version(jobs[1], paused_at=NOW)])
+
+        for executor in ("asyncio", "processes", "threads"):
+            job = store.get(executor)
+            store.save([next_version(job, next_fire_time=NOW + MINUTE)])
+            asked = [
+                store.outlook(order, after=NOW, fire_after=NOW).fire_at
+                for order in (executors, executors[::-1], [executor, "celery"], ["celery", executor])
+            ]
+            assert [*asked, store.census().fire_at] == [NOW + MINUTE] * 5
+            store.save([next_version(store.get(executor), next_fire_time=NOW + HOUR)])
+
     def test_the_outlook_follows_each_write(self, store: Store) -> None:
         store.add([make_job()])
         fire(store, hold=make_hold())
@@ -1431,6 +1723,16 @@ class StoreLaws:
 
         assert [(run.fire_time - NOW) // SECOND for run in found] == expected
 
+    def test_the_ledger_of_a_removed_job_can_be_filtered_and_paged_as_well(self, store: Store) -> None:
+        store.add([job := make_job(), other := make_job("other")])
+        rows = [closed(job, 0), closed(job, 1, RunState.FAILED), closed(job, 2)]
+        store.save([next_version(job, *rows), next_version(other, closed(other, 0))])
+        store.remove(["job"])
+
+        assert store.runs(job_id="job") == rows[::-1]
+        assert store.runs(job_id="job", states=[RunState.FAILED]) == rows[1:2]
+        assert store.runs(job_id="job", states=[RunState.SUCCEEDED], limit=1, offset=1) == rows[:1]
+
     # evidence
 
     def test_the_evidence_of_an_instant_is_the_job_and_the_rows_around_it(self, store: Store) -> None:
@@ -1460,11 +1762,27 @@ class StoreLaws:
         assert of_the_instant.manual == [manual[2]]
         assert [run.fire_time for run in (*of_the_second.before, *of_the_second.after)] == [NOW - MINUTE, NOW + MINUTE]
 
+    def test_the_evidence_around_an_instant_has_what_the_schedule_did_and_nothing_besides(self, store: Store) -> None:
+        store.add([job := make_job()])
+        first, last = closed(job, -1), closed(job, 1)
+        besides = [
+            closed(job, minutes, origin=origin, backfill="one" if origin is Origin.BACKFILL else None)
+            for minutes in (-1, -0.5, 0.5, 1) for origin in (Origin.MANUAL, Origin.BACKFILL)
+        ]  # fmt: skip
+        store.save([next_version(job, first, last, *besides)])
+
+        found = store.evidence("job", NOW)
+
+        assert (found.before, found.after) == ([first], [last])
+
     def test_the_evidence_of_what_waits_says_which_runs_of_its_job_go_on(self, store: Store) -> None:
         store.add([job := make_job(max_instances=2), other := make_job("other")])
         going_on = [held_run(job, NOW + minutes * MINUTE) for minutes in range(3)]
         waiting, asked_for = make_run(job, NOW + 3 * MINUTE), make_run(job, NOW + 9 * MINUTE, origin=Origin.MANUAL)
-        store.save([next_version(job, *going_on, waiting, asked_for, closed(job, 5))])
+        backfilled = held_run(job, NOW - HOUR, origin=Origin.BACKFILL, backfill="one")
+        store.save([next_version(
+            job, *going_on, waiting, asked_for, closed(job, 5), make_run(job, NOW - HOUR), backfilled
+        )])  # fmt: skip
         store.save([next_version(other, held_run(other))])
 
         found = [store.evidence("job", NOW + minutes * MINUTE).running for minutes in (0, 3, 5, 9)]
@@ -1482,6 +1800,26 @@ class StoreLaws:
         found = store.evidence("job", NOW)
 
         assert found.silence == Silence(NOW - 8 * MINUTE, NOW + 3 * MINUTE)
+
+    def test_the_silence_around_a_run_is_told_by_what_was_born_before_it_and_not_before_one_like_it(
+        self, store: Store
+    ) -> None:
+        store.add([job := make_job(uid=2), other := make_job("other", uid=1)])
+        missed = closed(job, 0, RunState.MISSED, ended_at=NOW + 5 * MINUTE)
+        earlier = [
+            closed(job, -9, ended_at=NOW - 9 * MINUTE),
+            closed(job, 0, origin=Origin.BACKFILL, backfill="one", ended_at=NOW - 8 * MINUTE),
+        ]  # fmt: skip
+        later = [
+            closed(job, 0, attempt=2, ended_at=NOW + 4 * MINUTE),
+            closed(job, 0, origin=Origin.MANUAL, ended_at=NOW + 3 * MINUTE),
+        ]  # fmt: skip
+        store.save([next_version(other, closed(other, 0, ended_at=NOW - 7 * MINUTE))])
+        store.save([next_version(job, *earlier)])
+        store.save([next_version(store.get("job"), missed)])
+        store.save([next_version(store.get("job"), *later)])
+
+        assert store.evidence("job", NOW).silence == Silence(NOW - 7 * MINUTE, NOW + 5 * MINUTE)
 
     def test_without_an_earlier_sign_of_a_node_the_silence_has_no_known_begin(self, store: Store) -> None:
         store.add([job := make_job()])
@@ -1524,6 +1862,12 @@ class StoreLaws:
 
         assert alive is None
         assert dead == Absence(node.read_at(clock.now()), None)
+
+    def test_a_node_that_has_stopped_is_absent_however_long_its_lease_was(self, store: Store) -> None:
+        store.add([make_job()])
+        store.beat(node := make_node(seen_at=NOW - MINUTE, lease_until=NOW + MINUTE, stopped_at=NOW - MINUTE))
+
+        assert store.evidence("job", NOW).absence == Absence(node.read_at(NOW), None)
 
     def test_the_evidence_of_a_removed_job_is_its_rows_and_when_it_was_removed(
         self, store: Store, clock: VirtualClock
@@ -1604,15 +1948,18 @@ class StoreLaws:
         assert store.runs() == attempts[::-1]
 
     def test_a_job_may_keep_more_or_less_than_the_others(self, store: Store) -> None:
-        ids = {"all": FOREVER, "one": Retention(age=None, count=1), "as-told": None}
+        ids = {
+            "all": FOREVER, "one": Retention(age=None, count=1), "as-told": None, "young": Retention(age=MINUTE),
+            "both": Retention(age=2 * MINUTE, count=3),
+        }  # fmt: skip
         for id, keep in ids.items():
             store.add([job := make_job(id, keep=keep)])
-            store.save([next_version(job, *(closed(job, minute) for minute in range(4)))])
+            store.save([next_version(job, *(closed(job, -minutes) for minutes in range(4)))])
 
         deleted = prune(store, Retention(age=None, count=2))
 
-        assert deleted == 3 + 2
-        assert [len(store.runs(job_id=id)) for id in ids] == [4, 1, 2]
+        assert [len(store.runs(job_id=id)) for id in ids] == [4, 1, 2, 2, 3]
+        assert deleted == 3 + 2 + 2 + 1
 
     def test_pruning_goes_on_where_it_stopped(self, store: Store) -> None:
         store.add(jobs := [make_job(f"job-{number}", uid=number) for number in (3, 7, 9)])
@@ -1640,6 +1987,12 @@ class StoreLaws:
         seen = [store.prune(FOREVER, after=after, jobs=2, rows=9).after for after in (-1, 1, 3)]
 
         assert seen == [1, 3, None]
+
+    def test_however_many_jobs_have_no_rows_those_that_have_are_pruned(self, store: Store) -> None:
+        store.add([*(make_job(f"{number}", uid=number) for number in range(510)), job := make_job("last", uid=9_999)])
+        store.save([next_version(job, closed(job, 0), closed(job, 1))])
+
+        assert prune(store, Retention(age=None, count=1), jobs=9) == 1
 
     def test_a_ledger_that_a_backfill_asks_is_left_whole(self, store: Store) -> None:
         """What was pruned would be taken for what never ran."""
@@ -1688,6 +2041,72 @@ class StoreLaws:
         assert kept.removed_at == NOW
         with pytest.raises(JobNotFoundError):
             store.evidence("job", NOW)
+
+    def test_the_trace_of_a_removed_job_stays_as_long_as_one_of_its_rows_and_no_longer(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        store.add([job := make_job(), other := make_job("other")])
+        rows = held_run(other), closed(other, 190)
+        store.save([next_version(job, run := held_run(job)), next_version(other, *rows)])
+        store.remove(["job"])
+        clock.advance(2 * HOUR)
+
+        prune(store, Retention(age=HOUR))
+        while_it_runs = store.evidence("job", NOW)
+        (settled,) = store.settle([settle(run, job.retry, DONE, clock.now())])
+        clock.advance(HOUR)
+        prune(store, Retention(age=HOUR))
+        while_it_is_kept = store.evidence("job", NOW)
+        clock.advance(SECOND)
+        prune(store, Retention(age=HOUR))
+
+        assert (while_it_runs.removed_at, while_it_runs.before) == (NOW, [run])
+        assert (while_it_is_kept.removed_at, while_it_is_kept.before) == (NOW, [settled.run])
+        with pytest.raises(JobNotFoundError):
+            store.evidence("job", NOW)
+
+    def test_of_a_removed_job_without_rows_a_trace_stays_for_as_long_as_rows_are_kept(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        store.add([make_job()])
+        store.remove(["job"])
+
+        clock.advance(HOUR)
+        prune(store, Retention(age=HOUR))
+        kept = store.evidence("job", NOW)
+        clock.advance(SECOND)
+        prune(store, Retention(age=HOUR))
+
+        assert kept.removed_at == NOW
+        with pytest.raises(JobNotFoundError):
+            store.evidence("job", NOW)
+
+    def test_a_disposable_job_goes_alone(self, store: Store, clock: VirtualClock) -> None:
+        """What is asked of others does not hold it up, and what is noted of them stays."""
+        gone = make_job("gone", uid=3, disposable=True, next_fire_time=None)
+        asked, other = make_job("asked", uid=2), make_job("other", uid=1)
+        store.add([gone, asked, other])
+        for job in (gone, other):
+            store.save([next_version(job, closed(job, 0))])
+        store.add_backfill(make_backfill(asked, NOW - HOUR, NOW))
+        clock.advance(HOUR)
+
+        prune(store, Retention(age=MINUTE))
+
+        assert [job.id for job in store.jobs()] == ["asked", "other"]
+        assert store.evidence("other", NOW).pruned_through == NOW
+        assert store.get("other") == other._replace(version=2)
+
+    def test_a_disposable_job_stays_as_long_as_one_of_its_rows(self, store: Store) -> None:
+        store.add([job := make_job(disposable=True, next_fire_time=None)])
+        store.save([next_version(job, *(closed(job, minute - 9) for minute in range(3)), next_fire_time=None)])
+
+        left = []
+        for _ in range(3):
+            store.prune(Retention(age=MINUTE), after=-1, jobs=1, rows=1)
+            left.append((len(store.jobs()), len(store.runs())))
+
+        assert left == [(1, 2), (1, 1), (0, 0)]
 
     @pytest.mark.parametrize(
         ("fields", "stays"),
@@ -1860,6 +2279,21 @@ class StoreLaws:
         assert store.settle([ending]) == []
         assert store.state(job.uid) == StoredState()
 
+    def test_an_ending_of_what_does_not_run_at_that_version_writes_no_state(self, store: Store) -> None:
+        store.add([job := make_job(max_instances=9), other := make_job("other")])
+        store.save([next_version(job, run := held_run(job), make_run(job, NOW + HOUR, node="a"))])
+        store.renew([run], NOW + MINUTE)
+        strangers = [
+            run, held_run(job, NOW + HOUR), held_run(other, version=2), held_run(job, NOW + MINUTE, version=2),
+            held_run(job, attempt=2, version=2), held_run(job, origin=Origin.MANUAL, version=2),
+        ]  # fmt: skip
+
+        for one in strangers:
+            change = StateChange(job.uid, {"a": 0}, {"a": 1})
+            assert store.settle([settle(one, job.retry, DONE, NOW)._replace(state=change)]) == []
+
+        assert store.state(job.uid) == StoredState()
+
     def test_an_ending_whose_state_was_changed_meanwhile_is_not_written_and_others_are(self, store: Store) -> None:
         store.add([job := make_job()])
         runs = [held_run(job, NOW + number * MINUTE) for number in range(3)]
@@ -1954,14 +2388,15 @@ class StoreLaws:
         assert store.state(other.uid).values == {"a": "other"}
 
     def test_a_run_whose_job_was_removed_ends_as_usual_and_its_state_goes(self, store: Store) -> None:
-        store.add([job := make_job()])
+        store.add([job := make_job(), other := make_job("other")])
         store.save([next_version(job, run := held_run(job))])
         store.remove(["job"])
         ending = settle(run, job.retry, DONE, NOW)._replace(state=StateChange(job.uid, {"a": 0}, {"a": 1}))
 
         assert store.save_state(ending.state, run) is None
+        assert store.save_state(ending.state) is None
         assert store.settle([ending]) == [ending]
-        assert store.state(job.uid) == StoredState()
+        assert store.state(job.uid) == store.state(other.uid) == StoredState()
 
     # open, close
 
@@ -2036,7 +2471,7 @@ class StoreLaws:
         self, store: Store, clock: VirtualClock
     ) -> None:
         late, punctual = make_job("late", expect_every=HOUR), make_job("punctual", expect_every=5 * HOUR)
-        store.add([late, punctual, unwatched := make_job("unwatched")])
+        store.add([late, punctual, unwatched := make_job("unwatched"), fails := make_job("fails", expect_every=HOUR)])
         clock.advance(2 * HOUR)
         store.find_overdue("a", limit=PLENTY)
 
@@ -2049,7 +2484,9 @@ class StoreLaws:
 
         assert recovered == [Expectation("late", late.uid, NOW + HOUR, None, NOW + 2 * HOUR, "a")]
         assert again == []
-        assert store.expectations() == [success(late, 2), success(punctual, 1)]
+        assert store.expectations() == [
+            Expectation("fails", fails.uid, NOW + HOUR, None, NOW + 2 * HOUR, "a"), success(late, 2), success(punctual, 1)
+        ]  # fmt: skip
 
     def test_a_job_that_has_done_its_work_is_expected_no_more(self, store: Store) -> None:
         store.add([job := make_job(expect_every=HOUR)])
@@ -2178,6 +2615,33 @@ class StoreLaws:
         assert kept == ["day 4", "long lived", "day 3", "day 2"]
         assert [node.id for node in store.nodes()] == ["day 4", "long lived"]
 
+    def test_a_living_node_is_remembered_however_long_ago_it_was_heard_of(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        store.beat(make_node("alive", lease_until=NOW + HOUR))
+        store.beat(make_node("dead"))
+        clock.advance(MINUTE)
+
+        prune(store, Retention(age=timedelta(0)))
+
+        assert [node.id for node in store.nodes()] == ["alive"]
+
+    def test_a_declaration_is_kept_as_long_as_a_node_is_remembered_that_names_it(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        named, unnamed = (declaration_of([make_job(id)], "app") for id in ("a", "b"))
+        for declaration in (named, unnamed):
+            store.declare(declaration)
+        store.beat(make_node("a", declaration=named.name))
+        clock.advance(3 * HOUR)
+
+        prune(store, Retention(age=4 * HOUR))
+        kept = store.pack_rest().declarations
+        prune(store, Retention(age=HOUR))
+
+        assert [*kept] == [named.name]
+        assert store.pack_rest().declarations == {}
+
     def test_a_ledger_that_is_kept_for_ever_keeps_its_latest_nodes(
         self, store: Store, clock: VirtualClock, monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -2214,7 +2678,8 @@ class StoreLaws:
     @pytest.mark.parametrize("state", MoveState)
     def test_what_moves_or_has_moved_fires_claims_and_fills_nothing(self, store: Store, state: MoveState) -> None:
         store.add([due := make_job("due"), waiting := make_job("waiting", next_fire_time=None)])
-        store.save([next_version(waiting, make_run(waiting))])
+        backfilled = make_run(waiting, NOW - HOUR, origin=Origin.BACKFILL, backfill="one")
+        store.save([next_version(waiting, make_run(waiting), backfilled)])
         store.add_backfill(make_backfill(due, NOW - HOUR, NOW))
         note = make_move(state)
         store.write_move(None, note)
@@ -2222,11 +2687,13 @@ class StoreLaws:
         def moved_on(one: Backfill) -> Filling:
             return Filling(one._replace(cursor=NOW, version=one.version + 1), moved=True)
 
+        asked: list[Job] = []
+        store.fire(lambda jobs, *_: asked.extend(jobs) or [], executor="threads", until=NOW, limit=PLENTY)
         fired, claims = fire(store, hold=make_hold()), claimed(store)
         filled = store.fill(lambda one, active: [], lambda one, *_: moved_on(one), limit=PLENTY)
 
-        found = (len(fired), len(claims), len(filled))
-        assert found == ((1, 1, 1) if note.fires else (0, 0, 0))
+        found = (len(asked), len(fired), len(claims), len(filled))
+        assert found == ((1, 1, 2, 1) if note.fires else (0, 0, 0, 0))
         store.write_move(note, None)
         assert len(fire(store, until=NOW + MINUTE)) == 1  # nothing was lost of it
 
@@ -2276,13 +2743,15 @@ class StoreLaws:
     def test_nothing_is_pruned_while_rows_are_counted(self, store: Store, state: MoveState) -> None:
         store.add([job := make_job()])
         store.save([next_version(job, closed(job, 0), closed(job, 1))])
+        store.beat(make_node("dead", NOW - HOUR))
         note = make_move(state)
         store.write_move(None, note)
 
-        deleted = prune(store, Retention(count=1))
+        deleted = prune(store, Retention(age=MINUTE, count=1))
 
         assert deleted == (0 if note.keeps_all else 1)
         assert store.holdings() == (1, 2 - deleted, 0)
+        assert len(store.nodes()) == (1 if note.keeps_all else 0)
 
     def test_what_is_unpacked_twice_is_here_once(self, store: Store) -> None:
         job = make_job()
@@ -2295,6 +2764,93 @@ class StoreLaws:
         assert written == [True, True]
         assert store.holdings() == (1, 2, 0)
         assert [packed.run for packed in store.pack_runs(limit=PLENTY)] == [packed.run for packed in rows]
+
+    def test_what_was_unpacked_is_not_written_over(self, store: Store, clock: VirtualClock) -> None:
+        """Who was interrupted comes again; what is here is as new as that, or newer."""
+        note, job = make_move(MoveState.ARRIVING), make_job(expect_every=HOUR)
+        store.write_move(None, note)
+
+        def things(which: int) -> tuple[list[PackedJob], list[PackedRun], PackedRest]:
+            state = StoredState(which, {"a": Entry(which, which)})
+            log = RunLog((LogLine(NOW, "INFO", "app", str(which)),))
+            runs = [make_run(job, asked_by=str(which)), closed(job, 1, reason=str(which))]
+            at, step = NOW + which * SECOND, 1 if which == 1 else -1
+            return (
+                [PackedJob(job._replace(name=str(which)), Expectation("job", job.uid, at), state)],
+                [PackedRun(number, run, log) for number, run in enumerate(runs, 4)],
+                PackedRest(
+                    [make_backfill(job, NOW - HOUR, NOW)._replace(id=id, born=which) for id in ("a", "b")[::step]],
+                    [
+                        LedgerNote(1, "gone", at),
+                        LedgerNote(2, "gone too", at, at),
+                        LedgerNote(job.uid, "job", None, at),
+                    ],
+                    [make_node("a", seen_at=at, declaration="old"), make_node("b", runs=which, stopped_at=NOW)],
+                    {"declared": ["a", "b"]},
+                ),
+            )
+
+        for which in (1, 2):
+            jobs, runs, rest = things(which)
+            assert store.unpack(note, jobs=jobs, runs=runs, rest=rest)
+
+        jobs, runs, rest = things(1)
+        assert [*store.pack_jobs(limit=PLENTY)] == jobs
+        assert [packed[1:] for packed in store.pack_runs(limit=PLENTY)] == [packed[1:] for packed in runs]
+        packed = store.pack_rest()
+        assert [*packed.backfills] == [*rest.backfills]
+        assert sorted(packed.notes) == sorted(rest.notes)
+        assert sorted(packed.nodes) == sorted(rest.nodes)
+        assert {name: sorted(ids) for name, ids in packed.declarations.items()} == rest.declarations
+        clock.advance(11 * SECOND)
+        assert store.beat(make_node("c", clock.now(), declaration="new")) == ["new"]
+
+    def test_what_was_unpacked_goes_on_as_if_it_had_been_written_here(self, store: Store, clock: VirtualClock) -> None:
+        note, job = make_move(MoveState.ARRIVING), make_job(max_instances=2)
+        going_on = make_backfill(job, NOW - HOUR, NOW)
+        ended = make_backfill(job, NOW - HOUR, NOW, ended_at=NOW)
+        waits, runs, failed = make_run(job), held_run(job, NOW - MINUTE), closed(job, -2, RunState.FAILED)
+        too_many = make_run(job, NOW + MINUTE, available_at=NOW)
+        backfilled = make_run(job, NOW - HOUR, origin=Origin.BACKFILL, backfill=going_on.id)
+        nodes = [make_node("a", declaration="a"), make_node("b", declaration="b", stopped_at=NOW)]
+        store.write_move(None, note)
+        store.unpack(
+            note, jobs=[PackedJob(job, Expectation(job.id, job.uid, NOW + HOUR))],
+            runs=[PackedRun(number, run) for number, run in enumerate((waits, runs, failed, too_many, backfilled), 1)],
+            rest=PackedRest([going_on, ended], [], nodes, {}),
+        )  # fmt: skip
+        store.write_move(note, arrived := note._replace(state=MoveState.ARRIVED))
+
+        assert store.move() == arrived
+        assert [run.id for run in claimed(store, node="c")] == [waits.id, backfilled.id]
+        assert store.lost(9, nodes=["a"]) == [runs]
+        assert store.runs(states=[RunState.FAILED]) == [failed]
+        told: list[object] = []
+
+        def decide(one: Backfill, active: Sequence[Run], *_: object) -> Filling:
+            told.extend([one.id, *(run.id for run in active)])
+            return Filling(one)
+
+        store.fill(lambda *_: (), decide, limit=9)
+        assert told == [going_on.id, backfilled.id]
+        assert sorted(store.beat(make_node("c", declaration="c"))) == ["a", "c"]
+        assert len(fire(store)) == 1
+        clock.advance(2 * HOUR)
+        assert [one.job_id for one in store.find_overdue("a", limit=9)] == ["job"]
+        prune(store, Retention(age=HOUR))
+        assert [one.id for one in store.backfills()] == [going_on.id]
+
+    def test_each_job_is_packed_with_what_is_its_own(self, store: Store) -> None:
+        store.add(jobs := [make_job(id, expect_every=hours * HOUR) for hours, id in enumerate("abc", 1)])
+        for job in jobs[:2]:
+            store.save_state(StateChange(job.uid, {"a": 0}, {"a": job.id}))
+
+        packed = [one for after in ("", "b") for one in store.pack_jobs(after=after, limit=2)]
+
+        assert [(one.job.id, one.state.values) for one in packed] == [("a", {"a": "a"}), ("b", {"a": "b"}), ("c", {})]
+        assert [one.expectation for one in packed] == [
+            Expectation(job.id, job.uid, NOW + hours * HOUR) for hours, job in enumerate(jobs, 1)
+        ]
 
     def test_a_mover_that_was_overtaken_can_write_and_delete_nothing(self, store: Store) -> None:
         note = make_move(MoveState.ARRIVING)
@@ -2353,6 +2909,15 @@ class SharedStoreLaws:
         yield other
         other.close()
 
+    def test_it_exists_once_it_was_opened_and_asking_does_not_make_it(self, make_store: MakeStore) -> None:
+        with closing(make_store()) as asking, closing(make_store()) as opened:
+            assert not asking.exists()
+            assert not asking.exists()
+
+            opened.open()
+
+            assert asking.exists()
+
     def test_each_handle_sees_what_the_other_writes(self, store: Store, other: Store) -> None:
         store.add([job := make_job()])
 
@@ -2386,6 +2951,18 @@ class SharedStoreLaws:
         (change,) = fire(other, until=NOW + MINUTE)
 
         assert change.job.kwargs == {"which": "second"}
+
+    def test_a_change_that_does_not_change_the_definition_leaves_it_as_it_was_written(
+        self, store: Store, other: Store
+    ) -> None:
+        """Perhaps by a newer version, which knows more of it than we do."""
+        store.add([job := make_job(kwargs={"known": 1}, expect_every=HOUR)])
+        expected = store.expectations()
+
+        other.save([Change(job._replace(version=2, kwargs={}, expect_every=None, next_fire_time=NOW + HOUR))])
+
+        assert store.get("job") == job._replace(version=2, next_fire_time=NOW + HOUR)
+        assert store.expectations() == expected
 
     def test_of_two_handles_that_change_one_version_one_wins(self, store: Store, other: Store) -> None:
         store.add([job := make_job()])
@@ -2441,7 +3018,23 @@ class SharedStoreLaws:
         assert len(left) + deleted == 8 * 20 + sum(run.state is RunState.RUNNING for run in left)
         assert all(len(store.runs(job_id=f"job-{number}")) == 9 for number in range(8))
 
-    @pytest.mark.parametrize("verb", ["add", "save", "fire", "settle"])
+    def test_a_store_outlives_its_handles(self, store: Store, make_store: MakeStore) -> None:
+        store.add([job := make_job(trigger=CronTrigger("0 3 * * *", timezone="Asia/Seoul"))])
+        store.save([next_version(job, run := make_run(job))])
+        store.close()
+
+        again = make_store()
+        again.open()
+
+        assert again.get("job") == job._replace(version=2)
+        assert again.runs() == [run]
+        again.close()
+
+
+class BellLaws(SharedStoreLaws):
+    """What a shared store does besides whose handles wake each other."""
+
+    @pytest.mark.parametrize("verb", ["add", "save", "fire", "settle", "cancel"])
     def test_what_may_be_due_earlier_rings_the_other_handle_and_not_the_one_that_wrote(
         self, store: Store, other: Store, verb: str
     ) -> None:
@@ -2460,6 +3053,8 @@ class SharedStoreLaws:
                 fire(store)
             case "settle":
                 store.settle([settle(run, job.retry, Released(), NOW)])
+            case _:
+                store.cancel([cancel(run, "enough", NOW)])
 
         assert rung.wait(5)
         assert not heard.is_set()
@@ -2476,18 +3071,6 @@ class SharedStoreLaws:
         assert third_rung.wait(5)
         assert not closed.is_set()
         third.close()
-
-    def test_a_store_outlives_its_handles(self, store: Store, make_store: MakeStore) -> None:
-        store.add([job := make_job(trigger=CronTrigger("0 3 * * *", timezone="Asia/Seoul"))])
-        store.save([next_version(job, run := make_run(job))])
-        store.close()
-
-        again = make_store()
-        again.open()
-
-        assert again.get("job") == job._replace(version=2)
-        assert again.runs() == [run]
-        again.close()
 
 
 class LifelineLaws:
@@ -2536,7 +3119,7 @@ class LifelineLaws:
         store.add([job := make_job()])
         store.save([next_version(job, held_run(job))])
         leaving.open(lambda: None)
-        leaving.beat(node := make_node(lifeline=_held(leaving, "a")))
+        leaving.beat(node := make_node(lifeline=held_lifeline(leaving, "a")))
         leaving.beat(node.stopped(clock.now()))
         leaving.close()
 
@@ -2552,7 +3135,7 @@ class LifelineLaws:
         names = []
         for node in ("a", "b"):
             store.open(lambda: None)
-            names.append(_held(store, node))
+            names.append(held_lifeline(store, node))
             again = store.hold_lifeline(node)
             store.close()
             assert again == names[-1]
@@ -2561,7 +3144,7 @@ class LifelineLaws:
         assert all(names)
 
 
-def _held(store: Store, node: str) -> str:
+def held_lifeline(store: Store, node: str) -> str:
     """The lifeline of an opened store; on a server it takes a moment."""
     deadline = time.monotonic() + 10
     while not (lifeline := store.hold_lifeline(node)):
@@ -2574,7 +3157,7 @@ def _live_as(store: Store, node: str, ready: Callable[[], object]) -> None:
     """The life of a forked child, until it is killed."""
     try:
         store.open(lambda: None)
-        store.beat(make_node(node, lifeline=_held(store, node)))
+        store.beat(make_node(node, lifeline=held_lifeline(store, node)))
         ready()
         signal.pause()
     finally:

@@ -14,12 +14,12 @@ from typing import Any, TypeAlias, TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from tests.samples import HOUR, MINUTE, NOW, SECOND
+from tests.samples import HOUR, MINUTE, NOW, SECOND, make_job
 
 from tickwork import plan
 from tickwork.backfill import UNANSWERED, Answered, Backfill
 from tickwork.clock import MICROSECOND
-from tickwork.declaration import Declaration
+from tickwork.declaration import Declaration, declaration_of
 from tickwork.errors import TickworkError
 from tickwork.job import Job
 from tickwork.jobstate import StateChange
@@ -53,6 +53,7 @@ Draw: TypeAlias = Callable[[st.SearchStrategy[Any]], Any]
 T = TypeVar("T")
 
 LEFT_OUT: Mapping[str, str] = {
+    "exists": "memory is there from the start: SharedStoreLaws",
     "lend": "memory has no transactions to lend: LendingStoreLaws",
     "hold_lifeline": "memory has no lifelines: LifelineLaws",
     "cut_lifelines": "memory has no lifelines: LifelineLaws",
@@ -538,7 +539,7 @@ class StoreMachine(RuleBasedStateMachine):
 
     def _declaration(self, node: str) -> Declaration:
         """Node "a" declares the first job, "b" the second; nobody the third."""
-        return Declaration(frozenset({IDS[NODES.index(node)]}), frozenset({APPS[0]}))
+        return declaration_of([make_job(IDS[NODES.index(node)])], APPS[0])
 
 
 class UndecidedError(Exception):

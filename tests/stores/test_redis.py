@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.samples import NOW, SECOND, held_run, make_job, make_node, next_version
-from tests.stores.laws import MakeStore, SharedStoreLaws, StoreLaws
+from tests.stores.laws import BellLaws, MakeStore, StoreLaws
 
 from tickwork.errors import StoreUnusableError
 from tickwork.stores.base import Store
@@ -12,7 +12,7 @@ from tickwork.stores.redis import RedisStore
 from tickwork.testing import VirtualClock
 
 
-class TestRedisStore(StoreLaws, SharedStoreLaws):
+class TestRedisStore(StoreLaws, BellLaws):
     @pytest.fixture
     def make_store(self, clock: VirtualClock, redis_url: str) -> MakeStore:
         return lambda: RedisStore(redis_url, clock=clock)

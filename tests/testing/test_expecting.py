@@ -131,6 +131,21 @@ def test_time_moves_to_an_instant_as_people_write_it() -> None:
         scheduler.advance_to(START)
 
 
+def test_what_happened_instead_is_said_in_the_zone_of_the_job() -> None:
+    scheduler = ManualScheduler(start=START, timezone="Asia/Seoul")
+    scheduler.add_job(deeds.fail, "cron", hour=3, id="nightly")
+    scheduler.start()
+    scheduler.advance_to("2026-03-29 03:00")
+
+    with pytest.raises(AssertionError) as raised:
+        scheduler.assert_ran("nightly", times=1)
+
+    said = str(raised.value)
+    assert said.startswith("expected 'nightly' to have run 1 times by 2026-03-29 03:00+09:00, got 0\n  ")
+    assert "\n  2026-03-29 03:00+09:00: ran on node " in said
+    assert said.endswith("\n  its next fire time is 2026-03-30 03:00+09:00")
+
+
 @pytest.mark.parametrize("instant", ["soon", "2026-03-29 03:00", datetime(2026, 3, 29), None, 5])
 def test_what_is_no_instant_is_refused(scheduler: ManualScheduler, instant: Any) -> None:
     with pytest.raises((InvalidJobError, TriggerError), match="advance_to: expected"):

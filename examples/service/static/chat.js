@@ -1,6 +1,6 @@
 // The page of the chat: what was said in this session, whichever worker answers.
 
-import { ago, arrange, ask, clockTime, element, grow, keepAsking, numeral, once, put, setBanner, setHealth, showTrouble } from "./page.js";
+import { ago, arrange, ask, clockTime, element, exactTime, grow, keepAsking, numeral, once, put, setBanner, setHealth, showTrouble } from "./page.js";
 
 const POLL = 3_000;
 const LONG = 60_000; // a language model takes its time
@@ -22,7 +22,7 @@ function show(told) {
     `Answers are quoted from ${told.folder}, found by ${told.found_by}. ${told.model ? `${told.model} puts them into words.` : "No language model is asked."}`,
   );
   showMessages(told.messages);
-  if (first) element("messages").setAttribute("aria-live", "polite"); // what was there already is not read out
+  if (first) element("log").setAttribute("aria-live", "polite"); // what was there already is not read out
 }
 
 function showMessages(messages) {
@@ -37,13 +37,14 @@ function showMessages(messages) {
 // A message never changes, so its row is written once: nothing in it is read out again.
 function updateMessage(row, { role, content, at }) {
   if (row.fields.who.textContent) return;
-  const { who, at: time, text, quotes: list } = row.fields;
+  const { who, at: time, text, quotes: box, list } = row.fields;
   const { text: said, quotes } = role === "user" ? { text: content, quotes: [] } : content;
   put(who, role === "user" ? "You" : "Handbook");
   put(time, clockTime(at, false));
   time.dateTime = at;
+  time.title = exactTime(at);
   put(text, said);
-  list.hidden = quotes.length === 0;
+  box.hidden = quotes.length === 0;
   list.append(...quotes.map(quoteRow));
 }
 

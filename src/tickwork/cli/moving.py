@@ -13,7 +13,7 @@ from typing import Protocol
 from tickwork.cli.arguments import UsageError
 from tickwork.cli.records import print_json
 from tickwork.cli.tables import plain_text
-from tickwork.cli.targets import check_exists
+from tickwork.cli.targets import check_exists, check_place
 from tickwork.cli.words import say_duration
 from tickwork.mover import Moved, Mover, Stage, Step, abort_move
 from tickwork.mover import move as move_house
@@ -56,9 +56,9 @@ def move(options: argparse.Namespace) -> int:
     if options.abort and options.dry_run:
         raise UsageError("expected --abort or --dry-run, got both: see `tickwork move --help`")
     with closing(make_store(options.old)) as old, closing(make_store(options.new)) as new:
-        check_exists(old.location)
+        check_exists(old)
         if new.location == "memory":
-            check_exists(new.location)
+            check_place(new.location)
         if options.abort:
             return _abort(options, old, new)
         moved = _look(old, new) if options.dry_run else _move(options, old, new)

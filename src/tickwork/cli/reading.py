@@ -37,7 +37,7 @@ from tickwork.moves import MoveState
 from tickwork.run import Run
 from tickwork.scheduler import Scheduler
 from tickwork.triggers.base import zone_of
-from tickwork.triggers.instants import on_this_day, read_instant, say_instant
+from tickwork.triggers.instants import on_this_day, read_instant
 from tickwork.triggers.zones import find_zone
 
 
@@ -101,7 +101,7 @@ def show_why(options: argparse.Namespace) -> int:
     with open_store(options.store) as scheduler:
         zone = zone_for(scheduler, options.job, options.tz)
         at = read_time(options.time, "TIME", zone)
-        answer = scheduler.why(options.job, at, say=say_instant if options.json else partial(say_time, zone=zone))
+        answer = scheduler.why(options.job, at, say=None if options.json else partial(say_time, zone=zone))
     if options.json:
         return print_json(answer_record(answer))
     print(plain_text(f"{answer.job_id} at {say_time(answer.fire_time or at, zone)}: {answer.sentence}"))

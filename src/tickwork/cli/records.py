@@ -14,6 +14,7 @@ from tickwork.policies import Retry
 from tickwork.run import Given, Run
 from tickwork.runlog import RunLog
 from tickwork.triggers.clock_changes import ClockChange
+from tickwork.triggers.explain import explain
 from tickwork.triggers.ticks import Tick
 from tickwork.why import Answer
 
@@ -32,7 +33,8 @@ def job_record(job: Job, overdue_at: datetime | None) -> dict[str, Any]:
     """A job with the words of the HTTP API: instants in ISO 8601, durations in seconds."""
     return {
         "id": job.id, "name": job.name, "func": job.func,
-        "trigger": str(job.trigger), "trigger_kind": job.trigger.kind, "executor": job.executor,
+        "trigger": str(job.trigger), "explanation": explain(job.trigger), "trigger_kind": job.trigger.kind,
+        "executor": job.executor,
         "next_fire_time": iso(job.next_fire_time), "last_fire_time": iso(job.last_fire_time),
         "paused": job.paused, "paused_at": iso(job.paused_at), "pause_reason": job.pause_reason,
         "paused_by": job.paused_by, "ended": job.ended,

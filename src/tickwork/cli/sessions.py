@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tickwork.cli.arguments import UsageError, whole
 from tickwork.cli.records import iso, print_json
 from tickwork.cli.tables import print_table
-from tickwork.cli.targets import check_exists, load
+from tickwork.cli.targets import check_file, load
 from tickwork.cli.words import say_time
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def open_sessions(options: argparse.Namespace) -> Iterator[Sessions]:
         sessions = load(options.store, Sessions, "sessions", example="app.main:sessions")
     else:
         raise UsageError("expected --name only with the URL of a store: MODULE:SESSIONS have a name")
-    check_exists(sessions.location, TABLE)
+    check_file(sessions.location, TABLE)
     with closing(sessions):
         yield sessions
 

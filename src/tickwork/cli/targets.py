@@ -16,6 +16,7 @@ from tickwork.cli.arguments import UsageError
 from tickwork.errors import TickworkError, did_you_mean
 from tickwork.scheduler import BackgroundScheduler, Scheduler
 from tickwork.stores import make_store
+from tickwork.stores.base import Store
 
 T = TypeVar("T")
 
@@ -72,20 +73,35 @@ def open_store(named: str) -> Iterator[Scheduler]:
     """A scheduler that is not started, on a store that exists. UsageError if it does not: looking makes none."""
     if "://" not in named:
         scheduler = load_scheduler(named)
-        check_exists(scheduler.health().store)
+        check_place(scheduler.health().store)
         yield scheduler
         return
     with closing(make_store(named)) as store:
-        check_exists(store.location)
+        check_exists(store)
         yield BackgroundScheduler(store)
 
 
-def check_exists(location: str, table: str = "tickwork_schema") -> None:
-    """UsageError unless there is a file with that *table*, if the store is a file."""
+def check_exists(store: Store) -> None:
+    """UsageError unless a scheduler has ever started on the store."""
+    check_place(store.location)
+    if not store.exists():
+        raise UsageError(
+            f"expected a store at {store.location}, got a server without one: it is made when a scheduler first "
+            f"starts on it"
+        )
+
+
+def check_place(location: str) -> None:
+    """UsageError unless *location* is one that other processes can see; if it is a file, unless that is a store."""
     if location == "memory":
         raise UsageError(
             "expected a store that other processes can see, got memory: give its scheduler sqlite:///jobs.db"
         )
+    check_file(location, "tickwork_schema")
+
+
+def check_file(location: str, table: str) -> None:
+    """UsageError unless there is a file with that *table*, if *location* is a file's."""
     if not location.startswith("sqlite:///"):
         return
     path = Path(location.removeprefix("sqlite:///"))

@@ -31,6 +31,8 @@ from tickwork.executors.call import (
 from tickwork.run import Lost, Outcome
 
 MAX_TASKS = 100_000
+LAST_WORDS = 1.0
+"""Seconds for what still goes on in a loop of ours when it is stopped."""
 
 log = logging.getLogger("tickwork.run")
 
@@ -97,7 +99,8 @@ class AsyncIOExecutor:
                 return calls
 
     def cancel(self, call: Call) -> bool:
-        task = self._tasks.get(call)
+        """Cancel its task. A plain function is on a thread, which would go on without it, beside the job's next run."""
+        task = self._tasks.get(call) if is_async(call.func) else None
         if task is None or self._loop is None or self._loop.is_closed():
             return False
         try:
@@ -205,5 +208,9 @@ class OwnLoop:
                 self.loop.run_forever()
             except BaseException:
                 log.exception("a job ended the event loop, which goes on")
+        if left := asyncio.all_tasks(self.loop):  # they close what they have open, and nothing resumes them later
+            for task in left:
+                task.cancel()
+            self.loop.run_until_complete(asyncio.wait(left, timeout=LAST_WORDS))
         self.loop.run_until_complete(self.loop.shutdown_asyncgens())
         self.loop.close()

@@ -8,13 +8,13 @@ import math
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from contextvars import ContextVar, Token
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from typing import Any, Never, TypeVar, get_args
+from typing import Any, Never, TypeVar, get_args, overload
 
 from tickwork.arguments import Arguments
 from tickwork.checks import shown
@@ -36,6 +36,9 @@ from tickwork.signatures import name_of, signature
 
 MAX_ERROR_LENGTH = 16 * 1024
 MAX_REASON_LENGTH = 500
+MAX_QUOTED_LENGTH = 200
+"""Of a signature, or of what Python says of it, in an error."""
+CODE_CHANGED = "the code has changed since the job was given it, modify_job gives it another"
 RUN_NAMES = frozenset({"run", "context", "ctx", "run_context"})
 """By such a name a parameter may be meant to receive the run, though nothing says so."""
 NOWHERE = Surroundings()
@@ -125,7 +128,7 @@ class RunContext:
         If another run, or somebody outside, has changed the same keys meanwhile, this one fails instead. The first
         use reads it from the store; for coroutines that were seen to use it, that is done before they are called.
         """
-        records = self._records()
+        records = self._call.records
         _uses_state.add(self._call.func)
         return kept_of(self._call).state_of(records, self._call.run)
 
@@ -149,18 +152,12 @@ class RunContext:
         RunCancelledError if it was asked to end, StateConflictError, StoreUnavailableError, and SchedulerError in an
         event loop.
         """
-        return transaction(self._call, kept_of(self._call), self._records())
+        return transaction(self._call, kept_of(self._call), self._call.records)
 
     @property
     def settling(self) -> JoinedSettling:
         """For `settle_run` of tickwork.stores.postgresql, which settles this run in a transaction of your own."""
         return JoinedSettling(self._call, kept_of(self._call))
-
-    def _records(self) -> Records:
-        records = self._call.surroundings.records
-        if records is None:
-            raise SchedulerError("expected to be inside a run of a scheduler, got a call without a store")
-        return records
 
     @property
     def cancelled(self) -> bool:
@@ -188,14 +185,41 @@ class RunContext:
             self._progress_sent_at = now
             self._call.progressed(self._call)
 
-    def track(self, items: Iterable[Item], *, total: int | None = None, message: str = "") -> Iterator[Item]:
-        """The *items*, one by one, with the progress told before each; the total is their length if they have one."""
+    @overload
+    def track(self, items: Iterable[Item], *, total: int | None = None, message: str = "") -> Iterator[Item]: ...
+
+    @overload
+    def track(
+        self, items: AsyncIterable[Item], *, total: int | None = None, message: str = ""
+    ) -> AsyncIterator[Item]: ...
+
+    def track(
+        self, items: Iterable[Item] | AsyncIterable[Item], *, total: int | None = None, message: str = ""
+    ) -> Iterator[Item] | AsyncIterator[Item]:
+        """The *items*, one by one, with the progress told before each and behind the last; for `async for` if they are.
+
+        The *total* is their length if they have one.
+        """
         count = len(items) if total is None and isinstance(items, Sized) else total
-        for done, item in enumerate(items):
-            self.progress(done, count, message)
+        if isinstance(items, AsyncIterable):
+            return self._track_async(items, count, message)
+        return self._track(items, count, message)
+
+    def _track(self, items: Iterable[Item], total: int | None, message: str) -> Iterator[Item]:
+        done = 0
+        for item in items:
+            self.progress(done, total, message)
             yield item
-        if count is not None:
-            self.progress(count, count, message)
+            done += 1
+        self.progress(done, total, message)
+
+    async def _track_async(self, items: AsyncIterable[Item], total: int | None, message: str) -> AsyncIterator[Item]:
+        done = 0
+        async for item in items:
+            self.progress(done, total, message)
+            yield item
+            done += 1
+        self.progress(done, total, message)
 
 
 class Call:
@@ -241,6 +265,13 @@ class Call:
         """Why it was asked to end. None: it was not."""
         self.kept: Kept | None = None
         """What is to be kept of it besides its outcome. None, as for most: nothing."""
+
+    @property
+    def records(self) -> Records:
+        """The store, for what the function does with it. SchedulerError if there is none."""
+        if self.surroundings.records is None:
+            raise SchedulerError("expected to be inside a run of a scheduler, got a call without a store")
+        return self.surroundings.records
 
     @property
     def deadline(self) -> datetime | None:
@@ -324,12 +355,15 @@ def refuse_if_too_late(call: Call) -> None:
 def given(call: Call, wants: Wants, context: RunContext) -> tuple[Sequence[Any], Mapping[str, Any]]:
     """What the function receives, but for what an integration fills. InvalidJobError for an argument that misfits."""
     arguments, args, kwargs = wants.arguments, call.args, call.kwargs
-    if not arguments.as_kept:
-        args, kwargs = arguments.give(args, kwargs)
-    elif call.run.given is not None:  # which no other run has
-        arguments.check(args, kwargs)
-    elif not arguments.unchecked and arguments.fitting.get(call.job.uid) != call.job.revision:
-        arguments.check_again(call.job)
+    try:
+        if not arguments.as_kept:
+            args, kwargs = arguments.give(args, kwargs)
+        elif call.run.given is not None:  # which no other run has
+            arguments.check(args, kwargs)
+        elif not arguments.unchecked and arguments.fitting.get(call.job.uid) != call.job.revision:
+            arguments.check_again(call.job)
+    except InvalidJobError as error:
+        raise InvalidJobError(f"{error}: {CODE_CHANGED}") from None
     return args, kwargs if wants.context is None else {**kwargs, wants.context: context}
 
 
@@ -342,11 +376,18 @@ def success(call: Call, result: Any) -> Succeeded:
     """The outcome of a call that returned. InvalidJobError if what it has made of its state cannot be kept."""
     if call.kept is not None and call.kept.state is not None:
         call.kept.change = call.kept.state.change()
-    return DONE if result is None else Succeeded(plain_result(result))
+    if result is None:
+        return DONE
+    try:
+        return Succeeded(plain_result(result))
+    except InvalidJobError as error:
+        return Succeeded(reason=_shortened(_printable(str(error))))
 
 
 def failure(call: Call, error: BaseException) -> Failed:
     """The outcome of a call that raised: one line, and the traceback without tickwork's own frame."""
+    if isinstance(error, TypeError):
+        error = _not_taken(call) or error
     inner = error.__traceback__.tb_next if error.__traceback__ else None
     try:
         text = "".join(traceback.format_exception(type(error), error, inner))
@@ -357,6 +398,15 @@ def failure(call: Call, error: BaseException) -> Failed:
     follows = say_attempt(call.run, call.job.retry, raised) if call.asked is None else ""
     log.warning("run %s of job %r %s: %s%s", call.run.id, call.run.job_id, ended, reason, follows)
     return Failed(reason, _writable(text)[-MAX_ERROR_LENGTH:], raised)
+
+
+def _not_taken(call: Call) -> InvalidJobError | None:
+    """That the function takes other arguments than it was called with. None: so the error is its own."""
+    try:
+        check_arguments(call.func, tuple(call.args), call.kwargs)
+    except InvalidJobError as error:
+        return InvalidJobError(f"{error}: {CODE_CHANGED}")
+    return None
 
 
 @lru_cache(10_000)
@@ -449,9 +499,11 @@ def check_arguments(func: Function, args: tuple[Any, ...], kwargs: Mapping[str, 
         signature(func).bind(*args, **kwargs, **dict.fromkeys(filled))
     except TypeError as error:
         own = [each for each in signature(func).parameters.values() if each.name not in filled]
+        takes = _shortened(f"{name_of(func)}{signature(func).replace(parameters=own)}", MAX_QUOTED_LENGTH)
         raise InvalidJobError(
-            f"args, kwargs: expected what {name_of(func)}{signature(func).replace(parameters=own)} takes, "
-            f"got args={args!r} kwargs={dict(kwargs)!r}: {error}{_hint(own)}{_by_name(args, filled)}"
+            f"args, kwargs: expected what {takes} takes, "
+            f"got args={shown(args)} kwargs={shown(dict(kwargs))}: "
+            f"{_shortened(str(error), MAX_QUOTED_LENGTH)}{_hint(own)}{_by_name(args, filled)}"
         ) from None
 
 
@@ -491,12 +543,20 @@ async def _called_within(
 
 def _one_line(error: BaseException) -> str:
     try:
-        text = _writable(" ".join(str(error).split()))
+        text = _printable(str(error))
     except BaseException as worse:  # noqa: BLE001  its __str__ is anybody's code
         text = f"its text cannot be read: {type(worse).__name__}"
-    text = "".join(letter if letter.isprintable() else "?" for letter in text[:MAX_REASON_LENGTH])
-    line = f"{type(error).__name__}: {text}" if text else type(error).__name__
-    return line if len(line) <= MAX_REASON_LENGTH else f"{line[: MAX_REASON_LENGTH - 3]}..."
+    return _shortened(f"{type(error).__name__}: {text}" if text else type(error).__name__)
+
+
+def _printable(text: str) -> str:
+    """The beginning of *text*, on one line."""
+    line = _writable(" ".join(text.split()))[: MAX_REASON_LENGTH + 1]
+    return "".join(letter if letter.isprintable() else "?" for letter in line)
+
+
+def _shortened(line: str, most: int = MAX_REASON_LENGTH) -> str:
+    return line if len(line) <= most else f"{line[: most - 3]}..."
 
 
 def _writable(text: str) -> str:

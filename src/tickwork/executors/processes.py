@@ -25,12 +25,15 @@ from weakref import WeakSet
 
 from tickwork.checks import check_whole
 from tickwork.clock import to_micros
-from tickwork.errors import InvalidJobError
+from tickwork.codec import write_state
+from tickwork.errors import InvalidJobError, RunClosedError
 from tickwork.executors.around import enter, leave
 from tickwork.executors.base import Report
 from tickwork.executors.call import Call, kept_of, refusal
+from tickwork.executors.state import save_state
+from tickwork.jobstate import StateChange
 from tickwork.plan import say_attempt
-from tickwork.run import DONE, Failed, Lost, Outcome, Progress, Succeeded
+from tickwork.run import Failed, Lost, Outcome, Progress, Succeeded
 
 MAX_PROCESSES = 100
 GRACE = 0.5
@@ -41,8 +44,8 @@ LOOK = 0.1
 """Seconds between two looks at whether a process still lives, and whether it is to end."""
 MAX_MESSAGE_LENGTH = 1024 * 1024
 SERVE = (
-    "import sys; sys.path[:] = sys.argv[3:]; from tickwork.executors.child import serve; "
-    "serve(int(sys.argv[1]), int(sys.argv[2]))"
+    "import sys; sys.path[:] = sys.argv[4:]; from tickwork.executors.child import serve; "
+    "serve(*map(int, sys.argv[1:4]))"
 )
 
 log = logging.getLogger("tickwork.run")
@@ -179,6 +182,9 @@ class Worker:
                 if kill_at is not None:
                     return Lost("its process was ended")
                 return Failed(child.death()) if begun else None
+            if "ask" in message:
+                child.answer(call, message)
+                continue
             if message.get("run") != call.run.id:
                 continue  # a thread that the function of another run has left behind
             if "outcome" in message:
@@ -211,13 +217,18 @@ class Child:
     def __init__(self) -> None:
         self._deaf = self._killed = False
         ours, theirs = Pipe()
+        answers, self._answers = Pipe(duplex=False)  # closed with this object alone: a thread may be writing
         lifeline, self._lifeline = os.pipe()
         _children.add(self)
         try:
             # A session of its own: Ctrl-C is the parent's to hear, and what the jobs start can be ended with it.
             self._process = subprocess.Popen(  # noqa: S603
-                [get_executable(), "-P", "-c", SERVE, str(theirs.fileno()), str(lifeline), *sys.path],
-                pass_fds=(theirs.fileno(), lifeline), stdin=subprocess.DEVNULL, start_new_session=True,
+                [
+                    get_executable(), "-P", "-c", SERVE,
+                    str(theirs.fileno()), str(answers.fileno()), str(lifeline), *sys.path,
+                ],
+                pass_fds=(theirs.fileno(), answers.fileno(), lifeline), stdin=subprocess.DEVNULL,
+                start_new_session=True,
             )  # fmt: skip
         except BaseException:
             ours.close()
@@ -225,6 +236,7 @@ class Child:
             raise
         finally:
             theirs.close()
+            answers.close()
             os.close(lifeline)
         self._talk = ours
 
@@ -233,6 +245,17 @@ class Child:
 
     def tell(self, what: Mapping[str, Any]) -> None:
         self._talk.send_bytes(json.dumps(what).encode())
+
+    def answer(self, call: Call, asked: Mapping[str, Any]) -> None:
+        """Read or save the state of the call's job for it; on a thread, as the store may take its time, and so may who
+        asked, and the call must be endable meanwhile.
+        """
+
+        def answer() -> None:
+            with suppress(OSError):  # it has died
+                self._answers.send_bytes(json.dumps({"to": asked["ask"], **_state_for(call, asked)}).encode())
+
+        threading.Thread(target=answer, name="tickwork-answer", daemon=True).start()
 
     def hear(self) -> Mapping[str, Any] | None:
         """What it says, waiting a moment for it. None: nothing."""
@@ -294,12 +317,29 @@ def _note(call: Call, message: Mapping[str, Any]) -> None:
         call.progressed(call)
 
 
+def _state_for(call: Call, asked: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The state of the call's job as it is, or as it is after the change that is *asked* for; or what that raises."""
+    try:
+        if asked["run"] != call.run.id:  # a thread that the function of another run has left behind
+            raise RunClosedError("state: expected a run that goes on, got one that has ended")
+        records, change = call.records, asked["change"]
+        if change is None:
+            stored = records.state(call.run.job_uid)
+        else:
+            stored = save_state(records, StateChange(call.run.job_uid, **change), call.run)
+    except Exception as error:  # noqa: BLE001  it is raised where the function is, which waits for an answer
+        return {"raise": [type(error).__name__, str(error)]}
+    return {"version": stored.version, "entries": write_state(stored)}
+
+
 def _outcome(call: Call, told: Mapping[str, Any]) -> Outcome:
     if told["progress"] is not None:
         call.progress = Progress(*told["progress"])
-    if "reason" in told:
+    if told["state"] is not None:
+        kept_of(call).change = StateChange(call.run.job_uid, **told["state"])
+    if "raised" in told:
         return Failed(told["reason"], told["error"], tuple(told["raised"]))
-    return DONE if told["result"] is None else Succeeded(told["result"])
+    return Succeeded(told["result"], told["reason"])
 
 
 def _pop(calls: deque[Call]) -> Call | None:

@@ -16,7 +16,7 @@ from tickwork.checks import check_text
 from tickwork.codec import MAX_STATE_LENGTH, state_value, to_text
 from tickwork.errors import InvalidJobError, RunClosedError, RunLostError, SchedulerError, StateConflictError
 from tickwork.executors.records import Records, is_held
-from tickwork.jobstate import StateChange
+from tickwork.jobstate import StateChange, StoredState
 from tickwork.run import Run
 
 MAX_KEY_LENGTH = 200
@@ -102,13 +102,7 @@ class JobState(MutableMapping[str, Any]):
         change = self.change()
         if change is None or self.in_transaction:
             return
-        stored = self._records.save_state(change, self._run)
-        if stored is not None:
-            self._know(change, stored.version)
-        elif is_held(self._records.run(self._run.id), self._run):
-            raise state_conflict(change)
-        else:
-            raise run_lost(self._run)
+        self._know(change, save_state(self._records, change, self._run).version)
 
     def change(self) -> StateChange | None:
         """What was changed since it was read or saved. None: nothing. Raises InvalidJobError as an assignment does."""
@@ -158,6 +152,14 @@ class JobState(MutableMapping[str, Any]):
                 self._known[key] = Known(version, to_text(change.written[key]))
             else:
                 self._known.pop(key, None)
+
+
+def save_state(records: Records, change: StateChange, run: Run) -> StoredState:
+    """Write *change* while *run* goes on, as `JobState.save` does."""
+    stored = records.save_state(change, run)
+    if stored is not None:
+        return stored
+    raise state_conflict(change) if is_held(records.run(run.id), run) else run_lost(run)
 
 
 def refuse_in_event_loop(verb: str, instead: str) -> None:

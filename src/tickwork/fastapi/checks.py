@@ -25,16 +25,14 @@ def check_inner(inner: object) -> None:
         )
 
 
-def check_dependencies(place: str, dependencies: object) -> None:
+def check_dependencies(place: str, dependencies: object, name: str = "dependencies") -> None:
     """SchedulerError unless they are None, or a list of `Depends(...)`."""
     if dependencies is None:
         return
     if not isinstance(dependencies, Sequence) or isinstance(dependencies, str):
-        raise SchedulerError(
-            f"{place}: expected dependencies=[Depends(...)], got {shown(dependencies)}: put it into a list"
-        )
+        raise SchedulerError(f"{place}: expected {name}=[Depends(...)], got {shown(dependencies)}: put it into a list")
     for dependency in dependencies:
-        check_depends(f"{place}: dependencies", dependency)
+        check_depends(f"{place}: {name}", dependency)
 
 
 def check_depends(place: str, dependency: object) -> None:

@@ -40,6 +40,7 @@ from tickwork.fastapi.checks import check_dependencies, check_prefix
 from tickwork.fastapi.guard import refuse_simple_requests, refuse_strangers, refuse_unknown_parameters
 from tickwork.fastapi.models import Nothing, ProgressView
 from tickwork.fastapi.pages import Page, add_page
+from tickwork.fastapi.rights import add_rights
 from tickwork.fastapi.router import (
     STATUS,
     Limit,
@@ -277,6 +278,7 @@ def create_documents_router(
     docs: Documents,
     *,
     dependencies: Sequence[Dependency] | None = None,
+    changes: Sequence[Dependency] | None = None,
     unprotected: bool = False,
     read_only: bool = False,
     allowed_hosts: Collection[str] = (),
@@ -286,8 +288,8 @@ def create_documents_router(
 
         app.include_router(create_documents_router(docs, prefix="/docs-index", dependencies=[Depends(admin)]))
 
-    Who may call it is said as for `create_router`: *dependencies*, *read_only* or *unprotected*; otherwise this raises
-    UnprotectedRoutesError. Whoever may call it can search all documents.
+    Who may call it is said as for `create_router`: *dependencies*, *changes*, *read_only* or *unprotected*; otherwise
+    this raises UnprotectedRoutesError. Whoever may call it can search all documents.
 
     Routes, below *prefix*: `GET overview`, and `GET search?q=...` (with `k`, `where=key:value`, `source`, `max_age`,
     `on_stale`); `GET sources/{name}/documents` (with `quarantined`, `limit`, `offset`), and of one of them
@@ -297,16 +299,18 @@ def create_documents_router(
     `POST compact`. Errors are `{"detail": ...}`.
     """
     check_dependencies("create_documents_router", dependencies)
+    check_dependencies("create_documents_router", changes, "changes")
     check_prefix(prefix)
     check_protection(
-        dependencies, unprotected=unprotected, read_only=read_only, allowed_hosts=allowed_hosts,
+        dependencies, guards_changes=changes, unprotected=unprotected, read_only=read_only, allowed_hosts=allowed_hosts,
         changes="sync, take in and delete documents", made_by="create_documents_router",
     )  # fmt: skip
     guards = [*(dependencies or [Depends(refuse_strangers(allowed_hosts))]), Depends(refuse_unknown_parameters)]
     router = APIRouter(prefix=prefix, tags=["documents"], route_class=DocumentsRoute, dependencies=guards)
     _add_reading_routes(router, docs, read_only=read_only)
     if not read_only:
-        _add_changing_routes(router, docs)
+        _add_changing_routes(router, docs, changes or ())
+    add_rights(router, changes or (), read_only=read_only)
     add_page(router, Page("documents", "tickwork documents", f"Documents: {docs.name}", "overview, search"))
     return router
 
@@ -358,8 +362,8 @@ def _add_reading_routes(router: APIRouter, docs: Documents, *, read_only: bool) 
         return ChunksPage.of(name, id, text)
 
 
-def _add_changing_routes(router: APIRouter, docs: Documents) -> None:
-    guard = [Depends(refuse_simple_requests)]
+def _add_changing_routes(router: APIRouter, docs: Documents, changes: Sequence[Dependency]) -> None:
+    guard = [Depends(refuse_simple_requests), *changes]
     order, upload = Depends(read_body(SyncOrder)), Depends(read_body(Upload))
 
     @router.post(

@@ -20,6 +20,7 @@ from tickwork.node import Node, NodeState
 from tickwork.policies import Overlap, Retry
 from tickwork.run import Origin, Run, RunState
 from tickwork.runlog import LogLine, RunLog
+from tickwork.triggers.explain import explain
 from tickwork.why import Answer, Verdict
 
 
@@ -126,7 +127,8 @@ class JobView(BaseModel):
     id: str
     name: str
     func: str
-    trigger: str = Field(description="The trigger in words.")
+    trigger: str = Field(description="The trigger, with all that makes it what it is.")
+    explanation: str = Field(description="When the trigger fires, in words.")
     trigger_kind: str
     executor: str
     next_fire_time: datetime | None = Field(description="Paused or not. None: its trigger has ended.")
@@ -159,7 +161,8 @@ class JobView(BaseModel):
     def of(cls, job: Job, last_run: Run | None, overdue_at: datetime | None = None) -> Self:
         return cls(
             id=job.id, name=job.name, func=job.func,
-            trigger=str(job.trigger), trigger_kind=job.trigger.kind, executor=job.executor,
+            trigger=str(job.trigger), explanation=explain(job.trigger), trigger_kind=job.trigger.kind,
+            executor=job.executor,
             next_fire_time=job.next_fire_time, last_fire_time=job.last_fire_time,
             paused=job.paused, paused_at=job.paused_at, pause_reason=job.pause_reason, paused_by=job.paused_by,
             ended=job.ended, declared=job.declared, retired_at=job.retired_at,
@@ -180,7 +183,7 @@ class AnswerView(BaseModel):
     job_id: str
     instant: datetime = Field(description="The one that was asked about.")
     verdict: Verdict
-    sentence: str = Field(description="Why, for people; its times are in UTC.")
+    sentence: str = Field(description="Why, for people; its times are in the zone of the job.")
     fire_time: datetime | None = Field(description="The fire time that the instant means, if there is one.")
     manual: bool = Field(description="Whether the answer is a run that someone asked for.")
     before: datetime | None = Field(description="The nearest fire time before it that is known.")

@@ -76,6 +76,7 @@ from tickwork.fastapi.models import (
     RunView,
 )
 from tickwork.fastapi.pages import Page, add_page
+from tickwork.fastapi.rights import add_rights
 from tickwork.job import Job
 from tickwork.run import Run, RunState
 from tickwork.scheduler import Scheduler, check_scheduler
@@ -109,6 +110,7 @@ STATUS: Sequence[tuple[type[TickworkError], int]] = (
 
 Limit = Annotated[int, Query(ge=1, le=MAX_PAGE)]
 Offset = Annotated[int, Query(ge=0, le=MAX_OFFSET)]
+Search = Annotated[str, Query(description="A part of a job's id, name or function, in any case.")]
 States = Annotated[
     list[RunState], Query(alias="state", default_factory=list, description="One or several times; none means all.")
 ]
@@ -132,6 +134,7 @@ def create_router(
     scheduler: Scheduler,
     *,
     dependencies: Sequence[Dependency] | None = None,
+    changes: Sequence[Dependency] | None = None,
     caller: Dependency | None = None,
     unprotected: bool = False,
     read_only: bool = False,
@@ -151,6 +154,9 @@ def create_router(
     - *unprotected* lets everyone who can reach the server do everything: for a development machine, or behind a
       proxy that asks who is there.
 
+    *changes*, such as `[Depends(admin)]`, guard the routes that change something besides: for those who may look and
+    not touch. The dashboard shows no buttons to whom they answer 401 or 403.
+
     *caller*, such as `Depends(current_user_name)`, gives the name of who calls, or None: jobs and runs keep it, and
     show who paused, cancelled or asked for what. No request can say so itself.
 
@@ -160,8 +166,8 @@ def create_router(
 
     Routes, below *prefix*: `GET jobs`, `GET jobs/{id}`, `GET jobs/{id}/why?at=...`, `GET runs`, `GET runs/{id}`,
     `GET runs/{id}/log`, `GET nodes`, `GET health` (503 if this process does not fire), `GET overview`,
-    `GET backfills`, `GET backfills/{id}`; `POST jobs/{id}/pause`, `resume`, `run` and `backfill`, `POST jobs/pause`
-    and `jobs/resume` (those with `tags` and `metadata`), `POST runs/{id}/cancel` and `retry`,
+    `GET backfills`, `GET backfills/{id}`, `GET rights`; `POST jobs/{id}/pause`, `resume`, `run` and `backfill`,
+    `POST jobs/pause` and `jobs/resume` (those with `tags` and `metadata`), `POST runs/{id}/cancel` and `retry`,
     `POST backfills/{id}/cancel`, with a JSON content type or none; and `DELETE jobs/{id}`. An id may hold slashes,
     encoded or not. Errors are `{"detail": ...}` with 403, 404, 409, 413, 415, 422 or 503, and what the dependencies
     answer, which are asked before a body is read.
@@ -171,17 +177,21 @@ def create_router(
     """
     check_scheduler("create_router", scheduler, "app.include_router(create_router(scheduler, ...))")
     check_dependencies("create_router", dependencies)
+    check_dependencies("create_router", changes, "changes")
     if caller is not None:
         check_depends("create_router: caller", caller)
     check_prefix(prefix)
-    check_protection(dependencies, unprotected=unprotected, read_only=read_only, allowed_hosts=allowed_hosts)
+    check_protection(
+        dependencies, guards_changes=changes, unprotected=unprotected, read_only=read_only, allowed_hosts=allowed_hosts
+    )
     guards = dependencies or [Depends(refuse_strangers(allowed_hosts))]
     dependencies = [*guards, Depends(refuse_unknown_parameters)]
     guarded = APIRouter(prefix=prefix, tags=["tickwork"], route_class=TickworkRoute, dependencies=dependencies)
     add_reading_routes(guarded, scheduler)
     add_overview(guarded, scheduler, read_only=read_only)
     if not read_only:
-        add_changing_routes(guarded, scheduler, name_of(caller))
+        add_changing_routes(guarded, scheduler, name_of(caller), changes or ())
+    add_rights(guarded, changes or (), read_only=read_only)
     add_page(guarded, Page("dashboard", "tickwork", "Jobs", "jobs, runs, health"))
     router = APIRouter(lifespan=warn_of_idleness(scheduler))
     add_probes(router, scheduler, prefix)
@@ -211,7 +221,7 @@ def add_reading_routes(router: APIRouter, scheduler: Scheduler) -> None:
     @router.get("/jobs")
     def jobs(
         *,
-        search: Annotated[str, Query(description="A part of its id, name or function, in any case.")] = "",
+        search: Search = "",
         executor: str | None = None,
         paused: bool | None = None,
         ended: bool | None = None,
@@ -287,12 +297,14 @@ def add_overview(router: APIRouter, scheduler: Scheduler, *, read_only: bool) ->
     @router.get("/overview")
     def overview(
         *,
+        search: Search = "",
         job_id: Annotated[str | None, Query(description="Of which job to show runs.")] = None,
         states: States,
         limit: Annotated[int, Query(ge=1, le=OVERVIEW_RUNS)] = 50,
     ) -> Overview:
         """All that the dashboard shows, in one answer: the first jobs by their ids, and the latest runs."""
-        found = sorted(scheduler.get_jobs(), key=lambda job: job.id)
+        sought = search.casefold()
+        found = sorted((job for job in scheduler.get_jobs() if _mentions(job, sought)), key=lambda job: job.id)
         return Overview(
             now=SystemClock().now(),
             read_only=read_only,
@@ -304,8 +316,10 @@ def add_overview(router: APIRouter, scheduler: Scheduler, *, read_only: bool) ->
         )
 
 
-def add_changing_routes(router: APIRouter, scheduler: Scheduler, caller: Any) -> None:
-    guard = [Depends(refuse_simple_requests)]
+def add_changing_routes(
+    router: APIRouter, scheduler: Scheduler, caller: Any, changes: Sequence[Dependency]
+) -> None:  # fmt: skip
+    guard = [Depends(refuse_simple_requests), *changes]
     errors, with_body = errors_of(404, 409, 415), errors_of(404, 409, 413, 415)
     why, order = Depends(read_body(Reason)), Depends(read_body(Order))
     labels, pause_of_several = Depends(read_body(Labels)), Depends(read_body(PauseOfSeveral))
@@ -467,15 +481,20 @@ def _refusal(detail: object, status: int) -> Response:
 
 
 def check_protection(
-    dependencies: Sequence[Dependency] | None, *, unprotected: bool, read_only: bool, allowed_hosts: Collection[str],
-    changes: str = "pause, run and remove jobs", made_by: str = "create_router",
+    dependencies: Sequence[Dependency] | None, *, guards_changes: Sequence[Dependency] | None, unprotected: bool,
+    read_only: bool, allowed_hosts: Collection[str], changes: str = "pause, run and remove jobs",
+    made_by: str = "create_router",
 ) -> None:  # fmt: skip
     """UnprotectedRoutesError unless somebody said who may call the routes that *changes* are made by."""
-    if dependencies and unprotected:
+    if (dependencies or guards_changes) and unprotected:
         raise UnprotectedRoutesError(
             f"{made_by}: expected dependencies or unprotected=True, got both: leave out the one that is not meant"
         )
-    if not (dependencies or unprotected or read_only):
+    if guards_changes and read_only:
+        raise UnprotectedRoutesError(
+            f"{made_by}: expected changes=[...] or read_only=True, got both: leave out the one that is not meant"
+        )
+    if not (dependencies or guards_changes or unprotected or read_only):
         raise UnprotectedRoutesError(
             f"{made_by}: expected dependencies for routes that {changes}, got none: pass "
             "dependencies=[Depends(...)], or read_only=True to leave these routes out, or unprotected=True if "

@@ -7,6 +7,7 @@ from pathlib import Path
 from tickwork.clock import Clock
 from tickwork.errors import StoreURLError
 from tickwork.stores.base import Store
+from tickwork.stores.masking import masked
 
 FORMS = (
     "None (memory), 'sqlite:///jobs.db' (relative to the working directory), 'sqlite:////var/lib/app/jobs.db', "
@@ -30,18 +31,20 @@ def make_store(url: str | Store | None, *, clock: Clock | None = None) -> Store:
     dialect, _, driver = scheme.partition("+")
     if dialect in ("postgresql", "postgres"):
         raise StoreURLError(
-            f"store: expected postgresql://, got {_masked(url)!r}: leave out '+{driver}'; tickwork brings "
+            f"store: expected postgresql://, got {masked(url)!r}: leave out '+{driver}'; tickwork brings "
             f"its own driver, which blocks no event loop"
         )
     if scheme in ("redis", "rediss", "valkey", "valkeys"):
         return _redis(url, clock)
     if dialect in ("redis", "rediss", "valkey", "valkeys"):
         raise StoreURLError(
-            f"store: expected redis://, the URL of one server, got {_masked(url)!r}: name the primary that '{driver}' "
+            f"store: expected redis://, the URL of one server, got {masked(url)!r}: name the primary that '{driver}' "
             f"leads to, or an address that follows it"
         )
+    if dialect == "sqlite" and driver:
+        raise StoreURLError(f"store: expected sqlite:///, got {masked(url)!r}: leave out '+{driver}'; none is needed")
     if scheme != "sqlite" or not rest.startswith("/") or not rest.strip("/") or "?" in rest or ":memory:" in rest:
-        raise StoreURLError(f"store: expected {FORMS}, got {_masked(url)!r}")
+        raise StoreURLError(f"store: expected {FORMS}, got {masked(url)!r}")
     from tickwork.stores.sqlite import SQLiteStore  # noqa: PLC0415
 
     return SQLiteStore(Path(rest[1:]), clock=clock)
@@ -52,7 +55,7 @@ def _postgresql(url: str, clock: Clock | None) -> Store:
         from tickwork.stores.postgresql import PostgreSQLStore  # noqa: PLC0415
     except ImportError as error:  # also when there is a psycopg, but nothing that speaks to libpq
         raise StoreURLError(
-            f"store: expected psycopg 3 for {_masked(url)!r}, got {error}: pip install 'tickwork[postgresql]'"
+            f"store: expected psycopg 3 for {masked(url)!r}, got {error}: pip install 'tickwork[postgresql]'"
         ) from None
     return PostgreSQLStore(url, clock=clock)
 
@@ -62,13 +65,6 @@ def _redis(url: str, clock: Clock | None) -> Store:
         from tickwork.stores.redis import RedisStore  # noqa: PLC0415
     except ImportError as error:
         raise StoreURLError(
-            f"store: expected the package redis for {_masked(url)!r}, got {error}: pip install 'tickwork[redis]'"
+            f"store: expected the package redis for {masked(url)!r}, got {error}: pip install 'tickwork[redis]'"
         ) from None
     return RedisStore(url, clock=clock)
-
-
-def _masked(url: str) -> str:
-    """The URL without its user, password and options, for an error that may be logged."""
-    scheme, separator, rest = url.partition("://")
-    _, at, host = rest.partition("?")[0].rpartition("@")
-    return f"{scheme}{separator}{'***@' if at else ''}{host}"

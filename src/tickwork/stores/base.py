@@ -113,6 +113,10 @@ class Store(Protocol):
         """Let go of everything; it may be opened again."""
         ...
 
+    def exists(self) -> bool:
+        """Whether it was ever opened, by anybody. Asking makes nothing, and needs no opening. Raises StoreError."""
+        ...
+
     def together(self) -> AbstractContextManager[object]:
         """What this thread writes inside shares one commit, at the end; if anything is raised, none of it is kept.
 

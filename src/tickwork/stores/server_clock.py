@@ -1,61 +1,78 @@
 """The server's clock, told by this machine's: so every node decides by one clock, and rarely asks for it.
 
 The rule: what a sample proves is believed. A sample proves that the server's time lay between two readings of our own
-clock; the shorter that took and the younger it is, the less is uncertain. One that contradicts the present belief shows
-that a clock was set, and is believed at once.
+clock, so ours is behind the server's by an amount between two bounds; what all samples leave open is believed, and
+the time told is by the lower bound. So nothing that waits for an instant begins before the server's clock shows it.
+A sample that contradicts the present belief shows that a clock was set, and is believed alone.
 """
 
 from __future__ import annotations
 
+import threading
 import time
 from datetime import UTC, datetime
+from math import ceil
 from typing import NamedTuple
 
 DRIFT = 100e-6
-"""How much a second of ours may differ from one of the server's: more than any clock that works."""
+"""How much a second of ours may differ from one of the server's: more than any clock that works, left to itself."""
 SLACK = 500
-"""Microseconds by which a sample may contradict the belief before a clock was set: both are read with some jitter."""
+"""Microseconds by which a sample may contradict the belief before a clock was set: one that is being corrected runs as
+much faster or slower in a second."""
 
 
 class Belief(NamedTuple):
-    """What our own clock must be corrected by; all in microseconds."""
+    """What our own clock must be corrected by: between *low* and *high*, in nanoseconds; all else in microseconds."""
 
-    offset: int
-    uncertainty: float
+    low: int
+    high: int
     since: int
-    """When it was measured, by our own clock."""
+    """When that was so, by our own clock; since then the clocks may have drifted apart."""
     floor: int
     """What was told before: the time does not go back because it is better known now."""
 
+    def drifted(self, own: int) -> Belief:
+        drift = ceil(DRIFT * 1000 * max(own - self.since, 0))
+        return Belief(self.low - drift, self.high + drift, own, self.floor)
+
+    def tell(self, own: int) -> int:
+        """The server's time when our own clock shows *own*, or a little less."""
+        return max(own + self.drifted(own).low // 1000, self.floor)
+
 
 class ServerClock:
-    """Tells the server's time; before the first sample, this machine's.
+    """Tells the server's time, never ahead of it; before the first sample, this machine's.
 
     Our own clock is one that goes on evenly, also while the machine sleeps, where there is such a one (Linux). It does
-    not matter how wrong the machine's wall clock is.
+    not matter how wrong the machine's wall clock is. What is told is behind by less than the quickest of the last
+    round trips took: a lease that another node believes to be over may look good to us for that long.
     """
 
     def __init__(self) -> None:
         self._belief: Belief | None = None
+        self._learning = threading.Lock()
 
     def now(self) -> datetime:
         belief = self._belief
         if belief is None:
             return datetime.now(UTC)
-        return datetime.fromtimestamp(max(read_own() + belief.offset, belief.floor) / 1e6, UTC)
+        return datetime.fromtimestamp(belief.tell(read_own()) / 1e6, UTC)
 
     def learn(self, sent: int, server: int, received: int) -> None:
         """The server's clock stood at *server* when ours, as `read_own` tells it, was between *sent* and *received*."""
-        offset, uncertainty = server - (sent + received) // 2, (received - sent) / 2
-        belief = self._belief
-        if belief is None:
-            self._belief = Belief(offset, uncertainty, received, 0)
-            return
-        doubt = belief.uncertainty + DRIFT * (received - belief.since)
-        if abs(offset - belief.offset) > doubt + uncertainty + SLACK:  # a clock was set
-            self._belief = Belief(offset, uncertainty, received, 0)
-        elif uncertainty <= doubt:
-            self._belief = Belief(offset, uncertainty, received, max(received + belief.offset, belief.floor))
+        low, high = 1000 * (server - received - 1), 1000 * (server - sent + 1)  # each is read in whole microseconds
+        with self._learning:
+            belief = self._belief
+            if belief is not None:
+                belief = belief.drifted(received)
+            if (
+                belief is None or low > belief.high + 1000 * SLACK or high < belief.low - 1000 * SLACK
+            ):  # the first, or a clock was set
+                self._belief = Belief(low, high, received, 0)
+            else:
+                if low <= belief.high and high >= belief.low:
+                    low, high = max(low, belief.low), min(high, belief.high)
+                self._belief = Belief(low, high, received, belief.tell(received))
 
 
 def read_own() -> int:

@@ -142,7 +142,7 @@ class ManualScheduler(Scheduler):
         if not found if times is None else len(found) != times:
             often = "" if times is None else f" {times} times"
             raise AssertionError(
-                f"expected {job_id!r} to have {_said(wanted)}{often} by {say_instant(self.clock.now())}, "
+                f"expected {job_id!r} to have {_said(wanted)}{often} by {self._say(self.clock.now(), job_id)}, "
                 f"got {len(found)}{self._what_else(job_id, wanted)}"
             )
         return found
@@ -171,7 +171,8 @@ class ManualScheduler(Scheduler):
         """What became of the other fire times, in a few lines."""
         others = [run for run in self._rows(job_id) if run.state is not wanted]
         lines = [
-            f"{say_instant(run.fire_time)}: {self.why(job_id, run.fire_time).sentence}" for run in others[-MOST_LINES:]
+            f"{self._say(run.fire_time, job_id)}: {self.why(job_id, run.fire_time).sentence}"
+            for run in others[-MOST_LINES:]
         ]
         if len(others) > MOST_LINES:
             lines.insert(0, f"... {len(others) - MOST_LINES} others, and:")
@@ -179,8 +180,13 @@ class ManualScheduler(Scheduler):
         if job is not None and job.paused:
             lines.append(f"it is paused{f': {job.pause_reason}' if job.pause_reason else ''}")
         elif job is not None and job.next_fire_time is not None:
-            lines.append(f"its next fire time is {say_instant(job.next_fire_time)}")
+            lines.append(f"its next fire time is {self._say(job.next_fire_time, job_id)}")
         return "".join(f"\n  {line}" for line in lines)
+
+    def _say(self, instant: datetime, job_id: str) -> str:
+        """The instant as `why` says it of the job."""
+        job = self.get_job(job_id)
+        return say_instant(instant, self._definitions.zone_for(None if job is None else job.trigger))
 
     def _own_executors(self) -> dict[str, Executor]:
         return {"threads": InlineExecutor(), "asyncio": InlineExecutor()}

@@ -5,6 +5,7 @@ The rule: a time without a zone is never guessed at. It is read in the zone that
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from datetime import time as time_of_day
 from zoneinfo import ZoneInfo
@@ -88,9 +89,15 @@ def as_datetime(second: int) -> datetime:
     return midnight + MINUTES[second // 60]
 
 
-def say_instant(instant: datetime) -> str:
-    """An instant in UTC for people: '2026-11-23 06:00 UTC', with seconds where there are any."""
+def say_instant(instant: datetime, zone: str | None = None) -> str:
+    """An instant in UTC for people: '2026-11-23 06:00 UTC', with seconds where there are any.
+
+    Another *zone* shows it by its clocks: '2026-11-23 15:00+09:00'.
+    """
     timespec = "auto" if instant.second or instant.microsecond else "minutes"
+    if zone is not None and zone != "UTC":
+        with suppress(OverflowError):  # in the last hours of the year 9999
+            return instant.astimezone(ZoneInfo(zone)).isoformat(sep=" ", timespec=timespec)
     return f"{instant.replace(tzinfo=None).isoformat(sep=' ', timespec=timespec)} UTC"
 
 

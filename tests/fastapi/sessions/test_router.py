@@ -250,6 +250,7 @@ def test_the_script_finds_every_element_that_it_looks_for() -> None:
 
 def test_the_page_stays_out_of_the_documentation_of_the_api(sessions: Sessions) -> None:
     assert sorted(make_app(sessions).openapi()["paths"]) == [
+        "/ops/rights",
         "/ops/sessions",
         "/ops/sessions/{id}",
         "/ops/users/{user}/sessions",

@@ -236,6 +236,38 @@ def test_a_run_that_was_taken_over_is_not_settled(place: Place) -> None:
     assert place.bills() == 0
 
 
+def test_a_run_is_told_from_those_that_share_all_but_one_of_what_is_unique_of_it(place: Place) -> None:
+    columns = "attempt, origin, state, version, lease_until, available_at, counted_from"
+    own = f'"{place.schema}".tickwork_open_runs'
+
+    def bill(run: RunContext) -> None:
+        with place.connect() as connection:
+            for job_uid, fire_time, attempt, origin in ALIKE:
+                connection.execute(
+                    f"""
+                    insert into {own} (job_id, node, job_uid, fire_time, {columns})
+                    select job_id, 'another', job_uid - {job_uid}, fire_time - {fire_time}, attempt - {attempt},
+                        {origin}, state, version, lease_until, available_at, counted_from from {own} where node <> 'another'
+                """.encode()
+                )
+            connection.execute(
+                f"update {own} set version = version where node <> 'another'".encode()
+            )  # behind the others
+        with place.connect() as connection:
+            place.bill(connection)
+            settle_run(connection, run, schema=place.schema)
+        with place.connect() as connection:
+            gone = connection.execute(f"delete from {own} where node = 'another' returning state".encode()).fetchall()
+        assert gone == [("running",)] * len(ALIKE)
+
+    assert place.run(bill).state is RunState.SUCCEEDED
+    assert place.bills() == 1
+
+
+ALIKE = [(1, 0, 0, "origin"), (0, 1, 0, "origin"), (0, 0, 1, "origin"), (0, 0, 0, "'backfill'")]
+"""By how much a run is less than another, and its origin; so it stands before it."""
+
+
 def test_what_is_no_run_is_refused() -> None:
     with pytest.raises(AttributeError):
         settle_run(None, "a run")  # type: ignore[arg-type]

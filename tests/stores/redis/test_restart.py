@@ -8,8 +8,9 @@ from datetime import timedelta
 import pytest
 from tests.samples import HOUR, MINUTE, NOW, SECOND, held_run, make_hold, make_job, make_node, make_run, next_version
 from tests.servers import RedisServer
-from tests.stores.laws import claimed, fire
+from tests.stores.laws import claimed, closed, fire
 
+from tickwork.job import Job
 from tickwork.plan import settle
 from tickwork.policies import Retry
 from tickwork.run import Failed, Origin, Released, RunState, Succeeded
@@ -120,6 +121,23 @@ def test_a_node_that_died_with_the_server_is_waited_for_until_its_lease_ends(
     assert seen == [0] * 10 + [1, 0]
 
 
+def test_a_node_that_is_taken_for_alive_and_does_not_come_is_waited_for_so_long_and_no_longer(
+    stores: tuple[RedisStore, RedisStore], server: ForgetfulServer, clock: VirtualClock
+) -> None:
+    a, b = stores
+    a.beat(make_node("a", lease_until=NOW + HOUR))
+    b.add([make_job()])
+    server.remember(b)
+    server.lose_the_rest()
+    b.jobs()
+
+    clock.advance(LONGEST - SECOND)
+    early = len(fire(b))
+    clock.advance(SECOND)
+
+    assert (early, len(fire(b))) == (0, 1)
+
+
 def test_a_new_node_is_not_waited_for(
     stores: tuple[RedisStore, RedisStore], server: ForgetfulServer, clock: VirtualClock
 ) -> None:
@@ -192,8 +210,9 @@ def test_a_server_that_forgot_everything_is_told_it_again(
     assert a.runs() == [*runs]
 
 
+@pytest.mark.parametrize("order", ["ab", "ba"])
 def test_what_waited_for_a_job_that_was_removed_does_not_wait_again(
-    stores: tuple[RedisStore, RedisStore], server: ForgetfulServer, clock: VirtualClock
+    stores: tuple[RedisStore, RedisStore], server: ForgetfulServer, order: str
 ) -> None:
     a, b = stores
     a.add([job := make_job()])
@@ -203,11 +222,152 @@ def test_what_waited_for_a_job_that_was_removed_does_not_wait_again(
     b.settle([settle(run, job.retry, Released(), NOW)])
     server.lose_the_rest()
 
-    b.jobs()
-    a.jobs()
+    for node in order:
+        stores["ab".index(node)].jobs()
 
     assert a.jobs() == []
     assert [(one.id, one.state) for one in a.runs()] == [(run.id, RunState.CANCELLED)]
+
+
+def test_a_new_node_that_comes_first_after_a_restart_waits_for_the_others(
+    stores: tuple[RedisStore, RedisStore], server: ForgetfulServer, clock: VirtualClock
+) -> None:
+    a, b = stores
+    a.add([job := make_job()])
+    server.remember(a)
+    fire(a, hold=make_hold("a"))
+    server.lose_the_rest()
+    new = RedisStore(server.url(), clock=clock)
+    new.open()
+    new.beat(make_node("new"))
+    asked: list[Job] = []
+
+    clock.advance(QUIET)
+    early = new.fire(lambda jobs, *_: asked.extend(jobs) or [], executor="threads", until=NOW, limit=9)
+    a.jobs(), b.jobs()
+
+    assert (early, asked) == ([], [])
+    assert fire(new) == []
+    assert [change.job.id for change in fire(new, until=NOW + MINUTE)] == [job.id]
+    new.close()
+
+
+def test_what_the_server_still_knows_is_not_written_over_by_what_is_older(
+    stores: tuple[RedisStore, RedisStore], server: ForgetfulServer
+) -> None:
+    a, b = stores
+    a.add([job := make_job(max_instances=9), removed := make_job("removed"), gone := make_job("gone")])
+    runs = [held_run(job, NOW + number * MINUTE) for number in range(3)]
+    a.save([next_version(job, *runs, kwargs={"old": True}), next_version(removed, goes_on := held_run(removed))])
+    b.save([next_version(b.get("job"), kwargs={"new": True})])
+    b.renew(runs[:1], NOW + HOUR)
+    b.settle([settle(runs[1], job.retry, Succeeded(), NOW)])
+    b.remove([removed.id])
+    a.save([next_version(gone, closed(gone, -1))])
+    a.remove([gone.id])
+    before = b.jobs(), b.runs()
+    server.remember(b)
+    server.lose_the_rest()
+
+    b.jobs()
+    a.jobs()
+
+    assert (a.jobs(), a.runs()) == before
+    assert a.get("job").kwargs == {"new": True}
+    assert a.run(goes_on.id) == goes_on
+    assert a.evidence("removed", NOW).removed_at == a.evidence("gone", NOW).removed_at == NOW
+
+
+def test_a_definition_and_a_version_that_the_server_forgot_are_written_again(
+    stores: tuple[RedisStore, RedisStore], server: ForgetfulServer
+) -> None:
+    a, b = stores
+    a.add([job := make_job(kwargs={"which": "old"}, executor="asyncio"), other := make_job("other")])
+    a.save([next_version(other, run := held_run(other))])
+    server.remember(a)
+    (renewed,) = a.renew([run], NOW + HOUR)
+    a.save([next_version(job, kwargs={"which": "new"}, executor="threads")])
+    server.lose_the_rest()
+
+    a.jobs()
+
+    assert b.get("job").kwargs == {"which": "new"}
+    assert b.outlook(["asyncio"], after=NOW, fire_after=NOW - HOUR).fire_at is None, "it is due there no more"
+    assert b.run(renewed.id) == renewed
+
+
+def test_a_removal_that_the_server_forgot_is_made_again_and_what_runs_goes_on(
+    stores: tuple[RedisStore, RedisStore], server: ForgetfulServer
+) -> None:
+    a, b = stores
+    a.add([job := make_job(max_instances=9)])
+    a.save([next_version(job, runs := held_run(job), waits := make_run(job, NOW + MINUTE))])
+    server.remember(a)
+    a.remove([job.id])
+    server.lose_the_rest()
+
+    a.jobs()
+
+    assert b.jobs() == []
+    assert b.run(runs.id) == runs
+    assert (b.run(waits.id).state, b.run(waits.id).reason) == (RunState.CANCELLED, "its job was removed")
+    assert b.evidence("job", NOW).removed_at == NOW
+
+
+def test_a_job_whose_id_was_given_to_another_meanwhile_does_not_come_back(
+    stores: tuple[RedisStore, RedisStore], server: ForgetfulServer
+) -> None:
+    a, b = stores
+    a.add([make_job(name="first")])
+    server.kill()
+    server.forget()
+    server.start()
+    b.add([second := make_job(name="second")])
+
+    a.jobs()
+
+    assert a.jobs() == [second]
+
+
+def test_of_a_job_whose_definition_nobody_knows_nothing_is_made_up(
+    stores: tuple[RedisStore, RedisStore], server: ForgetfulServer
+) -> None:
+    a, b = stores
+    a.add([make_job()])
+    fire(b, hold=make_hold("b"))
+    server.kill()
+    server.forget()
+    server.start()
+
+    b.jobs()
+    without_a = b.jobs()
+    a.jobs()
+
+    assert without_a == []
+    assert [job.id for job in b.jobs()] == ["job"]
+
+
+def test_who_has_come_is_noted_only_while_others_are_waited_for(
+    stores: tuple[RedisStore, RedisStore], server: ForgetfulServer, clock: VirtualClock
+) -> None:
+    a, b = stores
+    a.add([make_job()])
+    late = RedisStore(server.url(), clock=clock)
+    late.cancelling("late")  # so it has a name when it meets the server
+    late.close()
+
+    def noted() -> set[bytes]:
+        return {*a._command("SMEMBERS", a._key("asserted"))}
+
+    before = noted()
+    server.lose_the_rest()
+    a.jobs(), b.jobs()
+    meanwhile = noted()
+    clock.advance(LONGEST)
+    fire(a)
+    a.beat(make_node("a", seen_at=clock.now()))
+
+    assert (before, meanwhile, noted()) == (set(), {b"a", b"b"}, set())
 
 
 def test_a_new_store_begins_at_once(server: ForgetfulServer, clock: VirtualClock) -> None:

@@ -20,7 +20,7 @@ from tests.servers import FLEETING, KEPT, RedisServer
 from tests.stores.laws import claimed, fire
 
 from tickwork import BackgroundScheduler, plan
-from tickwork.declaration import Declaration
+from tickwork.declaration import declaration_of
 from tickwork.errors import StoreSchemaError, StoreUnavailableError, StoreUnusableError
 from tickwork.plan import settle
 from tickwork.run import RunState, Succeeded
@@ -295,7 +295,7 @@ def test_a_job_that_is_declared_before_it_is_retired_is_not_retired(store: Redis
     """Who found it undeclared did not see the node that came since."""
     store.add([job := make_job(declared="app")])
     found = store.undeclared(["app"])
-    store.declare(declaration := Declaration(frozenset({"job"}), frozenset({"app"})))
+    store.declare(declaration := declaration_of([make_job()], "app"))
     store.beat(make_node(declaration=declaration.name))
 
     won = store.save([plan.retire(one, NOW) for one in found])

@@ -17,6 +17,7 @@ from tickwork.fastapi.checks import check_dependencies, check_depends, check_pre
 from tickwork.fastapi.guard import refuse_strangers, refuse_unknown_parameters
 from tickwork.fastapi.models import ErrorView
 from tickwork.fastapi.pages import Page, add_page
+from tickwork.fastapi.rights import add_rights
 from tickwork.fastapi.router import Limit, Offset, TickworkRoute, UnprotectedRoutesError
 from tickwork.fastapi.sessions.models import ContentView, EndedView, SessionsView, SessionView
 from tickwork.sessions import Sessions
@@ -27,6 +28,7 @@ def create_sessions_router(
     sessions: Sessions,
     *,
     dependencies: Sequence[Dependency] | None = None,
+    changes: Sequence[Dependency] | None = None,
     content: Dependency | None = None,
     unprotected: bool = False,
     prefix: str = "",
@@ -36,8 +38,9 @@ def create_sessions_router(
         app.include_router(create_sessions_router(sessions, prefix="/sessions", dependencies=[Depends(admin)]))
 
     *dependencies* guard every route; without them this raises UnprotectedRoutesError, unless *unprotected* lets in
-    everyone who can reach the server by a local name. *content*, such as `Depends(may_read_chats)`, guards the route
-    that shows what is in a session; without it there is none.
+    everyone who can reach the server by a local name. *changes* guard the routes that end sessions besides; the page
+    shows no buttons to whom they answer 401 or 403. *content*, such as `Depends(may_read_chats)`, guards the route that
+    shows what is in a session; without it there is none.
 
     Routes, below *prefix*: `GET sessions` (of one user with `?user=`), `GET sessions/{id}`, `DELETE sessions/{id}`,
     `DELETE users/{user}/sessions`, and with *content* `GET sessions/{id}/content`. Looking on puts no end off. Errors
@@ -45,6 +48,7 @@ def create_sessions_router(
     """
     check_sessions("create_sessions_router", sessions)
     check_dependencies("create_sessions_router", dependencies)
+    check_dependencies("create_sessions_router", changes, "changes")
     if content is not None:
         check_depends("create_sessions_router: content", content)
     check_prefix(prefix)
@@ -61,7 +65,8 @@ def create_sessions_router(
     add_reading_routes(router, sessions, shows_content=content is not None)
     if content is not None:
         add_content_route(router, sessions, content)
-    add_ending_routes(router, sessions)
+    add_ending_routes(router, sessions, changes or ())
+    add_rights(router, changes or (), read_only=False)
     add_page(router, Page("sessions", "tickwork sessions", "Sessions", "sessions"))
     return router
 
@@ -101,14 +106,20 @@ def add_content_route(router: APIRouter, sessions: Sessions, content: Dependency
         return ContentView.of(sessions.content(id))
 
 
-def add_ending_routes(router: APIRouter, sessions: Sessions) -> None:
-    @router.delete("/sessions/{id}", status_code=204, response_model=None, responses={404: {"model": ErrorView}})
+def add_ending_routes(router: APIRouter, sessions: Sessions, changes: Sequence[Dependency]) -> None:
+    @router.delete(
+        "/sessions/{id}",
+        status_code=204,
+        response_model=None,
+        dependencies=changes,
+        responses={404: {"model": ErrorView}},
+    )
     def destroy(id: str) -> None:
         """End a session: its token opens nothing from now on, and what is in it is deleted."""
         if not sessions.destroy(id):
             raise SessionNotFoundError
 
-    @router.delete("/users/{user:path}/sessions")
+    @router.delete("/users/{user:path}/sessions", dependencies=changes)
     def destroy_user(user: str) -> EndedView:
         """End all sessions of a user, on all devices."""
         return EndedView(ended=sessions.destroy_user(user))

@@ -1,8 +1,8 @@
 // The page of documents: the sources, looked at every other second; what one of them has; and a search to try.
 
 import {
-  ago, arrange, ask, clockTime, countdown, element, grow, keepAsking, notify, numeral, once, put, secondsUntil, setBanner, setHealth,
-  showTrouble,
+  ago, arrange, ask, askForRights, clockTime, countdown, element, exactTime, grow, keepAsking, notify, numeral, once, plural, put,
+  secondsUntil, setBanner, setHealth, showTrouble,
 } from "./page.js";
 
 const POLL = 2_000;
@@ -14,6 +14,7 @@ let shown = null; // the latest answer
 
 const poll = keepAsking(
   async (signal) => {
+    await askForRights(signal);
     const [overview, page] = await Promise.all([ask("overview", { signal }), askForDocuments(signal)]);
     return { ...overview, page };
   },
@@ -24,8 +25,7 @@ const poll = keepAsking(
 
 function show(answer) {
   shown = answer;
-  const { name, read_only: readOnly, trouble, sources, page } = answer;
-  document.body.classList.toggle("read-only", readOnly);
+  const { name, trouble, sources, page } = answer;
   put(element("name"), name);
   document.title = `${name} · tickwork documents`;
   const stale = sources.filter((source) => source.fresh === false).map((source) => source.name);
@@ -33,18 +33,18 @@ function show(answer) {
     setHealth("odd", "searching exactly");
     setBanner("odd", "The index cannot be used just now, and every vector is compared.", trouble);
   } else if (stale.length > 0) {
-    setHealth("odd", stale.length === 1 ? "1 source is stale" : `${stale.length} sources are stale`);
+    setHealth("odd", plural(stale.length, "source is", "sources are") + " stale");
     setBanner("odd", "Not every source was confirmed as it promises:", stale.join(", "));
   } else {
     setHealth("good", "fresh");
     setBanner(null);
   }
-  const total = (of) => numeral(sources.reduce((sum, source) => sum + source[of], 0));
-  put(element("summary"), `${total("documents")} documents · ${total("chunks")} chunks`);
+  const total = (of) => sources.reduce((sum, source) => sum + source[of], 0);
+  put(element("summary"), `${plural(total("documents"), "document")} · ${plural(total("chunks"), "chunk")}`);
   arrange(element("sources"), "source-row", sources.map((source) => ({ ...source, id: source.name })), updateSource);
   element("sources-empty").hidden = sources.length > 0;
   showDocuments(page);
-  put(element("colophon"), readOnly ? "This page is read-only." : "");
+  put(element("colophon"), `Times are those of ${Intl.DateTimeFormat().resolvedOptions().timeZone}.`);
 }
 
 // the sources
@@ -56,8 +56,10 @@ function updateSource(row, source) {
   put(next, source.progress ? "syncing now" : left === null ? "without a schedule" : `next in ${countdown(Math.max(0, left))}`);
   state.dataset.state = source.fresh === false || source.error ? "failed" : source.lag === null ? "pending" : "succeeded";
   put(state, source.lag === null ? "never" : ago(source.lag));
+  state.title = exactTime(source.last_ok);
+  next.title = exactTime(source.next_fire_time);
   put(error, source.error ?? "");
-  put(counts, `${numeral(source.documents)} documents, ${numeral(source.chunks)} chunks`);
+  put(counts, `${plural(source.documents, "document")}, ${plural(source.chunks, "chunk")}`);
   progress.hidden = !source.progress;
   if (source.progress?.total > 0) {
     progress.max = source.progress.total;
@@ -121,11 +123,12 @@ function updateDocument(row, document) {
   state.dataset.state = document.state === "quarantined" ? "failed" : "succeeded";
   put(state, document.state);
   const tried = document.retry_at === null ? "" : `, tried again ${clockTime(document.retry_at, false)}`;
-  put(error, document.error === null ? "" : `${document.error} (${numeral(document.failures)} times${tried})`);
+  put(error, document.error === null ? "" : `${document.error} (${plural(document.failures, "time")}${tried})`);
   put(times, timesWords(document));
+  times.title = exactTime(document.indexed_at);
   expand.hidden = document.revision === null;
-  expand.setAttribute("aria-label", `Chunks of ${document.id}`);
-  put(expand, document.chunks === 1 ? "1 chunk" : `${numeral(document.chunks)} chunks`);
+  put(expand, plural(document.chunks, "chunk"));
+  expand.setAttribute("aria-label", `${expand.textContent} of ${document.id}`);
   chunks.setAttribute("aria-label", `Chunks of ${document.id}`);
   if (!chunks.hidden && chunks.dataset.revision !== String(document.revision)) showChunks(row, 0);
 }
@@ -148,8 +151,8 @@ async function expand(row, button) {
 }
 
 async function showChunks(row, offset) {
-  const { chunks: list } = row.fields;
-  list.dataset.revision = row.item.revision;
+  const { chunks: box, list } = row.fields;
+  box.dataset.revision = row.item.revision;
   try {
     const query = new URLSearchParams({ limit: PAGE, offset });
     const { chunks, total } = await ask(`${documentsPath()}/${encodeURIComponent(row.item.id)}/chunks?${query}`);
@@ -164,7 +167,7 @@ async function showChunks(row, offset) {
 
 function chunkRow({ position, heading, text }) {
   const row = grow("chunk-row");
-  put(row.fields.position, String(position));
+  put(row.fields.position, heading === "" ? `${position}` : `${position} ·`);
   put(row.fields.heading, heading);
   put(row.fields.text, text);
   return row;
@@ -237,8 +240,9 @@ function hitRow(hit) {
   const { where, score, freshness, text } = row.fields;
   put(where, [`${hit.source}: ${hit.doc_id}`, hit.heading].filter(Boolean).join(" › "));
   where.title = hit.uri ?? "";
-  put(score, hit.score.toFixed(2));
+  put(score, `score ${hit.score.toFixed(2)}`);
   put(freshness, `confirmed ${ago(hit.freshness.age)}${hit.freshness.stale ? ", stale" : ""}`);
+  freshness.title = exactTime(hit.freshness.checked_at);
   row.toggleAttribute("data-stale", hit.freshness.stale);
   put(text, hit.text);
   return row;

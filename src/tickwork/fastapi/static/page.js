@@ -60,13 +60,15 @@ export async function ask(path, { method = "GET", body, signal, patience = TIMEO
   });
   if (response.status === 204) return null;
   const answer = await response.json().catch(() => null);
+  if (response.status === 403) rights = null;
   if (!response.ok) throw new Refusal(response.status, answer?.detail);
   return answer;
 }
 
 export class Refusal extends Error {
   constructor(status, detail) {
-    super(typeof detail === "string" ? detail : `the server answered ${status}`);
+    const told = Array.isArray(detail) ? detail.map(({ msg }) => msg).join("; ") : detail;
+    super(typeof told === "string" ? told : `the server answered ${status}`);
     this.status = status;
   }
 }
@@ -101,27 +103,50 @@ export function setBanner(kind, title = "", text = "") {
   put(element("banner-text"), text);
 }
 
+let rights = null; // what the app lets whoever looks do
+
+// Asked once, and again after a refusal: buttons that change something are for those who may press them.
+export async function askForRights(signal) {
+  rights ??= await ask("rights", { signal });
+  document.body.classList.toggle("read-only", !rights.change);
+}
+
 export function notify(text) {
   put(element("notice"), text);
   clearTimeout(notify.timer);
   notify.timer = setTimeout(() => put(element("notice"), ""), NOTICE);
 }
 
-export function confirm(id, what) {
+// Asks in a dialog before `act(form)` is done. It stays open until that worked, with what was typed, and says why it did not.
+// What `act` returns, or null if nobody wanted it.
+export function confirm(id, what, act) {
   const dialog = element(id);
   const form = dialog.querySelector("form");
+  const trouble = dialog.querySelector("[data-trouble]");
   put(dialog.querySelector("[data-what]"), what);
+  put(trouble, "");
   form.reset();
-  dialog.returnValue = "";
   dialog.showModal();
   return new Promise((resolve) => {
-    const closed = () => resolve(dialog.returnValue === "confirmed" ? new FormData(form) : null);
-    dialog.addEventListener("close", closed, { once: true });
+    let done = null;
+    form.onsubmit = (event) => {
+      event.preventDefault();
+      once(event.submitter ?? form.querySelector('[type="submit"]'), async () => {
+        put(trouble, "");
+        try {
+          done = await act(new FormData(form));
+          dialog.close();
+        } catch (error) {
+          put(trouble, error.message);
+        }
+      });
+    };
+    dialog.addEventListener("close", () => resolve(done), { once: true });
   });
 }
 
 for (const button of document.querySelectorAll("[data-cancel]")) {
-  button.addEventListener("click", () => button.closest("dialog").close(""));
+  button.addEventListener("click", () => button.closest("dialog").close());
 }
 
 // A button that cannot be pressed again before what it began is done; not `disabled`, which would lose the focus.
@@ -171,6 +196,22 @@ export function grow(template) {
   return row;
 }
 
+// A list of what is known; what is null is left out.
+export function showFacts(list, facts) {
+  const known = Object.entries(facts).filter(([, fact]) => fact !== null && fact !== "");
+  if (list.children.length !== known.length) {
+    list.replaceChildren(...known.map(() => {
+      const fact = document.createElement("div");
+      fact.append(document.createElement("dt"), document.createElement("dd"));
+      return fact;
+    }));
+  }
+  known.forEach(([name, fact], place) => {
+    put(list.children[place].firstChild, name);
+    put(list.children[place].lastChild, fact);
+  });
+}
+
 export function put(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
@@ -185,6 +226,7 @@ export function mark(node, name, fact) {
   else delete node.dataset[name];
 }
 
+export const plural = (number, one, many = `${one}s`) => `${numeral(number)} ${number === 1 ? one : many}`;
 export const numeral = (number) => (number ?? 0).toLocaleString("en", { maximumFractionDigits: 1 });
 
 // times
@@ -205,6 +247,13 @@ export function clockTime(instant, exact = true) {
   if (time.toDateString() === today.toDateString()) return clock;
   const near = Math.abs(time - today) < 180 * 86_400_000;
   return `${(near ? DATE : YEAR).format(time).replace(",", "")}, ${clock}`;
+}
+
+// The instant itself, as the reader's clocks and the server's logs have it: what stands behind a time in words.
+export function exactTime(instant) {
+  if (!instant) return "";
+  const time = new Date(instant);
+  return `${DATE.format(time).replace(",", "")} ${time.getFullYear()}, ${TIME.format(time)} (${time.toISOString()})`;
 }
 
 // How long something took, to two or three digits.

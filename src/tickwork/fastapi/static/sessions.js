@@ -1,8 +1,8 @@
 // The page of sessions: whose there are, how old and how big; and an end to them. What is in one is shown if the app lets it.
 
 import {
-  ago, arrange, ask, clockTime, confirm, countdown, describe, element, keepAsking, mark, notify, numeral, put, secondsUntil,
-  setBanner, setHealth, showTrouble,
+  ago, arrange, ask, askForRights, clockTime, confirm, countdown, describe, element, exactTime, keepAsking, mark, notify, numeral, plural, put,
+  secondsUntil, setBanner, setHealth, showTrouble,
 } from "./page.js";
 
 const LIMIT = 200;
@@ -12,7 +12,8 @@ const filter = { user: null };
 let shown = null; // the latest answer
 
 const poll = keepAsking(
-  (signal) => {
+  async (signal) => {
+    await askForRights(signal);
     const query = new URLSearchParams({ limit: LIMIT });
     if (filter.user !== null) query.set("user", filter.user);
     return ask(`sessions?${query}`, { signal });
@@ -31,7 +32,7 @@ function show(answer) {
   put(element("sessions-count"), count > sessions.length ? `the first ${sessions.length} of ${numeral(count)}` : "");
   const named = sessions.filter((session) => session.user !== null).length;
   const bytes = sessions.reduce((sum, session) => sum + session.bytes, 0);
-  put(element("summary"), `${numeral(count)} ${count === 1 ? "session" : "sessions"} · ${named} logged in · ${size(bytes)}`);
+  put(element("summary"), `${plural(count, "session")} · ${named} logged in · ${size(bytes)}`);
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
   put(element("colophon"), `Sessions of ${name} are kept in ${store}. Times are those of ${zone}.`);
 }
@@ -53,8 +54,10 @@ function updateSession(row, session) {
 function tickSession(row) {
   const session = row.item;
   put(row.fields.seen, ago(-secondsUntil(session.seen_at)));
+  row.fields.seen.title = exactTime(session.seen_at);
   put(row.fields["seen-detail"], `since ${clockTime(session.created_at, false)}`);
   put(row.fields.expires, `in ${countdown(Math.max(0, secondsUntil(session.expires_at)))}`);
+  row.fields.expires.title = exactTime(session.expires_at);
   put(row.fields["expires-detail"], `at the latest ${clockTime(session.ends_at, false)}`);
 }
 
@@ -109,20 +112,21 @@ const words = (said) => (typeof said === "string" ? said : JSON.stringify(said))
 
 // ends
 
-async function end(path, done) {
-  try {
-    notify(done(await ask(path, { method: "DELETE" })));
-    element("sessions-title").focus();
-  } catch (error) {
-    notify(`That did not work: ${error.message}`);
-  }
+const end = (path) => ask(path, { method: "DELETE" });
+
+function told(done) {
+  if (done === null) return;
+  notify(done);
+  element("sessions-title").focus();
   poll();
 }
 
 element("destroy-user").addEventListener("click", async () => {
   const user = filter.user;
-  if (!(await confirm("destroy-user-dialog", user))) return;
-  await end(`users/${encodeURIComponent(user)}/sessions`, ({ ended }) => `${numeral(ended)} of ${user} ended.`);
+  told(await confirm("destroy-user-dialog", user, async () => {
+    const { ended } = await end(`users/${encodeURIComponent(user)}/sessions`);
+    return `${plural(ended, "session")} of ${user} ended.`;
+  }));
 });
 
 document.querySelector("main").addEventListener("click", async (event) => {
@@ -131,8 +135,11 @@ document.querySelector("main").addEventListener("click", async (event) => {
   if (!row) return;
   if (button.dataset.do === "expand") expand(row, button);
   else if (button.dataset.do === "filter" && row.item.user !== null) narrow(row.item.user);
-  else if (button.dataset.do === "remove" && (await confirm("destroy-dialog", row.item.user ?? "nobody"))) {
-    await end(`sessions/${row.item.id}`, () => "The session has ended.");
+  else if (button.dataset.do === "remove") {
+    told(await confirm("destroy-dialog", row.item.user ?? "nobody", async () => {
+      await end(`sessions/${row.item.id}`);
+      return "The session has ended.";
+    }));
   }
 });
 

@@ -88,6 +88,9 @@ class MemoryStore:
     def close(self) -> None:
         """Keeps what it holds: a scheduler that is started again finds its jobs."""
 
+    def exists(self) -> bool:
+        return True
+
     def together(self) -> AbstractContextManager[object]:
         """Nobody sees half of it; nothing can fail, so nothing need be undone."""
         return self._lock
@@ -491,7 +494,7 @@ class MemoryStore:
         for note in rest.notes:
             if note.removed_at is not None:
                 removals = self._removed.setdefault(note.job_id, [])
-                if Removal(note.removed_at, note.job_uid) not in removals:
+                if note.job_uid not in (one.uid for one in removals):
                     insort(removals, Removal(note.removed_at, note.job_uid))
             if note.pruned_through is not None:
                 self._ledger.pruned_through.setdefault(note.job_uid, note.pruned_through)
@@ -605,10 +608,7 @@ class MemoryStore:
 
     def _startable(self, job: Job, now: datetime) -> Sequence[Run]:
         """The waiting runs of a job that may start now together: those that became available first."""
-        waiting = [
-            run for run in self._claimable_runs(job)
-            if run.available_at <= now and (run.expires_at is None or run.expires_at > now)
-        ]  # fmt: skip
+        waiting = [run for run in self._claimable_runs(job) if _may_start(run, now)]
         running = sum(map(_in_the_way, self._active[job.uid].values()))
         return sorted(waiting, key=lambda run: run.available_at)[: max(0, job.max_instances - running)]
 
@@ -625,7 +625,7 @@ class MemoryStore:
         waiting = [self._ledger.rows[key] for key in self._backfilled]
         claimable = [
             run for run in waiting
-            if run.available_at <= now and run.job_uid not in skip and run.job_uid in self._jobs
+            if _may_start(run, now) and run.job_uid not in skip and run.job_uid in self._jobs
             and (job := self._jobs[run.job_uid]).executor == executor and job.paused_at is None
         ]  # fmt: skip
         return sorted(claimable, key=lambda run: run.available_at)
@@ -653,7 +653,8 @@ class MemoryStore:
         if filling.moved:
             self._put_backfill(filling.backfill)
             for run in filling.runs:
-                self._put_run(key_of(run), run)
+                if (key := key_of(run)) not in self._ledger.rows:
+                    self._put_run(key, run)
         return filling
 
     def _backfilling_runs(self, backfill: Backfill) -> Sequence[Run]:
@@ -804,6 +805,10 @@ class MemoryStore:
     def _lease_until(self, key: Key) -> datetime | None:
         run = self._ledger.rows.get(key)
         return run.lease_until if run is not None and run.state is RunState.RUNNING else None
+
+
+def _may_start(run: Run, now: datetime) -> bool:
+    return run.available_at <= now and (run.expires_at is None or run.expires_at > now)
 
 
 def _in_the_way(run: Run) -> bool:

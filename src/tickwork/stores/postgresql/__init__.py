@@ -44,7 +44,6 @@ from tickwork.stores.postgresql.evidence import find_absence, find_evidence
 from tickwork.stores.postgresql.joining import add_jobs, add_jobs_async, taken
 from tickwork.stores.postgresql.pruning import find_prunable, prune
 from tickwork.stores.postgresql.rows import (
-    NEVER,
     Arrays,
     Row,
     advanced_jobs,
@@ -78,9 +77,10 @@ from tickwork.stores.postgresql.rows import (
     written_logs,
     written_node,
 )
-from tickwork.stores.postgresql.schema import upgrade
+from tickwork.stores.postgresql.schema import read_version, upgrade
 from tickwork.stores.postgresql.server import Glance, Server, Session
 from tickwork.stores.postgresql.settling import settle_run, settle_run_async
+from tickwork.stores.prunable import NEVER
 from tickwork.stores.server_clock import ServerClock
 from tickwork.why import MAX_NAMESAKES, SECOND, Evidence, of_its_time
 
@@ -156,6 +156,10 @@ class PostgreSQLStore:
         self._opened = False
         self._close_doorbell()
         self._server.close()
+
+    def exists(self) -> bool:
+        with self._reading() as session:
+            return self._server.schema is not None and read_version(session, self._server.schema) > 0
 
     def together(self) -> AbstractContextManager[object]:
         self._check_process()

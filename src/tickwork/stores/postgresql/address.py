@@ -11,6 +11,7 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from tickwork.errors import StoreURLError, did_you_mean
+from tickwork.stores.masking import masked
 
 OPTIONS = ("schema", "create", "pooler")
 """The options of a URL that are ours; all others are libpq's."""
@@ -89,10 +90,3 @@ def _unreadable(url: str, names: Iterable[str]) -> StoreURLError:
         "store: expected a URL that libpq can read, such as postgresql://user:password@host:5432/database, got "
         f"{masked(url)!r}: write / ? # @ : % in a user or password as %2F %3F %23 %40 %3A %25"
     )
-
-
-def masked(url: str) -> str:
-    """The URL without its user, password and options, for an error that may be logged."""
-    scheme, separator, rest = url.partition("://")
-    _, at, host = rest.partition("?")[0].rpartition("@")
-    return f"{scheme}{separator}{'***@' if at else ''}{host}"

@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
-from tickwork.codec import read_definition, write_instant
+from tickwork.codec import read_definition
 from tickwork.retention import Retention
 from tickwork.stores.postgresql import statements as sql
-from tickwork.stores.postgresql.rows import NEVER, integers
+from tickwork.stores.postgresql.rows import integers
 from tickwork.stores.postgresql.server import Session
-
-
-class Prunable(NamedTuple):
-    """From where on the rows of a job are kept: those before *counted* are too many, those before *aged* too old."""
-
-    uid: int
-    counted: int
-    aged: int
+from tickwork.stores.prunable import Prunable
 
 
 def find_prunable(
@@ -38,8 +31,7 @@ def find_prunable(
 
 def _limit(session: Session, uid: int, keep: Retention, now: datetime) -> Prunable:
     newest = None if keep.count is None else session.select_one(sql.SELECT_NTH_NEWEST, uid, keep.count - 1)
-    aged = write_instant(keep.cutoff(now))
-    return Prunable(uid, NEVER if newest is None else newest[0], NEVER if aged is None else aged)
+    return Prunable.of(uid, keep, None if newest is None else newest[0], now)
 
 
 def _definition(session: Session, uid: int) -> dict[str, Any]:

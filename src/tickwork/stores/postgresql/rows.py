@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
 from typing import Any, TypeAlias
 
 from tickwork.backfill import Backfill
-from tickwork.clock import MICROSECOND, from_micros, to_micros
+from tickwork.clock import from_micros, to_micros
 from tickwork.codec import (
     read_definition,
+    read_duration,
     read_given,
     read_instant,
     read_json,
     read_progress,
     read_trigger,
     write_definition,
+    write_duration,
     write_given,
     write_instant,
     write_json,
@@ -32,8 +33,6 @@ from tickwork.runlog import RunLog
 Row: TypeAlias = Sequence[Any]
 Arrays: TypeAlias = Sequence[str]
 """The columns of many rows, each in PostgreSQL's notation of an array: `{1,2,null}`."""
-NEVER = -(2**63)
-"""Before all instants."""
 
 RUNNING, SUCCEEDED, SCHEDULE = RunState.RUNNING, RunState.SUCCEEDED, Origin.SCHEDULE
 
@@ -254,7 +253,7 @@ def written_node(node: Node) -> Row:
         text(node.id), text(node.host), node.pid, text(node.version), to_micros(node.started_at),
         to_micros(node.seen_since), to_micros(node.seen_at), to_micros(node.lease_until),
         write_instant(node.stopped_at), node.paused, node.runs,
-        _in_micros(node.lateness), text(node.declaration), _in_micros(node.clock_error),
+        write_duration(node.lateness), text(node.declaration), write_duration(node.clock_error),
         text(node.lifeline),
     )  # fmt: skip
 
@@ -267,7 +266,7 @@ def read_node(row: Row) -> Node:
     return Node(
         read_text(id) or "", read_text(host) or "", pid, read_text(version) or "", from_micros(started_at),
         from_micros(seen_since), from_micros(seen_at), from_micros(lease_until), read_instant(stopped_at), paused,
-        runs, _from_micros(lateness), read_text(declaration) or "", _from_micros(clock_error),
+        runs, read_duration(lateness), read_text(declaration) or "", read_duration(clock_error),
         read_text(lifeline) or "",
     )  # fmt: skip
 
@@ -285,14 +284,6 @@ def read_move(row: Row) -> Move | None:
     if state is None:
         return None
     return Move(id, MoveState(state), read_text(other) or "", from_micros(since), mover, from_micros(lease_until))
-
-
-def _in_micros(duration: timedelta | None) -> int | None:
-    return None if duration is None else duration // MICROSECOND
-
-
-def _from_micros(micros: int | None) -> timedelta | None:
-    return None if micros is None else timedelta(microseconds=micros)
 
 
 # arrays, put together here: the driver would ask for the type of each value by itself

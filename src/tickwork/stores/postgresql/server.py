@@ -142,13 +142,24 @@ class Server:
 
     def __init__(self, address: Address, clock: ServerClock | None) -> None:
         self.address = address
-        self.pooled = bool(address.pooler)
+        self._pooled = address.pooler
         self.schema = address.schema
         self._clock = clock
         self._idle: list[Session] = []
         self._closed = 0
         self._places = threading.BoundedSemaphore(MAX_SESSIONS)
         self.of_this_thread = OfThisThread()
+
+    @property
+    def pooled(self) -> bool:
+        """Whether a pooler is in the way that lends a connection for a transaction; the first connection shows it.
+
+        Raises StoreError.
+        """
+        if self._pooled is None:
+            with self._borrowed():
+                pass
+        return bool(self._pooled)
 
     # transactions
 
@@ -333,10 +344,10 @@ class Server:
         try:
             self._look_around(connection)
             settings = SETTINGS | ({} if self.schema is None else {"search_path": f"{quoted(self.schema)}, pg_temp"})
-            connection.prepare_threshold = None if self.pooled else 0
+            connection.prepare_threshold = None if self._pooled else 0
             connection.prepared_max = 500
-            session = Session(connection, begin_with(settings if self.pooled else {}), self._closed)
-            if not self.pooled:
+            session = Session(connection, begin_with(settings if self._pooled else {}), self._closed)
+            if not self._pooled:
                 session.select(sql.SET_ALL, [*settings], [*settings.values()])
             self._learn_time(session)
         except BaseException:
@@ -370,9 +381,9 @@ class Server:
             )  # fmt: skip
         if read_only:
             raise self._unavailable("a server that can only be read, such as a standby: name the primary")
-        if self.address.pooler is None and not self.pooled:
+        if self._pooled is None:
             # What a pooler tells its client when it connects is not the number of the process that answers.
-            self.pooled = connection.info.backend_pid != process
+            self._pooled = connection.info.backend_pid != process
         if self.schema is None:
             if schema is None:
                 raise self._unusable("a schema for the tables", "an empty search path", "write ?schema=tickwork")

@@ -733,7 +733,7 @@ order by fire_time desc limit 1 offset $2
 SELECT_PRUNABLE = """
 select number, job_id, coalesce(through, fire_time) from tickwork_runs
 where job_uid = $1 and fire_time < greatest($2::bigint, $3::bigint)
-    and (fire_time < $2 or (fire_time < $3 and ended_at < $3))
+    and (fire_time < $2 or ended_at < $3)
 order by fire_time limit $4
 """
 DELETE_RUNS = """

@@ -20,7 +20,7 @@ from itertools import islice
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from tickwork.backfill import MAX_OPEN_BACKFILLS, Backfill, one_too_many
-from tickwork.clock import MICROSECOND, Clock, SystemClock, to_micros
+from tickwork.clock import BEGINNING, MICROSECOND, Clock, SystemClock, to_micros
 from tickwork.codec import read_instant, read_log, to_text, write_definition, write_instant, write_log
 from tickwork.declaration import Declaration
 from tickwork.errors import (
@@ -196,6 +196,9 @@ class RedisStore:
         self._opened = False
         self._close_doorbell()
         self._server.close()
+
+    def exists(self) -> bool:
+        return bool(self._server.command("EXISTS", self._key("version")))
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -572,8 +575,8 @@ class RedisStore:
         deleted, last, more = self._call("prune", begin, jobs, rows, to_micros(now), age, count)
         if last:
             return Pruned(deleted, int(last, 16) - more)
-        cutoff = write_instant(keep.cutoff(now))
-        self._call("forget", "" if cutoff is None else cutoff, to_micros(now), base.MAX_NODES, MAX_FORGOTTEN)
+        cutoff = to_micros(keep.cutoff(now) or BEGINNING)
+        self._call("forget", cutoff, to_micros(now), base.MAX_NODES, MAX_FORGOTTEN)
         self._forget_declarations(now)
         return Pruned(deleted, None)
 

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 from redis import connection
 
 from tickwork.errors import StoreURLError, did_you_mean
+from tickwork.stores.masking import masked
 
 SCHEMES = {"redis": "redis", "rediss": "rediss", "valkey": "redis", "valkeys": "rediss"}
 """What is written, and what the driver knows: with a second s, through TLS."""
@@ -87,10 +88,3 @@ def _database(path: str) -> int:
     if not written.isascii() or not written.isdigit():
         raise ValueError(written)
     return int(written)
-
-
-def masked(url: str) -> str:
-    """The URL without its user, password and options, for an error that may be logged."""
-    scheme, separator, rest = url.partition("://")
-    _, at, host = rest.partition("?")[0].rpartition("@")
-    return f"{scheme}{separator}{'***@' if at else ''}{host}"

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from datetime import timedelta
 from json.encoder import encode_basestring as quoted
 from typing import Any, TypeAlias
 
 from tickwork.backfill import Answered, Backfill
-from tickwork.clock import MICROSECOND, from_micros, to_micros
+from tickwork.clock import from_micros, to_micros
 from tickwork.codec import (
     read_definition,
+    read_duration,
     read_given,
     read_instant,
     read_json,
@@ -22,6 +22,7 @@ from tickwork.codec import (
     read_trigger,
     to_text,
     write_definition,
+    write_duration,
     write_given,
     write_instant,
     write_json,
@@ -54,7 +55,7 @@ def written_rest(job: Job) -> str:
     keep = job.keep
     return to_text((
         job.max_instances, job.executor, job.declared if job.retired_at is None else None,
-        None if keep is None else (None if keep.age is None else keep.age // MICROSECOND, keep.count),
+        None if keep is None else (write_duration(keep.age), keep.count),
         int(job.disposable), job.id, to_micros(job.anchored_at), job.pause_reason, job.paused_by,
     ))[1:]  # fmt: skip
 
@@ -263,8 +264,8 @@ def written_node(node: Node) -> str:
         "started_at": to_micros(node.started_at), "seen_since": to_micros(node.seen_since),
         "seen_at": to_micros(node.seen_at), "lease_until": to_micros(node.lease_until),
         "stopped_at": write_instant(node.stopped_at), "paused": node.paused, "runs": node.runs,
-        "lateness": _in_micros(node.lateness), "declaration": node.declaration,
-        "clock_error": _in_micros(node.clock_error), "lifeline": node.lifeline,
+        "lateness": write_duration(node.lateness), "declaration": node.declaration,
+        "clock_error": write_duration(node.clock_error), "lifeline": node.lifeline,
     })  # fmt: skip
 
 
@@ -273,7 +274,7 @@ def read_node(row: dict[str, Any]) -> Node:
         row["id"], row["host"], row["pid"], row["version"], from_micros(row["started_at"]),
         from_micros(row["seen_since"]), from_micros(row["seen_at"]), from_micros(row["lease_until"]),
         read_instant(row["stopped_at"]), row["paused"], row["runs"],
-        _from_micros(row["lateness"]), row["declaration"], _from_micros(row["clock_error"]), row["lifeline"],
+        read_duration(row["lateness"]), row["declaration"], read_duration(row["clock_error"]), row["lifeline"],
     )  # fmt: skip
 
 
@@ -327,14 +328,6 @@ def packed_note(note: LedgerNote) -> Row:
 def packed_node(node: Node) -> Row:
     lease_until = to_micros(node.lease_until) if node.stopped_at is None else False
     return stretch_of(node), written_node(node), to_micros(node.seen_at), lease_until
-
-
-def _in_micros(duration: timedelta | None) -> int | None:
-    return None if duration is None else duration // MICROSECOND
-
-
-def _from_micros(micros: int | None) -> timedelta | None:
-    return None if micros is None else timedelta(microseconds=micros)
 
 
 # lists as JSON, of texts that need no escape

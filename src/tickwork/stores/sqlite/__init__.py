@@ -42,6 +42,7 @@ from tickwork.sqlite.file import DatabaseFile
 from tickwork.sqlite.place import check_place
 from tickwork.stores import base
 from tickwork.stores.base import USUAL_LEASE, Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
+from tickwork.stores.prunable import NEVER
 from tickwork.stores.sqlite import moving
 from tickwork.stores.sqlite import statements as sql
 from tickwork.stores.sqlite.doorbell import Doorbell
@@ -49,7 +50,6 @@ from tickwork.stores.sqlite.evidence import find_absence, find_evidence
 from tickwork.stores.sqlite.lifeline import Lifeline
 from tickwork.stores.sqlite.pruning import find_prunable, prune
 from tickwork.stores.sqlite.rows import (
-    NEVER,
     Row,
     advanced_job,
     birth,
@@ -72,7 +72,7 @@ from tickwork.stores.sqlite.rows import (
     written_log,
     written_node,
 )
-from tickwork.stores.sqlite.schema import upgrade
+from tickwork.stores.sqlite.schema import has_tables, upgrade
 from tickwork.why import MAX_NAMESAKES, SECOND, Evidence, of_its_time
 
 MAX_CACHED_DEFINITIONS = 20_000
@@ -133,6 +133,9 @@ class SQLiteStore:
         self._doorbell.close()
         self._lifeline.let_go()
         self._file.close()
+
+    def exists(self) -> bool:
+        return has_tables(self.path)
 
     def together(self) -> AbstractContextManager[object]:
         self._check_process()

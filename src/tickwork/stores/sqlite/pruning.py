@@ -4,20 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from datetime import datetime
-from typing import NamedTuple
 
-from tickwork.codec import read_retention, write_instant
+from tickwork.codec import read_retention
 from tickwork.retention import Retention
+from tickwork.stores.prunable import Prunable
 from tickwork.stores.sqlite import statements as sql
-from tickwork.stores.sqlite.rows import NEVER
-
-
-class Prunable(NamedTuple):
-    """From where on the rows of a job are kept: those before *counted* are too many, those before *aged* too old."""
-
-    uid: int
-    counted: int
-    aged: int
 
 
 def find_prunable(
@@ -41,8 +32,7 @@ def _limit(connection: sqlite3.Connection, uid: int, keep: Retention, now: datet
     newest = None
     if keep.count is not None:
         newest = connection.execute(sql.SELECT_NTH_NEWEST, (uid, keep.count - 1)).fetchone()
-    aged = write_instant(keep.cutoff(now))
-    return Prunable(uid, NEVER if newest is None else newest[0], NEVER if aged is None else aged)
+    return Prunable.of(uid, keep, None if newest is None else newest[0], now)
 
 
 def prune(connection: sqlite3.Connection, limit: Prunable, rows: int) -> int:

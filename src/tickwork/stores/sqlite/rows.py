@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import Any, TypeAlias
 
 from tickwork.backfill import Backfill
-from tickwork.clock import MICROSECOND, from_micros, to_micros
+from tickwork.clock import from_micros, to_micros
 from tickwork.codec import (
     read_definition,
+    read_duration,
     read_given,
     read_instant,
     read_json,
     read_progress,
     read_trigger,
     write_definition,
+    write_duration,
     write_given,
     write_instant,
     write_json,
@@ -33,8 +34,6 @@ from tickwork.stores.sqlite import statements as sql
 Row: TypeAlias = Sequence[Any]
 Change: TypeAlias = tuple[str, Row]
 """A statement that changes one row, and its parameters."""
-NEVER = -(2**63)
-"""Before all instants."""
 
 RUNNING, SUCCEEDED = RunState.RUNNING, RunState.SUCCEEDED
 
@@ -124,7 +123,7 @@ def renewed_run(run: Run) -> Row:
 
 def ending(run: Run) -> Change:
     """The statement that closes a run or gives it back, and its row."""
-    plainly = run.result is None and run.progress is None and run.cancel_reason is None
+    plainly = run.result is None and run.reason is None and run.progress is None and run.cancel_reason is None
     if run.state is SUCCEEDED and plainly and run.ended_at is not None:
         started_at = None if run.started_at is None else to_micros(run.started_at)
         return sql.SETTLE_SUCCEEDED_RUN, (started_at, to_micros(run.ended_at), *run_key(run), run.version - 1)
@@ -208,7 +207,7 @@ def written_node(node: Node) -> Row:
     return (
         node.id, node.host, node.pid, node.version, to_micros(node.started_at), to_micros(node.seen_since),
         to_micros(node.seen_at), to_micros(node.lease_until), write_instant(node.stopped_at), node.paused, node.runs,
-        _in_micros(node.lateness), node.declaration, _in_micros(node.clock_error),
+        write_duration(node.lateness), node.declaration, write_duration(node.clock_error),
         node.lifeline,
     )  # fmt: skip
 
@@ -221,7 +220,7 @@ def read_node(row: Row) -> Node:
     return Node(
         id, host, pid, version, from_micros(started_at), from_micros(seen_since), from_micros(seen_at),
         from_micros(lease_until), read_instant(stopped_at), bool(paused), runs,
-        _from_micros(lateness), declaration, _from_micros(clock_error), lifeline,
+        read_duration(lateness), declaration, read_duration(clock_error), lifeline,
     )  # fmt: skip
 
 
@@ -232,11 +231,3 @@ def written_move(move: Move) -> Row:
 def read_move(row: Row) -> Move:
     id, state, other, since, mover, lease_until = row
     return Move(id, MoveState(state), other, from_micros(since), mover, from_micros(lease_until))
-
-
-def _in_micros(duration: timedelta | None) -> int | None:
-    return None if duration is None else duration // MICROSECOND
-
-
-def _from_micros(micros: int | None) -> timedelta | None:
-    return None if micros is None else timedelta(microseconds=micros)

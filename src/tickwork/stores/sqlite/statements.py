@@ -124,9 +124,10 @@ order by run.available_at, run.number
 SELECT_PENDING_BACKFILLED = f"""
 select {", ".join("run." + column.strip() for column in RUN.split(","))}
 from tickwork_runs as run join tickwork_jobs as job on job.uid = run.job_uid
-where run.state = 'pending' and run.backfill is not null and run.available_at <= ? and job.executor = ?
-    and job.paused_at is null and job.uid not in (select value from json_each(?)) and {HERE}
-order by run.available_at limit ?
+where run.state = 'pending' and run.backfill is not null and run.available_at <= ?1 and job.executor = ?2
+    and (run.expires_at is null or run.expires_at > ?1) and job.paused_at is null
+    and job.uid not in (select value from json_each(?3)) and {HERE}
+order by run.available_at limit ?4
 """
 CLAIM_RUN = """
 update tickwork_runs set state = 'running', version = ?, node = ?, lease_until = ?
@@ -271,9 +272,10 @@ SELECT_OVERDUE_AMONG = f"""
 select {EXPECTATION} from tickwork_expectations join tickwork_jobs on uid = job_uid
 where job_uid in (select value from json_each(?)) and overdue_at is not null order by id
 """
+# Once nothing is expected any more it stays so: with a null, max is null.
 FULFIL_EXPECTATION = """
 update tickwork_expectations set
-    expect_by = case when expect_by is null or ?1 is null then null else max(expect_by, ?1) end,
+    expect_by = max(expect_by, ?1),
     succeeded_at = max(coalesce(succeeded_at, ?2), ?2), overdue_at = null, told_by = null
 where job_uid = ?3
 """
@@ -428,7 +430,7 @@ SELECT_NTH_NEWEST = "select fire_time from tickwork_runs where job_uid = ? order
 SELECT_PRUNABLE = """
 select number, job_id, coalesce(through, fire_time) from tickwork_runs
 where job_uid = ?1 and fire_time < max(?2, ?3) and state not in ('pending', 'running')
-    and (fire_time < ?2 or (fire_time < ?3 and ended_at < ?3))
+    and (fire_time < ?2 or ended_at < ?3)
 order by fire_time limit ?4
 """
 DELETE_RUN = "delete from tickwork_runs where number = ?"

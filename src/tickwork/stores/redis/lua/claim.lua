@@ -23,8 +23,8 @@ local function take(id, before, run)
   claimed[#claimed + 1] = '["' .. id .. '",' .. text .. ']'
 end
 
-local function may_start(run)
-  return run[AVAILABLE_AT] <= now and (run[EXPIRES_AT] == null or run[EXPIRES_AT] > now)
+local function has_not_expired(run)
+  return run[EXPIRES_AT] == null or run[EXPIRES_AT] > now
 end
 
 local function note_job(uid, text)
@@ -49,7 +49,7 @@ for _, uid in ipairs(call('ZRANGEBYSCORE', P .. ':claimable:' .. executor, first
     for _, id in ipairs(call('ZRANGEBYSCORE', list, '-inf', now, 'LIMIT', 0, math.max(room, 0) + 100)) do
       local before = call('HGET', P .. ':open', id)
       local run = decode(before)
-      if room > 0 and may_start(run) then
+      if room > 0 and has_not_expired(run) then
         take(id, before, run)
         room = room - 1
         note_job(uid, text)
@@ -66,7 +66,7 @@ if since == '' and #claimed < limit then
     if #claimed < limit and job and job[OF_EXECUTOR] == executor and job[OF_PAUSED_AT] == null and not skip[uid] then
       local before = call('HGET', P .. ':open', id)
       local run = decode(before)
-      if may_start(run) then
+      if has_not_expired(run) then
         take(id, before, run)
         note_job(uid, text)
       end

@@ -77,9 +77,8 @@ local function prune(uid)
   end
 end
 
-local first = ARGV[1] == '' and '-' or '(' .. ARGV[1]
 local looked, last = 0, ARGV[1]
-for _, name in ipairs(call('ZRANGEBYLEX', P .. ':ledgers', first, '+', 'LIMIT', 0, MOST_LEDGERS)) do
+for _, name in ipairs(call('ZRANGEBYLEX', P .. ':ledgers', '(' .. ARGV[1], '+', 'LIMIT', 0, MOST_LEDGERS)) do
   local uid = string.gsub(name, '^0+(.)', '%1')
   if looked == jobs then
     break
@@ -97,5 +96,5 @@ for _, name in ipairs(call('ZRANGEBYLEX', P .. ':ledgers', first, '+', 'LIMIT', 
     return {deleted, last, 1}
   end
 end
-local all = #call('ZRANGEBYLEX', P .. ':ledgers', last == '' and '-' or '(' .. last, '+', 'LIMIT', 0, 1) == 0
+local all = #call('ZRANGEBYLEX', P .. ':ledgers', '(' .. last, '+', 'LIMIT', 0, 1) == 0
 return {deleted, (looked == jobs or not all) and last or '', 0}

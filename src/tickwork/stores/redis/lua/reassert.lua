@@ -47,8 +47,8 @@ for _, job in ipairs(decode(ARGV[5])) do
       call('HSET', P .. ':definitions', uid, definition)
     end
     touched[uid] = true
-  elseif not before and definition ~= null and call('HEXISTS', P .. ':removed', uid) == 0
-    and call('HEXISTS', P .. ':ids', id) == 0 then
+  elseif definition ~= null and call('HEXISTS', P .. ':ids', id) == 0
+    and call('HEXISTS', P .. ':removed', uid) == 0 then
     call('HSET', P .. ':ids', id, uid)
     call('ZADD', P .. ':names', 0, id)
     call('ZADD', P .. ':ledgers', 0, padded(uid))
@@ -76,6 +76,6 @@ for _, run in ipairs(decode(ARGV[6])) do
 end
 
 note_claims()
-if ARGV[8] ~= '' then
+if ARGV[8] ~= '' and call('EXISTS', P .. ':quiet') == 1 then
   call('SADD', P .. ':asserted', ARGV[8])
 end

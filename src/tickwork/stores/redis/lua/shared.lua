@@ -95,7 +95,7 @@ local function uid_of(id)
 end
 
 local function by_hand(id, run)
-  return string.find(id, 'm', 1, true) or (run[COUNTED_FROM] > 1 and run[BACKFILL] == null)
+  return string.find(id, 'm', 1, true) or run[COUNTED_FROM] > 1
 end
 
 local function padded(uid)
@@ -214,13 +214,13 @@ local function cancel_orphan(id, before, now)
   move(id, before, written(run))
 end
 
--- Whether a row is in this state (nil: open) and at this version, which is text.
+-- Whether the row of an open run is in this state (nil: either) and at this version, which is text.
 local function stands(text, state, version)
   if not text then
     return false
   end
   local its_state, its_version = string.match(text, '^%["(%l+_?%l*)",(%d+),')
-  return its_version == version and (state == its_state or (state == nil and is_open(its_state)))
+  return its_version == version and (state == nil or state == its_state)
 end
 
 -- births
@@ -403,7 +403,7 @@ local function is_quiet(now)
       end
     end
   end
-  call('DEL', P .. ':quiet')
+  call('DEL', P .. ':quiet', P .. ':asserted')
   return false
 end
 
