@@ -129,6 +129,8 @@ class Scheduler:
         clock: Clock | None = None,
     ) -> None:
         self._store = make_store(store, clock=clock)
+        self.clock: Clock = self._store.clock
+        """What tells when a job is due: the store's, which all nodes agree on."""
         self._executors: dict[str, Executor] = {**self._own_executors(), **(executors or {})}
         self.surroundings = Surroundings(
             getattr(self._executors.get("asyncio"), "event_loop", None), log_level=_log_level(log_level),

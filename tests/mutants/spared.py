@@ -7,19 +7,24 @@ import re
 from tests.mutants.stores import Planted
 
 BESIDE_ANOTHER = "implied by what stands beside it, and there for the sake of an index, which its plan shows"
-A_GLANCE = "a look that spares a lock: what it lets through is asked again under the lock"
-UNDER_A_LOCK = "decided on what was read under the same lock, so that nothing can have changed; compared all the same"
-
-NO_ORPHANS = "what waits, and a backfill that goes on, has a job: who removes it ends them in the same write"
-ONE_STATE = "at one version a run has one state, and who has read the one has read the other"
-COME_SINCE = "passed over already where its ledger is looked for; asked again, as one may have come since"
+NO_MINIMUM = "stands there for the sake of an index: what is not there is not the least"
 SPARES_WORK = "spares work alone: without it more is read, or written again, and the same comes of it"
 NARROWS = "reads no more than is asked for: what else it lets through is looked up by nobody"
 
-NO_MINIMUM = "stands there for the sake of an index: what is not there is not the least"
+A_GLANCE = "a look that spares a lock: what it lets through is asked again under the lock"
+BEHIND = "what else it lets through stands behind all that may begin, and is asked again under the lock"
+CHOSEN_BY_IT = "its job was chosen by the same condition, which is asked again under its lock"
+COME_SINCE = "passed over already where its ledger is looked for; asked again, as one may have come since"
+UNDER_A_LOCK = "decided on what was read under the same lock, so that nothing can have changed; compared all the same"
+SECOND_FENCE = "behind the locks under which runs are born: whoever gets round those is stopped here"
+
+GONE = "asked of an id that no job has, of which it is known when it was removed"
+NO_ORPHANS = "what waits, and a backfill that goes on, has a job: who removes it ends them in the same write"
 ONE_ROW = "the table has one row, which its schema sees to"
+ONE_STATE = "at one version a run has one state, and who has read the one has read the other"
 
 EVERYWHERE = {"place = 1": ONE_ROW}
+"""Guards that decide nothing wherever they stand."""
 PLACES = {
     "sqlite ANY_DUE": A_GLANCE,
     "sqlite ANY_PENDING": A_GLANCE,
@@ -56,6 +61,17 @@ GUARDS = {
     "postgresql ENSURE_STATE": {"uid = $1": "a state that says nothing is as good as none"},
     "postgresql KNOWN_UIDS": {"uid = any($1::bigint[])": NARROWS},
     "postgresql LOCK_OUT": {"uid = $1": "locks no more than it has to"},
+    "postgresql OUTLOOK": {"next_fire_time is not null": BESIDE_ANOTHER},
+    "postgresql SELECT_CLAIMABLE_JOBS": {"run.available_at between $2 and $1": BEHIND},
+    "postgresql SELECT_DUE": {"next_fire_time is not null": BESIDE_ANOTHER},
+    "postgresql SELECT_LAST_REMOVED": {"removed_at is not null": GONE},
+    "postgresql SELECT_REMOVED_UIDS": {"removed_at is not null": GONE},
+    "postgresql SELECT_PENDING": {
+        "not exists ( select from tickwork_open_runs as older where older.job_uid = job.uid and older.state = 'pending' "
+        "and older.backfill is null and older.available_at < $2 )": CHOSEN_BY_IT,
+    },
+    "postgresql schema.sql": {"unique (job_uid, fire_time, origin, attempt)": SECOND_FENCE},
+    "postgresql SELECT_UNSUCCESSFUL_RUNS": {"run.state <> 'succeeded'": BESIDE_ANOTHER},
     "postgresql SELECT_EXPECTATIONS_OF": {"job_uid = any($1::bigint[])": NARROWS},
     "postgresql SELECT_JOBS_BY_UID": {"uid = any($1::bigint[])": NARROWS},
     "postgresql SELECT_STATES_OF": {"job_uid = any($1::bigint[])": NARROWS},
@@ -98,12 +114,18 @@ line if the like stands on another one."""
 
 def why_spared(planted: Planted) -> str | None:
     """None: it is not."""
-    place, whole = f"{planted.store} {planted.place}", planted.mutant.guard
+    place = f"{planted.store} {planted.place}"
     listed = GUARDS.get(place, {})
-    for name in (whole, whole.partition(" :: ")[2], planted.guard):
+    for name in names_of(planted):
         if name in listed:
             return listed[name]
     return PLACES.get(place) or EVERYWHERE.get(planted.guard) or (BESIDE_ANOTHER if _is_implied(planted) else None)
+
+
+def names_of(planted: Planted) -> tuple[str, str, str]:
+    """What it may be called in the list, the most exact first."""
+    whole = planted.mutant.guard
+    return whole, whole.partition(" :: ")[2], planted.guard.strip()
 
 
 def _is_implied(planted: Planted) -> bool:

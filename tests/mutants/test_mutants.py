@@ -13,8 +13,10 @@ from datetime import UTC, datetime
 from textwrap import dedent
 
 import pytest
+from tests.mutants import killed
 from tests.mutants.guards import mutants_of_lua, mutants_of_schema, mutants_of_sql
-from tests.mutants.stores import STORES
+from tests.mutants.spared import GUARDS, PLACES, names_of
+from tests.mutants.stores import STORES, mutants_of
 
 SAMPLE = 5
 
@@ -73,6 +75,31 @@ def test_each_constraint_of_a_schema_is_a_guard() -> None:
     assert "    b  integer primary key references c (d) on delete cascade\n)" in texts[0]
     assert "id text not null,\n" in texts[1]
     assert "references c (d),\n" in texts[2]
+
+
+def test_each_reason_spares_a_guard_that_there_is() -> None:
+    planted = [one for store in STORES for one in mutants_of(store)]
+
+    def spares(place: str, guard: str) -> bool:
+        return any(f"{one.store} {one.place}" == place and guard in names_of(one) for one in planted)
+
+    idle = [(place, guard) for place, guards in GUARDS.items() for guard in guards if not spares(place, guard)]
+
+    assert idle == []
+    assert {*PLACES} <= {f"{one.store} {one.place}" for one in planted}
+
+
+def test_who_is_said_to_miss_a_guard_is_a_test_that_there_is() -> None:
+    """Who renames a test, or gives it parameters, names it anew in killed.txt."""
+    listed = {killer for killer in killed.read().values() if "::" in killer}
+    files = sorted({killer.partition("::")[0] for killer in listed})
+
+    found = subprocess.run(
+        [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", *files],
+        check=True, capture_output=True, text=True,
+    ).stdout.splitlines()  # fmt: skip
+
+    assert listed - {*found} == set()
 
 
 @pytest.mark.parametrize("store", STORES)

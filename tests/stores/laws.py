@@ -43,6 +43,7 @@ from tests.samples import (
 )
 
 from tickwork.backfill import MAX_OPEN_BACKFILLS, Answered, Backfill
+from tickwork.clock import MICROSECOND
 from tickwork.declaration import declaration_of
 from tickwork.errors import (
     BackfillNotFoundError,
@@ -368,6 +369,10 @@ class StoreLaws:
         store.keep_logs([*zip(runs, logs, strict=True)])
 
         assert [store.log(run.id) for run in runs] == logs
+        ended = store.settle([settle(run, job.retry, Failed("broken"), NOW) for run in runs])
+        assert [store.log(run.id) for run in runs] == logs
+        store.keep_logs([(one.run, log) for one, log in zip(ended, logs[::-1], strict=True)])
+        assert [store.log(run.id) for run in runs] == logs[::-1]
 
     def test_no_state_is_saved_for_a_run_that_never_was_though_it_shares_all_but_one_of_what_is_unique(
         self, store: Store
@@ -834,30 +839,57 @@ class StoreLaws:
 
         assert [run.job_id for run in taken] == ["crowd", "other"]
 
-    @pytest.mark.parametrize("why", ["no room", "paused"])
-    def test_however_many_jobs_have_runs_that_must_wait_those_of_others_are_claimed(
+    @pytest.mark.parametrize(
+        "why",
+        ["no room", "paused", "idle", "running", "backfilled", "elsewhere", "skipped", "waits for longer", "expired"],
+    )
+    def test_however_many_jobs_have_nothing_that_may_begin_those_that_have_are_claimed(
         self, store: Store, why: str
     ) -> None:
-        crowd = [make_job(f"{number:03}", paused_at=NOW if why == "paused" else None) for number in range(120)]
-        store.add([*crowd, other := make_job("other")])
-        store.save([
-            next_version(
-                job, make_run(job, NOW - MINUTE), *([held_run(job, NOW - 2 * MINUTE)] if why == "no room" else [])
-            )
-            for job in crowd
-        ])  # fmt: skip
-        store.save([next_version(other, make_run(other))])
+        fields: dict[str, dict[str, object]] = {
+            "paused": {"paused_at": NOW}, "running": {"max_instances": 2}, "elsewhere": {"executor": "asyncio"}
+        }  # fmt: skip
+        crowd = [make_job(f"{number:03}", **fields.get(why, {})) for number in range(1 if why == "expired" else 120)]
 
-        assert [run.job_id for run in claimed(store, limit=1)] == ["other"]
+        def runs(job: Job) -> list[Run]:
+            waits, runs = make_run(job, NOW - MINUTE), held_run(job, NOW - 2 * MINUTE)
+            match why:
+                case "no room":
+                    return [waits, runs]
+                case "idle":
+                    return []
+                case "running":
+                    return [runs]
+                case "backfilled":
+                    return [waits._replace(origin=Origin.BACKFILL, backfill="one")]
+                case "waits for longer":
+                    return [waits, make_run(job, NOW - SECOND)]
+                case "expired":
+                    return [waits._replace(expires_at=NOW)]
+                case _:
+                    return [waits]
+
+        store.add([*crowd, other := make_job("other")])
+        store.save([next_version(job, *runs(job)) for job in crowd])
+        store.save([next_version(other, make_run(other))])
+        since = NOW - 2 * SECOND if why == "waits for longer" else None
+        skip = {job.uid for job in crowd} if why == "skipped" else ()
+
+        assert [run.job_id for run in claimed(store, limit=1, since=since, skip=skip)] == ["other"]
 
     def test_of_a_paused_job_only_what_someone_asked_for_is_claimed(self, store: Store) -> None:
-        store.add([job := make_job(max_instances=5)])
-        by_hand = make_run(job, NOW, attempt=2, counted_from=2)
-        store.save([next_version(job, make_run(job), make_run(job, NOW, origin=Origin.MANUAL), by_hand, paused_at=NOW)])
+        jobs = [make_job(id) for id in ("schedule", "run now", "retried")]
+        store.add(jobs)
+        origins = Origin.SCHEDULE, Origin.MANUAL, Origin.SCHEDULE
+        for job, origin, attempt in zip(jobs, origins, (1, 1, 2), strict=True):
+            run = make_run(job, origin=origin, attempt=attempt, counted_from=attempt)
+            store.save([next_version(job, run, paused_at=NOW)])
+        store.add([both := make_job("both", max_instances=9)])
+        waits, asked = make_run(both, NOW - MINUTE), make_run(both, origin=Origin.MANUAL)
+        store.save([next_version(both, waits, asked, paused_at=NOW)])
 
-        taken = claimed(store)
-
-        assert {(run.origin, run.attempt) for run in taken} == {(Origin.MANUAL, 1), (Origin.SCHEDULE, 2)}
+        assert sorted(run.job_id for run in claimed(store)) == ["both", "retried", "run now"]
+        assert store.run(waits.id) == waits
 
     def test_runs_of_other_executors_and_skipped_jobs_are_not_claimed(self, store: Store) -> None:
         store.add(
@@ -925,15 +957,20 @@ class StoreLaws:
         assert [[one.id for one in some] for some in (early, on_time)] == [[first.id], [run.id]]
 
     def test_a_run_is_claimed_until_it_expires_and_not_from_then_on(self, store: Store, clock: VirtualClock) -> None:
-        store.add([job := make_job(max_instances=3)])
-        store.save([next_version(
-            job, make_run(job, expires_at=NOW + SECOND), late := make_run(job, NOW + MINUTE, available_at=NOW, expires_at=NOW + MINUTE),
-            patient := make_run(job, NOW + HOUR, available_at=NOW),
-        )])  # fmt: skip
+        limits = {"over": NOW + SECOND, "still": NOW + SECOND + MICROSECOND, "patient": None}
+        for id, expires_at in limits.items():
+            store.add([job := make_job(id)])
+            store.save([next_version(job, make_run(job, expires_at=expires_at))])
+        store.add([both := make_job("both", max_instances=2)])
+        over, still = (
+            make_run(both, NOW - MINUTE * age, expires_at=limits[id]) for age, id in ((2, "over"), (1, "still"))
+        )
+        store.save([next_version(both, over, still)])
 
         clock.advance(SECOND)
 
-        assert {run.id for run in claimed(store)} == {late.id, patient.id}
+        assert sorted(run.job_id for run in claimed(store)) == ["both", "patient", "still"]
+        assert store.run(over.id) == over
 
     def test_runs_of_backfills_expire_as_others_do(self, store: Store, clock: VirtualClock) -> None:
         store.add([job := make_job()])
@@ -1372,13 +1409,20 @@ class StoreLaws:
         rows = [
             make_run(job, NOW, state=RunState.MISSED),
             make_run(job, NOW + MINUTE, state=RunState.SUCCEEDED),
-            make_run(job, NOW + 30 * MINUTE, state=RunState.SUCCEEDED),
             make_run(job, NOW + 2 * MINUTE),
             make_run(job, NOW + 3 * MINUTE, origin=Origin.MANUAL),
             make_run(job, NOW + 4 * MINUTE, origin=Origin.BACKFILL, attempt=3, state=RunState.FAILED),
             mine := make_run(job, NOW + 5 * MINUTE, origin=Origin.BACKFILL, backfill=backfill.id),
         ]
-        store.save([next_version(job, *rows)])
+        unasked = [
+            make_run(job, NOW + minutes * MINUTE, state=state)
+            for minutes, state in ((30, RunState.SUCCEEDED), (31, RunState.PENDING))
+        ]
+        manual = make_run(job, NOW, origin=Origin.MANUAL, state=RunState.SUCCEEDED)
+        store.save([next_version(job, *rows, *unasked, manual)])
+        store.save(
+            [next_version(paused, make_run(paused, NOW, state=RunState.SUCCEEDED), make_run(paused, NOW + MINUTE))]
+        )
         asked = [NOW + minute * MINUTE for minute in range(6)]
         seen: list[object] = []
         born = make_run(job, NOW, origin=Origin.BACKFILL, backfill=backfill.id)
@@ -1530,7 +1574,8 @@ class StoreLaws:
             for n, name in ((1, "b"), (2, "c"))
         ]
         on_time = make_run(job, NOW)
-        store.save([next_version(job, *past, on_time)])
+        running = held_run(job, NOW - 2 * HOUR, origin=Origin.BACKFILL, backfill="b")
+        store.save([next_version(job, *past, on_time, running)])
 
         taken = [claimed(store, limit=1)[0].id for _ in range(3)]
 
@@ -1626,6 +1671,7 @@ class StoreLaws:
             overdue, cancelling = store.find_overdue("a", limit=9), store.cancelling("a")
 
         assert [*map(len, (*found, overdue, cancelling))] == [0] * 6
+        assert store.cancelling("a") == store.lost(9) == store.expired(9) == []
         expected = Outlook(at(50), at(20), at(30), at(40), at(70))
         assert store.outlook(["threads"], after=clock.now(), fire_after=clock.now()) == expected
         assert store.outlook(["threads"], after=clock.now(), fire_after=clock.now()) == expected, "and outside of one"
@@ -1702,6 +1748,9 @@ class StoreLaws:
             ({"states": [RunState.PENDING]}, [1, 0]),
             ({"states": {RunState.SKIPPED, RunState.MISSED}}, [4, 3, 2]),
             ({"job_id": "a", "states": [RunState.SKIPPED]}, [4, 2]),
+            ({"job_id": "a", "states": [RunState.PENDING]}, [0]),
+            ({"states": [RunState.PENDING, RunState.SUCCEEDED]}, [1, 0]),
+            ({"job_id": "b", "states": [RunState.PENDING, RunState.MISSED]}, [3, 1]),
             ({"limit": 2}, [4, 3]),
             ({"limit": 2, "offset": 2}, [2, 1]),
             ({"offset": 5}, []),
@@ -1723,11 +1772,24 @@ class StoreLaws:
 
         assert [(run.fire_time - NOW) // SECOND for run in found] == expected
 
+    def test_runs_can_be_asked_for_by_their_states_while_they_are_open_and_when_they_are_closed(
+        self, store: Store
+    ) -> None:
+        store.add([job := make_job(max_instances=9)])
+        by_state = {state: make_run(job, NOW + place * SECOND, state=state) for place, state in enumerate(RunState)}
+        store.save([next_version(job, *by_state.values())])
+
+        for state in RunState:
+            for other in RunState:
+                expected = {by_state[state].id, by_state[other].id}
+                assert {run.id for run in store.runs(states=[state, other])} == expected
+                assert {run.id for run in store.runs(job_id="job", states=[state, other])} == expected
+
     def test_the_ledger_of_a_removed_job_can_be_filtered_and_paged_as_well(self, store: Store) -> None:
         store.add([job := make_job(), other := make_job("other")])
         rows = [closed(job, 0), closed(job, 1, RunState.FAILED), closed(job, 2)]
         store.save([next_version(job, *rows), next_version(other, closed(other, 0))])
-        store.remove(["job"])
+        store.remove(["job", "other"])
 
         assert store.runs(job_id="job") == rows[::-1]
         assert store.runs(job_id="job", states=[RunState.FAILED]) == rows[1:2]
@@ -1762,18 +1824,33 @@ class StoreLaws:
         assert of_the_instant.manual == [manual[2]]
         assert [run.fire_time for run in (*of_the_second.before, *of_the_second.after)] == [NOW - MINUTE, NOW + MINUTE]
 
-    def test_the_evidence_around_an_instant_has_what_the_schedule_did_and_nothing_besides(self, store: Store) -> None:
-        store.add([job := make_job()])
-        first, last = closed(job, -1), closed(job, 1)
-        besides = [
-            closed(job, minutes, origin=origin, backfill="one" if origin is Origin.BACKFILL else None)
-            for minutes in (-1, -0.5, 0.5, 1) for origin in (Origin.MANUAL, Origin.BACKFILL)
+    @pytest.mark.parametrize("besides", [RunState.PENDING, RunState.SUCCEEDED])
+    @pytest.mark.parametrize("own", [RunState.PENDING, RunState.SUCCEEDED])
+    def test_the_evidence_around_an_instant_has_what_the_schedule_did_and_nothing_besides(
+        self, store: Store, own: RunState, besides: RunState
+    ) -> None:
+        """Wherever a store keeps what is open and what is closed."""
+        store.add([job := make_job(), other := make_job("other")])
+
+        def row(job: Job, seconds: float, state: RunState, origin: Origin = Origin.SCHEDULE) -> Run:
+            backfill = "one" if origin is Origin.BACKFILL else None
+            return make_run(job, NOW + seconds * SECOND, state=state, origin=origin, backfill=backfill)
+
+        first, last, manual = row(job, -20, own), row(job, 20, own), row(job, 0, own, Origin.MANUAL)
+        by_others = [row(other, seconds, besides) for seconds in (-50, -20, -10, 10, 20, 50)]
+        asked_for = [
+            row(job, seconds, besides, origin)
+            for seconds in (-20, -10, -1, 1, 10, 20) for origin in (Origin.MANUAL, Origin.BACKFILL)
         ]  # fmt: skip
-        store.save([next_version(job, first, last, *besides)])
+        farther = row(job, -50, besides), row(job, 50, besides)
+        backfilled = row(job, 0.5, own, Origin.BACKFILL)
+        store.save([next_version(job, first, last, manual, backfilled, *asked_for, *farther)])
+        store.save([next_version(other, *by_others, *(row(other, 0, besides, origin) for origin in Origin))])
 
         found = store.evidence("job", NOW)
 
         assert (found.before, found.after) == ([first], [last])
+        assert (found.manual, found.backfilled) == ([manual], [backfilled])
 
     def test_the_evidence_of_what_waits_says_which_runs_of_its_job_go_on(self, store: Store) -> None:
         store.add([job := make_job(max_instances=2), other := make_job("other")])
@@ -1813,11 +1890,14 @@ class StoreLaws:
         later = [
             closed(job, 0, attempt=2, ended_at=NOW + 4 * MINUTE),
             closed(job, 0, origin=Origin.MANUAL, ended_at=NOW + 3 * MINUTE),
+            closed(job, 1, ended_at=NOW + 2 * MINUTE),
+            held_run(job, NOW + MINUTE, attempt=2, started_at=NOW + MINUTE),
         ]  # fmt: skip
-        store.save([next_version(other, closed(other, 0, ended_at=NOW - 7 * MINUTE))])
+        store.save([next_version(other, closed(other, -9, ended_at=NOW - 7 * MINUTE))])
         store.save([next_version(job, *earlier)])
         store.save([next_version(store.get("job"), missed)])
         store.save([next_version(store.get("job"), *later)])
+        store.save([next_version(store.get("other"), closed(other, 0, ended_at=NOW + MINUTE))])
 
         assert store.evidence("job", NOW).silence == Silence(NOW - 7 * MINUTE, NOW + 5 * MINUTE)
 
@@ -1872,14 +1952,28 @@ class StoreLaws:
     def test_the_evidence_of_a_removed_job_is_its_rows_and_when_it_was_removed(
         self, store: Store, clock: VirtualClock
     ) -> None:
-        store.add([job := make_job()])
-        store.save([next_version(job, run := closed(job, 0))])
-        clock.advance(HOUR)
-        store.remove(["job"])
+        store.add(jobs := [make_job(id) for id in ("earlier", "job", "later")])
+        _, run, _ = runs = [closed(job, 0) for job in jobs]
+        store.save([next_version(job, run) for job, run in zip(jobs, runs, strict=True)])
+        for job in jobs:
+            store.remove([job.id])
+            clock.advance(HOUR)
 
         found = store.evidence("job", NOW)
 
         assert (found.job, found.removed_at, found.before) == (None, NOW + HOUR, [run])
+
+    def test_a_job_is_known_to_be_gone_long_after_it_was_removed_and_others_too(
+        self, store: Store, clock: VirtualClock
+    ) -> None:
+        store.add([make_job("first"), make_job("second")])
+        for id in ("first", "second"):
+            store.remove([id])
+            clock.advance(HOUR)
+
+        found = [store.evidence(id, NOW + 3 * HOUR).removed_at for id in ("first", "second")]
+
+        assert found == [NOW, NOW + HOUR]
 
     def test_an_instant_belongs_to_the_job_that_had_the_id_then(self, store: Store, clock: VirtualClock) -> None:
         rows = []
@@ -2212,11 +2306,14 @@ class StoreLaws:
     def test_the_log_of_a_run_that_moved_on_is_left_alone(self, store: Store) -> None:
         store.add([job := make_job()])
         store.save([next_version(job, run := held_run(job))])
-        store.renew([run], NOW + HOUR)
+        (renewed,) = store.renew([run], NOW + HOUR)
 
         store.keep_logs([(run, LOG), (held_run(job, NOW + MINUTE), LOG)])
+        while_it_runs = store.log(run.id)
+        store.settle([settle(renewed, job.retry, DONE, NOW)])
+        store.keep_logs([(renewed, LOG)])
 
-        assert store.log(run.id) == NO_LOG
+        assert while_it_runs == store.log(run.id) == NO_LOG
 
     @many_examples
     @given(
@@ -2877,13 +2974,20 @@ class StoreLaws:
 
     def test_rows_are_packed_page_by_page_or_by_their_numbers(self, store: Store) -> None:
         store.add([job := make_job()])
-        store.save([next_version(job, *(closed(job, minute) for minute in range(5)))])
+        rows = [make_run(job, NOW + minute * MINUTE) if minute % 2 else closed(job, minute) for minute in range(5)]
+        store.save([next_version(job, *rows)])
 
         pages, after = [], -1
         while page := store.pack_runs(after=after, limit=2):
             pages.append([packed.run.fire_time for packed in page])
             after = page[-1].number
         last = store.pack_runs(numbers=[after], limit=PLENTY)
+        store.keep_logs([(run, RunLog((LogLine(NOW, "INFO", "app", run.id),))) for run in rows])
+        numbered = {packed.number: packed for packed in store.pack_runs(limit=PLENTY)}
+        assert [packed.run for packed in numbered.values()] == rows
+        for number, packed in numbered.items():
+            assert packed.log == store.log(packed.run.id)
+            assert store.pack_runs(numbers=[number], limit=PLENTY) == [packed]
 
         assert pages == [[NOW, NOW + MINUTE], [NOW + 2 * MINUTE, NOW + 3 * MINUTE], [NOW + 4 * MINUTE]]
         assert [packed.run.fire_time for packed in last] == pages[-1]

@@ -678,8 +678,6 @@ where job_uid = $1 and state = 'running' and backfill is null order by fire_time
 """
 SELECT_SILENCE = """
 with run as (
-    select number from tickwork_open_runs where job_uid = $1 and fire_time = $2 and origin = $3 and attempt = $4
-    union all
     select number from tickwork_runs where job_uid = $1 and fire_time = $2 and origin = $3 and attempt = $4
 ),
 seen as (
