@@ -240,7 +240,8 @@ def test_tables_can_be_made_by_hand_for_a_role_that_may_make_none(
     url, schema = f"{with_user(postgresql_url, role)}&create=off", postgresql_url.rpartition("=")[2]
     rights = "select, insert, update, delete on all tables in schema"
     with pytest.raises(
-        StoreUnusableError, match="got none, and create=off: run what `tickwork schema postgresql` prints"
+        StoreUnusableError,
+        match=f"got none, and create=off: run what `tickwork schema postgresql --schema {schema}` prints",
     ):
         PostgreSQLStore(url).open()
 
