@@ -220,15 +220,19 @@ class Tickwork:
             raise EmbedderDownError from error
 
     def held(self) -> Counter[tuple[str, str]]:
-        """By a search that asks Chroma, and not by comparing all vectors, which would hide what it lacks."""
+        """By asking Chroma, and not by a search, which compares all vectors where Chroma finds too little."""
+        from tickwork.documents.catalogue import unpack
+
         trouble = self.docs.trouble
         assert trouble is None, trouble
-        left = self.embedder.left
-        self.embedder.left = None
-        hits = asyncio.run(self.docs.search("anything", 1_000))
-        self.embedder.embedded -= 1
-        self.embedder.left = left
-        return Counter((hit.text, hit.meta["lang"]) for hit in hits)
+        parts = self.docs._opened()
+        assert parts.keeper is not None
+        index = parts.keeper._usable()
+        assert index is not None
+        vectors = parts.catalogue.space(sorted(index.numbers()), parts.vectors.space)
+        found = index.query(unpack(vectors[0][1]), 1_000, 0) if vectors else []
+        passages = parts.catalogue.passages(parts.catalogue.epoch(parts.vectors.space), [number for number, _ in found])
+        return Counter((passage.text, passage.meta["lang"]) for passage in passages)
 
     def lose_half(self) -> None:
         keeper = self.docs._opened().keeper

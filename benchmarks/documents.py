@@ -15,6 +15,7 @@ from zlib import crc32
 
 import numpy as np
 
+from benchmarks import postgresql
 from benchmarks.tables import Case, Metric, Result, Size, Table
 from tickwork.documents import Chunk, Doc, Documents
 
@@ -29,6 +30,12 @@ def tables(size: Size) -> Sequence[Table]:
     searched = {"full": 100_000, "quick": 10_000, "tiny": 100}[size]
     kinds = ("managed", "embedded", "exact")
     syncs = {f"tickwork, {kind}": Case(sync, {"index": kind, "documents": documents}) for kind in kinds}
+    in_postgresql = "exact, catalogue in PostgreSQL"
+    syncs[f"tickwork, {in_postgresql}"] = Case(
+        sync, {"index": "exact", "documents": documents, "kept": postgresql.KEPT}
+    )
+    searches = {kind: Case(search, {"index": kind, "chunks": searched}) for kind in kinds}
+    searches[in_postgresql] = Case(search, {"index": "exact", "chunks": searched, "kept": postgresql.KEPT})
     syncs["LangChain index()"] = Case(sync_langchain, {"documents": documents})
     return [
         Table(
@@ -46,7 +53,7 @@ def tables(size: Size) -> Sequence[Table]:
         ),
         Table(
             f"documents: a search among {searched:,} chunks",
-            {kind: Case(search, {"index": kind, "chunks": searched}) for kind in kinds},
+            searches,
             [
                 Metric("p50", "half of the searches took at most, ms"),
                 Metric("p95", "95 of 100, ms"),
@@ -58,9 +65,9 @@ def tables(size: Size) -> Sequence[Table]:
     ]
 
 
-def sync(folder: str, *, index: str, documents: int) -> Result:
+def sync(folder: str, *, index: str, documents: int, kept: str = "") -> Result:
     embedder = Hashes()
-    docs = Documents("kb", Path(folder) / "docs", embedder=embedder, index=index, splitter=Lines())
+    docs = Documents("kb", place(folder, kept), embedder=embedder, index=index, splitter=Lines())
     listed = [Doc(f"d{number}", text(number, 0)) for number in range(documents)]
     docs.source("all")(lambda: listed)
     first = timed(lambda: asyncio.run(docs.sync("all")))
@@ -111,12 +118,16 @@ def sync_langchain(folder: str, *, documents: int) -> Result:
     }  # fmt: skip
 
 
-def search(folder: str, *, index: str, chunks: int) -> Result:
-    docs = Documents("kb", folder, embedder=Hashes(), index="exact", splitter=Lines())
+def place(folder: str, kept: str) -> Path | str:
+    return postgresql.database_url() if kept == postgresql.KEPT else Path(folder, "docs")
+
+
+def search(folder: str, *, index: str, chunks: int, kept: str = "") -> Result:
+    docs = Documents("kb", place(folder, kept), embedder=Hashes(), index="exact", splitter=Lines())
     docs.source("all")(lambda: (Doc(f"d{number}", text(number, 0)) for number in range(chunks // CHUNKS)))
     asyncio.run(docs.sync("all"))
     docs.close()
-    docs = Documents("kb", folder, embedder=Hashes(), index=index, splitter=Lines())
+    docs = Documents("kb", place(folder, kept), embedder=Hashes(), index=index, splitter=Lines())
     docs.source("new")(lambda: (Doc(f"n{number}", text(number, 2)) for number in range(max(10, chunks // 200))))
     build = timed(lambda: built(docs))
     alone = asked(docs, range(QUERIES))

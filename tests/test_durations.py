@@ -14,7 +14,7 @@ from tests.deeds import nothing
 from tickwork import BackgroundScheduler, Retry
 from tickwork.checks import LONGEST
 from tickwork.cli.arguments import duration as read_by_the_cli
-from tickwork.durations import parse_duration, read_duration, write_duration
+from tickwork.durations import format_duration, parse_duration, read_duration
 from tickwork.errors import InvalidJobError
 from tickwork.retention import Retention
 from tickwork.sessions.limits import read_length
@@ -54,12 +54,12 @@ def test_whatever_else_is_given_is_refused_by_its_name(wrong: Any) -> None:
     ],
 )  # fmt: skip
 def test_it_is_written_in_one_unit(length: timedelta, written: str) -> None:
-    assert write_duration(length) == written
+    assert format_duration(length) == written
 
 
 @given(st.timedeltas(min_value=timedelta(0), max_value=LONGEST))
 def test_what_is_written_is_read_as_it_was(length: timedelta) -> None:
-    assert parse_duration(write_duration(length)) == length
+    assert parse_duration(format_duration(length)) == length
 
 
 @given(st.text(max_size=20) | st.floats() | st.integers() | st.timedeltas())

@@ -89,6 +89,19 @@ def test_the_ledger_is_read_at_each_scrape(scheduler: ManualScheduler, registry:
     assert (after("tickwork_open_runs", state="pending"), after("tickwork_open_runs", state="running")) == (1, 0)
 
 
+def test_jobs_that_do_not_succeed_for_too_long_are_counted(
+    scheduler: ManualScheduler, registry: CollectorRegistry
+) -> None:
+    scheduler.add_job(deeds.nothing, "interval", minutes=1, id="good", expect_every=HOUR)
+    scheduler.add_job(deeds.fail, "interval", minutes=1, id="bad", expect_every=HOUR)
+    scheduler.advance(HOUR - MINUTE)
+    before = scrape(scheduler, registry)
+    scheduler.advance(MINUTE)
+
+    assert before("tickwork_overdue_jobs") == 0
+    assert scrape(scheduler, registry)("tickwork_overdue_jobs") == 1
+
+
 def test_a_run_that_goes_on_is_active(registry: CollectorRegistry) -> None:
     scheduler, stage = BackgroundScheduler(), Stage(secrets.token_hex(4))
     ledger = Ledger(scheduler)

@@ -544,6 +544,18 @@ def test_jobs_can_be_added_in_bulk_all_or_none(scheduler: BackgroundScheduler) -
     assert len(scheduler.get_jobs()) == 100
 
 
+def test_many_jobs_are_a_list_of_jobs() -> None:
+    scheduler = BackgroundScheduler()
+    job = scheduler.new_job(deeds.nothing, "interval", hours=1, id="alone")
+
+    with pytest.raises(InvalidJobError, match=r"expected a list of jobs .*, got the job 'alone' alone: pass \[new_job"):
+        scheduler.add_jobs(job)  # type: ignore[arg-type]
+    for other in (None, 5, [job, None], "jobs"):
+        with pytest.raises(InvalidJobError, match="expected a list of jobs that new_job made, got"):
+            scheduler.add_jobs(other)  # type: ignore[arg-type]
+    assert scheduler.get_jobs() == []
+
+
 def test_only_anchored_triggers_are_stored(make_scheduler: MakeScheduler) -> None:
     """Whether or not the scheduler runs when they are added: an open interval has one phase for all."""
     scheduler = make_scheduler()

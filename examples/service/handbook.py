@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import timedelta
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from examples.service.embedding import MeaningAndWords
 from examples.service.jobs import scheduler
 from examples.service.settings import VAR
+from tickwork import Retention
 from tickwork.documents import Documents, Folder, HashEmbedder, MiniLM
 
 SHIPPED = Path(__file__).parent / "handbook"
@@ -31,7 +32,7 @@ docs = Documents(
     index="managed" if WITH_CHROMA else "exact",
     scheduler=scheduler,
 )
-docs.source("pages", every=EVERY, max_staleness="1m", next_run_time=datetime.now(UTC))(Folder(PAGES))
+docs.source("pages", every=EVERY, max_staleness="1m", keep=Retention(timedelta(hours=1)))(Folder(PAGES))
 
 
 def lay_out() -> None:

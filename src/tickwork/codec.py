@@ -196,18 +196,17 @@ def plain_arguments(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[tup
 
 
 def plain_result(result: Any) -> Any:
-    """What a run's row keeps of *result*: itself. InvalidJobError unless it is small and plain JSON."""
+    """What a run's row keeps of *result*: itself. InvalidJobError, without its value, unless it is small plain JSON."""
     if result is None or isinstance(result, bool):
         return result
     try:
         plain = _plain(result, "result")
         length = len(_write(plain))
-    except InvalidJobError:
-        raise
+    except InvalidJobError as error:
+        expected = str(error).partition(", got ")[0]  # and not its value: more people see the reason than the result
+        raise InvalidJobError(f"{expected}, got something else: keep it elsewhere, and return its name") from None
     except Exception as error:  # noqa: BLE001  a result may be anything, such as a dict that cannot be gone through
-        raise InvalidJobError(
-            f"result: expected plain JSON, got {shown(result)}, and {type(error).__name__} where it is read"
-        ) from None
+        raise InvalidJobError(f"result: expected plain JSON, got {type(error).__name__} where it is read") from None
     if length > MAX_RESULT_LENGTH:
         raise InvalidJobError(
             f"result: expected at most {MAX_RESULT_LENGTH} characters of JSON, got {length}: "
@@ -339,7 +338,7 @@ def _plain(value: Any, place: str, depth: int = 0) -> Any:
         case _:
             raise InvalidJobError(
                 f"{place}: expected plain JSON (strings, numbers, booleans, None, lists, dicts), "
-                f"got {type(value).__name__} {shown(value)}: give what identifies it, and look that up"
+                f"got {type(value).__name__} {shown(value)}: pass what identifies it, and look it up in the job"
             )
 
 

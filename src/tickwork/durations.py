@@ -32,7 +32,7 @@ def read_duration(
     if length is None or not least <= length <= most:
         raise error(
             f"{name}: expected seconds, a timedelta or a text such as '10m' or '1h 30m', "
-            f"from {write_duration(least)} to {write_duration(most)}, got {shown(written)}"
+            f"from {format_duration(least)} to {format_duration(most)}, got {shown(written)}"
         )
     return length
 
@@ -55,7 +55,7 @@ def parse_duration(written: object) -> timedelta | None:
     return total
 
 
-def write_duration(length: timedelta) -> str:
+def format_duration(length: timedelta) -> str:
     """The largest unit of which it is a whole number, as `parse_duration` reads it: '10000d', '90m', '0.001s'."""
     for unit in ("d", "h", "m"):
         count, rest = divmod(length, timedelta(**{UNITS[unit]: 1}))

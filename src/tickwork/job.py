@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -142,6 +142,16 @@ def check_job_id(job_id: object) -> None:
     """InvalidJobError unless *job_id* is text; whether there is such a job, the store knows."""
     if not isinstance(job_id, str):
         raise InvalidJobError(f"job_id: expected the id of a job, got {shown(job_id)}: pass its id, as job.id")
+
+
+def check_jobs(jobs: object) -> Sequence[Job]:
+    """The jobs in *jobs*; InvalidJobError if anything else is. A single job is a row of fields, and holds none."""
+    given: list[Any] = list(jobs) if isinstance(jobs, Iterable) else [jobs]
+    for one in given:
+        if not isinstance(one, Job):
+            got = f"the job {jobs.id!r} alone" if isinstance(jobs, Job) else shown(one)
+            raise InvalidJobError(f"jobs: expected a list of jobs that new_job made, got {got}: pass [new_job(...)]")
+    return given
 
 
 def check_job(job: Job) -> Job:

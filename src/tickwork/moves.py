@@ -148,6 +148,6 @@ def refusal(location: str, move: Move) -> StoreMovedError:
     todo = (
         "give the scheduler that address"
         if move.state is MoveState.LEFT
-        else "wait until `tickwork move` is done, or undo it with --abort"
+        else "wait until `tickwork move` is done; if it was broken off, start it again, or undo it with --abort"
     )
     return StoreMovedError(f"expected a store that takes changes, got {location}, which {move.told()}: {todo}")

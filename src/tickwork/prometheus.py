@@ -41,7 +41,8 @@ def instrument(scheduler: Scheduler, registry: CollectorRegistry = REGISTRY, *, 
     Of this process: `tickwork_runs_total` of what was closed, by `job_id`, `state` and `error` (an expired lease has
     the state `lost`); the histograms `tickwork_run_lateness_seconds` and `tickwork_run_duration_seconds`, and
     `tickwork_active_runs`, by `job_id`; `tickwork_store_outages_total`. Of the ledger, and so of all processes:
-    `tickwork_jobs`, `tickwork_open_runs`, `tickwork_due_seconds`, `tickwork_waiting_seconds`, `tickwork_store_up`.
+    `tickwork_jobs`, `tickwork_open_runs`, `tickwork_overdue_jobs`, `tickwork_due_seconds`, `tickwork_waiting_seconds`,
+    `tickwork_store_up`.
 
     Raises InvalidJobError if the registry counts another scheduler already.
     """
@@ -138,7 +139,7 @@ class _Counted:
 
 
 class LedgerCollector(Collector):
-    """What the store has at the moment of a scrape: two statements over what is alive, whatever the ledger holds."""
+    """What the store has at the moment of a scrape: three statements over what is alive, whatever the ledger holds."""
 
     def __init__(self, scheduler: Scheduler) -> None:
         self._scheduler = scheduler
@@ -149,9 +150,9 @@ class LedgerCollector(Collector):
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         try:
-            census = self._scheduler.census()
+            census, overdue = self._scheduler.census(), self._scheduler.get_overdue()
         except StoreError:
-            census = None
+            census, overdue = None, ()
         yield GaugeMetricFamily(
             "tickwork_store_up", "1 if the store answers, else 0.", value=0 if census is None else 1
         )
@@ -165,6 +166,10 @@ class LedgerCollector(Collector):
         runs.add_metric(["pending"], census.pending)
         runs.add_metric(["running"], census.running)
         yield runs
+        yield GaugeMetricFamily(
+            "tickwork_overdue_jobs", "Jobs that have not succeeded for longer than they may (expect_every).",
+            value=len(overdue),
+        )  # fmt: skip
         yield GaugeMetricFamily(
             "tickwork_due_seconds", "For how long the earliest fire time that no node fired has passed.",
             value=_passed(census.fire_at, census.at),

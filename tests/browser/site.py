@@ -6,7 +6,9 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Self
 
+import pytest
 import uvicorn
 from fastapi import Depends, FastAPI
 from playwright.sync_api import Page, expect
@@ -41,6 +43,8 @@ def settled(page: Page) -> None:
 
 def failings(page: Page) -> list[str]:
     """What a program can tell that the page lacks for people who use it otherwise than most."""
+    if not AXE.exists():
+        pytest.skip(f"no axe-core in {AXE.parent}: `python -m tests.browser.chromium` brings it")
     page.evaluate(AXE.read_text("utf-8"))  # the debugger's way in, to which the policy of the page does not apply
     found = page.evaluate("rules => axe.run({ runOnly: rules })", list(RULES))
     return [f"{one['id']}: {one['help']}: {[node['html'] for node in one['nodes']][:3]}" for one in found["violations"]]
@@ -53,13 +57,19 @@ def free_port() -> int:
 
 
 class Server:
-    """A server on a port of its own, which stays its own while the server is away."""
+    """A server on a port of its own, which stays its own while the server is away. It is gone after its `with`."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
         self._port = free_port()
         self.address = f"http://127.0.0.1:{self._port}"
         self.come_back()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.go_away()
 
     def come_back(self) -> None:
         config = uvicorn.Config(
@@ -83,9 +93,15 @@ class Site:
     """The parts of the app, and what a test may want of them."""
 
     def __init__(
-        self, folder: Path, *, prefix: str = "", changes: Sequence[Guard] = (anyone,), content: Guard = anyone
+        self,
+        folder: Path,
+        scheduler: BackgroundScheduler | None = None,
+        *,
+        prefix: str = "",
+        changes: Sequence[Guard] = (anyone,),
+        content: Guard = anyone,
     ) -> None:
-        self.scheduler = BackgroundScheduler()
+        self.scheduler = scheduler or BackgroundScheduler()
         self.docs = Documents(
             "handbook", folder / "docs", embedder=HashEmbedder(64), index="exact", scheduler=self.scheduler
         )

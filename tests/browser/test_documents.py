@@ -44,13 +44,12 @@ def documents(page: Page, tmp_path: Path, shelf: Shelf) -> Iterator[Page]:
     site.docs.source("pages", every="1h", max_staleness="2h")(shelf)
     site.docs.source("uploads")(lambda: ())
     site.scheduler.start()
-    server = Server(site.app)
-    page.goto(f"{server.address}/documents/")
-    settled(page)
-    yield page
-    shelf.go_on.set()
-    page.goto("about:blank")
-    server.go_away()
+    with Server(site.app) as server:
+        page.goto(f"{server.address}/documents/")
+        settled(page)
+        yield page
+        shelf.go_on.set()
+        page.goto("about:blank")
     site.close()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -53,19 +54,17 @@ def full(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of an app that is full of hostile things."""
     site = Site(tmp_path_factory.mktemp("site"))
     fill(site)
-    server = Server(site.app)
-    yield server.address
-    server.go_away()
+    with Server(site.app) as server:
+        yield server.address
     site.close()
 
 
 @pytest.fixture
 def empty(site: Site, page: Page) -> Iterator[str]:
     """The address of an app in which there is nothing yet."""
-    server = Server(site.app)
-    yield server.address
-    page.goto("about:blank")
-    server.go_away()
+    with Server(site.app) as server:
+        yield server.address
+        page.goto("about:blank")
 
 
 @pytest.fixture
@@ -119,22 +118,20 @@ def test_what_a_user_wrote_stays_text_and_within_a_narrow_screen(page: Page, ful
 
 @pytest.mark.parametrize("place", ["mounted", "proxied"])
 def test_below_any_prefix_in_another_app_and_behind_a_proxy(page: Page, tmp_path: Path, place: str) -> None:
-    site = Site(tmp_path, prefix="/ops/inner")
-    site.scheduler.start()
-    outer = FastAPI()
-    outer.mount("/mounted", site.app)
-    server = Server(outer if place == "mounted" else without("/proxied", site.app))
-    page.goto(f"{server.address}/{place}/ops/inner/tickwork")  # and no slash
-    settled(page)
+    with closing(Site(tmp_path, prefix="/ops/inner")) as site:
+        site.scheduler.start()
+        outer = FastAPI()
+        outer.mount("/mounted", site.app)
+        with Server(outer if place == "mounted" else without("/proxied", site.app)) as server:
+            page.goto(f"{server.address}/{place}/ops/inner/tickwork")  # and no slash
+            settled(page)
 
-    for name, link in [*PAGES.items(), ("tickwork", "Jobs")]:
-        page.get_by_role("link", name=link, exact=True).click()
-        settled(page)
-        expect(page.locator("#health")).to_have_attribute("data-health", "good")
-        assert page.url == f"{server.address}/{place}/ops/inner/{name}/"
-    page.goto("about:blank")
-    server.go_away()
-    site.close()
+            for name, link in [*PAGES.items(), ("tickwork", "Jobs")]:
+                page.get_by_role("link", name=link, exact=True).click()
+                settled(page)
+                expect(page.locator("#health")).to_have_attribute("data-health", "good")
+                assert page.url == f"{server.address}/{place}/ops/inner/{name}/"
+            page.goto("about:blank")
 
 
 def without(prefix: str, app: ASGIApp) -> ASGIApp:
@@ -151,19 +148,19 @@ def without(prefix: str, app: ASGIApp) -> ASGIApp:
 def test_a_server_that_goes_away_and_comes_back_is_told_of(
     page: Page, site: Site, complaints: Complaints, name: str
 ) -> None:
-    server = Server(site.app)
-    page.goto(f"{server.address}/{name}/")
-    settled(page)
+    with Server(site.app) as server:
+        page.goto(f"{server.address}/{name}/")
+        settled(page)
 
-    server.go_away()
-    expect(page.get_by_role("status").filter(has_text="The server cannot be reached.")).to_be_visible()
-    expect(page.locator("#health")).to_have_text("out of reach")
-    server.come_back()
-    page.get_by_role("button", name="Try now").click()
-    expect(page.locator("#banner")).to_be_hidden()
-    expect(page.locator("#health")).to_have_attribute("data-health", "good")
+        server.go_away()
+        expect(page.get_by_role("status").filter(has_text="The server cannot be reached.")).to_be_visible()
+        expect(page.locator("#health")).to_have_text("out of reach")
+        expect(page.get_by_role("button", name="Try now")).to_be_visible()
+        server.come_back()
+        page.locator("#retry").dispatch_event("click")  # `click` would wait for it, if the page was faster by itself
+        expect(page.locator("#banner")).to_be_hidden()
+        expect(page.locator("#health")).to_have_attribute("data-health", "good")
 
-    assert all("net::ERR_" in one for one in complaints)
-    complaints.clear()
-    page.goto("about:blank")
-    server.go_away()
+        assert all("net::ERR_" in one for one in complaints)
+        complaints.clear()
+        page.goto("about:blank")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,11 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 @pytest.fixture
 def sessions(page: Page, site: Site) -> Iterator[Page]:
-    server = Server(site.app)
-    page.goto(f"{server.address}/sessions/")
-    settled(page)
-    yield page
-    page.goto("about:blank")
-    server.go_away()
+    with Server(site.app) as server:
+        page.goto(f"{server.address}/sessions/")
+        settled(page)
+        yield page
+        page.goto("about:blank")
 
 
 def test_sessions_are_counted_with_their_ages_and_sizes(sessions: Page) -> None:
@@ -94,13 +94,11 @@ def test_the_example_of_the_guide_opens_in_a_browser_that_asks_for_a_password(
         example,
     )
     example["sessions"].create(user="ada").append("user", "hello")
-    server = Server(example["app"])
-    for name, content in (("auditor", "1 user: hello"), ("operator", "chats are for auditors")):
-        context = chromium.new_context(http_credentials={"username": name, "password": "your own check"})
-        page = context.new_page()
-        page.goto(f"{server.address}/sessions/")
-        page.get_by_role("button", name="Content").click()
-        expect(page.get_by_text(content)).to_be_visible()
-        context.close()
-    server.go_away()
-    example["sessions"].close()
+    with closing(example["sessions"]), Server(example["app"]) as server:
+        for name, content in (("auditor", "1 user: hello"), ("operator", "chats are for auditors")):
+            context = chromium.new_context(http_credentials={"username": name, "password": "your own check"})
+            page = context.new_page()
+            page.goto(f"{server.address}/sessions/")
+            page.get_by_role("button", name="Content").click()
+            expect(page.get_by_text(content)).to_be_visible()
+            context.close()

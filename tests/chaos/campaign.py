@@ -83,6 +83,7 @@ class Campaign:
         self._workers = [self._hire(number) for number in range(WORKERS)]
         for worker in self._workers:
             worker.wait_started()
+        self.up_at = now_micros()
 
     def strike(self, fault: Fault) -> Callable[[], None]:
         """Let it go wrong; what makes it well again."""
@@ -183,7 +184,7 @@ def run(seed: int, store: str, seconds: float, folder: Path) -> Report:
             stuck.append(str(error).splitlines()[0])
         evidence = Evidence(
             place.rows(), [*campaign.witness.lines("start"), *campaign.witness.lines("end")], campaign.troubles(),
-            [grid(place, campaign.begun, *job) for job in JOBS], campaign.nodes(),
+            [grid(place, campaign, *job) for job in JOBS], campaign.nodes(),
             healed_at, healed_at + micros(SETTLE), until,
         )  # fmt: skip
     late = lateness(evidence)
@@ -209,9 +210,9 @@ def play(campaign: Campaign, faults: Sequence[Fault]) -> None:
 
 
 def grid(
-    place: Place, begun: datetime, job: str, func: str, interval: float, takes: float, policies: dict[str, Any]
+    place: Place, campaign: Campaign, job: str, func: str, interval: float, takes: float, policies: dict[str, Any]
 ) -> Grid:
     return Grid(
-        job, to_micros(begun), round(interval * SECOND), policies.get("retry", 1), policies.get("max_instances", 1),
-        place.anchored_at(job),
+        job, to_micros(campaign.begun), round(interval * SECOND), policies.get("retry", 1),
+        policies.get("max_instances", 1), place.anchored_at(job), campaign.up_at,
     )  # fmt: skip

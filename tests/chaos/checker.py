@@ -28,6 +28,9 @@ class Grid(NamedTuple):
     attempts: int
     max_instances: int
     anchored_at: int = 0
+    """When the store says that it was added."""
+    added_by: int = 0
+    """When it was there, as its worker said."""
 
     def until(self, end: int) -> range:
         """Its fire times through *end*, from when it was added."""
@@ -101,6 +104,14 @@ def _nothing_is_lost_or_invented(evidence: Evidence) -> Iterator[str]:
                 yield f"{grid.job}: {instant} is no fire time of it"
     known = {grid.job for grid in evidence.grids}
     yield from (f"{row.job}: no such job" for row in evidence.rows if row.job not in known)
+
+
+def _nothing_was_added_late(evidence: Evidence) -> Iterator[str]:
+    """From when on a job counts is the one thing that the store is asked for, so it is held against the worker's word."""
+    for grid in evidence.grids:
+        if grid.anchored_at > grid.added_by:
+            late = (grid.anchored_at - grid.added_by) / SECOND
+            yield f"{grid.job}: its fire times count from {late:.3f} s after it was added"
 
 
 def _all_is_closed_with_a_reason(evidence: Evidence) -> Iterator[str]:
@@ -215,6 +226,7 @@ def _punctual(evidence: Evidence, latest: float) -> Iterator[str]:
 
 LAWS = (
     _nothing_is_lost_or_invented,
+    _nothing_was_added_late,
     _all_is_closed_with_a_reason,
     _the_witness_agrees,
     _attempts_follow_a_loss,

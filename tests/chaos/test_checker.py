@@ -51,7 +51,7 @@ def flawless() -> Evidence:
     said += [*lines(4, 9.0), *lines(4, 5.5, attempt=2, began=5.2)]
     said += [line for at in (2, 4, 6) for line in lines(at, at + 3.5, job="slow")]
     troubles = [Trouble("a", "hang", 4 * SECOND, 5 * SECOND), Trouble("b", "shift", 0, 9 * SECOND)]
-    grids = [Grid("job", SECOND, SECOND, 2, 1), Grid("slow", 2 * SECOND, 2 * SECOND, 1, 2)]
+    grids = [Grid("job", SECOND, SECOND, 2, 1, SECOND // 2, SECOND), Grid("slow", 2 * SECOND, 2 * SECOND, 1, 2)]
     return Evidence(rows, said, troubles, grids, {1: "a", 2: "b"}, 5 * SECOND, 6 * SECOND, 9 * SECOND)
 
 
@@ -78,6 +78,15 @@ def more(*rows: Row) -> Callable[[Evidence], Evidence]:
     return lambda evidence: evidence._replace(rows=[*evidence.rows, *rows])
 
 
+def anchored(at: int) -> Callable[[Evidence], Evidence]:
+    """The store says that the first job was added then, and so has no answer to what was due before."""
+    return lambda evidence: evidence._replace(
+        grids=[evidence.grids[0]._replace(anchored_at=at * SECOND), *evidence.grids[1:]],
+        rows=[row for row in evidence.rows if row.job != "job" or row.fire_time > at * SECOND],
+        lines=[line for line in evidence.lines if line.job != "job" or line.fire_time > at * SECOND],
+    )
+
+
 def said(*new: Line) -> Callable[[Evidence], Evidence]:
     return lambda evidence: evidence._replace(lines=[*evidence.lines, *new])
 
@@ -87,6 +96,7 @@ def said(*new: Line) -> Callable[[Evidence], Evidence]:
     [
         (without("job", 7), "job: the fire time 7000000 has no answer"),
         (more(row(7)), "job: 7000000 is answered 2 times"),
+        (anchored(7), "job: its fire times count from 6.000 s after it was added"),
         (more(row(7)._replace(fire_time=7_500_000)), "job: 7500000 is no fire time of it"),
         (more(row(7, job="other")), "other: no such job"),
         (changed("job", 7, state="running"), "job at 7000000, attempt 1, is running at the end"),

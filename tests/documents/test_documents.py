@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -45,7 +46,7 @@ def test_a_source_is_a_job_that_keeps_it_fresh(tmp_path: Path) -> None:
     scheduler.advance(HOUR)
 
     runs = scheduler.get_runs("documents:jobs:pages")
-    assert [run.state for run in runs] == [RunState.SUCCEEDED] * 4
+    assert [run.state for run in runs] == [RunState.SUCCEEDED] * 5  # the first at once, since it is new
     assert runs[-1].result == {"listed": 1, "changed": 1, "embedded": 1, "deleted": 0, "failed": 0}
     assert docs.status()[0].fresh
     scheduler.shutdown()
@@ -92,7 +93,7 @@ def test_what_a_retry_would_not_mend_is_not_tried_again(tmp_path: Path) -> None:
 
     scheduler.advance(HOUR)
 
-    failed, _ = scheduler.get_runs("documents:kb:shop")
+    failed, *_ = scheduler.get_runs("documents:kb:shop")
     assert (failed.state, failed.attempt) == (RunState.FAILED, 1)
     scheduler.shutdown()
     shop.docs.close()
@@ -279,6 +280,33 @@ class Lettered:
             raise EmbeddingError("expected to be let live, got killed")
         self.embedded += len(texts)
         return [[float(self.factor), 0.0] for _ in texts]
+
+
+def test_a_slow_embedder_holds_up_no_other_source(tmp_path: Path) -> None:
+    shop = Shop(tmp_path, "embedded")
+    shop.listed = [Doc("a", "slow apple")]
+    shop.docs.source("fast")(lambda: [Doc("b", "fast apple")])
+    asked, answer = threading.Event(), threading.Event()
+    embed = shop.embedder.embed
+
+    def slowly(texts: Sequence[str]) -> Sequence[Sequence[float]]:
+        if texts[0].startswith("slow"):
+            asked.set()
+            assert answer.wait(30)
+        return embed(texts)
+
+    shop.embedder.embed = slowly  # type: ignore[method-assign]
+    syncing = threading.Thread(target=shop.sync)
+    syncing.start()
+    assert asked.wait(30)
+
+    asyncio.run(shop.docs.sync("fast"))
+
+    assert shop.texts() == ["fast apple"]
+    answer.set()
+    syncing.join()
+    assert shop.texts() == ["fast apple", "slow apple"]
+    shop.docs.close()
 
 
 def test_a_second_process_is_told_that_the_index_is_in_use(tmp_path: Path) -> None:

@@ -342,7 +342,7 @@ def test_tables_that_may_not_be_made_are_asked_for_and_can_be_printed(
     postgresql_url: str, administrator: psycopg.Connection, capsys: pytest.CaptureFixture[str]
 ) -> None:
     url = f"{postgresql_url}&create=off"
-    with pytest.raises(StoreUnusableError, match="run what `tickwork schema documents` prints"):
+    with pytest.raises(StoreUnusableError, match="run what `tickwork schema documents --schema .*` prints"):
         documents(url).status()
 
     assert main(["schema", "documents", "--schema", postgresql_url.rpartition("=")[2]]) == 0

@@ -19,6 +19,7 @@ import pytest
 from tests.deeds import PATIENCE, Ledger, StageInFiles
 from tests.executors import crimes, lending
 from tests.executors.laws import ExecutorLaws, Reports
+from tests.living import is_gone
 from tests.samples import NOW, held_run, make_job, next_version
 
 from tickwork import BackgroundScheduler, ProcessExecutor, Retry, RunState
@@ -55,14 +56,6 @@ def wait_until(what: Callable[[], bool]) -> None:
 def read_pid(path: Path) -> int:
     wait_until(lambda: path.exists() and path.read_text() != "")
     return int(path.read_text())
-
-
-def is_gone(pid: int) -> bool:
-    """Whether no process has this id; one that has ended and was not waited for is none."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except FileNotFoundError:
-        return True
 
 
 @pytest.fixture
@@ -427,7 +420,7 @@ class TestAProcessThatDies:
         for _ in range(4):
             resting = outcome_of(executor, reports, make_call(crimes.pid))
             assert isinstance(resting, Succeeded)
-            opened.append(len([*Path("/proc/self/fd").iterdir()]))
+            opened.append(len([*Path("/dev/fd").iterdir()]))
             os.kill(resting.result, signal.SIGKILL)
             wait_until(partial(is_gone, resting.result))
 

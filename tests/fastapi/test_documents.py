@@ -265,7 +265,7 @@ def test_a_source_that_cannot_be_is_refused(library: Library) -> None:
 
 
 def test_a_sync_that_goes_on_says_how_fast_it_is_and_how_long_it_takes_on(library: Library) -> None:
-    (run,) = library.scheduler.get_runs("documents:http:pages")
+    *_, run = library.scheduler.get_runs("documents:http:pages")
     assert run.started_at is not None
     going = run._replace(state=RunState.RUNNING, progress=Progress(30, 90, "30 changed"))
 

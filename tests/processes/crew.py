@@ -14,6 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from tests.living import state_of
 from tests.processes.orders import Orders
 from tests.processes.patience import PATIENCE, wait_until
 
@@ -92,7 +93,7 @@ class Worker(Process):
 
     def freeze(self) -> None:
         self.signal(signal.SIGSTOP)
-        wait_until(lambda: _state(self.pid) == "T", "a stopped process")
+        wait_until(lambda: state_of(self.pid) == "T", "a stopped process")
 
     def thaw(self) -> None:
         self.signal(signal.SIGCONT)
@@ -163,7 +164,3 @@ class Crew:
 
     def new_log(self) -> Path:
         return self._folder / f"{len(list(self._folder.glob('*.log')))}-{os.getpid()}.log"
-
-
-def _state(pid: int) -> str:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]

@@ -17,6 +17,8 @@ from tests.simulation import processes
 
 from tickwork import endings, plan
 from tickwork.backfill import Backfill
+from tickwork.endings import Endings
+from tickwork.events import RunSettled
 from tickwork.executors import call as call_module
 from tickwork.job import Job
 from tickwork.lookout import Lookout
@@ -60,7 +62,7 @@ def bug(name: str, *, seed: int, store: str | None = None) -> Callable[[Plant], 
 # the store
 
 
-@bug("runs are settled at any version", seed=13, store="memory")
+@bug("runs are settled at any version", seed=5, store="memory")
 def _() -> AbstractContextManager[object]:
     def is_current(store: MemoryStore, key: Any, version: int) -> bool:
         stored = store._ledger.rows.get(key)
@@ -69,7 +71,7 @@ def _() -> AbstractContextManager[object]:
     return patch.object(MemoryStore, "_is_current", is_current)
 
 
-@bug("a node whose lease is gone settles all the same", seed=0, store="memory")
+@bug("a node whose lease is gone settles all the same", seed=2, store="memory")
 def _() -> AbstractContextManager[object]:
     return patch.object(MemoryStore, "_is_current", lambda store, key, version: key in store._ledger.rows)
 
@@ -88,7 +90,7 @@ def _() -> AbstractContextManager[object]:
     return patch.object(memory, "_in_the_way", lambda run: False)
 
 
-@bug("paused jobs are due", seed=2, store="memory")
+@bug("paused jobs are due", seed=5, store="memory")
 @contextmanager
 def _() -> Iterator[object]:
     put_job = MemoryStore._put_job
@@ -109,7 +111,7 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("runs of a paused job are claimed", seed=146, store="memory")
+@bug("runs of a paused job are claimed", seed=13, store="memory")
 def _() -> AbstractContextManager[object]:
     def claimable(store: MemoryStore, job: Job) -> Sequence[Run]:
         return [
@@ -121,7 +123,7 @@ def _() -> AbstractContextManager[object]:
     return patch.object(MemoryStore, "_claimable_runs", claimable)
 
 
-@bug("what has expired is claimed", seed=0, store="memory")
+@bug("what has expired is claimed", seed=1, store="memory")
 @contextmanager
 def _() -> Iterator[object]:
     claimable_runs = MemoryStore._claimable_runs
@@ -133,12 +135,12 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("a removed job leaves runs that wait", seed=33, store="memory")
+@bug("a removed job leaves runs that wait", seed=103, store="memory")
 def _() -> AbstractContextManager[object]:
     return patch.object(MemoryStore, "_cancel_orphan", lambda store, run: None)
 
 
-@bug("the next attempt of a removed job is born", seed=373, store="memory")
+@bug("the next attempt of a removed job is born", seed=242, store="memory")
 @contextmanager
 def _() -> Iterator[object]:
     settle = MemoryStore._settle
@@ -153,7 +155,7 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("a lost run is closed by each node that finds it", seed=17, store="memory")
+@bug("a lost run is closed by each node that finds it", seed=60, store="memory")
 @contextmanager
 def _() -> Iterator[object]:
     settle = MemoryStore.settle
@@ -166,7 +168,7 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("SQLite: runs are settled at any version", seed=5, store="sqlite")
+@bug("SQLite: runs are settled at any version", seed=4, store="sqlite")
 @contextmanager
 def _() -> Iterator[object]:
     with ExitStack() as stack:
@@ -182,7 +184,7 @@ def _() -> AbstractContextManager[object]:
     return patch.object(statements, "SELECT_PENDING", without)
 
 
-@bug("SQLite: runs of a paused job are claimed", seed=54, store="sqlite")
+@bug("SQLite: runs of a paused job are claimed", seed=126, store="sqlite")
 def _() -> AbstractContextManager[object]:
     without = statements.SELECT_PENDING.replace("job.paused_at is null or", "true or")
     return patch.object(statements, "SELECT_PENDING", without)
@@ -217,17 +219,17 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("misfire_grace_time is ignored", seed=4)
+@bug("misfire_grace_time is ignored", seed=2)
 def _() -> AbstractContextManager[object]:
     return _fired_as(lambda job: job._replace(misfire_grace_time=None))
 
 
-@bug("max_waiting is ignored", seed=8)
+@bug("max_waiting is ignored", seed=17)
 def _() -> AbstractContextManager[object]:
     return _fired_as(lambda job: job._replace(max_waiting=1_000))
 
 
-@bug("one too many is made up for", seed=36)
+@bug("one too many is made up for", seed=46)
 @contextmanager
 def _() -> Iterator[object]:
     first_of_latest = plan.first_of_latest
@@ -251,7 +253,20 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("a pause is not answered for when it ends", seed=7)
+@bug("the first fire time is passed over", seed=0)
+@contextmanager
+def _() -> Iterator[object]:
+    first_fire_time = plan.first_fire_time
+
+    def second(trigger: Any, now: datetime) -> datetime | None:
+        first = first_fire_time(trigger, now)
+        return first and (trigger.next_after(first) or first)
+
+    with patch.object(plan, "first_fire_time", second):
+        yield
+
+
+@bug("a pause is not answered for when it ends", seed=22)
 @contextmanager
 def _() -> Iterator[object]:
     drop_until = plan._drop_until
@@ -263,12 +278,12 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("the next fire time may be set back", seed=33)
+@bug("the next fire time may be set back", seed=166)
 def _() -> AbstractContextManager[object]:
     return patch.object(plan, "_check_forward", lambda job, fire_time: None)
 
 
-@bug("a retry forgets its attempt", seed=0)
+@bug("a retry forgets its attempt", seed=2)
 @contextmanager
 def _() -> Iterator[object]:
     next_attempt = plan._next_attempt
@@ -289,7 +304,7 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("a run that was to be cancelled is tried again", seed=175)
+@bug("a run that was to be cancelled is tried again", seed=177)
 @contextmanager
 def _() -> Iterator[object]:
     next_attempt = plan._next_attempt
@@ -301,7 +316,7 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("a run that waits does not heed its cancellation", seed=7)
+@bug("a run that waits does not heed its cancellation", seed=29)
 def _() -> AbstractContextManager[object]:
     def cancel(run: Run, reason: str, now: datetime) -> Run:
         return run._replace(version=run.version + 1, cancel_reason=reason)
@@ -309,7 +324,7 @@ def _() -> AbstractContextManager[object]:
     return patch.object(plan, "cancel", cancel)
 
 
-@bug("a backfill walks past its end", seed=78)
+@bug("a backfill walks past its end", seed=2)
 @contextmanager
 def _() -> Iterator[object]:
     between = Backfill._between
@@ -321,7 +336,7 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("a backfill ignores its max_instances", seed=343)
+@bug("a backfill ignores its max_instances", seed=33)
 @contextmanager
 def _() -> Iterator[object]:
     fill = plan.fill
@@ -349,7 +364,7 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("a fire whose reply was lost is written again", seed=96, store="memory")
+@bug("a fire whose reply was lost is written again", seed=60, store="memory")
 @contextmanager
 def _() -> Iterator[object]:
     decide_all, sit_out = Loop._decide_all, Loop.sit_out
@@ -369,7 +384,7 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("a lease counts from the reply", seed=50)
+@bug("a lease counts from the reply", seed=64)
 @contextmanager
 def _() -> Iterator[object]:
     keep = Loop.keep_what_was_written
@@ -384,7 +399,7 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("a run begins after its lease", seed=50)
+@bug("a run begins after its lease", seed=64)
 @contextmanager
 def _() -> Iterator[object]:
     refusal = call_module.refusal
@@ -400,7 +415,7 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("what has ended is forgotten when its commit fails", seed=25)
+@bug("what has ended is forgotten when its commit fails", seed=4)
 @contextmanager
 def _() -> Iterator[object]:
     sit_out = Loop.sit_out
@@ -431,14 +446,27 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("a call is forgotten when its renewal is refused", seed=76)
+@bug("a call is forgotten when its renewal is refused", seed=275)
 def _() -> AbstractContextManager[object]:
     return patch.object(Loop, "_check_ownership", lambda loop, call: loop._calls.discard(call))
 
 
-@bug("an ending that others have written is taken for our own", seed=157)
+@bug("an ending that others have written is taken for our own", seed=60)
 def _() -> AbstractContextManager[object]:
     return patch.object(endings, "_ending_of", lambda run: (run.version, run.state))
+
+
+@bug("nobody is told of an end", seed=0)
+@contextmanager
+def _() -> Iterator[object]:
+    settle = Endings._settle
+
+    def settle_quietly(ending: Endings, *args: Any) -> None:
+        settle(ending, *args)
+        ending.draft.events[:] = [one for one in ending.draft.events if not isinstance(one, RunSettled)]
+
+    with patch.object(Endings, "_settle", settle_quietly):
+        yield
 
 
 @bug("nothing tells who closed a run that was not called", seed=386)
@@ -458,7 +486,7 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("a node keeps its name when it starts again", seed=9)
+@bug("a node keeps its name when it starts again", seed=24)
 @contextmanager
 def _() -> Iterator[object]:
     new_node = Scheduler._new_node

@@ -95,6 +95,8 @@ class Story:
     ended: bool = False
     told: set[str] = field(default_factory=set)
     settled: bool = False
+    in_calm: bool = False
+    """Whether it began when all had been well for a while."""
 
 
 class Oracle:
@@ -134,6 +136,7 @@ class Oracle:
         if story.started_by is not None:
             self.fault(f"{run.id} of {run.job_id} began twice: at {story.started_by.name} and at {process.name}")
         story.started_by, story.started_at = process, wall
+        story.in_calm = self._world.true > self._world.calm_from
         if row is None:
             self.fault(f"{run.id} of {run.job_id} began, and was never born")
             return
@@ -259,7 +262,15 @@ class Oracle:
     def _added(self, jobs: Iterable[Job]) -> None:
         for job in jobs:
             self._world.tell("store", "add", lambda job=job: f"{job.id} {self._schedules[job.trigger].says} {job}")
-            self._jobs[job.uid] = Known(job, [Epoch(self._schedules[job.trigger], job.next_fire_time)])
+            first = self._first_of(job, job.anchored_at)
+            if job.next_fire_time != first:
+                self.fault(f"{job.id} was added, and is to fire at {job.next_fire_time} instead of {first}")
+            self._jobs[job.uid] = Known(job, [Epoch(self._schedules[job.trigger], first)])
+
+    def _first_of(self, job: Job, since: datetime) -> datetime | None:
+        """When it is to fire first, by its schedule from *since* on; a date that has passed is not passed over."""
+        schedule = self._schedules[job.trigger]
+        return schedule.times[0] if isinstance(job.trigger, DateTrigger) else schedule.next_after(since)
 
     def _saved(self, process: Process, actor: Actor, change: Change, wall: datetime) -> None:
         new = change.job
@@ -280,14 +291,13 @@ class Oracle:
                 )
         epoch.through = new.last_fire_time
         if new.anchored_at != old.anchored_at or new.trigger != old.trigger:
-            schedule = self._schedules[new.trigger]
             since = new.anchored_at if new.last_fire_time is None else max(new.anchored_at, new.last_fire_time)
-            first = schedule.times[0] if isinstance(new.trigger, DateTrigger) else schedule.next_after(since)
+            first = self._first_of(new, since)
             if new.next_fire_time != first:
                 self.fault(f"{new.id} was rescheduled, and is to fire at {new.next_fire_time} instead of {first}")
             if forgotten := epoch.times(new.last_fire_time, new.anchored_at):
                 self.fault(f"{new.id} was rescheduled, and {_said(forgotten)} have no answer")
-            known.epochs.append(Epoch(schedule, new.next_fire_time))
+            known.epochs.append(Epoch(self._schedules[new.trigger], first))
         elif new.next_fire_time != epoch.following(new.last_fire_time):
             if deed != "modify":
                 self.fault(f"{new.id} is to fire at {new.next_fire_time} after {new.last_fire_time}, by {deed!r}")
@@ -620,6 +630,7 @@ class Oracle:
         self._judge_store(stored)
         self._judge_answers()
         self._judge_open()
+        self._judge_told()
         self._judge_backfills()
 
     def _judge_store(self, stored: Sequence[Run]) -> None:
@@ -659,6 +670,15 @@ class Oracle:
                 waits = run.state is RunState.PENDING and job.paused and not run.by_hand
                 if not waits and run.available_at < wall - A_LITTLE_LATER:
                     self.fault(f"{run.id} of {job.id} is {run.state} still at {wall}: {run}")
+
+    def _judge_told(self) -> None:
+        """Who has begun a call when all was well tells how it ended, once that is written and a moment has passed."""
+        for key, story in self._stories.items():
+            run = self._rows.get(key)
+            if run is None or run.ended_at is None or not story.in_calm or story.settled:
+                continue
+            if run.ended_at < self._world.wall - A_LITTLE_LATER:
+                self.fault(f"{run.id} of {run.job_id} ended as {run.state}, and nobody was told of it")
 
     def _judge_backfills(self) -> None:
         for backfill in self._backfills.values():

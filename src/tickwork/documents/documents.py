@@ -156,8 +156,8 @@ class Documents:
         still has its version it may yield `Same(id)`.
 
         *every* or *cron* makes it a job of the scheduler, `documents:<name>:<source>`, with the *options* of `add_job`.
-        A sync that failed is tried again after a minute, later after a quarter of an hour, unless the next one comes as
-        soon, or `retry` says otherwise.
+        With *every* a new one is synced at once; a cron has its hours. A sync that failed is tried again after a
+        minute, later after a quarter of an hour, unless the next one comes as soon, or `retry` says otherwise.
         *max_staleness* is how long its documents may go unconfirmed: what `search` and `status` measure by; and its job
         is overdue (a JobOverdue is told) when most of that has passed. Raises InvalidDocumentError.
         """
@@ -169,6 +169,8 @@ class Documents:
         pause = None if every is None else _read_length("every", every)
         if pause is not None:
             trigger = {"trigger": "interval", "seconds": pause.total_seconds()}
+            if self.scheduler is not None:
+                options = {"next_run_time": self.scheduler.clock.now(), **options}
         if trigger and (pause is None or pause > plan.SOON):
             options = {"retry": AGAIN, **options}
         if trigger and longest is not None:
@@ -498,9 +500,10 @@ class Documents:
                 break
             found = parts.index.query(vector, wanted, epoch)
             hits = self._found(found, epoch, where, source)
-            if len(found) < wanted:
+            if len(found) < wanted and parts.keeper is None:
                 break
-            wanted *= 4
+            # An index that has no more to give may miss a few; then there is little to compare.
+            wanted = 4 * wanted if len(found) == wanted else MOST_FETCHED + 1
         now = parts.clock.now()
         return [self._hit(passage, score, now, age) for passage, score in hits[:k]]
 

@@ -60,7 +60,9 @@ class ExactIndex:
         read, vectors = self._read(new.tolist())
         if not len(numbers):
             return read, vectors
-        return np.concatenate([numbers, read]), np.concatenate([matrix, vectors]) if len(read) else matrix
+        if not len(read):
+            return numbers, matrix
+        return np.concatenate([numbers, read]), np.concatenate([matrix, vectors])
 
     def _read(self, chunks: Collection[int]) -> tuple[Any, Any]:
         numbers, matrices = [np.array([], np.int64)], []

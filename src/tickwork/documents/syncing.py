@@ -159,11 +159,10 @@ class Sync:
         if self.report.dry_run:
             self._foresee(writes)
         else:
-            with self._turn:
-                self._write_confirmed()
-                if writes and self._down is None:
-                    self._write_together(writes)
-                self._write_failed()
+            self._write_confirmed()
+            if writes and self._down is None:
+                self._write_together(writes)
+            self._write_failed()
         self._waiting = []
         self._tell(0)
 
@@ -237,8 +236,7 @@ class Sync:
         """Count what a real sync would do."""
         revised = self._revised(writes)
         self.report.changed += len(revised)
-        new = [placed for write in revised for placed in write.placements if isinstance(placed, Chunk)]
-        self.report.embedded += self._vectors.unknown(new)
+        self.report.embedded += self._vectors.unknown(_new(revised))
         self.report.kept += sum(isinstance(placed, int) for write in revised for placed in write.placements)
 
     def _write_confirmed(self) -> None:
@@ -248,7 +246,7 @@ class Sync:
             self._reached(Step.CONFIRMED)
 
     def _write_together(self, writes: Sequence[Write]) -> None:
-        """All of them, or one by one if that fails, so that one bad document stops no other; unless it is not they."""
+        """All, or one by one if that fails, so that one bad document stops no other; none if the embedder is down."""
         if self._down is not None:
             return
         try:
@@ -266,21 +264,24 @@ class Sync:
             self._failures_in_a_row = 0
 
     def _write_all(self, writes: Sequence[Write]) -> None:
-        revised = self._revised(writes)
-        new = [placed for write in revised for placed in write.placements if isinstance(placed, Chunk)]
-        vectors, embedded = self._vectors.of(new, self._tell)
+        _, embedded = self._vectors.of(_new(self._revised(writes)), self._tell)  # all others go on meanwhile
         self._reached(Step.EMBEDDED)
-        by_hash = {chunk.hash: vector for chunk, vector in zip(new, vectors, strict=True)}
-        revisions, chunks = self._catalogue.stage(
-            self.source, self._number, revised, by_hash, self._vectors.space, self._splitter.identity, self._began_at
-        )
-        self._reached(Step.STAGED)
-        self._index.add(chunks, vectors)
-        self._reached(Step.INDEXED)
-        self._catalogue.flip(self.source, self._number, revisions, self._vectors.space, self._clock.now())
-        self._reached(Step.FLIPPED)
+        with self._turn:
+            revised = self._revised(writes)  # somebody may have removed some of them
+            new = _new(revised)
+            vectors, anew = self._vectors.of(new)
+            by_hash = {chunk.hash: vector for chunk, vector in zip(new, vectors, strict=True)}
+            revisions, chunks = self._catalogue.stage(
+                self.source, self._number, revised, by_hash, self._vectors.space, self._splitter.identity,
+                self._began_at,
+            )  # fmt: skip
+            self._reached(Step.STAGED)
+            self._index.add(chunks, vectors)
+            self._reached(Step.INDEXED)
+            self._catalogue.flip(self.source, self._number, revisions, self._vectors.space, self._clock.now())
+            self._reached(Step.FLIPPED)
         self.report.changed += len(revised)
-        self.report.embedded += embedded
+        self.report.embedded += embedded + anew
         self.report.kept += sum(isinstance(placed, int) for write in revised for placed in write.placements)
 
     def _tell(self, embedding: int) -> None:
@@ -309,6 +310,11 @@ class Sync:
             failures = 1 + (known.failures if known else 0)
             retry_at = now + plan.retry_after(failures) if fingerprint else None
             self._catalogue.fail(self.source, self._number, FailedDocument(id, reason, failures, retry_at), fingerprint)
+
+
+def _new(writes: Sequence[Write]) -> list[Chunk]:
+    """The chunks that the catalogue does not have yet."""
+    return [placed for write in writes for placed in write.placements if isinstance(placed, Chunk)]
 
 
 def clear(

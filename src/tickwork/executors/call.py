@@ -196,7 +196,8 @@ class RunContext:
     def track(
         self, items: Iterable[Item] | AsyncIterable[Item], *, total: int | None = None, message: str = ""
     ) -> Iterator[Item] | AsyncIterator[Item]:
-        """The *items*, one by one, with the progress told before each and behind the last; for `async for` if they are.
+        """The *items*, one by one, with the progress told before each and behind the last; of asynchronous
+        items in an `async for`.
 
         The *total* is their length if they have one.
         """
@@ -401,9 +402,12 @@ def failure(call: Call, error: BaseException) -> Failed:
 
 
 def _not_taken(call: Call) -> InvalidJobError | None:
-    """That the function takes other arguments than it was called with. None: so the error is its own."""
+    """That the function takes other arguments than it was called with. None: so the error is its own.
+
+    It tells how many they are and their names: more people see the reason of a run than its arguments.
+    """
     try:
-        check_arguments(call.func, tuple(call.args), call.kwargs)
+        check_arguments(call.func, (...,) * len(call.args), dict.fromkeys(call.kwargs, ...))
     except InvalidJobError as error:
         return InvalidJobError(f"{error}: {CODE_CHANGED}")
     return None

@@ -73,7 +73,7 @@ class Desk:
     def __init__(self, tell: Tell, answers: Connection) -> None:
         self._tell = tell
         self._answers = answers
-        self._asking = threading.RLock()
+        self._asking = threading.RLock()  # who is ended while it waits may ask again on its way out
         self._asked = 0
         self._call: Call | None = None
 

@@ -100,7 +100,7 @@ class ProcessExecutor:
 
 
 class Worker:
-    """One thread and the process that it has: no other thread writes its counter or touches its process."""
+    """One thread and the process that it has: no other writes its counter, or touches its process but to answer it."""
 
     __slots__ = ("_call", "_child", "_ending", "finished")
 
@@ -218,6 +218,7 @@ class Child:
         self._deaf = self._killed = False
         ours, theirs = Pipe()
         answers, self._answers = Pipe(duplex=False)  # closed with this object alone: a thread may be writing
+        self._answering = threading.Lock()
         lifeline, self._lifeline = os.pipe()
         _children.add(self)
         try:
@@ -252,8 +253,11 @@ class Child:
         """
 
         def answer() -> None:
-            with suppress(OSError):  # it has died
-                self._answers.send_bytes(json.dumps({"to": asked["ask"], **_state_for(call, asked)}).encode())
+            told = json.dumps({"to": asked["ask"], **_state_for(call, asked)}).encode()
+            # One that was cut off by its end may ask again before the first answer is written, and a long one is
+            # written in pieces.
+            with self._answering, suppress(OSError):  # it has died
+                self._answers.send_bytes(told)
 
         threading.Thread(target=answer, name="tickwork-answer", daemon=True).start()
 

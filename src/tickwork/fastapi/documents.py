@@ -40,12 +40,12 @@ from tickwork.fastapi.checks import check_dependencies, check_prefix
 from tickwork.fastapi.guard import refuse_simple_requests, refuse_strangers, refuse_unknown_parameters
 from tickwork.fastapi.models import Nothing, ProgressView
 from tickwork.fastapi.pages import Page, add_page
-from tickwork.fastapi.rights import add_rights
 from tickwork.fastapi.router import (
     STATUS,
     Limit,
     Offset,
     TickworkRoute,
+    add_rights,
     check_protection,
     errors_of,
     read_body,
@@ -302,8 +302,8 @@ def create_documents_router(
     check_dependencies("create_documents_router", changes, "changes")
     check_prefix(prefix)
     check_protection(
-        dependencies, guards_changes=changes, unprotected=unprotected, read_only=read_only, allowed_hosts=allowed_hosts,
-        changes="sync, take in and delete documents", made_by="create_documents_router",
+        dependencies, changes=changes, unprotected=unprotected, read_only=read_only, allowed_hosts=allowed_hosts,
+        deeds="sync, take in and delete documents", made_by="create_documents_router",
     )  # fmt: skip
     guards = [*(dependencies or [Depends(refuse_strangers(allowed_hosts))]), Depends(refuse_unknown_parameters)]
     router = APIRouter(prefix=prefix, tags=["documents"], route_class=DocumentsRoute, dependencies=guards)

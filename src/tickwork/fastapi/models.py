@@ -282,6 +282,12 @@ class ReadyView(BaseModel):
         return cls(ready=health.ready, reason=reason)
 
 
+class RightsView(BaseModel):
+    """What who asks may do."""
+
+    change: bool = Field(description="Whether they may call the routes that change something.")
+
+
 class Overview(BaseModel):
     """All that the dashboard shows, in one answer."""
 

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Collection, Coroutine, Iterable, Sequence
 from typing import Annotated, Any, ClassVar, TypeVar
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.dependencies.utils import get_flat_params
 from fastapi.exceptions import RequestValidationError
@@ -72,17 +72,19 @@ from tickwork.fastapi.models import (
     Range,
     ReadyView,
     Reason,
+    RightsView,
     RunSummary,
     RunView,
 )
 from tickwork.fastapi.pages import Page, add_page
-from tickwork.fastapi.rights import add_rights
 from tickwork.job import Job
 from tickwork.run import Run, RunState
 from tickwork.scheduler import Scheduler, check_scheduler
 
 Body = TypeVar("Body", bound=BaseModel)
 
+LET_IN = "tickwork.let_in"
+"""Where a request has that its caller may look."""
 MAX_PAGE = 1_000
 MAX_OFFSET = 1_000_000_000
 OVERVIEW_JOBS = 200
@@ -145,7 +147,7 @@ def create_router(
 
         app.include_router(create_router(scheduler, prefix="/tickwork", dependencies=[Depends(admin)]))
 
-    Say who may call it, in one of three ways; otherwise this raises UnprotectedRoutesError:
+    Say who may call it, in one of these ways; otherwise this raises UnprotectedRoutesError:
 
     - *dependencies* guard every route, the dashboard and its files too. Those that a browser satisfies by itself
       (a cookie, HTTP Basic) let people open the dashboard.
@@ -153,9 +155,9 @@ def create_router(
       reads the names of jobs and functions, results, tracebacks and logs.
     - *unprotected* lets everyone who can reach the server do everything: for a development machine, or behind a
       proxy that asks who is there.
-
-    *changes*, such as `[Depends(admin)]`, guard the routes that change something besides: for those who may look and
-    not touch. The dashboard shows no buttons to whom they answer 401 or 403.
+    - *changes*, such as `[Depends(admin)]`, guard the routes that change something besides: for those who may look and
+      not touch. The dashboard shows no buttons to whom they answer 401 or 403. Without *dependencies* reading is as
+      open as it is with *read_only*.
 
     *caller*, such as `Depends(current_user_name)`, gives the name of who calls, or None: jobs and runs keep it, and
     show who paused, cancelled or asked for what. No request can say so itself.
@@ -182,7 +184,7 @@ def create_router(
         check_depends("create_router: caller", caller)
     check_prefix(prefix)
     check_protection(
-        dependencies, guards_changes=changes, unprotected=unprotected, read_only=read_only, allowed_hosts=allowed_hosts
+        dependencies, changes=changes, unprotected=unprotected, read_only=read_only, allowed_hosts=allowed_hosts
     )
     guards = dependencies or [Depends(refuse_strangers(allowed_hosts))]
     dependencies = [*guards, Depends(refuse_unknown_parameters)]
@@ -460,6 +462,39 @@ class TickworkRoute(APIRoute):
         return answer
 
 
+class RightsRoute(TickworkRoute):
+    """A route at which a refusal is an answer, if it comes from those who guard changes."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except HTTPException as refusal:
+                if refusal.status_code not in (401, 403) or not request.scope.get(LET_IN):
+                    raise
+                return Response(RightsView(change=False).model_dump_json(), media_type="application/json")
+
+        return answer
+
+
+def add_rights(router: APIRouter, changes: Sequence[Dependency], *, read_only: bool) -> None:
+    """What a page asks so that it shows no buttons to those who may only look. It guards nothing."""
+
+    async def rights() -> RightsView:
+        """What you may do here: whether the routes that change something would let you in."""
+        return RightsView(change=not read_only)
+
+    dependencies = [Depends(_let_in), *changes]
+    router.add_api_route("/rights", rights, dependencies=dependencies, route_class_override=RightsRoute)
+
+
+def _let_in(request: Request) -> None:
+    """The guards of all routes, which are asked first, have nothing against it."""
+    request.scope[LET_IN] = True
+
+
 def _query_names(dependant: Dependant) -> frozenset[str]:
     """What a URL may ask for, by a route or what it depends on."""
     declared = {field.alias for field in get_flat_params(dependant) if isinstance(field.field_info, QueryInfo)}
@@ -481,22 +516,22 @@ def _refusal(detail: object, status: int) -> Response:
 
 
 def check_protection(
-    dependencies: Sequence[Dependency] | None, *, guards_changes: Sequence[Dependency] | None, unprotected: bool,
-    read_only: bool, allowed_hosts: Collection[str], changes: str = "pause, run and remove jobs",
+    dependencies: Sequence[Dependency] | None, *, changes: Sequence[Dependency] | None, unprotected: bool,
+    read_only: bool, allowed_hosts: Collection[str], deeds: str = "pause, run and remove jobs",
     made_by: str = "create_router",
 ) -> None:  # fmt: skip
-    """UnprotectedRoutesError unless somebody said who may call the routes that *changes* are made by."""
-    if (dependencies or guards_changes) and unprotected:
+    """UnprotectedRoutesError unless somebody said who may call the routes that do these *deeds*."""
+    if (dependencies or changes) and unprotected:
         raise UnprotectedRoutesError(
             f"{made_by}: expected dependencies or unprotected=True, got both: leave out the one that is not meant"
         )
-    if guards_changes and read_only:
+    if changes and read_only:
         raise UnprotectedRoutesError(
             f"{made_by}: expected changes=[...] or read_only=True, got both: leave out the one that is not meant"
         )
-    if not (dependencies or guards_changes or unprotected or read_only):
+    if not (dependencies or changes or unprotected or read_only):
         raise UnprotectedRoutesError(
-            f"{made_by}: expected dependencies for routes that {changes}, got none: pass "
+            f"{made_by}: expected dependencies for routes that {deeds}, got none: pass "
             "dependencies=[Depends(...)], or read_only=True to leave these routes out, or unprotected=True if "
             "everyone who can reach this server may call them"
         )

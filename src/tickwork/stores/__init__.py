@@ -37,10 +37,12 @@ def make_store(url: str | Store | None, *, clock: Clock | None = None) -> Store:
     if scheme in ("redis", "rediss", "valkey", "valkeys"):
         return _redis(url, clock)
     if dialect in ("redis", "rediss", "valkey", "valkeys"):
-        raise StoreURLError(
-            f"store: expected redis://, the URL of one server, got {masked(url)!r}: name the primary that '{driver}' "
-            f"leads to, or an address that follows it"
+        todo = (
+            f"name the primary that '{driver}' leads to, or an address that follows it"
+            if driver in ("sentinel", "cluster")
+            else f"leave out '+{driver}'; tickwork brings its own driver, which blocks no event loop"
         )
+        raise StoreURLError(f"store: expected redis://, the URL of one server, got {masked(url)!r}: {todo}")
     if dialect == "sqlite" and driver:
         raise StoreURLError(f"store: expected sqlite:///, got {masked(url)!r}: leave out '+{driver}'; none is needed")
     if scheme != "sqlite" or not rest.startswith("/") or not rest.strip("/") or "?" in rest or ":memory:" in rest:

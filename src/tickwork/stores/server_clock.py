@@ -35,6 +35,10 @@ class Belief(NamedTuple):
         drift = ceil(DRIFT * 1000 * max(own - self.since, 0))
         return Belief(self.low - drift, self.high + drift, own, self.floor)
 
+    def is_contradicted(self, low: int, high: int) -> bool:
+        """Whether a sample with these bounds shows that a clock was set."""
+        return low > self.high + 1000 * SLACK or high < self.low - 1000 * SLACK
+
     def tell(self, own: int) -> int:
         """The server's time when our own clock shows *own*, or a little less."""
         return max(own + self.drifted(own).low // 1000, self.floor)
@@ -62,17 +66,13 @@ class ServerClock:
         """The server's clock stood at *server* when ours, as `read_own` tells it, was between *sent* and *received*."""
         low, high = 1000 * (server - received - 1), 1000 * (server - sent + 1)  # each is read in whole microseconds
         with self._learning:
-            belief = self._belief
-            if belief is not None:
-                belief = belief.drifted(received)
-            if (
-                belief is None or low > belief.high + 1000 * SLACK or high < belief.low - 1000 * SLACK
-            ):  # the first, or a clock was set
+            belief = self._belief and self._belief.drifted(received)
+            if belief is None or belief.is_contradicted(low, high):
                 self._belief = Belief(low, high, received, 0)
-            else:
-                if low <= belief.high and high >= belief.low:
-                    low, high = max(low, belief.low), min(high, belief.high)
-                self._belief = Belief(low, high, received, belief.tell(received))
+                return
+            if low <= belief.high and high >= belief.low:
+                low, high = max(low, belief.low), min(high, belief.high)
+            self._belief = Belief(low, high, received, belief.tell(received))
 
 
 def read_own() -> int:

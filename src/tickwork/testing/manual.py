@@ -45,11 +45,13 @@ class ManualScheduler(Scheduler):
     In a `with` statement it is started and shut down.
     """
 
+    clock: VirtualClock
+
     def __init__(
         self, store: str | Store | None = None, *, start: datetime = datetime(2026, 1, 1, tzinfo=UTC),
         clock: VirtualClock | None = None, timezone: str | None = None, keep: Retention = FOREVER,
     ) -> None:  # fmt: skip
-        self.clock = clock or VirtualClock(start)
+        self.clock = clock or VirtualClock(start)  # pyright: ignore[reportIncompatibleVariableOverride]  never another
         super().__init__(store, clock=self.clock, timezone=timezone, keep=keep)
         if self._store.clock is not self.clock:
             raise InvalidJobError(

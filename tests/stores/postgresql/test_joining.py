@@ -11,6 +11,7 @@ import pytest
 from tests import deeds
 
 from tickwork import BackgroundScheduler, JobExistsError
+from tickwork.errors import InvalidJobError, SchedulerError, StoreUnusableError
 from tickwork.stores.postgresql import PostgreSQLStore, add_jobs, add_jobs_async
 
 PATIENCE = 5.0
@@ -93,3 +94,48 @@ def test_an_asynchronous_connection_does_the_same(
     asyncio.run(story())
 
     assert [job.id for job in store.jobs()] == ["mine", "taken"]
+
+
+def test_where_there_are_no_tables_it_is_said_what_to_pass(
+    store: PostgreSQLStore, postgresql_database: str, schema: str
+) -> None:
+    async def story() -> None:
+        async with await psycopg.AsyncConnection.connect(postgresql_database) as connection:
+            with pytest.raises(
+                StoreUnusableError, match="tables of jobs in the schema nowhere, got none: pass schema="
+            ):
+                await add_jobs_async(connection, [new_job(store, "mine")], schema="nowhere")
+
+    asyncio.run(story())
+    with (
+        psycopg.connect(postgresql_database) as connection,
+        pytest.raises(
+            StoreUnusableError, match=r"in the first schema of the search path, got none: pass schema="
+        ) as told,
+    ):
+        connection.execute("set search_path to pg_temp")
+        add_jobs(connection, [new_job(store, "mine")])
+
+    assert told.value.__suppress_context__
+
+
+def test_a_connection_of_the_other_kind_is_refused(store: PostgreSQLStore, postgresql_database: str) -> None:
+    async def story() -> None:
+        async with await psycopg.AsyncConnection.connect(postgresql_database) as connection:
+            with pytest.raises(
+                SchedulerError, match="expected a psycopg.Connection, got AsyncConnection: the function"
+            ):
+                add_jobs(connection, [new_job(store, "mine")])  # type: ignore[arg-type]
+        with (
+            psycopg.connect(postgresql_database) as connection,
+            pytest.raises(SchedulerError, match="expected a psycopg.AsyncConnection, got Connection: the function"),
+        ):
+            await add_jobs_async(connection, [new_job(store, "mine")])  # type: ignore[arg-type]
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("jobs", [None, 5, ["x"], [None]])
+def test_what_is_no_job_is_refused(postgresql_database: str, jobs: object) -> None:
+    with psycopg.connect(postgresql_database) as connection, pytest.raises(InvalidJobError, match="pass .new_job"):
+        add_jobs(connection, jobs)  # type: ignore[arg-type]

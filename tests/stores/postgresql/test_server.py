@@ -163,6 +163,22 @@ def test_a_database_of_another_encoding_is_refused(postgresql_database: str, adm
     administrator.execute(f"drop database {name} with (force)".encode())
 
 
+def test_what_a_server_has_run_out_of_is_told_with_what_to_do(
+    postgresql_database: str, store: PostgreSQLStore, administrator: psycopg.Connection, role: str
+) -> None:
+    administrator.execute(f"alter role {role} connection limit 0".encode())
+
+    with pytest.raises(StoreUnavailableError, match="got .*too many connections for role .*: raise its limit"):
+        PostgreSQLStore(with_user(postgresql_database, f"{role}:hunter2")).open()
+    with (
+        pytest.raises(StoreUnavailableError, match="got could not .*: No space left on device: give its disk room"),
+        store._server.writing() as session,
+    ):
+        session.run_script(
+            "do $$ begin raise 'could not extend file: No space left on device' using errcode = 'disk_full'; end $$"
+        )
+
+
 def test_a_server_that_can_only_be_read_is_named_so(postgresql_url: str) -> None:
     with pytest.raises(StoreUnavailableError, match="can only be read, such as a standby: name the primary"):
         PostgreSQLStore(f"{postgresql_url}&options=-c%20default_transaction_read_only%3Don").open()
@@ -224,7 +240,8 @@ def test_tables_can_be_made_by_hand_for_a_role_that_may_make_none(
     url, schema = f"{with_user(postgresql_url, role)}&create=off", postgresql_url.rpartition("=")[2]
     rights = "select, insert, update, delete on all tables in schema"
     with pytest.raises(
-        StoreUnusableError, match="got none, and create=off: run what `tickwork schema postgresql` prints"
+        StoreUnusableError,
+        match=f"got none, and create=off: run what `tickwork schema postgresql --schema {schema}` prints",
     ):
         PostgreSQLStore(url).open()
 

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from tickwork import BackgroundScheduler, RunContext, RunState
-from tickwork.errors import RunCancelledError, RunClosedError, RunLostError, SchedulerError
+from tickwork.errors import RunCancelledError, RunClosedError, RunLostError, SchedulerError, StoreUnusableError
 from tickwork.events import JobRecovered, RunSettled
 from tickwork.run import Run
 from tickwork.stores.postgresql import settle_run, settle_run_async
@@ -112,6 +112,14 @@ def test_by_the_search_path_of_the_connection(place: Place) -> None:
     assert place.bills() == 1
 
 
+def test_without_our_tables_it_is_said_what_to_pass(place: Place) -> None:
+    def bill(run: RunContext) -> None:
+        with place.connect() as connection:
+            settle_run(connection, run, schema="nowhere")
+
+    assert "in the schema nowhere, got none: pass schema=" in (place.run(bill).reason or "")
+
+
 def test_what_is_undone_leaves_the_run_to_its_function(place: Place) -> None:
     def fail(run: RunContext) -> None:
         with place.connect() as connection:
@@ -192,7 +200,7 @@ def test_what_forbids_it_is_raised_and_the_connection_goes_on(place: Place, post
         return "by the function"
 
     def elsewhere(run: RunContext) -> str:
-        with psycopg.connect(postgresql_database) as connection, pytest.raises(psycopg.errors.UndefinedTable):
+        with psycopg.connect(postgresql_database) as connection, pytest.raises(StoreUnusableError):
             settle_run(connection, run, schema="there_is_none")
         return "by the function"
 
@@ -268,11 +276,13 @@ ALIKE = [(1, 0, 0, "origin"), (0, 1, 0, "origin"), (0, 0, 1, "origin"), (0, 0, 0
 """By how much a run is less than another, and its origin; so it stands before it."""
 
 
-def test_what_is_no_run_is_refused() -> None:
-    with pytest.raises(AttributeError):
+def test_what_is_no_run_or_no_connection_is_refused(place: Place) -> None:
+    with place.connect() as connection, pytest.raises(AttributeError):
+        settle_run(connection, "a run")  # type: ignore[arg-type]
+    with pytest.raises(SchedulerError, match="expected a psycopg.Connection, got NoneType"):
         settle_run(None, "a run")  # type: ignore[arg-type]
-    with pytest.raises(AttributeError):
-        asyncio.run(settle_run_async(None, "a run"))  # type: ignore[arg-type]
+    with place.connect() as connection, pytest.raises(SchedulerError, match="psycopg.AsyncConnection, got Connection"):
+        asyncio.run(settle_run_async(connection, "a run"))  # type: ignore[arg-type]
 
 
 def test_the_errors_are_those_that_are_documented() -> None:

@@ -54,6 +54,10 @@ def test_user_and_password_are_told_to_the_driver_alone() -> None:
         ("redis://host/0?prefix=" + 101 * "x", r"prefix: "),
         ("redis://host/0?socket_timeout=soon", r"expected a URL such as"),
         ("redis+sentinel://host/mymaster/0", r"expected redis://, the URL of one server, got 'redis\+sentinel://host"),
+        (
+            "redis+asyncio://me:secret@host",
+            r"got 'redis\+asyncio://\*\*\*@host': leave out '\+asyncio'; tickwork brings",
+        ),
         ("redis+cluster://me:secret@host", r"the URL of one server, got 'redis\+cluster://\*\*\*@host'"),
     ],
 )

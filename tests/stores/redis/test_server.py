@@ -111,8 +111,13 @@ def test_a_server_that_cannot_be_reached_is_unavailable() -> None:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
 
-    with pytest.raises(StoreUnavailableError, match=f"expected to read and write redis://127.0.0.1:{port}/0, got"):
+    with pytest.raises(
+        StoreUnavailableError, match=f"expected to read and write redis://127.0.0.1:{port}/0, got"
+    ) as raised:
         RedisStore(f"redis://127.0.0.1:{port}").open()
+
+    assert raised.value.__suppress_context__, "what is told says all, without the driver's own stack"
+    assert raised.value.__cause__ is None
 
 
 def test_something_that_is_no_redis_is_unavailable() -> None:
@@ -249,9 +254,9 @@ def test_a_full_server_takes_nothing_new_and_lets_what_runs_go_on_and_end(server
     ((_, (run,), _),) = fire(store, hold=make_hold("a"))
     store._command("CONFIG", "SET", "maxmemory", 1)
 
-    with pytest.raises(StoreUnavailableError, match="maxmemory"):
+    with pytest.raises(StoreUnavailableError, match="got a server whose memory is full: raise its maxmemory"):
         fire(store, until=NOW + HOUR)
-    with pytest.raises(StoreUnavailableError, match="maxmemory"):
+    with pytest.raises(StoreUnavailableError, match="got a server whose memory is full: raise its maxmemory"):
         store.add([make_job("another")])
     (renewed,) = store.renew([run], NOW + HOUR)
     won = store.settle([ending := settle(renewed, job.retry, Succeeded(), NOW)])
@@ -262,6 +267,21 @@ def test_a_full_server_takes_nothing_new_and_lets_what_runs_go_on_and_end(server
     assert store.runs() == [ending.run]
     assert len(fire(store, until=NOW + HOUR)) == 1
     store.close()
+
+
+def test_a_full_server_can_be_looked_at(server: RedisServer) -> None:
+    store = RedisStore(server.url())
+    store.open()
+    store.add([job := make_job()])
+    store._command("CONFIG", "SET", "maxmemory", 1)
+
+    other = RedisStore(server.url())
+    other.open()
+
+    assert other.jobs() == [job]
+    assert (other.runs(), other.nodes()) == ([], [])
+    for one in (other, store):
+        one.close()
 
 
 def test_scripts_that_the_server_has_forgotten_are_loaded_again(store: RedisStore) -> None:

@@ -113,10 +113,13 @@ select document.id, document.number, revision.fingerprint,
     case when revision.splitter = $3 then revision.version end,
     document.failures, document.failed, document.retry_at
 from tickwork_documents as document
-    left join tickwork_revisions as revision
-        on revision.document = document.number and revision.born is not null and revision.died is null
+    left join lateral (
+        select fingerprint, splitter, version from tickwork_revisions
+        where tickwork_revisions.document = document.number and born is not null and died is null limit 1
+    ) as revision on true
 where document.catalogue = $1 and document.source = $2
 """
+"""One look for each document: without statistics a join of both may go through every pair."""
 SELECT_LIVE_CHUNKS = """
 select revision.document, chunk.number, chunk.hash
 from tickwork_revisions as revision
@@ -259,10 +262,13 @@ SELECT_CHUNKS_OF = "select distinct chunk from tickwork_placements where revisio
 SELECT_SPACE = """
 select chunk.number, vector.vector
 from tickwork_chunks as chunk
-    join tickwork_vectors as vector
-        on vector.catalogue = chunk.catalogue and vector.space = $3 and vector.hash = chunk.hash
+    cross join lateral (
+        select vector from tickwork_vectors
+        where tickwork_vectors.catalogue = chunk.catalogue and space = $3 and hash = chunk.hash limit 1
+    ) as vector
 where chunk.catalogue = $1 and chunk.number = any($2::bigint[])
 """
+"""One look for each chunk."""
 SELECT_CHUNKS = """
 select chunk.number, chunk.text, chunk.heading from tickwork_chunks as chunk
 where chunk.catalogue = $1 and chunk.number > $2 and exists (
@@ -362,11 +368,12 @@ delete from tickwork_vectors
 where (catalogue, space, hash) in (
     select vector.catalogue, vector.space, vector.hash from tickwork_vectors as vector
     where vector.catalogue = $1 and not exists (
-        select from tickwork_chunks as chunk where chunk.catalogue = $1 and chunk.hash = vector.hash
+        select from tickwork_chunks as chunk where chunk.catalogue = $1 and chunk.hash = vector.hash offset 0
     )
     limit $2
 )
 """
+"""`offset 0`: one look for each vector, and no plan that joins all of both."""
 SIZE = """
 select coalesce(sum(pg_total_relation_size(pg_class.oid)), 0)::bigint
 from pg_catalog.pg_class join pg_catalog.pg_namespace on pg_namespace.oid = relnamespace

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -25,7 +26,8 @@ class Folder:
     Markdown and text in UTF-8, HTML, and with `tickwork[files]` PDF. *readers* read others, or the same in another way:
     `{".docx": read_docx}`, where `read_docx(path)` returns Markdown. A file with an unchanged size and time is not
     read again. One that cannot be read, is no text, or is larger than 20 MB keeps its last good revision. A folder that
-    does not exist, or in which one cannot be read, is a SourceUnavailableError, and deletes nothing.
+    does not exist, or in which one that *pattern* leads to cannot be read, is a SourceUnavailableError, and deletes
+    nothing.
     """
 
     folder: str | Path
@@ -67,9 +69,12 @@ class Folder:
                 yield self._read(path, id_of(path.relative_to(root).as_posix()), versions)
 
     def _paths(self, root: Path) -> list[Path]:
-        """All that match. OSError for a folder that cannot be read: to `glob` its files are gone."""
-        for _ in os.walk(root, onerror=_refuse):
-            """Looked into."""
+        """All that match. OSError for a folder that may hold some and cannot be read: to `glob` they are gone."""
+        parts = Path(self.pattern).parts
+        for place, folders, _ in os.walk(root, onerror=_refuse):
+            depth = len(Path(place).relative_to(root).parts)
+            if "**" not in parts[: depth + 1]:  # else it goes on below any of them
+                folders[:] = fnmatch.filter(folders, parts[depth]) if depth + 1 < len(parts) else []
         return sorted(root.glob(self.pattern))
 
     def _read(self, path: Path, id: str, versions: Mapping[str, str]) -> Listed:

@@ -131,8 +131,11 @@ class Website:
             if len(read) > MOST_SITEMAPS:
                 raise SourceUnavailableError(f"Website: expected at most {MOST_SITEMAPS} sitemaps, got more")
             text = self._sitemap(client, url)
-            ours = [entities.unescape(location) for location in LOCATION.findall(text)]
-            strangers = [location for location in ours if _host(location) != _host(url)]
+            ours: list[str] = []
+            strangers: list[str] = []
+            host = _host(url)
+            for location in map(entities.unescape, LOCATION.findall(text)):
+                (ours if _host(location) == host else strangers).append(location)
             if strangers:
                 log.warning(
                     "sitemap %s names %d addresses of other hosts, which are left out: %s",
@@ -140,7 +143,6 @@ class Website:
                     len(strangers),
                     strangers[0],
                 )
-            ours = [location for location in ours if _host(location) == _host(url)]
             if "<sitemapindex" in text[:10_000]:
                 waiting += ours
             else:

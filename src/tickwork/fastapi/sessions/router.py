@@ -17,8 +17,7 @@ from tickwork.fastapi.checks import check_dependencies, check_depends, check_pre
 from tickwork.fastapi.guard import refuse_strangers, refuse_unknown_parameters
 from tickwork.fastapi.models import ErrorView
 from tickwork.fastapi.pages import Page, add_page
-from tickwork.fastapi.rights import add_rights
-from tickwork.fastapi.router import Limit, Offset, TickworkRoute, UnprotectedRoutesError
+from tickwork.fastapi.router import Limit, Offset, TickworkRoute, UnprotectedRoutesError, add_rights
 from tickwork.fastapi.sessions.models import ContentView, EndedView, SessionsView, SessionView
 from tickwork.sessions import Sessions
 from tickwork.sessions.sessions import check_sessions

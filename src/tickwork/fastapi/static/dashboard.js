@@ -18,7 +18,7 @@ const STATES = {
   "not-run": ["missed", "skipped", "cancelled"],
 };
 
-const OVERLAPS = { skip: "others are skipped", queue: "others wait", cancel: "a new one ends it" };
+const OVERLAPS = { skip: "others are skipped", queue: "others wait", cancel: "the oldest makes way" };
 
 const filter = { job: null, states: "all", search: "" };
 let shown = null; // the latest overview
@@ -99,7 +99,7 @@ function updateJob(row, job) {
   put(tags, job.tags.join(" · "));
   tags.parentElement.hidden = job.tags.length === 0;
   mark(row, "paused", job.paused);
-  mark(row, "ended", job.ended || job.retired_at !== null);
+  mark(row, "ended", job.ended);
   showState(state, last?.state);
   const why = last && last.state !== "running" ? last.reason : null;
   put(reason, job.overdue_at ? `no success in time: overdue since ${clockTime(job.overdue_at, false)}` : why ?? "");
@@ -130,15 +130,12 @@ function tickJob(row) {
   const job = row.item;
   const last = job.last_run;
   const left = secondsUntil(job.next_fire_time);
-  const overdue = left !== null && left < -OVERDUE && !job.paused && !job.retired_at && job.last_run?.state !== "running";
+  const overdue = left !== null && left < -OVERDUE && !job.paused && job.last_run?.state !== "running";
   mark(row, "overdue", overdue);
   if (job.paused) {
-    put(next, "paused");
+    put(next, job.retired_at ? "retired" : "paused");
     const by = job.paused_by ? ` by ${job.paused_by}` : "";
-    put(detail, `since ${clockTime(job.paused_at, false)}${by}${job.pause_reason ? `: ${job.pause_reason}` : ""}`);
-  } else if (job.retired_at) {
-    put(next, "retired");
-    put(detail, `no running code declares it since ${clockTime(job.retired_at, false)}`);
+    put(detail, `since ${clockTime(job.paused_at, false)}${by}${job.pause_reason ? `: ${job.pause_reason.replace(/^retired: /, "")}` : ""}`);
   } else if (job.ended) {
     put(next, "ended");
     put(detail, job.last_fire_time ? `last fire time ${clockTime(job.last_fire_time, false)}` : "");
@@ -177,7 +174,7 @@ function showJobDetails(row) {
     "Missed together": job.coalesce ? "run once" : "run one by one",
     "Last fire time": job.last_fire_time && clockTime(job.last_fire_time),
     "Declared by": job.declared,
-    ...job.metadata,
+    Metadata: Object.entries(job.metadata).map(([name, value]) => `${name}=${value}`).join(" · "),
   });
   arrange(backfills, "backfill-row", row.backfills ?? [], updateBackfill);
   backfills.hidden = (row.backfills ?? []).length === 0;
@@ -288,6 +285,10 @@ async function showRunDetails(row) {
   try {
     const [run, logged] = await Promise.all([ask(`runs/${id}`), ask(`runs/${id}/log`)]);
     row.known = run.state;
+    if (run.state !== row.item.state) {
+      row.item = run; // and no longer among the latest
+      updateRun(row, run);
+    }
     showFacts(facts, {
       Run: run.id,
       "Fire time": exactTime(run.fire_time),
@@ -379,7 +380,7 @@ const CHANGES = {
   },
   "run-with": ({ item: job }) =>
     confirm("run-dialog", job.id, async (form) => {
-      await post(`${path(job)}/run`, { kwargs: given(form, "kwargs"), args: given(form, "args") });
+      await post(`${path(job)}/run`, `{"kwargs": ${given(form, "kwargs")}, "args": ${given(form, "args")}}`);
       return `${job.id} runs as soon as a node has room.`;
     }),
   pause: async ({ item: job }) => {
@@ -425,12 +426,13 @@ const CHANGES = {
   },
 };
 
-// The JSON in a field; null, which leaves the job its own, if there is none.
+// The JSON in a field, as it was typed: a number of more than 16 digits would be another one if it was read here. Nothing
+// is null, which leaves the job its own.
 function given(form, name) {
-  const text = form.get(name).trim();
-  if (text === "") return null;
+  const text = form.get(name).trim() || "null";
   try {
-    return JSON.parse(text);
+    JSON.parse(text);
+    return text;
   } catch {
     throw new Error(`expected JSON such as ${name === "args" ? '["a", 1]' : '{"day": "2026-03-01"}'}, got what is none: put names and texts in double quotes`);
   }

@@ -48,13 +48,14 @@ export function keepAsking(question, show, showTrouble, { every = POLL } = {}) {
   return poll;
 }
 
+// A `body` that is text is JSON already.
 export async function ask(path, { method = "GET", body, signal, patience = TIMEOUT } = {}) {
   const signals = [AbortSignal.timeout(patience), ...(signal ? [signal] : [])];
   const response = await fetch(new URL(path, document.baseURI), {
     method,
     signal: AbortSignal.any(signals),
     headers: method === "GET" ? {} : { "Content-Type": "application/json" },
-    body: body && JSON.stringify(body),
+    body: typeof body === "string" ? body : body && JSON.stringify(body),
     credentials: "same-origin",
     cache: "no-store",
   });

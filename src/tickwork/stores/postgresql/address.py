@@ -51,7 +51,7 @@ class Address:
             raise _unreadable(url, written) from None  # libpq's own words may hold a part of a password
         parameters = MANNERS | {name: str(value) for name, value in given.items()}
         ports = parameters.get("port", "").split(",")
-        if not all(port.isdigit() or not port for port in ports) or "@" in parameters.get("dbname", ""):
+        if not all(_is_port(port) for port in ports) or "@" in parameters.get("dbname", ""):
             raise _unreadable(url, written)  # a / in a password, which made a host of the user
         schema = own.get("schema")
         if schema is not None and not SCHEMA.fullmatch(schema):
@@ -69,6 +69,11 @@ def _switch(own: dict[str, str], name: str, usual: str) -> bool | None:
     if value not in SWITCH:
         raise StoreURLError(f"{name}: expected on or off, got {value[:100]!r}: write ?{name}=off")
     return SWITCH[value]
+
+
+def _is_port(text: str) -> bool:
+    """Whether libpq would try it; nothing is the usual one."""
+    return not text or (text.isascii() and text.isdigit() and 0 < int(text[:6]) < 65_536)
 
 
 def _location(parameters: dict[str, str], schema: str | None) -> str:

@@ -8,14 +8,16 @@ with psycopg.connect(url) as connection:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
 from psycopg import AsyncConnection, AsyncRawCursor, Connection, RawCursor
+from psycopg.errors import UndefinedTable
 
-from tickwork.errors import ConflictError, JobExistsError
-from tickwork.job import Job
+from tickwork.errors import ConflictError, JobExistsError, SchedulerError, StoreUnusableError
+from tickwork.job import Job, check_jobs
 from tickwork.moves import refusal
 from tickwork.plan import anchored, expect
 from tickwork.stores.postgresql import statements as sql
@@ -35,11 +37,11 @@ def add_jobs(connection: Connection[Any], jobs: Iterable[Job], *, schema: str | 
 
     Nodes are woken when it is committed. *schema* is that of the store's URL; None: the first of the search path, as
     there. The tables must be there: a scheduler has started on them before, or they were made by hand. Raises
-    JobExistsError, and StoreMovedError if the jobs have moved elsewhere; what the database refuses raises psycopg's own
-    errors, as everything on your connection does.
+    JobExistsError, StoreMovedError if the jobs have moved elsewhere, StoreUnusableError if there are no tables; what
+    else the database refuses raises psycopg's own errors, as everything on your connection does.
     """
-    new = [anchored(job) for job in jobs]
-    with RawCursor(connection) as cursor:
+    new = [anchored(job) for job in check_jobs(jobs)]
+    with users_connection(connection, Connection, schema), RawCursor(connection) as cursor:
         ((found,),) = cursor.execute(CURRENT_SCHEMA).fetchall()
         with connection.transaction():
             _check_takes_changes(cursor.execute(in_schema(sql.HOLD_MOVE, schema)).fetchone(), schema or found)
@@ -56,19 +58,38 @@ async def add_jobs_async(
     connection: AsyncConnection[Any], jobs: Iterable[Job], *, schema: str | None = None
 ) -> Sequence[Job]:
     """The same on an asynchronous connection."""
-    new = [anchored(job) for job in jobs]
-    async with AsyncRawCursor(connection) as cursor:
-        ((found,),) = await (await cursor.execute(CURRENT_SCHEMA)).fetchall()
-        async with connection.transaction():
-            held = await (await cursor.execute(in_schema(sql.HOLD_MOVE, schema))).fetchone()
-            _check_takes_changes(held, schema or found)
-            for statement, rows in _additions(new, schema):
-                if (await cursor.execute(statement, rows)).rowcount < len(new):
-                    raise _taken(await (await cursor.execute(*_question(new, schema))).fetchall(), new)
-            await cursor.execute(*_expectations(new, schema))
-        if any(may_be_due_soon(job, datetime.now(UTC)) for job in new):
-            await cursor.execute(sql.RING.encode(), (channel_of(schema or found), NOBODY))
+    new = [anchored(job) for job in check_jobs(jobs)]
+    with users_connection(connection, AsyncConnection, schema):
+        async with AsyncRawCursor(connection) as cursor:
+            ((found,),) = await (await cursor.execute(CURRENT_SCHEMA)).fetchall()
+            async with connection.transaction():
+                held = await (await cursor.execute(in_schema(sql.HOLD_MOVE, schema))).fetchone()
+                _check_takes_changes(held, schema or found)
+                for statement, rows in _additions(new, schema):
+                    if (await cursor.execute(statement, rows)).rowcount < len(new):
+                        raise _taken(await (await cursor.execute(*_question(new, schema))).fetchall(), new)
+                await cursor.execute(*_expectations(new, schema))
+            if any(may_be_due_soon(job, datetime.now(UTC)) for job in new):
+                await cursor.execute(sql.RING.encode(), (channel_of(schema or found), NOBODY))
     return new
+
+
+@contextmanager
+def users_connection(connection: object, kind: type, schema: str | None) -> Iterator[None]:
+    """A connection of the user's, which is of that *kind*, and on which our tables are found."""
+    if not isinstance(connection, kind):
+        raise SchedulerError(
+            f"connection: expected a psycopg.{kind.__name__}, got {type(connection).__name__}: the function whose name "
+            f"ends in _async takes a psycopg.AsyncConnection; of SQLAlchemy's connection pass its driver_connection"
+        )
+    try:
+        yield
+    except UndefinedTable:
+        where = "the first schema of the search path" if schema is None else f"the schema {schema}"
+        raise StoreUnusableError(
+            f"expected the tables of jobs in {where}, got none: pass schema=, as in the store's URL, and a connection "
+            f"to its database"
+        ) from None
 
 
 def taken(ids: Iterable[str], jobs: Sequence[Job]) -> JobExistsError | ConflictError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from zlib import crc32
@@ -55,9 +56,10 @@ def upgrade(
         return
     if not create:
         got, missing = (f"version {found}", f" --after {found}") if found else ("none", "")
+        command = f"tickwork schema {kind} --schema {shlex.quote(schema)}{missing}"
         raise StoreUnusableError(
             f"expected tables of version {len(steps)} in {location}, got {got}, and create=off: "
-            f"run what `tickwork schema {kind}{missing}` prints"
+            f"run what `{command}` prints"
         )
     if not session.select(
         "select 1 from pg_namespace where nspname = $1", schema

@@ -48,6 +48,12 @@ LASTING = (
     "SSL negotiation", "authentication", "service name",
 )  # fmt: skip
 """Words of a failed connection that show that it will fail again."""
+SHORTAGES = {
+    "No space left": "give its disk room",
+    "too many c": "raise its limit, or let others have fewer: a node needs up to six",
+    "connection slots": "raise max_connections, or let others have fewer: a node needs up to six",
+}
+"""Words of what a server has run out of, and what to do: a failed connection has no code."""
 
 
 class Glance(NamedTuple):
@@ -427,9 +433,10 @@ class Server:
         return self._unavailable(f"{type(error).__name__}: {fault}")
 
     def _unavailable(self, fault: str) -> StoreUnavailableError:
+        advice = (todo for words, todo in SHORTAGES.items() if words in fault)
         return StoreUnavailableError(
             f"expected to read and write {self.address.location}, got {fault}: "
-            f"it works again as soon as the server does"
+            f"{next(advice, 'it works again as soon as the server does')}"
         )
 
     def _unusable(self, expected: str, got: str, advice: str) -> StoreUnusableError:

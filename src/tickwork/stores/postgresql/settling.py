@@ -20,7 +20,7 @@ from tickwork.expectation import Expectation
 from tickwork.plan import Settlement
 from tickwork.run import Run
 from tickwork.stores.postgresql import statements as sql
-from tickwork.stores.postgresql.joining import in_schema
+from tickwork.stores.postgresql.joining import in_schema, users_connection
 from tickwork.stores.postgresql.rows import (
     Row,
     expectation_arrays,
@@ -73,9 +73,12 @@ def settle_run(connection: Connection[Any], run: GoingOn, *, schema: str | None 
 
     Raises RunLostError if the run was taken over (or its store is another database), RunCancelledError if it was asked
     to end, RunClosedError if it was settled before, SchedulerError if it has changed `run.state`, which
-    `run.transaction()` can write along; and psycopg's own errors.
+    `run.transaction()` can write along, StoreUnusableError if our tables are not there; and psycopg's own errors.
     """
-    with run.settling as settling, RawCursor(connection) as cursor, connection.transaction():
+    with (
+        users_connection(connection, Connection, schema), run.settling as settling,
+        RawCursor(connection) as cursor, connection.transaction(),
+    ):  # fmt: skip
         steps = _steps(settling, schema)
         step = next(steps, None)
         while step is not None:
@@ -85,7 +88,7 @@ def settle_run(connection: Connection[Any], run: GoingOn, *, schema: str | None 
 
 async def settle_run_async(connection: AsyncConnection[Any], run: GoingOn, *, schema: str | None = None) -> None:
     """The same on an asynchronous connection."""
-    with run.settling as settling:
+    with users_connection(connection, AsyncConnection, schema), run.settling as settling:
         async with AsyncRawCursor(connection) as cursor, connection.transaction():
             steps = _steps(settling, schema)
             step = next(steps, None)

@@ -22,6 +22,7 @@ from redis.exceptions import (
     MovedError,
     NoPermissionError,
     NoScriptError,
+    OutOfMemoryError,
     ReadOnlyError,
     RedisError,
     ResponseError,
@@ -115,8 +116,10 @@ class Server:
         Raises StoreUnavailableError, StoreUnusableError, StoreSchemaError.
         """
         with self.session() as session:
-            check_schema(session.command("GET", f"{self.address.prefix}:version"), self.address.location)
-            session.command("SET", f"{self.address.prefix}:version", SCHEMA, "NX")
+            found = session.command("GET", f"{self.address.prefix}:version")
+            check_schema(found, self.address.location)
+            if found is None:  # a server that is full takes no writes, and can be read all the same
+                session.command("SET", f"{self.address.prefix}:version", SCHEMA, "NX")
 
     def warn(self) -> None:
         """Say once by what the server could lose what it has confirmed."""
@@ -201,7 +204,7 @@ class Server:
         if info.get("loading") == "1":
             raise self.unavailable("a server that is reading its data from the disk")
         if info.get("role", "master") != "master":
-            raise self.unavailable("a replica, which can only be read: name the primary")
+            raise self.unavailable("a replica, which can only be read", "name the primary")
 
     def _learn_from(self, ask: Callable[[], Any], read_time: Callable[[Any], Any]) -> Any:
         sent = read_own()
@@ -233,8 +236,10 @@ class Server:
         """Whatever the driver raises becomes a StoreError that says where, what, and what to do."""
         try:
             yield
+        except ResponseError as error:
+            raise self._told(error) from (error if type(error) is ResponseError else None)
         except (RedisError, OSError) as error:
-            raise self._told(error) from error
+            raise self._told(error) from None
 
     def _told(self, error: Exception) -> StoreError:
         fault = " ".join(str(error).split())[:500] or type(error).__name__
@@ -246,7 +251,11 @@ class Server:
             case MovedError() | AskError():
                 return self.unusable("the node of the cluster that has our keys", fault, "name that one in the URL")
             case ReadOnlyError():
-                return self.unavailable("a replica, which can only be read: name the primary")
+                return self.unavailable("a replica, which can only be read", "name the primary")
+            case OutOfMemoryError():
+                return self.unavailable(
+                    "a server whose memory is full", "raise its maxmemory, or let `keep` keep less of the ledger"
+                )
         if "DB index is out of range" in fault or "invalid DB index" in fault or "SELECT is not allowed" in fault:
             return self.unusable("a database that there is", fault, "write a lower number, such as /0, behind the host")
         if "NOAUTH" in fault or "WRONGPASS" in fault or "invalid username-password pair" in fault:
@@ -259,11 +268,10 @@ class Server:
             )
         return self.unavailable(fault)
 
-    def unavailable(self, fault: str) -> StoreUnavailableError:
-        return StoreUnavailableError(
-            f"expected to read and write {self.address.location}, got {fault}: "
-            f"it works again as soon as the server does"
-        )
+    def unavailable(
+        self, fault: str, advice: str = "it works again as soon as the server does"
+    ) -> StoreUnavailableError:  # fmt: skip
+        return StoreUnavailableError(f"expected to read and write {self.address.location}, got {fault}: {advice}")
 
     def unusable(self, expected: str, got: str, advice: str) -> StoreUnusableError:
         return StoreUnusableError(f"{self.address.location}: expected {expected}, got {got}: {advice}")
