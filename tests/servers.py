@@ -128,13 +128,14 @@ class PostgreSQLServer:
 
 
 class PgBouncer:
-    """A pooler before a PostgreSQL server, which lends a connection for a transaction; inside `with` it runs.
+    """A pooler before a PostgreSQL server, which lends a connection for a *mode*; inside `with` it runs.
 
     *program* is PgBouncer's own, which no wheel brings.
     """
 
-    def __init__(self, program: str, server_url: str) -> None:
+    def __init__(self, program: str, server_url: str, *, mode: str = "transaction") -> None:
         self._program = program
+        self._mode = mode
         self._server = urlsplit(server_url)
         self._folder = Path(tempfile.mkdtemp(prefix="tickwork-pgbouncer-"))
         self._pooler: subprocess.Popen[bytes] | None = None
@@ -143,7 +144,7 @@ class PgBouncer:
     def __enter__(self) -> Self:
         settings = {
             "listen_addr": "127.0.0.1", "listen_port": self.port, "unix_socket_dir": "", "auth_type": "any",
-            "pool_mode": "transaction", "default_pool_size": 10,
+            "pool_mode": self._mode, "default_pool_size": 10,
         }  # fmt: skip
         lines = ["[databases]", f"* = host=127.0.0.1 port={self._server.port} user={self._server.username}"]
         lines += ["[pgbouncer]", *(f"{name} = {value}" for name, value in settings.items())]
