@@ -105,6 +105,10 @@ GUARDS = {
     },
     "redis prune": {
         "limit == -math.huge -> false": SPARES_WORK,
+        "call('EXISTS', P .. ':ledger:' .. uid) == 1 -> true": SPARES_WORK,
+        "exists -> true": SPARES_WORK,
+        "run[ENDED_AT] ~= null -> true": "what is closed has an end; one without would stop all pruning",
+        "{deleted, (looked == jobs or not all) and last or '', 0} -> true": "what is answered is no guard",
         "run[STATE] ~= 'succeeded' -> true": SPARES_WORK,
     },
 }

@@ -55,7 +55,7 @@ local function prune(uid)
       local id = uid .. '-' .. rest
       local row = call('HGET', P .. ':closed', id)
       local run = row and decode(row)
-      local too_old = run and fire_time < aged and run[ENDED_AT] ~= null and run[ENDED_AT] < aged
+      local too_old = run and run[ENDED_AT] ~= null and run[ENDED_AT] < aged
       if run and left > 0 and (fire_time < counted or too_old) then
         delete(uid, id, rest, run)
         deleted, left = deleted + 1, left - 1
