@@ -45,15 +45,15 @@ class ManualScheduler(Scheduler):
     In a `with` statement it is started and shut down.
     """
 
-    clock: VirtualClock
+    clock: VirtualClock  # pyright: ignore[reportIncompatibleVariableOverride]  it is never another
 
     def __init__(
         self, store: str | Store | None = None, *, start: datetime = datetime(2026, 1, 1, tzinfo=UTC),
         clock: VirtualClock | None = None, timezone: str | None = None, keep: Retention = FOREVER,
     ) -> None:  # fmt: skip
-        self.clock = clock or VirtualClock(start)  # pyright: ignore[reportIncompatibleVariableOverride]  never another
-        super().__init__(store, clock=self.clock, timezone=timezone, keep=keep)
-        if self._store.clock is not self.clock:
+        virtual = clock or VirtualClock(start)
+        super().__init__(store, clock=virtual, timezone=timezone, keep=keep)
+        if self.clock is not virtual:
             raise InvalidJobError(
                 "ManualScheduler: expected a store on its own clock, got one on another: "
                 "pass the same VirtualClock to both, as clock="
