@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,8 @@ def shelf() -> Shelf:
 @pytest.fixture
 def documents(page: Page, tmp_path: Path, shelf: Shelf) -> Iterator[Page]:
     site = Site(tmp_path)
-    site.docs.source("pages", every="1h", max_staleness="2h")(shelf)
+    in_an_hour = datetime.now(UTC) + timedelta(hours=1)  # and not at once, as a new source is otherwise
+    site.docs.source("pages", every="1h", max_staleness="2h", next_run_time=in_an_hour)(shelf)
     site.docs.source("uploads")(lambda: ())
     site.scheduler.start()
     with Server(site.app) as server:
