@@ -166,6 +166,8 @@ class Loop:
     def start_due_runs(self, now: datetime) -> None:
         """Hand over what is held and due; at its exact time, since only this and no commit stands before it."""
         self.withdraw_held_runs(now)
+        if not self._held:  # as most times: this stands between any two steps
+            return
         for executor, due in self._held.take_due(now).items():
             calls = [call for call in due if self._still_holds(call, now)]
             for call in calls:
@@ -674,6 +676,8 @@ class Loop:
 
     def _take(self, executor: str, claims: Sequence[tuple[Job, Run]]) -> None:
         """Hold these runs until their time; give back those that this node cannot call."""
+        if not claims:
+            return
         calls = [call for job, run in claims if (call := self._make_call(job, run)) is not None]
         self._draft.taken.setdefault(executor, []).extend(calls)
         if len(calls) < len(claims):

@@ -145,6 +145,8 @@ class MemoryStore:
         with self._lock:
             now = self.clock.now()
             due = self._take_due(executor, since, until, limit, skip) if self._fires() else ()
+            if not due:
+                return []
             try:
                 active = {job.uid: (*self._active[job.uid].values(),) for job in due if job.uid in self._active}
                 changes = decide(due, active, now)
