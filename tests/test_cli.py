@@ -90,7 +90,8 @@ patient = AsyncIOScheduler("sqlite:///jobs.db")
 
 @patient.scheduled_job("date", id="patient")
 async def take_a_while():
-    await asyncio.sleep(1)
+    while not Path("go").exists():
+        await asyncio.sleep(0.02)
     return "done"
 
 deaf = AsyncIOScheduler("sqlite:///jobs.db")
@@ -1142,6 +1143,7 @@ def test_run_lets_jobs_end(folder):
     with started("run", "made_app:patient") as process:
         wait_until(lambda: running() == 1)
         process.send_signal(signal.SIGINT)
+        (folder / "go").touch()
         ended(process, 0)
 
     assert succeeded("patient") == 1
