@@ -1012,6 +1012,15 @@ def test_a_date_in_the_past_fires_at_once_but_not_a_second_time() -> None:
         plan.reschedule(job, DateTrigger(NOW), at(3))
 
 
+def test_a_date_before_what_the_change_itself_records_as_skipped_is_refused() -> None:
+    job = make_job()
+
+    with pytest.raises(InvalidJobError, match="expected an instant after the last fire time of 'job'"):
+        plan.reschedule(job, DateTrigger(at(4)), at(5.5))
+
+    assert plan.reschedule(job, DateTrigger(at(5.2)), at(5.5)).job.next_fire_time == at(5.2)
+
+
 def test_policies_change_and_the_schedule_does_not() -> None:
     job = make_job(next_fire_time=at(5), last_fire_time=NOW)
 

@@ -441,7 +441,7 @@ def reschedule(job: Job, trigger: Trigger, now: datetime) -> Change:
 def _reschedule(job: Job, trigger: Trigger, now: datetime) -> Change:
     check_fires(trigger.anchored(now, job.id), now)
     change = _retrigger(job, trigger, now)
-    _check_forward(job, change.job.next_fire_time)
+    _check_forward(change.job, change.job.next_fire_time)
     return change
 
 

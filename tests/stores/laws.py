@@ -577,6 +577,14 @@ class StoreLaws:
         assert (lately, again, rest) == (["c", "e"], ["a"], ["b", "d"])
         assert fire(store) == fire(store, since=NOW - MINUTE) == []
 
+    def test_what_was_too_late_once_is_on_time_again_when_the_clock_was_set_back(self, store: Store) -> None:
+        store.add([make_job(id, next_fire_time=NOW - age * SECOND) for id, age in zip("ab", [5, 1], strict=True)])
+
+        lately = [change.job.id for change in fire(store, since=NOW - 3 * SECOND)]
+        on_time = [change.job.id for change in fire(store, since=NOW - 6 * SECOND)]
+
+        assert (lately, on_time) == (["b"], ["a"])
+
     def test_a_job_fires_at_its_fire_time_and_not_a_microsecond_earlier(self, store: Store) -> None:
         store.add([make_job()])
 

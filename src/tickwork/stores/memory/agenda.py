@@ -21,6 +21,8 @@ class Agenda(Generic[Name]):
         self._heap: list[tuple[datetime, Name]] = []
         self._late: list[tuple[datetime, Name]] = []
         """A heap, too: what was passed over, since it was asked for what comes later."""
+        self._since: datetime | None = None
+        """From when on it was asked the last time that it mattered."""
         self._tidy_at = 64
 
     def put(self, name: Name, at: datetime) -> None:
@@ -41,6 +43,10 @@ class Agenda(Generic[Name]):
     def _pop(self, end: datetime, since: datetime | None) -> tuple[datetime, Name] | None:
         heap, late = self._heap, self._late
         if since is not None:
+            if self._since is not None and since < self._since:  # the clock was set back: nothing was passed over
+                while late:
+                    heappush(heap, late.pop())
+            self._since = since
             while heap and heap[0][0] < since:
                 heappush(late, heappop(heap))
         elif late and (not heap or late[0] < heap[0]):
