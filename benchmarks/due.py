@@ -175,8 +175,7 @@ def due_bare_postgresql(folder: Path, kept: str, jobs: int) -> Result:
                 session.select(pg.SETTLE_SUCCEEDED_RUNS, uids, times, *same)
             if fired:
                 uids, times = array(job.uid for job in fired), array([now] * len(fired))
-                session.execute(pg.ADVANCE_JOBS, uids, array(job.version for job in fired), times, times)
-                session.execute(pg.INSERT_HELD_RUNS, array(job.id for job in fired), uids, times, "node", now)
+                session.select(pg.FIRE_HELD_RUNS, uids, array(job.version for job in fired), times, times, "node", now)
             session.connection.execute("commit")
             settled = [*fired]
         took, cpu = time.perf_counter() - began, time.process_time() - cpu

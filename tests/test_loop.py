@@ -1448,7 +1448,7 @@ def test_sleep_of_the_whole_machine_loses_no_run_of_a_node_that_wakes(
 def tell(call: Call, text: str) -> None:
     """Log a line inside of the run of *call*."""
     inside = copy_context()
-    _, context = inside.run(begin_call, call)
+    _, context = inside.run(begin_call, call, call.clock.now())
     inside.run(context.log.info, text)
 
 

@@ -13,6 +13,8 @@ from tickwork.errors import InvalidJobError
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MICROSECOND = timedelta(microseconds=1)
+EXACT = 2**32 * 1_000_000
+"""So many microseconds a float of seconds tells apart with ease; and it is read in half the time (`test_clock.py`)."""
 BEGINNING = datetime.min.replace(tzinfo=UTC)
 END = datetime.max.replace(tzinfo=UTC)
 
@@ -40,6 +42,8 @@ def to_micros(instant: datetime) -> int:
 
 def from_micros(micros: int) -> datetime:
     """The instant that lies *micros* microseconds after 1970, in UTC."""
+    if 0 <= micros < EXACT:
+        return datetime.fromtimestamp(micros / 1_000_000, UTC)
     return EPOCH + timedelta(microseconds=micros)
 
 

@@ -7,7 +7,7 @@ decided on an older version of the run, and is looked at again.
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TypeGuard
 
@@ -51,15 +51,17 @@ class Endings:
         """Close the runs of these calls."""
         open: list[Report] = []
         settled: list[tuple[Call, Outcome]] = []
-        for call, outcome, at in reported:
+        for report in reported:
+            call, outcome, _ = report
             if call.kept is not None and call.kept.settled is not None:
                 settled.append((call, outcome))
             elif call.kept is not None and call.kept.settling is not None:
-                self.draft.undecided.append((call, outcome, at))
+                self.draft.undecided.append(report)
             else:
-                open.append((call, outcome, at))
+                open.append(report)
         try:
-            self._settle([(call, self._ending(call, outcome, at)) for call, outcome, at in open])
+            if open:
+                self._settle((call, self._ending(call, outcome, at)) for call, outcome, at in open)
         except StoreError:
             raise
         except Exception:  # noqa: BLE001  one of them cannot be written, and the others must be settled all the same
@@ -101,28 +103,42 @@ class Endings:
             unwritten = Failed(f"its outcome could not be written: {type(error).__name__}")
             self._settle([(call, plan.settle(call.run, call.job.retry, unwritten, at))])
 
-    def _settle(self, ending: Sequence[tuple[Call, Settlement]]) -> None:
-        """Write these endings, and let go of the calls."""
-        if not ending:
-            return
-        won = self._store.settle([settlement for _, settlement in ending])
+    def _settle(self, coming: Iterable[tuple[Call, Settlement]]) -> None:
+        """Write these endings, as they come, and let go of the calls."""
+        ending: list[tuple[Call, Settlement]] = []
+
+        def settlements() -> Iterator[Settlement]:
+            for call, settlement in coming:
+                ending.append((call, settlement))
+                yield settlement
+
+        won = self._store.settle(settlements())
         if self._is_told:
             now = self._store.clock.now()
             self.draft.events += [RunSettled(settlement.run, now) for settlement in won]
-        written = {id(settlement) for settlement in won}
-        self._follow_up([(call, settlement) for call, settlement in ending if id(settlement) in written])
-        if len(won) < len(ending):
-            self._settle([
+        if len(won) == len(ending):
+            self._follow_up(ending)
+        else:
+            written = {id(settlement) for settlement in won}
+            self._follow_up([pair for pair in ending if id(pair[1]) in written])
+            anew = [
                 (call, again) for call, refused in ending
                 if id(refused) not in written and (again := self._settle_again(call, refused)) is not None
-            ])  # fmt: skip
+            ]  # fmt: skip
+            if anew:
+                self._settle(anew)
         self.draft.ended += [call for call, _ in ending]
 
     def _follow_up(self, ended: Sequence[tuple[Call, Settlement]]) -> None:
         """Write what these endings mean for their jobs: what is expected of them, and whether they fail too often."""
-        self._fulfil((call, settlement.run) for call, settlement in ended)
+        watched = [
+            pair for pair in ended if pair[0].job.expect_every is not None or pair[0].job.pause_after is not None
+        ]
+        if not watched:
+            return
+        self._fulfil((call, settlement.run) for call, settlement in watched)
         failing = {
-            call.job.id: call.job for call, settlement in ended
+            call.job.id: call.job for call, settlement in watched
             if call.job.pause_after is not None and plan.counts_as_failure(settlement)
         }  # fmt: skip
         for job in failing.values():

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -575,11 +575,13 @@ class Loop:
         """
         if self._room(executor) <= 0:
             return self._fire_some(executor, 0, since=None, until=now - self.timing.poll)
-        fired: list[Change] = []
-        for since in (now - self.timing.late, None):
-            room = self._room_for(executor, since)
-            if room > 0:
-                fired += self._fire_some(executor, room, since=since, until=now + self.timing.ahead)
+        late, ahead = now - self.timing.late, now + self.timing.ahead
+        fired = [*self._fire_some(executor, self._room_for(executor, late), since=late, until=ahead)]
+        room = self._room_for(executor, None)
+        if room > 0:
+            # Few more of those on time are not worth a statement: they come with the next batch.
+            until = ahead if room >= self.timing.batch else late
+            fired += self._fire_some(executor, room, since=None, until=until)
         return fired
 
     def _fire_some(self, executor: str, room: int, *, since: datetime | None, until: datetime) -> Sequence[Change]:
@@ -589,7 +591,8 @@ class Loop:
         aside = len(self._aside)
         changes = self.store.fire(decide, executor=executor, since=since, until=until, limit=limit, skip=self._aside)
         self._take(executor, [(job, run) for job, runs, _ in changes for run in runs if run.state is RunState.RUNNING])
-        again = any(job.next_fire_time is not None and job.next_fire_time <= until for job, _, _ in changes)
+        due = self.clock.now() + self.timing.ahead
+        again = any(job.next_fire_time is not None and job.next_fire_time <= due for job, _, _ in changes)
         if room and (again or len(changes) + len(self._aside) - aside == limit):
             self._more.add(executor)
         return changes
@@ -607,32 +610,30 @@ class Loop:
 
     def _decide_all(
         self, executor: str, room: int, jobs: Sequence[Job], active: Mapping[int, Sequence[Run]], now: datetime
-    ) -> Sequence[Change]:
+    ) -> Iterator[Change]:
         """What becomes of due jobs, of whose runs this node takes as many as it has room for.
 
         Jobs that catch up bear many; the rest of these jobs is for the next round, so that none takes long.
         """
-        hold, latest = self._hold(now), now + self.timing.ahead
-        changes: list[Change] = []
+        hold, latest, most = self._hold(now), now + self.timing.ahead, self.timing.batch
         born = 0
         for job in jobs:
             if job.next_fire_time is not None and job.next_fire_time > latest:
                 continue  # our clock runs ahead of the store's, which decides what is due
-            if born >= self.timing.batch:
+            if born >= most:
                 self._more.add(executor)
-                break
+                return
             change = self._decide(job, active.get(job.uid, ()), now, hold if room > 0 else None, room)
-            if change is not None:
-                changes.append(change)
-                born += len(change.runs)
-                if change.cancelled:  # perhaps runs of this node, which its next round asks to end
-                    changes[-1] = change._replace(
-                        cancelled=tuple(plan.closed_by(run, self.node) for run in change.cancelled)
-                    )
-                    self.wake()
-                for run in change.runs:
-                    room -= run.state is RunState.RUNNING
-        return changes
+            if change is None:
+                continue
+            born += len(change.runs)
+            if change.cancelled:  # perhaps runs of this node, which its next round asks to end
+                cancelled = tuple(plan.closed_by(run, self.node) for run in change.cancelled)
+                change = change._replace(cancelled=cancelled)
+                self.wake()
+            for run in change.runs:
+                room -= run.state is RunState.RUNNING
+            yield change
 
     def _decide(self, job: Job, active: Sequence[Run], now: datetime, hold: Hold | None, room: int) -> Change | None:
         """What becomes of a due job; if this node cannot tell, it is left to others for a while."""

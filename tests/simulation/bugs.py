@@ -404,8 +404,8 @@ def _() -> Iterator[object]:
 def _() -> Iterator[object]:
     refusal = call_module.refusal
 
-    def refuse_less(call: Any) -> Any:
-        refused = refusal(call)
+    def refuse_less(call: Any, now: datetime) -> Any:
+        refused = refusal(call, now)
         return None if isinstance(refused, call_module.Released) else refused
 
     with (

@@ -199,11 +199,12 @@ class Handlers:
 
     def _begin(self, call: Call) -> None:
         self.waiting.remove(call)
-        refused = refusal(call)
+        now = self._process.clock.now()
+        refused = refusal(call, now)
         if refused is not None:
             self._report(call, refused)
             return
-        call.started_at = self._process.clock.now()
+        call.started_at = now
         fate = self.running[call] = self._world.draw_fate()
         self._world.oracle.started(self._process, call, fate)
         if fate.tells:

@@ -30,7 +30,7 @@ def test_a_sample_is_believed_however_far_off_this_machine_is() -> None:
 
 @given(
     st.lists(st.tuples(st.integers(0, 2_000), st.floats(0, 1), st.integers(0, 2_000_000)), min_size=1, max_size=30),
-    st.floats(-0.99 * DRIFT, 0.99 * DRIFT),
+    st.floats(-0.99e-6 * DRIFT, 0.99e-6 * DRIFT),
 )
 def test_the_time_told_is_never_ahead_of_the_servers_nor_behind_by_more_than_a_trip_and_never_goes_back(
     trips: list[tuple[int, float, int]], drift: float
@@ -49,7 +49,7 @@ def test_the_time_told_is_never_ahead_of_the_servers_nor_behind_by_more_than_a_t
         assert belief is not None
         after = belief.tell(own)
         assert told <= after <= tell_server(own)
-        assert after >= tell_server(own) - trip * (1 + DRIFT) - 4
+        assert after >= tell_server(own) - trip * (1 + 1e-6 * DRIFT) - 4
         own += pause
         told = belief.tell(own)
         assert after <= told <= tell_server(own)

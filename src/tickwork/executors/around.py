@@ -24,7 +24,7 @@ log = logging.getLogger("tickwork.run")
 
 def invoke_surrounded(call: Call) -> Outcome:
     """`invoke`, within what is put around it."""
-    if not call.surroundings.around or refusal(call) is not None:
+    if not call.surroundings.around or refusal(call, call.clock.now()) is not None:
         return invoke(call)
     left = enter(call)
     outcome = invoke(call)

@@ -156,7 +156,7 @@ def _stand_by() -> Generator[None]:
 
 async def invoke_surrounded_async(call: Call) -> Outcome:
     """`invoke_async`, within what is put around it."""
-    if not call.surroundings.around or refusal(call) is not None:
+    if not call.surroundings.around or refusal(call, call.clock.now()) is not None:
         return await invoke_async(call)
     left = enter(call)
     outcome: Outcome = Lost("its task was cancelled before it ended")
@@ -169,9 +169,10 @@ async def invoke_surrounded_async(call: Call) -> Outcome:
 
 async def invoke_async(call: Call) -> Outcome:
     """Make the call in this task; only a cancellation passes through."""
-    if (refused := refusal(call)) is not None:
+    now = call.clock.now()
+    if (refused := refusal(call, now)) is not None:
         return refused
-    _, context = begin(call)
+    _, context = begin(call, now)
     try:
         wants = wants_of(call.func)
         args, kwargs = (call.args, call.kwargs) if wants.nothing else given(call, wants, context)

@@ -281,14 +281,14 @@ class Call:
         return None if timeout is None or started_at is None else started_at + timeout
 
 
-def begin(call: Call) -> tuple[Token[RunContext], RunContext]:
-    """The call begins here and now: what ends its context, and the context.
+def begin(call: Call, now: datetime) -> tuple[Token[RunContext], RunContext]:
+    """The call begins here and *now*: what ends its context, and the context.
 
     A call does not know its context, which knows the call: a circle for each run would be the collector's main work.
     """
     capture_logs(_log_of_this_run)
     context = RunContext(call)
-    call.started_at = call.clock.now()
+    call.started_at = now
     return _current.set(context), context
 
 
@@ -312,9 +312,10 @@ def kept_of(call: Call) -> Kept:
 
 def invoke(call: Call) -> Outcome:
     """Make the call on this thread. Never raises: whatever the function does is an outcome."""
-    if (refused := refusal(call)) is not None:
+    now = call.clock.now()
+    if (refused := refusal(call, now)) is not None:
         return refused
-    token, context = begin(call)
+    token, context = begin(call, now)
     try:
         wants = wants_of(call.func)
         args, kwargs = (call.args, call.kwargs) if wants.nothing else given(call, wants, context)
@@ -333,11 +334,11 @@ def invoke(call: Call) -> Outcome:
         _current.reset(token)
 
 
-def refusal(call: Call) -> Outcome | None:
-    """Why a call must not begin any more. None: it may."""
+def refusal(call: Call, now: datetime) -> Outcome | None:
+    """Why a call must not begin any more *now*. None: it may."""
     if call.asked is not None:
         return Lost("it was asked to end before it began")
-    now, expires_at, lease_until = call.clock.now(), call.run.expires_at, call.run.lease_until
+    expires_at, lease_until = call.run.expires_at, call.run.lease_until
     if expires_at is not None and expires_at <= now:
         return Missed.waiting(call.run)
     if lease_until is not None and lease_until <= now:  # it waited here while its node could not renew it

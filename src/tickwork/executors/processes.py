@@ -133,7 +133,7 @@ class Worker:
 
     def _outcome_of(self, call: Call) -> Outcome:
         """Make the call, within what is put around it: that is of this process, as its spans and counters are."""
-        if (refused := refusal(call)) is not None:
+        if (refused := refusal(call, call.clock.now())) is not None:
             return refused
         left = enter(call)
         try:
@@ -163,7 +163,7 @@ class Worker:
 
     def _make_in(self, child: Child, call: Call) -> Outcome | None:
         """What became of it; None if the process has died before it began."""
-        if (refused := refusal(call)) is not None:  # its process took long to start
+        if (refused := refusal(call, call.clock.now())) is not None:  # its process took long to start
             return refused
         call.started_at = call.clock.now()
         with suppress(OSError):  # it has died this moment, which is seen below

@@ -7,7 +7,7 @@ The rule: every write compares the version it read. Zero rows changed is an answ
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol, TypeAlias
@@ -30,8 +30,9 @@ USUAL_LEASE = timedelta(seconds=10)
 MAX_NODES = 10_000
 """How many stretches of nodes are remembered: however often they restart, a month of them is a short table."""
 
-Decide: TypeAlias = Callable[[Sequence[Job], Mapping[int, Sequence[Run]], datetime], Sequence[Change]]
-"""Given due jobs, the active runs of those that have some (by uid), and the store's time: what becomes of them.
+Decide: TypeAlias = Callable[[Sequence[Job], Mapping[int, Sequence[Run]], datetime], Iterable[Change]]
+"""Given due jobs, the active runs of those that have some (by uid), and the store's time: what becomes of them, one by
+one, so that a server can write the first while the others are still decided on.
 
 A job without a change stays as it is: not yet.
 """
@@ -198,8 +199,10 @@ class Store(Protocol):
         """Pending runs that have waited for as long as they may: those that expired first."""
         ...
 
-    def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
+    def settle(self, settlements: Iterable[Settlement]) -> Sequence[Settlement]:
         """Write those whose run is still at the version they were decided on; return these.
+
+        A server may write the first while the others are still made.
 
         The next attempt is born with it, unless the job has been removed meanwhile; the log is kept with it. With a
         change of the job's state it is written only if `changed` allows that, too; of a job that was removed it goes.

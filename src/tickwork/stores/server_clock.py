@@ -11,11 +11,10 @@ from __future__ import annotations
 import threading
 import time
 from datetime import UTC, datetime
-from math import ceil
 from typing import NamedTuple
 
-DRIFT = 100e-6
-"""How much a second of ours may differ from one of the server's: more than any clock that works, left to itself."""
+DRIFT = 100
+"""By how many millionths a second of ours may differ from one of the server's: more than by itself any clock does."""
 SLACK = 500
 """Microseconds by which a sample may contradict the belief before a clock was set: one that is being corrected runs as
 much faster or slower in a second."""
@@ -32,8 +31,12 @@ class Belief(NamedTuple):
     """What was told before: the time does not go back because it is better known now."""
 
     def drifted(self, own: int) -> Belief:
-        drift = ceil(DRIFT * 1000 * max(own - self.since, 0))
+        drift = self._drift(own)
         return Belief(self.low - drift, self.high + drift, own, self.floor)
+
+    def _drift(self, own: int) -> int:
+        """How far apart the clocks may have drifted since then, in nanoseconds, rounded up."""
+        return -(DRIFT * (self.since - own) // 1000) if own > self.since else 0
 
     def is_contradicted(self, low: int, high: int) -> bool:
         """Whether a sample with these bounds shows that a clock was set."""
@@ -41,7 +44,10 @@ class Belief(NamedTuple):
 
     def tell(self, own: int) -> int:
         """The server's time when our own clock shows *own*, or a little less."""
-        return max(own + self.drifted(own).low // 1000, self.floor)
+        low, _, since, floor = self
+        if own > since:
+            low += DRIFT * (since - own) // 1000
+        return max(own + low // 1000, floor)
 
 
 class ServerClock:
@@ -75,14 +81,13 @@ class ServerClock:
             self._belief = Belief(low, high, received, belief.tell(received))
 
 
-def read_own() -> int:
-    """Our own clock, in microseconds since some instant."""
-    return _read_nanoseconds() // 1000
-
-
 if hasattr(time, "CLOCK_BOOTTIME"):
 
-    def _read_nanoseconds() -> int:
-        return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    def read_own() -> int:
+        """Our own clock, in microseconds since some instant."""
+        return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1000
 else:
-    _read_nanoseconds = time.monotonic_ns
+
+    def read_own() -> int:
+        """Our own clock, in microseconds since some instant."""
+        return time.monotonic_ns() // 1000

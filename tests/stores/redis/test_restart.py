@@ -382,12 +382,12 @@ def test_a_new_store_begins_at_once(server: ForgetfulServer, clock: VirtualClock
 def test_a_journal_keeps_the_latest_of_each_and_no_more_than_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journal_of, "MAX_ROWS", 3)
     journal = Journal()
-    journal.note(jobs=[("too", "old")])
-    journal.note(jobs=[("1", "[1]")], definitions={"1": ("job", "{}")}, runs=[("1-0-1", "[1]")])
-    journal.note(jobs=[("1", "[2]")])
+    journal.note(jobs={"too": "old"})
+    journal.note(jobs={"1": "[1]"}, definitions={"1": ("job", "{}")}, runs={"1-0-1": "[1]"})
+    journal.note(jobs={"1": "[2]"})
 
     known = journal.read()
     journal.note(removed=["1"])
 
-    assert (known.jobs, known.definitions, known.runs) == ([("1", "[2]")], {"1": ("job", "{}")}, [("1-0-1", "[1]")])
-    assert (journal.read().jobs, journal.read().removed) == ([], ["1"])
+    assert (known.jobs, known.definitions, known.runs) == ({"1": "[2]"}, {"1": ("job", "{}")}, {"1-0-1": "[1]"})
+    assert (journal.read().jobs, journal.read().removed) == ({}, ["1"])

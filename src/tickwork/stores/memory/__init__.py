@@ -149,7 +149,7 @@ class MemoryStore:
                 return []
             try:
                 active = {job.uid: (*self._active[job.uid].values(),) for job in due if job.uid in self._active}
-                changes = decide(due, active, now)
+                changes = [*decide(due, active, now)]
             except BaseException:
                 self._put_jobs(due)
                 raise
@@ -206,9 +206,10 @@ class MemoryStore:
                 self._put_run(key_of(run), run)
             return expired
 
-    def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
+    def settle(self, settlements: Iterable[Settlement]) -> Sequence[Settlement]:
+        made = [*settlements]
         with self._lock:
-            return [settlement for settlement in settlements if self._settle(settlement)]
+            return [settlement for settlement in made if self._settle(settlement)]
 
     def keep_logs(self, logs: Sequence[tuple[Run, RunLog]]) -> None:
         with self._lock:

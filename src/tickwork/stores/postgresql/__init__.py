@@ -36,6 +36,7 @@ from tickwork.run import Run, RunKey, RunState
 from tickwork.runlog import NO_LOG, RunLog
 from tickwork.stores import base
 from tickwork.stores.base import USUAL_LEASE, Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
+from tickwork.stores.parts import in_parts
 from tickwork.stores.postgresql import moving
 from tickwork.stores.postgresql import statements as sql
 from tickwork.stores.postgresql.address import Address
@@ -50,13 +51,11 @@ from tickwork.stores.postgresql.rows import (
     cancelled_running,
     cancelled_waiting,
     definitions,
-    ends_plainly,
     expectation_arrays,
+    held_births,
     inserted_backfill,
     integers,
-    is_held_plainly,
     job_arrays,
-    plain_texts,
     read_backfill,
     read_expectation,
     read_job,
@@ -95,7 +94,8 @@ A_MOMENT = 0.01
 TIME_TO_RETURN = timedelta(seconds=0.9)
 """How long a lifeline has to be cut until its node is taken for dead: one that lives, and lost its session, takes hold
 again at once. A little less than a poll, so that the second look is enough."""
-OPEN = frozenset({RunState.PENDING, RunState.RUNNING})
+PENDING = RunState.PENDING
+OPEN = frozenset({PENDING, RunState.RUNNING})
 
 T = TypeVar("T")
 
@@ -118,6 +118,7 @@ class PostgreSQLStore:
     _doorbell: Doorbell | None
     _definitions: dict[int, Job]
     _executors: tuple[str, ...]
+    """Those that were asked for: of them a glance tells when a job comes due."""
     _cut: dict[str, datetime]
     """Since when each node's lifeline is seen to be cut."""
 
@@ -163,7 +164,7 @@ class PostgreSQLStore:
 
     def together(self) -> AbstractContextManager[object]:
         self._check_process()
-        return self._server.together()
+        return self._server.together(is_round=True)
 
     # what the user owns
 
@@ -235,11 +236,11 @@ class PostgreSQLStore:
             if not due:
                 return []
             active = _active_runs(session, [row[0] for row in due])
-            written = _advance(session, decide(self._due_jobs(session, due), active, now))
-            if any(change.cancelled or any(run.state is RunState.PENDING for run in change.runs) for change in written):
+            written, news = _advance(session, decide(self._due_jobs(session, due), active, now))
+            if news:
                 self._ring_others(session)
-            elif glance is not None:  # nothing was written that it did not see, but for this executor
-                self._look_again_later(glance, executor)
+            else:
+                self._go_on_with(glance)
         return written
 
     def claim(
@@ -298,17 +299,18 @@ class PostgreSQLStore:
             rows = session.select(sql.SELECT_EXPIRED, now, limit)
         return [read_run(row) for row in rows]
 
-    def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
-        if all(
-            one.attempt is None and one.log is None and one.state is None and ends_plainly(one.run)
-            for one in settlements
-        ):
-            rows = succeeded_runs([one.run for one in settlements])
-            with self._writing() as session:
-                return _won(settlements, session.select_one(sql.SETTLE_SUCCEEDED_RUNS, *rows))
+    def settle(self, settlements: Iterable[Settlement]) -> Sequence[Settlement]:
+        won: list[Settlement] = []
+        any_released = False
         with self._writing() as session:
-            won, released = _settle(session, settlements, to_micros(self.clock.now()))
-            if released:
+            for part, answer in _in_parts(session, sql.SETTLE_SUCCEEDED_RUNS, settlements, succeeded_runs):
+                if answer is not None:
+                    won += _won(part, answer)
+                    continue
+                written, released = _settle(session, part, to_micros(self.clock.now()))
+                won += written
+                any_released |= released
+            if any_released:
                 self._ring_others(session)
         return won
 
@@ -368,7 +370,7 @@ class PostgreSQLStore:
             return [read_run(row) for row in session.select(sql.SELECT_CANCELLING, node)]
 
     def outlook(self, executors: Collection[str], *, after: datetime, fire_after: datetime) -> Outlook:
-        self._executors = tuple(executors) or self._executors
+        self._executors = tuple({**dict.fromkeys(self._executors), **dict.fromkeys(executors)})
         now, ahead = to_micros(after), to_micros(fire_after)
         glance, self._server.of_this_thread.glance = self._server.of_this_thread.glance, None
         if glance is not None and glance.fire_at.keys() >= {*executors} and _is_later(glance, executors, now, ahead):
@@ -638,12 +640,11 @@ class PostgreSQLStore:
         fire_at, *others = row
         return Glance(dict(zip(self._executors, fire_at, strict=True)), *others)
 
-    def _look_again_later(self, glance: Glance, executor: str) -> None:
-        """Go on with what was seen before a write that changed the fire times of one executor alone."""
+    def _go_on_with(self, glance: Glance | None) -> None:
+        """Believe what was seen before a write that only let jobs advance: none comes due before what it says."""
         together = self._server.of_this_thread.together
-        assert together is not None
-        others = {name: at for name, at in glance.fire_at.items() if name != executor}
-        together.glance = glance._replace(fire_at=others)
+        if together is not None:
+            together.glance = glance
 
     # jobs, read with as little work as the walk allows
 
@@ -763,7 +764,7 @@ def _save(session: Session, change: Change, lock: str) -> bool:
     if before is None or _known(session, run_keys(change.runs)):
         return False
     session.execute(sql.UPDATE_JOB, *updated_job(job))
-    _give_birth_to(session, change.runs)
+    _give_birth(session, change.runs)
     _cancel(session, change.cancelled)
     if before != (job.revision,):  # otherwise it stays as it was written, perhaps by a newer version
         session.execute(sql.UPDATE_DEFINITION, *updated_definition(job))
@@ -777,24 +778,73 @@ def _write_expectations(session: Session, expected: Sequence[Expectation]) -> No
         session.execute(sql.WRITE_EXPECTATIONS, *expectation_arrays(expected))
 
 
-def _advance(session: Session, changes: Sequence[Change]) -> list[Change]:
-    """Write what was decided in this very transaction; the changes as they were written."""
-    if not changes:
-        return []
+def _in_parts(
+    session: Session, statement: str, coming: Iterable[T], columns: Callable[[Sequence[T]], Row | None]
+) -> list[tuple[list[T], Row | None]]:
+    """Write what comes by a statement of so many *columns*, each part while the next is made; with what was answered.
+
+    Of parts that have no such columns, since not all that is in them is as nearly all is, None: they are not written.
+    """
+    parts: list[list[T]] = []
+    others: set[int] = set()
+
+    def parameters() -> Iterator[Row]:
+        for part in in_parts(coming):
+            parts.append(part)
+            if (values := columns(part)) is None:
+                others.add(len(parts) - 1)
+            else:
+                yield values
+
+    answers = iter(session.select_each(statement, parameters()))
+    return [(part, None if place in others else next(answers)) for place, part in enumerate(parts)]
+
+
+def _advance(session: Session, changes: Iterable[Change]) -> tuple[list[Change], bool]:
+    """Write what is decided in this very transaction; the changes as they were written, and whether other nodes have
+    something to do with them: runs that wait, or are to end.
+    """
+    written: list[Change] = []
+    news = False
+    for part, answer in _in_parts(session, sql.FIRE_HELD_RUNS, changes, held_births):
+        if answer is not None:
+            written += _as_born(part, *answer)
+            continue
+        written += _advance_otherwise(session, part)
+        news |= any(change.cancelled or any(run.state is PENDING for run in change.runs) for change in part)
+    return written, news
+
+
+def _as_born(changes: list[Change], moved: int, born: Sequence[int] | None) -> list[Change]:
+    """These changes as they were written: without the runs that were there before, of which only the jobs moved on.
+
+    *born* are the uids of the jobs of which a run was born. None: of all.
+    """
+    assert moved == len(changes), "a job changed under its lock"
+    if born is None:
+        return changes
+    new = {*born}
+    _say_known([change for change in changes if change.job.uid not in new])
+    return [change if change.job.uid in new else change._replace(runs=()) for change in changes]
+
+
+def _advance_otherwise(session: Session, changes: Sequence[Change]) -> list[Change]:
+    """Write changes of any kind."""
     moved = session.execute(sql.ADVANCE_JOBS, *advanced_jobs([change.job for change in changes]))
     assert moved == len(changes), "a job changed under its lock"
     _cancel(session, [run for change in changes for run in change.cancelled])
     runs = [run for change in changes for run in change.runs]
-    keys = run_keys(runs)
-    known = _known(session, keys)
-    if not known:
-        _give_birth(session, runs, keys)
-        return [*changes]
+    known = _known(session, run_keys(runs))
     new = iter(place not in known for place in range(len(runs)))
     written = [change._replace(runs=tuple(run for run in change.runs if next(new))) for change in changes]
-    _give_birth_to(session, [run for change in written for run in change.runs])
-    log.error("some fire times of %s were in the ledger already", [change.job.id for change in changes])
+    _give_birth(session, [run for change in written for run in change.runs])
+    if known:
+        _say_known([now for before, now in zip(changes, written, strict=True) if len(now.runs) < len(before.runs)])
     return written
+
+
+def _say_known(changes: Sequence[Change]) -> None:
+    log.error("some fire times of %s were in the ledger already", [change.job.id for change in changes])
 
 
 def _known(session: Session, keys: Arrays) -> set[int]:
@@ -802,18 +852,7 @@ def _known(session: Session, keys: Arrays) -> set[int]:
     return {place - 1 for (place,) in session.select(sql.KNOWN_RUNS, *keys)} if keys[0] != "{}" else set()
 
 
-def _give_birth(session: Session, runs: Sequence[Run], keys: Arrays) -> None:
-    """Write runs that were not known, nearly always under one hold."""
-    holds = {(run.node, run.lease_until) if is_held_plainly(run) else None for run in runs}
-    if len(holds) == 1 and (hold := holds.pop()) is not None:
-        node, lease_until = hold
-        ids = plain_texts([run.job_id for run in runs])
-        session.execute(sql.INSERT_HELD_RUNS, ids, *keys[:2], node, write_instant(lease_until))
-    else:
-        _give_birth_to(session, runs)
-
-
-def _give_birth_to(session: Session, runs: Sequence[Run]) -> None:
+def _give_birth(session: Session, runs: Sequence[Run]) -> None:
     """Write any runs that were not known: those that have ended already apart from the others."""
     if not runs:
         return
@@ -837,8 +876,8 @@ def _settle(session: Session, settlements: Sequence[Settlement], now: int) -> tu
     first: dict[object, Settlement] = {}
     for one in settlements:
         first.setdefault((one.run.job_uid, one.run.fire_time, one.run.origin, one.run.attempt, one.run.version), one)
-    released = [one for one in first.values() if one.run.state is RunState.PENDING]
-    ended = [one for one in first.values() if one.run.state is not RunState.PENDING]
+    released = [one for one in first.values() if one.run.state is PENDING]
+    ended = [one for one in first.values() if one.run.state is not PENDING]
     followed = [one.run.job_uid for one in first.values() if one.attempt is not None]
     uids = {*followed, *(one.run.job_uid for one in released)}
     # Under a lock that keeps them from being removed meanwhile: what waits for a job that is gone would wait for ever.
@@ -851,7 +890,7 @@ def _settle(session: Session, settlements: Sequence[Settlement], now: int) -> tu
             won += _won(some, session.select_one(statement, *settled_runs([one.run for one in some])))
     attempts = [one.attempt for one in won if one.attempt is not None and one.attempt.job_uid in kept]
     known = _known(session, run_keys(attempts))
-    _give_birth_to(session, [run for place, run in enumerate(attempts) if place not in known])
+    _give_birth(session, [run for place, run in enumerate(attempts) if place not in known])
     _keep_logs(session, [(one.run, one.log) for one in won if one.log is not None])
     if orphans := uids - kept:
         session.execute(sql.CANCEL_PENDING, integers(orphans), now)
@@ -899,7 +938,7 @@ def _fill(session: Session, backfill: Backfill, stretch: Stretch, decide: Fill, 
     if filling.moved:
         session.execute(sql.UPDATE_BACKFILL, *updated_backfill(filling.backfill))
         known = _known(session, run_keys(filling.runs))
-        _give_birth_to(session, [run for place, run in enumerate(filling.runs) if place not in known])
+        _give_birth(session, [run for place, run in enumerate(filling.runs) if place not in known])
     return filling
 
 

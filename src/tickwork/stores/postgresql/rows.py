@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any, TypeAlias
 
 from tickwork.backfill import Backfill
@@ -27,14 +28,14 @@ from tickwork.expectation import Expectation
 from tickwork.job import Job
 from tickwork.moves import Move, MoveState
 from tickwork.node import Node
+from tickwork.plan import Change, Settlement
 from tickwork.run import Origin, Run, RunKey, RunState
 from tickwork.runlog import RunLog
+from tickwork.stores.parts import is_held_plainly, succeeds_plainly
 
 Row: TypeAlias = Sequence[Any]
 Arrays: TypeAlias = Sequence[str]
 """The columns of many rows, each in PostgreSQL's notation of an array: `{1,2,null}`."""
-
-RUNNING, SUCCEEDED, SCHEDULE = RunState.RUNNING, RunState.SUCCEEDED, Origin.SCHEDULE
 
 
 def job_arrays(jobs: Sequence[Job]) -> Arrays:
@@ -76,9 +77,9 @@ def updated_job(job: Job) -> Row:
 def advanced_jobs(jobs: Sequence[Job]) -> Arrays:
     """With the versions that were read."""
     return (
-        integers(job.uid for job in jobs), integers(job.version - 1 for job in jobs),
-        integers(write_instant(job.next_fire_time) for job in jobs),
-        integers(write_instant(job.last_fire_time) for job in jobs),
+        integers([job.uid for job in jobs]), integers([job.version - 1 for job in jobs]),
+        integers([write_instant(job.next_fire_time) for job in jobs]),
+        integers([write_instant(job.last_fire_time) for job in jobs]),
     )  # fmt: skip
 
 
@@ -95,14 +96,22 @@ def read_job(row: Row) -> Job:
     )  # fmt: skip
 
 
-def is_held_plainly(run: Run) -> bool:
-    """Whether a run is born as nearly all are: running, at its fire time, under the hold of the node that fires it."""
-    return (
-        run.state is RUNNING and run.available_at is run.fire_time and run.attempt == 1 and run.version == 1
-        and run.origin is SCHEDULE and run.started_at is None and run.through is None and run.cancel_reason is None
-        and run.asked_by is None and run.given is None and run.backfill is None and run.expires_at is None
-        and run.counted_from == 1
-    )  # fmt: skip
+def held_births(changes: Sequence[Change]) -> Row | None:
+    """The columns of these changes, if they are what nearly all are: each advances its job past the fire time at which
+    one run is born, and all these runs are under one hold. None: they are not.
+    """
+    hold: tuple[str | None, datetime | None] | None = None
+    for job, runs, cancelled in changes:
+        if cancelled or len(runs) != 1 or not is_held_plainly(job, runs[0]):
+            return None
+        its_hold = runs[0].node, runs[0].lease_until
+        if hold is not None and its_hold != hold:
+            return None
+        hold = its_hold
+    if hold is None:
+        return None
+    node, lease_until = hold
+    return *advanced_jobs([change.job for change in changes]), text(node), write_instant(lease_until)
 
 
 def run_arrays(runs: Sequence[Run]) -> Arrays:
@@ -136,15 +145,14 @@ def read_versions(runs: Sequence[Run]) -> str:
     return integers([run.version - 1 for run in runs])
 
 
-def ends_plainly(run: Run) -> bool:
-    """Whether a run ends as nearly all do: it succeeded, and there is no more to say."""
-    return (
-        run.state is SUCCEEDED and run.result is None and run.progress is None and run.cancel_reason is None
-        and run.reason is None and run.error is None and run.ended_at is not None
-    )  # fmt: skip
-
-
-def succeeded_runs(runs: Sequence[Run]) -> Arrays:
+def succeeded_runs(settlements: Sequence[Settlement]) -> Arrays | None:
+    """The columns of these endings, if they are what nearly all are: a success, and no more to say or to keep. None:
+    they are not.
+    """
+    for run, attempt, log, state in settlements:
+        if attempt is not None or log is not None or state is not None or not succeeds_plainly(run):
+            return None
+    runs = [settlement.run for settlement in settlements]
     return (
         *run_keys(runs), read_versions(runs),
         integers([None if run.started_at is None else to_micros(run.started_at) for run in runs]),

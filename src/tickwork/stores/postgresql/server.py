@@ -6,15 +6,17 @@ restart, a cut, a lock) is over as soon as it is over.
 
 from __future__ import annotations
 
+import math
 import selectors
 import threading
-from collections.abc import Collection, Iterator, Mapping
+import time
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import psycopg
-from psycopg import RawCursor
+from psycopg import Pipeline, RawCursor
 from psycopg.pq import TransactionStatus
 
 from tickwork.errors import SchedulerError, StoreError, StoreUnavailableError, StoreUnusableError
@@ -32,6 +34,7 @@ MAX_SESSIONS = 5
 """How many connections one store has at most, besides that of its doorbell."""
 PATIENCE = 10.0
 """Seconds to wait for one of them."""
+A_MOMENT = 0.1
 OLDEST_VERSION = 130000
 SETTINGS = {
     "statement_timeout": "10s", "lock_timeout": "5s", "idle_in_transaction_session_timeout": "10s",
@@ -85,6 +88,8 @@ class Together:
     """What was seen since the last write."""
     lent: bool = False
     """Whether it is a job's, which has the connection and may have ended the transaction."""
+    is_round: bool = False
+    """Whether it is a node's, which tries it again if it fails."""
 
 
 class OfThisThread(threading.local):
@@ -96,33 +101,92 @@ class OfThisThread(threading.local):
 class Session:
     """One connection, and what it was told to be."""
 
-    def __init__(self, connection: psycopg.Connection, begin: str, age: int) -> None:
+    def __init__(self, connection: psycopg.Connection, begin: str, age: int, *, pooled: bool) -> None:
         self.connection = connection
+        self._pipelines = Pipeline.is_supported() and not pooled
+        """Whether several statements can be sent in one trip: by a libpq of PostgreSQL 14 or newer, past no pooler."""
         self.age = age
         """How often the server had been closed when it was made: what is older is not kept."""
+        self.used_at = -math.inf
+        """When it was given back, on the monotonic clock."""
         self._cursor = RawCursor(connection)
-        self._begin = begin
+        self._begin = begin.encode()
+        self._begins = False
+        """Whether the next statement is the first of a transaction."""
 
     def execute(self, statement: str, *parameters: object) -> int:
         """How many rows it changed."""
-        return self._cursor.execute(statement.encode(), parameters or None, binary=True).rowcount
+        return self._answered(statement, parameters or None).rowcount
 
     def select(self, statement: str, *parameters: object) -> list[Row]:
-        return self._cursor.execute(statement.encode(), parameters, binary=True).fetchall()
+        return self._answered(statement, parameters).fetchall()
 
     def select_one(self, statement: str, *parameters: object) -> Row | None:
-        return self._cursor.execute(statement.encode(), parameters, binary=True).fetchone()
+        return self._answered(statement, parameters).fetchone()
+
+    def select_each(self, statement: str, many: Iterable[Sequence[object]]) -> list[Row]:
+        """The one row for each of *many* parameters: while the server works at the first the next are made."""
+        if not self._pipelines:
+            return [self._cursor.execute(statement.encode(), each, binary=True).fetchall()[0] for each in many]
+        cursors = []
+        with self.connection.pipeline():
+            if self._begins:
+                self._begins = False
+                self.connection.execute(self._begin)
+            for each in many:
+                cursors.append(RawCursor(self.connection))
+                cursors[-1].execute(statement.encode(), each, binary=True)
+        return [cursor.fetchall()[0] for cursor in cursors]
+
+    def _answered(self, statement: str, parameters: Sequence[object] | None) -> RawCursor[Row]:
+        if not self._begins:
+            return self._cursor.execute(statement.encode(), parameters, binary=True)
+        self._begins = False
+        with self.connection.pipeline():
+            self.connection.execute(self._begin)
+            self._cursor.execute(statement.encode(), parameters, binary=True)
+        return self._cursor
 
     def run_script(self, script: str) -> None:
         """Several statements, without parameters."""
+        self._begin_now()
         self.connection.execute(script.encode(), prepare=False)
 
     def begin(self) -> None:
-        self.connection.execute(self._begin.encode())
+        self.connection.execute(self._begin)
+
+    def begin_with_next(self) -> None:
+        """Let the next statement begin a transaction, in one trip: who waits for an answer stands behind all threads
+        that have something to do meanwhile.
+        """
+        if self._pipelines:
+            self._begins = True
+        else:
+            self.begin()
+
+    def _begin_now(self) -> None:
+        if self._begins:
+            self._begins = False
+            self.begin()
+
+    def commit(self) -> None:
+        """A transaction in which a statement failed would be undone by it, and nobody told."""
+        if self._begins:
+            self._begins = False
+            return
+        if self.connection.pgconn.transaction_status == TransactionStatus.INERROR:
+            raise psycopg.errors.InFailedSqlTransaction("a statement of the transaction failed before")
+        self.connection.execute("commit")
+
+    def roll_back(self) -> None:
+        self._begins = False
+        with suppress(psycopg.Error):  # a lost connection has undone it
+            self.connection.execute("rollback")
 
     @contextmanager
     def part(self) -> Iterator[None]:
         """A stretch of a transaction that is undone alone if anything is raised in it."""
+        self._begin_now()
         self.connection.execute("savepoint part")
         try:
             yield
@@ -134,10 +198,20 @@ class Session:
         self.connection.execute("release savepoint part")
 
     @property
-    def usable(self) -> bool:
-        """Whether it lies idle, and the server has not said good-bye on it."""
-        if self.connection.closed or self.connection.pgconn.transaction_status != TransactionStatus.IDLE:
+    def idle(self) -> bool:
+        """Whether it can be used, as far as this side knows."""
+        return not self.connection.closed and self.connection.pgconn.transaction_status == TransactionStatus.IDLE
+
+    def is_usable(self, *, in_a_round: bool) -> bool:
+        """Whether it can be used, and the server has not said good-bye on it.
+
+        A round, which is tried again if it fails, does not look for that a moment after it was used last: whoever looks
+        lets all other threads go first.
+        """
+        if not self.idle:
             return False
+        if in_a_round and time.monotonic() - self.used_at < A_MOMENT:
+            return True
         with selectors.DefaultSelector() as selector:
             selector.register(self.connection.fileno(), selectors.EVENT_READ)
             return not selector.select(0)
@@ -202,17 +276,17 @@ class Server:
                 yield session
 
     @contextmanager
-    def together(self) -> Iterator[Together]:
+    def together(self, *, is_round: bool = False) -> Iterator[Together]:
         """All that this thread writes inside is one transaction, which its first `writing` begins."""
         assert self.of_this_thread.together is None, "together is not nested"
-        self.of_this_thread.together = together = Together()
+        self.of_this_thread.together = together = Together(is_round=is_round)
         self.of_this_thread.glance = None
         try:
             with self._faults_told():
                 yield together
                 if together.begun:
                     assert together.session is not None
-                    self._commit(together.session)
+                    together.session.commit()
                     together.begun = False
                 else:
                     self.of_this_thread.glance = together.glance
@@ -220,8 +294,7 @@ class Server:
             self.of_this_thread.together = None
             if together.session is not None:
                 if together.begun:
-                    with suppress(psycopg.Error):
-                        together.session.connection.execute("rollback")
+                    together.session.roll_back()
                 self._give_back(together.session)
 
     @contextmanager
@@ -231,10 +304,9 @@ class Server:
             session.begin()
             try:
                 yield session
-                self._commit(session)
+                session.commit()
             except BaseException:
-                with suppress(psycopg.Error):  # a lost connection undoes it, too
-                    session.connection.execute("rollback")
+                session.roll_back()
                 raise
 
     def is_together(self) -> bool:
@@ -243,7 +315,7 @@ class Server:
         return together is not None and not together.lent
 
     def _session_of(self, together: Together) -> Session:
-        together.session = together.session or self._borrow()
+        together.session = together.session or self._borrow(in_a_round=together.is_round)
         return together.session
 
     @contextmanager
@@ -259,13 +331,13 @@ class Server:
         try:
             with self._faults_told():
                 connection.prepare_threshold = None if self.pooled else 5
-                session = Session(connection, self._begin_lent(), self._closed)
+                session = Session(connection, self._begin_lent(), self._closed, pooled=self.pooled)
                 session.begin()
             self.of_this_thread.together = together = Together(session, begun=True, lent=True)
             connection.lend()
             yield connection
             with self._faults_told():
-                self._commit(self._begun(together))
+                self._begun(together).commit()
         finally:
             self.of_this_thread.together = None
             connection.take_back()
@@ -284,15 +356,9 @@ class Server:
         if together.lent and session.select_one(sql.IS_LENT, MARK) != ("on",):
             raise refused("the end of its transaction: what was written before it may be committed")
         if not together.begun:
-            session.begin()
+            session.begin_with_next()
             together.begun = True
         return session
-
-    def _commit(self, session: Session) -> None:
-        """A transaction in which a statement failed would be undone by it, and nobody told."""
-        if session.connection.pgconn.transaction_status == TransactionStatus.INERROR:
-            raise psycopg.errors.InFailedSqlTransaction("a statement of the transaction failed before")
-        session.connection.execute("commit")
 
     # connections
 
@@ -320,7 +386,7 @@ class Server:
             finally:
                 self._give_back(session)
 
-    def _borrow(self) -> Session:
+    def _borrow(self, *, in_a_round: bool = False) -> Session:
         """An idle connection, the one used last, or a new one."""
         if not self._places.acquire(timeout=PATIENCE):
             raise self._unavailable(f"no free connection of {MAX_SESSIONS} within {PATIENCE:.0f} s")
@@ -328,7 +394,7 @@ class Server:
             while self._idle:
                 with suppress(IndexError):
                     session = self._idle.pop()
-                    if session.usable:
+                    if session.is_usable(in_a_round=in_a_round):
                         return session
                     session.connection.close()
             return self._new_session()
@@ -338,7 +404,8 @@ class Server:
 
     def _give_back(self, session: Session) -> None:
         try:
-            if session.usable and session.age == self._closed:
+            if session.idle and session.age == self._closed:
+                session.used_at = time.monotonic()
                 self._idle.append(session)
             else:
                 session.connection.close()
@@ -352,7 +419,9 @@ class Server:
             settings = SETTINGS | ({} if self.schema is None else {"search_path": f"{quoted(self.schema)}, pg_temp"})
             connection.prepare_threshold = None if self._pooled else 0
             connection.prepared_max = 500
-            session = Session(connection, begin_with(settings if self._pooled else {}), self._closed)
+            session = Session(
+                connection, begin_with(settings if self._pooled else {}), self._closed, pooled=bool(self._pooled)
+            )  # fmt: skip
             if not self._pooled:
                 session.select(sql.SET_ALL, [*settings], [*settings.values()])
             self._learn_time(session)

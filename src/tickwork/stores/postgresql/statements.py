@@ -107,17 +107,39 @@ where job.uid = any (array[given.uid]) and job.version = given.version
 DRAW_NUMBERS = "select nextval('tickwork_numbers') from generate_series(1, $1)"
 INSERT_OPEN_RUNS = f"insert into tickwork_open_runs ({RUN}, number) select * from unnest({RUN_ARRAYS}, $24::bigint[])"
 INSERT_CLOSED_RUNS = f"insert into tickwork_runs ({RUN}, number) select * from unnest({RUN_ARRAYS}, $24::bigint[])"
-INSERT_HELD_RUNS = """
-insert into tickwork_open_runs
-    (job_id, job_uid, fire_time, available_at, attempt, origin, state, version, node, lease_until)
-select job_id, job_uid, fire_time, fire_time, 1, 'schedule', 'running', 1, $4::text, $5::bigint
-from unnest($1::text[], $2::bigint[], $3::bigint[]) as given (job_id, job_uid, fire_time)
-"""
 KNOWN_RUNS = f"""
 select place from unnest($1::bigint[], $2::bigint[], $3::text[], $4::int[]) with ordinality
     as given (job_uid, fire_time, origin, attempt, place)
 where exists (select from tickwork_open_runs as run where {SAME_RUN})
     or exists (select from tickwork_runs as run where {SAME_RUN})
+"""
+
+# Nearly all fires, whole: each job advances past one fire time, at which a run is born in the hands of the firing node.
+# It tells how many jobs advanced; and of which jobs runs were born, unless that is all of them.
+FIRST_RUN = """
+run.job_uid = moved.uid and run.fire_time = moved.fire_time and run.origin = 'schedule' and run.attempt = 1
+"""
+FIRE_HELD_RUNS = f"""
+with moved as (
+    update tickwork_jobs as job
+    set version = given.version + 1, next_fire_time = given.next_fire_time, last_fire_time = given.fire_time
+    from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
+        as given (uid, version, next_fire_time, fire_time)
+    where job.uid = any (array[given.uid]) and job.version = given.version
+    returning job.uid, job.id, given.fire_time
+),
+born as (
+    insert into tickwork_open_runs
+        (job_id, job_uid, fire_time, available_at, attempt, origin, state, version, node, lease_until)
+    select id, uid, fire_time, fire_time, 1, 'schedule', 'running', 1, $5::text, $6::bigint
+    from moved
+    where (select true from tickwork_open_runs as run where {FIRST_RUN}) is null
+        and (select true from tickwork_runs as run where {FIRST_RUN}) is null
+    returning job_uid
+)
+select (select count(*) from moved),
+    case when count(*) < cardinality($1::bigint[]) then coalesce(array_agg(job_uid), array[]::bigint[]) end
+from born
 """
 
 # claim: what waits in the schedule's order, under the locks of its jobs, and behind it what is backfilled

@@ -43,19 +43,19 @@ from tickwork.run import Origin, Run, RunState
 from tickwork.runlog import NO_LOG, RunLog
 from tickwork.stores import base
 from tickwork.stores.base import Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
+from tickwork.stores.parts import in_parts
 from tickwork.stores.redis import moving
 from tickwork.stores.redis.address import Address
 from tickwork.stores.redis.doorbell import Doorbell, may_be_due_soon
+from tickwork.stores.redis.ending import Ending
+from tickwork.stores.redis.firing import Firing
 from tickwork.stores.redis.journal import SPAN, Journal
 from tickwork.stores.redis.rows import (
     Row,
     asked_id,
     born_run,
     changed_run,
-    ends_plainly,
     ids_json,
-    is_held_plainly,
-    numbers_json,
     read_answered,
     read_backfill,
     read_expectation,
@@ -69,10 +69,9 @@ from tickwork.stores.redis.rows import (
     standing,
     stretch_of,
     uid,
+    whole_job,
     written_backfill,
     written_change,
-    written_held_run,
-    written_job,
     written_move,
     written_node,
     written_rest,
@@ -209,7 +208,8 @@ class RedisStore:
         self._give_back_untold()
         self._of_this_thread.round = Round()
         try:
-            yield
+            with self._server.together():
+                yield
             self._of_this_thread.glance = self._of_this_thread.round.glance
         except BaseException:
             self._untold += self._of_this_thread.round.taken
@@ -228,7 +228,7 @@ class RedisStore:
         if taken is not None:
             raise JobExistsError(taken.decode())
         self._journal.note(
-            jobs=[(job_uid, row) for job_uid, _, row, _, _ in rows],
+            jobs={job_uid: row for job_uid, _, row, _, _ in rows},
             definitions={job_uid: (id, definition) for job_uid, id, _, definition, _ in rows},
         )
         self._keep(jobs)
@@ -254,9 +254,9 @@ class RedisStore:
         places = self._call("save", to_text(rows), to_text(anew), self._name, to_micros(self.clock.now()))
         for row in _won(rows, places):
             self._journal.note(
-                jobs=[(row["uid"], row["row"])],
+                jobs={row["uid"]: row["row"]},
                 definitions={row["uid"]: (row["id"], row["definition"])},
-                runs=[*row["runs"], *((id, text) for id, _, text in row["cancelled"])],
+                runs={**dict(row["runs"]), **{id: text for id, _, text in row["cancelled"]}},
             )
         return _won(changes, places)
 
@@ -286,22 +286,21 @@ class RedisStore:
             )
             if not due:
                 return []
-            taken = ids_json([job_uid for job_uid, _ in due])
+            in_hand = dict.fromkeys(job_uid for job_uid, _ in due)
             try:
                 active: dict[int, list[Run]] = {}
                 for run in read_runs(rows):
                     active.setdefault(run.job_uid, []).append(run)
-                changes = decide(self._due_jobs(due), active, self.clock.now())
-                if changes:
-                    return self._advance(executor, taken, changes)
+                written = self._advance(executor, decide(self._due_jobs(due), active, self.clock.now()), in_hand)
             except StoreError:
                 raise  # they are in our hand for a moment only
             except BaseException:
                 with suppress(StoreError):
-                    self._call("let_go", taken)
+                    self._call("let_go", ids_json([*in_hand]))
                 raise
-            self._call("let_go", taken)
-            return []
+            if in_hand:
+                self._call("let_go", ids_json([*in_hand]))
+            return written
 
     def claim(
         self, hold: Hold, *, executor: str, since: datetime | None = None, limit: int, skip: Collection[int] = ()
@@ -317,7 +316,7 @@ class RedisStore:
             return []
         held = read_runs(runs)
         self._note_taken(held)
-        self._journal.note(runs=[(run_id(run), written_run(run)) for run in held])
+        self._journal.note(runs={run_id(run): written_run(run) for run in held})
         by_uid = {job.uid: job for job in self._jobs(uids=[job_uid for job_uid, _ in jobs])}
         return [Claim(by_uid[run.job_uid], run) for run in held if run.job_uid in by_uid]
 
@@ -325,7 +324,7 @@ class RedisStore:
         renewed = [run._replace(version=run.version + 1, lease_until=lease_until) for run in runs]
         ids, rows = [*map(run_id, renewed)], [*map(written_run, renewed)]
         versions = ids_json([*map(read_version, renewed)])
-        places = self._call("renew", ids_json(ids), versions, "\n".join(rows), to_micros(lease_until))
+        places = self._ask("renew", ids_json(ids), versions, "\n".join(rows), to_micros(lease_until))
         self._note_runs(ids, rows, places)
         return _won(renewed, places)
 
@@ -342,32 +341,26 @@ class RedisStore:
         words = self._key("expiring"), "-inf", now, "LIMIT", 0, limit
         return self._runs(self._command("ZRANGEBYSCORE", *words))
 
-    def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
-        runs = [one.run for one in settlements]
-        attempts, logs, states = [], [], []
-        for place, (_, attempt, log, state) in enumerate(settlements, 1):
-            if attempt is not None:
-                attempts.append((place, *born_run(attempt)))
-            if log is not None:
-                logs.append((place, write_log(log)))
-            if state is not None:
-                states.append((place, uid(state.job_uid), written_change(state)))
-        plain = "[" + ",".join(["1" if ends_plainly(run) else "0" for run in runs]) + "]"
-        ids, rows = [*map(run_id, runs)], [*map(written_run, runs)]
-        (places,) = self._write(
-            "settle", ids_json(ids), ids_json([*map(read_version, runs)]), "\n".join(rows), plain, to_text(attempts),
-            to_text(logs), to_text(states), to_micros(self.clock.now()), self._name,
-        )  # fmt: skip
-        self._note_runs(ids, rows, places)
-        if attempts:
-            won = {*places}
-            self._journal.note(runs=[(id, row) for place, id, row in attempts if place in won])
-        return _won(settlements, places)
+    def settle(self, settlements: Iterable[Settlement]) -> Sequence[Settlement]:
+        endings: list[Ending] = []
+
+        def words() -> Iterator[Sequence[str | int]]:
+            for part in in_parts(settlements):
+                endings.append(ending := Ending(part))
+                yield ending.words(self._name, to_micros(self.clock.now()))
+
+        won: list[Settlement] = []
+        for ending, (places,) in zip(endings, self._write_each("settle", words()), strict=True):
+            written = json.loads(places)
+            self._note_runs(ending.ids, ending.runs, written)
+            self._journal.note(runs=ending.attempts_of(written))
+            won += _won(ending.settlements, written)
+        return won
 
     def cancel(self, runs: Sequence[Run]) -> Sequence[Run]:
         rows = [*map(changed_run, runs)]
         places = self._call("cancel", to_text(rows), self._name)
-        self._journal.note(runs=[(id, row) for id, _, row in _won(rows, places)])
+        self._journal.note(runs={id: row for id, _, row in _won(rows, places)})
         return _won(runs, places)
 
     def keep_logs(self, logs: Sequence[tuple[Run, RunLog]]) -> None:
@@ -433,7 +426,7 @@ class RedisStore:
         return self._runs(self._command("SMEMBERS", self._key(f"cancelling:{node}")))
 
     def outlook(self, executors: Collection[str], *, after: datetime, fire_after: datetime) -> Outlook:
-        self._executors = tuple(executors) or self._executors
+        self._executors = tuple({**dict.fromkeys(self._executors), **dict.fromkeys(executors)})
         now, ahead = to_micros(after), to_micros(fire_after)
         glance, self._of_this_thread.glance = self._of_this_thread.glance, None
         if glance is not None and glance.fire_at.keys() >= {*executors} and _is_later(glance, executors, now, ahead):
@@ -531,8 +524,10 @@ class RedisStore:
         wanted = {*states} or {*RunState}
         ids = self._newest_ids(wanted) if job_id is None else self._newest_ids_of(job_id)
         found: dict[str, Run] = {}
-        while len(found) < limit + offset and (page := [*islice(ids, min(PAGE, limit + offset))]):
+        at_once = limit + offset
+        while len(found) < limit + offset and (page := [*islice(ids, min(PAGE, at_once))]):
             found |= {run.id: run for run in self._runs(page) if run.state in wanted}
+            at_once = PAGE  # the first was not enough: many may have changed since they were listed
         return [*islice(found.values(), offset, offset + limit)]
 
     def backfill(self, backfill_id: str) -> Backfill:
@@ -633,18 +628,24 @@ class RedisStore:
 
     def _write(self, script: str, *arguments: str | int) -> list[Any]:
         """What a script answers that ends with a glance; a round that goes on keeps that, and our clock its time."""
+        (answer,) = self._write_each(script, [arguments])
+        return answer
+
+    def _write_each(self, script: str, many: Iterable[Sequence[str | int]]) -> list[list[Any]]:
+        """The same for each of *many* arguments: while the script works at the first, the next are made."""
         self._check_process()
         inside = self._of_this_thread.round
         looking = ("", "") if inside is None else (to_text(self._executors), self._node)
-        answer: list[Any] = self._server.learn_from(script, *arguments, *looking)
-        seen = answer.pop()
-        if inside is not None:
-            fire_at, claim_at, lapse_at, expire_at, expect_by, backfilling, cancelling, _ = seen
-            inside.glance = Glance(
-                dict(zip(self._executors, map(_number, fire_at), strict=True)), _number(claim_at), _number(lapse_at),
-                _number(expire_at), _number(expect_by), bool(backfilling), bool(cancelling),
-            )  # fmt: skip
-        return answer
+        answers: list[list[Any]] = self._server.learn_from_each(script, ((*words, *looking) for words in many))
+        for answer in answers:
+            seen = answer.pop()
+            if inside is not None:
+                fire_at, claim_at, lapse_at, expire_at, expect_by, backfilling, cancelling, _ = seen
+                inside.glance = Glance(
+                    dict(zip(self._executors, map(_number, fire_at), strict=True)), _number(claim_at),
+                    _number(lapse_at), _number(expire_at), _number(expect_by), bool(backfilling), bool(cancelling),
+                )  # fmt: skip
+        return answers
 
     def _note_taken(self, runs: Iterable[Run]) -> None:
         inside = self._of_this_thread.round
@@ -653,7 +654,7 @@ class RedisStore:
 
     def _note_runs(self, ids: Sequence[str], rows: Sequence[str], places: Sequence[int]) -> None:
         """Remember the rows of these runs that were written."""
-        self._journal.note(runs=_won([*zip(ids, rows, strict=True)], places))
+        self._journal.note(runs=dict(_won([*zip(ids, rows, strict=True)], places)))
 
     def _reassert(self, session: Session, server: str, again: bool) -> None:
         """Say to a server that is met for the first time what this node has written lately.
@@ -668,10 +669,10 @@ class RedisStore:
                 self.location, len(known.jobs), len(known.runs), SPAN,
             )  # fmt: skip
         now = to_micros(self.clock.now())
-        jobs = [(job_uid, row, *known.definitions.get(job_uid, ("", None))) for job_uid, row in known.jobs]
+        jobs = [(job_uid, row, *known.definitions.get(job_uid, ("", None))) for job_uid, row in known.jobs.items()]
         parts: list[tuple[Sequence[Any], Sequence[Any], Sequence[Any]]] = [
             *(((), (), page) for page in _paged(known.removed)), *((page, (), ()) for page in _paged(jobs)),
-            *(((), page, ()) for page in _paged(known.runs)), ((), (), ()),
+            *(((), page, ()) for page in _paged([*known.runs.items()])), ((), (), ()),
         ]  # fmt: skip
         for number, part in enumerate(parts, 1):
             last = number == len(parts)
@@ -703,37 +704,42 @@ class RedisStore:
         # One that was removed since is not known, and would not be written.
         return [standing(known[one], row) for one, (_, row) in zip(uids, due, strict=True) if one in known]
 
-    def _advance(self, executor: str, taken: str, changes: Sequence[Change]) -> list[Change]:
-        """Write these changes of due jobs, and let go of all that were taken in hand; those that won, as written."""
-        uids = [uid(job.uid) for job, _, _ in changes]
-        jobs = [written_job(job, self._rest_of(job)) for job, _, _ in changes]
-        owned = [(place, run) for place, change in enumerate(changes, 1) for run in change.runs]
-        leases, rows = [], []
-        for _, run in owned:
-            lease = to_micros(run.lease_until) if is_held_plainly(run) and run.lease_until is not None else None
-            leases.append(lease)
-            rows.append(written_run(run) if lease is None else written_held_run(run, lease))
-        ids = [run_id(run) for _, run in owned]
-        self._note_taken(run for _, run in owned)
-        make_way = [(place, *changed_run(run)) for place, change in enumerate(changes, 1) for run in change.cancelled]
-        news = make_way or any(run.state is RunState.PENDING for _, run in owned)
-        lost, known = self._write(
-            "fire", executor, taken, ids_json(uids), ids_json([str(job.version - 1) for job, _, _ in changes]),
-            numbers_json(write_instant(job.next_fire_time) for job, _, _ in changes), "\n".join(jobs), ids_json(ids),
-            numbers_json(place for place, _ in owned), numbers_json(leases), "\n".join(rows), to_text(make_way),
-            self._name if news else "", to_micros(self.clock.now()),
-        )  # fmt: skip
+    def _advance(self, executor: str, changes: Iterable[Change], in_hand: dict[str, None]) -> list[Change]:
+        """Write changes of due jobs, a part while the next is decided on; those that won, as written.
+
+        They are in hand no longer.
+        """
+        firings: list[Firing] = []
+
+        def words() -> Iterator[Sequence[str | int]]:
+            for part in in_parts(changes):
+                firings.append(firing := Firing(part, self._rest_of))
+                self._note_taken(run for _, run in firing.owned)
+                yield firing.words(executor, self._name, to_micros(self.clock.now()))
+
+        answers = self._write_each("fire", words())
+        for firing in firings:
+            for job_uid in firing.uids:
+                del in_hand[job_uid]
+        return [
+            change for firing, (lost, known) in zip(firings, answers, strict=True)
+            for change in self._as_written(firing, {*lost}, {*known})
+        ]  # fmt: skip
+
+    def _as_written(self, firing: Firing, lost: Collection[int], known: Collection[int]) -> Sequence[Change]:
+        """Those of these changes that won, without runs that were born before; given the places of what lost."""
         if not lost and not known:
-            self._journal.note(jobs=[*zip(uids, jobs, strict=True)], runs=[*zip(ids, rows, strict=True)])
-            return [*changes]
-        lost, known = {*lost}, {*known}
-        born = [place for place, (owner, _) in enumerate(owned, 1) if owner not in lost and place not in known]
+            jobs, runs = zip(firing.uids, firing.jobs, strict=True), zip(firing.ids, firing.runs, strict=True)
+            self._journal.note(jobs=dict(jobs), runs=dict(runs))
+            return firing.changes
+        moved = [place for place in range(1, len(firing.jobs) + 1) if place not in lost]
+        born = [place for place, (owner, _) in enumerate(firing.owned, 1) if owner not in lost and place not in known]
         self._journal.note(
-            jobs=[(uids[place - 1], jobs[place - 1]) for place in range(1, len(jobs) + 1) if place not in lost],
-            runs=[(ids[place - 1], rows[place - 1]) for place in born],
+            jobs={firing.uids[place - 1]: firing.jobs[place - 1] for place in moved},
+            runs={firing.ids[place - 1]: firing.runs[place - 1] for place in born},
         )
-        new = {id(owned[place - 1][1]) for place in born}
-        written = [change for place, change in enumerate(changes, 1) if place not in lost]
+        new = {id(firing.owned[place - 1][1]) for place in born}
+        written = [firing.changes[place - 1] for place in moved]
         return [change._replace(runs=tuple(run for run in change.runs if id(run) in new)) for change in written]
 
     def _rest_of(self, job: Job) -> str:
@@ -991,13 +997,13 @@ class RedisStore:
 
 def _added(job: Job, expected: Expectation | None) -> Row:
     by = False if expected is None else write_instant(expected.expect_by)
-    return uid(job.uid), job.id, written_job(job), write_definition(job), by
+    return uid(job.uid), job.id, whole_job(job), write_definition(job), by
 
 
 def _saved(change: Change) -> Mapping[str, Any]:
     job = change.job
     return {
-        "uid": uid(job.uid), "id": job.id, "version": str(job.version - 1), "row": written_job(job),
+        "uid": uid(job.uid), "id": job.id, "version": str(job.version - 1), "row": whole_job(job),
         "definition": write_definition(job), "expects": job.expect_every is not None,
         "retires": job.retired_at is not None, "runs": [*map(born_run, change.runs)],
         "cancelled": [*map(changed_run, change.cancelled)],

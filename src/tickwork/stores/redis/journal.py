@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import NamedTuple, TypeAlias
 
 SPAN = 30.0
@@ -16,8 +17,9 @@ SPAN = 30.0
 MAX_ROWS = 50_000
 """How many rows are remembered, at most: some 20 MB."""
 
-Rows: TypeAlias = Sequence[tuple[str, str]]
-"""Uids of jobs, or ids of runs, with their rows."""
+Rows: TypeAlias = Mapping[str, str]
+"""By uids of jobs, or ids of runs. A dict of texts costs the collector of garbage nothing, and pairs much."""
+NO_ROWS: Rows = MappingProxyType({})
 Definitions: TypeAlias = Mapping[str, tuple[str, str]]
 """Ids and definitions of jobs, by uid."""
 
@@ -45,7 +47,12 @@ class Journal:
         self._lock = threading.Lock()
 
     def note(
-        self, *, jobs: Rows = (), definitions: Definitions | None = None, runs: Rows = (), removed: Sequence[str] = ()
+        self,
+        *,
+        jobs: Rows = NO_ROWS,
+        definitions: Definitions | None = None,
+        runs: Rows = NO_ROWS,
+        removed: Sequence[str] = (),
     ) -> None:
         """Remember what the server has confirmed."""
         now, entry = time.monotonic(), Entry(jobs, definitions or {}, runs, removed)
@@ -60,7 +67,8 @@ class Journal:
         with self._lock:
             entries = [entry for _, entry in self._entries]
         removed = {uid for entry in entries for uid in entry.removed}
-        jobs = dict(job for entry in entries for job in entry.jobs)
+        jobs = {uid: row for entry in entries for uid, row in entry.jobs.items()}
         definitions = {uid: written for entry in entries for uid, written in entry.definitions.items()}
-        runs = dict(run for entry in entries for run in entry.runs)
-        return Entry([job for job in jobs.items() if job[0] not in removed], definitions, [*runs.items()], [*removed])
+        runs = {id: row for entry in entries for id, row in entry.runs.items()}
+        kept = {uid: row for uid, row in jobs.items() if uid not in removed}
+        return Entry(kept, definitions, runs, [*removed])

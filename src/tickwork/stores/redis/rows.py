@@ -35,27 +35,40 @@ from tickwork.jobstate import Entry, StateChange, StoredState
 from tickwork.moves import LedgerNote, Move, MoveState, PackedJob, PackedRun
 from tickwork.node import Node
 from tickwork.run import Origin, Run, RunKey, RunState
+from tickwork.stores.parts import is_ordinary, succeeds_plainly
 
 Row: TypeAlias = Sequence[Any]
 
-RUNNING, SUCCEEDED, SCHEDULE = RunState.RUNNING, RunState.SUCCEEDED, Origin.SCHEDULE
+SUCCEEDED = RunState.SUCCEEDED
 LETTERS = {Origin.SCHEDULE: "", Origin.MANUAL: "m", Origin.BACKFILL: "b"}
 
 
-def written_job(job: Job, rest: str | None = None) -> str:
-    """All but the definition, of which there is what a script asks for; *rest* is known of it already."""
+def written_job(job: Job, following: int | None, last: int | None, rest: str) -> str:
+    """All but the definition, of which there is what a script asks for; with its next and its last fire time, and the
+    end of its row.
+    """
+    paused_at = "null" if job.paused_at is None else to_micros(job.paused_at)
     return (
-        f"[{job.version},{job.revision},{_number(job.next_fire_time)},{_number(job.paused_at)},"
-        f"{_number(job.last_fire_time)},{written_rest(job) if rest is None else rest}"
+        f"[{job.version},{job.revision},{'null' if following is None else following},{paused_at},"
+        f"{'null' if last is None else last},{rest}"
     )
+
+
+def whole_job(job: Job) -> str:
+    return written_job(job, write_instant(job.next_fire_time), write_instant(job.last_fire_time), written_rest(job))
 
 
 def written_rest(job: Job) -> str:
     """The end of a job's row: what no fire changes."""
     keep = job.keep
+    app = job.declared if job.retired_at is None else None
+    if keep is None and job.pause_reason is None and job.paused_by is None:  # as nearly always
+        return (
+            f"{job.max_instances},{quoted(job.executor)},{'null' if app is None else quoted(app)},null,"
+            f"{int(job.disposable)},{quoted(job.id)},{to_micros(job.anchored_at)},null,null]"
+        )
     return to_text((
-        job.max_instances, job.executor, job.declared if job.retired_at is None else None,
-        None if keep is None else (write_duration(keep.age), keep.count),
+        job.max_instances, job.executor, app, None if keep is None else (write_duration(keep.age), keep.count),
         int(job.disposable), job.id, to_micros(job.anchored_at), job.pause_reason, job.paused_by,
     ))[1:]  # fmt: skip
 
@@ -96,17 +109,6 @@ def asked_id(run_id_given: str) -> str:
     return run_id(RunKey.parse(run_id_given))
 
 
-def is_held_plainly(run: Run) -> bool:
-    """Whether a run is born as nearly all are: running, at its fire time, under the hold of the node that fires it."""
-    return (
-        run.state is RUNNING and run.available_at is run.fire_time and run.attempt == 1 and run.version == 1
-        and run.origin is SCHEDULE and run.started_at is None and run.through is None and run.cancel_reason is None
-        and run.asked_by is None and run.given is None and run.backfill is None and run.expires_at is None
-        and run.counted_from == 1 and run.ended_at is None and run.reason is None and run.error is None
-        and run.result is None and run.progress is None and run.lease_until is not None and run.node is not None
-    )  # fmt: skip
-
-
 def ends_plainly(run: Run) -> bool:
     """Whether a run ends as nearly all do: it succeeds, is of the schedule, and nobody had asked it to end."""
     return run.state is SUCCEEDED and run.cancel_reason is None and run.backfill is None
@@ -114,9 +116,9 @@ def ends_plainly(run: Run) -> bool:
 
 def written_run(run: Run) -> str:
     """All but its key."""
-    if run.state is SUCCEEDED and run.result is None and run.origin is SCHEDULE and _is_simple(run):
+    if run.lease_until is None and is_ordinary(run) and succeeds_plainly(run):
         return (
-            f'["succeeded",{run.version},{quoted(run.node or "")},null,{to_micros(run.available_at)},null,null,null,1,'
+            f'["succeeded",{run.version},{_text_or_null(run.node)},null,{to_micros(run.available_at)},null,null,null,1,'
             f"{_number(run.ended_at)},null,{quoted(run.job_id)},null,{_number(run.started_at)},null,null,null,null,null]"
         )
     return to_text((
@@ -127,20 +129,18 @@ def written_run(run: Run) -> str:
     ))  # fmt: skip
 
 
-def written_held_run(run: Run, lease_until: int) -> str:
-    """The same for one that is held plainly."""
-    return (
-        f'["running",1,{quoted(run.node or "")},{lease_until},{to_micros(run.fire_time)},null,null,null,1,null,null,'
-        f"{quoted(run.job_id)},null,null,null,null,null,null,null]"
-    )
+def begin_of_held_run(run: Run, lease_until: int | None) -> str:
+    """The row of one that is held plainly, up to when it is available: the same for all of one hold."""
+    return f'["running",1,{_text_or_null(run.node)},{lease_until},'
 
 
-def _is_simple(run: Run) -> bool:
-    return (
-        run.node is not None and run.lease_until is None and run.expires_at is None and run.cancel_reason is None
-        and run.backfill is None and run.counted_from == 1 and run.reason is None and run.through is None
-        and run.error is None and run.progress is None and run.asked_by is None and run.given is None
-    )  # fmt: skip
+def end_of_held_run(run: Run) -> str:
+    """What follows when it is available."""
+    return f",null,null,null,1,null,null,{quoted(run.job_id)},null,null,null,null,null,null,null]"
+
+
+def _text_or_null(text: str | None) -> str:
+    return "null" if text is None else quoted(text)
 
 
 def _number(instant: Any) -> str:
@@ -306,7 +306,7 @@ def packed_job(packed: PackedJob) -> Row:
     fields = ["version", str(state.version)] if state.version else []
     for key, entry in state.entries.items():
         fields += [f"k{key}", f"{entry.version} {to_text(entry.value)}"]
-    return uid(job.uid), job.id, written_job(job), write_definition(job), expectation or False, fields
+    return uid(job.uid), job.id, whole_job(job), write_definition(job), expectation or False, fields
 
 
 def packed_run(packed: PackedRun) -> Row:

@@ -7,8 +7,10 @@ a call whose reply is lost has had its effect is for the caller to find out, by 
 from __future__ import annotations
 
 import logging
+import math
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -41,6 +43,7 @@ MAX_SESSIONS = 16
 """How many connections one store has at most, besides that of its doorbell."""
 PATIENCE = 10.0
 """Seconds to wait for one of them."""
+A_MOMENT = 0.1
 OLDEST_VERSION = (6, 2)
 ELSEWHERE = "ELSEWHERE "
 """What begins the answer of a script whose store has moved; what is noted of it follows."""
@@ -57,6 +60,21 @@ class Session:
     connection: Any
     age: int
     """How often the server had been closed when it was made: what is older is not kept."""
+    used_at: float = -math.inf
+    """When it was given back, on the monotonic clock."""
+
+    def is_usable(self, *, in_a_round: bool) -> bool:
+        """Whether the server has not said good-bye on it, while it lay idle.
+
+        A round, which is tried again if it fails, does not look for that a moment after it was used last: whoever looks
+        lets all other threads go first.
+        """
+        if in_a_round and time.monotonic() - self.used_at < A_MOMENT:
+            return True
+        try:
+            return not self.connection.can_read(timeout=0)
+        except (RedisError, OSError):
+            return False
 
     def command(self, *words: str | bytes | int) -> Any:
         self.connection.send_command(*words)
@@ -70,6 +88,39 @@ class Session:
         except NoScriptError:
             self.command("SCRIPT", "LOAD", script.text)
             return self.command("EVALSHA", script.sha, 1, prefix, *arguments)
+
+    def call_each(self, name: str, prefix: str, many: Iterable[Sequence[str | int]]) -> list[Any]:
+        """What the script answers for each of *many* arguments: while it works at the first, the next are made.
+
+        If it answers with errors the first of them is raised, when all have been read.
+        """
+        script = SCRIPTS[name]
+        sent = []
+        for arguments in many:
+            self.connection.send_command("EVALSHA", script.sha, 1, prefix, *arguments)
+            sent.append(arguments)
+        answers = [self._read() for _ in sent]
+        answers = [
+            self.call(name, prefix, *arguments) if isinstance(answer, NoScriptError) else answer
+            for arguments, answer in zip(sent, answers, strict=True)
+        ]  # fmt: skip
+        for answer in answers:
+            if isinstance(answer, ResponseError):
+                raise answer
+        return answers
+
+    def _read(self) -> Any:
+        """An answer, or the error that it is."""
+        try:
+            return self.connection.read_response()
+        except ResponseError as error:
+            return error
+
+
+class OfThisThread(threading.local):
+    in_a_round: bool = False
+    session: Session | None = None
+    """What a round keeps for itself."""
 
 
 class Server:
@@ -90,6 +141,7 @@ class Server:
         self._warned = False
         self._idle: list[Session] = []
         self._closed = 0
+        self._of_this_thread = OfThisThread()
         self._places = threading.BoundedSemaphore(MAX_SESSIONS)
 
     def call(self, name: str, *arguments: str | int) -> Any:
@@ -104,11 +156,24 @@ class Server:
 
     def learn_from(self, name: str, *arguments: str | int) -> Any:
         """What a script answers whose last list, if there is one, ends with the server's time: our clock learns it."""
+        (answer,) = self.learn_from_each(name, [arguments])
+        return answer
+
+    def learn_from_each(self, name: str, many: Iterable[Sequence[str | int]]) -> list[Any]:
+        """The same for each of *many* arguments: while the script works at the first, the next are made."""
+        sent = 0
+
+        def noted() -> Iterator[Sequence[str | int]]:
+            nonlocal sent
+            for arguments in many:
+                sent = read_own()
+                yield arguments
+
         with self.session() as session:
-            return self._learn_from(
-                lambda: session.call(name, self.address.prefix, *arguments),
-                lambda answer: answer[-1][-1] if answer[-1] else None,
-            )
+            answers = session.call_each(name, self.address.prefix, noted())
+        if answers and (seen := answers[-1][-1]):
+            self._learn(sent, seen[-1], read_own())
+        return answers
 
     def open(self) -> None:
         """See that the server can be used, and by this version.
@@ -134,15 +199,38 @@ class Server:
     def session(self) -> Iterator[Session]:
         """A connection; what is raised inside closes it, unless it is the server's answer."""
         with self.faults_told():
-            session = self._borrow()
+            held = self._of_this_thread
+            session = held.session or self._borrow(in_a_round=held.in_a_round)
+            held.session = None
             try:
                 yield session
             except ResponseError:
-                self._give_back(session)
+                self._keep(session)
                 raise
             except BaseException:
                 self._drop(session)
                 raise
+            self._keep(session)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """A round of this thread: all that it does inside it does on one connection."""
+        held = self._of_this_thread
+        held.in_a_round = True
+        try:
+            yield
+        finally:
+            held.in_a_round, session = False, held.session
+            held.session = None
+            if session is not None:
+                self._give_back(session)
+
+    def _keep(self, session: Session) -> None:
+        """Until the round is over; outside of one it is given back at once."""
+        held = self._of_this_thread
+        if held.in_a_round and held.session is None:
+            held.session = session
+        else:
             self._give_back(session)
 
     def close(self) -> None:
@@ -160,7 +248,7 @@ class Server:
             connection.connect()
         return connection
 
-    def _borrow(self) -> Session:
+    def _borrow(self, *, in_a_round: bool) -> Session:
         """An idle connection, the one used last, or a new one."""
         if not self._places.acquire(timeout=PATIENCE):
             raise self.unavailable(f"no free connection of {MAX_SESSIONS} within {PATIENCE:.0f} s")
@@ -168,7 +256,7 @@ class Server:
             while self._idle:
                 with suppress(IndexError):
                     session = self._idle.pop()
-                    if _is_usable(session.connection):
+                    if session.is_usable(in_a_round=in_a_round):
                         return session
                     session.connection.disconnect()
             return self._new_session()
@@ -181,9 +269,9 @@ class Server:
         try:
             info = read_info(session)
             self._look_around(info)
-            if self._clock is not None:
-                for _ in range(3):  # the first one is also the first on this connection
-                    self._learn_from(lambda: session.command("TIME"), lambda answer: answer)
+            for _ in range(3):  # the first one is also the first on this connection
+                sent = read_own()
+                self._learn(sent, session.command("TIME"), read_own())
             with self._meeting:
                 if (server := info.get("run_id", "")) != self._met:
                     self._meet(session, server, self._met is not None)
@@ -206,18 +294,15 @@ class Server:
         if info.get("role", "master") != "master":
             raise self.unavailable("a replica, which can only be read", "name the primary")
 
-    def _learn_from(self, ask: Callable[[], Any], read_time: Callable[[Any], Any]) -> Any:
-        sent = read_own()
-        answer = ask()
-        received = read_own()
-        told = read_time(answer)
-        if self._clock is not None and told is not None:
+    def _learn(self, sent: int, told: Sequence[Any], received: int) -> None:
+        """The server answered its time, in seconds and microseconds, to what was sent then."""
+        if self._clock is not None:
             seconds, micros = told
             self._clock.learn(sent, int(seconds) * 1_000_000 + int(micros), received)
-        return answer
 
     def _give_back(self, session: Session) -> None:
         if session.age == self._closed:
+            session.used_at = time.monotonic()
             self._idle.append(session)
             self._places.release()
         else:
@@ -322,11 +407,3 @@ def weaknesses(info: Mapping[str, str], fsync: str | None) -> list[str]:
             "times run twice; set appendfsync everysec or always"
         )
     return found
-
-
-def _is_usable(connection: Any) -> bool:
-    """Whether a connection that lay idle has nothing to say: else it said good-bye."""
-    try:
-        return not connection.can_read(timeout=0)
-    except (RedisError, OSError):
-        return False

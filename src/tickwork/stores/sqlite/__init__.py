@@ -10,7 +10,7 @@ import json
 import logging
 import os
 import sqlite3
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime
 from itertools import compress
@@ -204,7 +204,7 @@ class SQLiteStore:
             now = self.clock.now()
             due = connection.execute(sql.SELECT_DUE, (executor, *span, _listed(skip), limit)).fetchall()
             active = _active_runs(connection, [row[0] for row in due])
-            written = _advance(connection, decide(self._due_jobs(connection, due), active, now))
+            written = _advance(connection, [*decide(self._due_jobs(connection, due), active, now)])
         if any(change.cancelled or any(run.state is RunState.PENDING for run in change.runs) for change in written):
             self._doorbell.ring_others()
         return written
@@ -252,13 +252,14 @@ class SQLiteStore:
             rows = connection.execute(sql.SELECT_EXPIRED, (to_micros(self.clock.now()), limit)).fetchall()
         return [read_run(row) for row in rows]
 
-    def settle(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
-        plain = [one for one in settlements if one.state is None]
+    def settle(self, settlements: Iterable[Settlement]) -> Sequence[Settlement]:
+        made = [*settlements]
+        plain = [one for one in made if one.state is None]
         endings = [ending(one.run) for one in plain]
         with self._writing() as connection:
             won = [*compress(plain, _change_rows(connection, endings))]
-            if len(plain) < len(settlements):
-                won += [one for one in settlements if one.state is not None and _settle_with_state(connection, one)]
+            if len(plain) < len(made):
+                won += [one for one in made if one.state is not None and _settle_with_state(connection, one)]
             attempts = [one.attempt for one in won if one.attempt is not None]
             connection.executemany(sql.INSERT_ATTEMPT, [(*inserted_run(run), run.job_uid) for run in attempts])
             _keep_logs(connection, [(one.run, one.log) for one in won if one.log is not None])

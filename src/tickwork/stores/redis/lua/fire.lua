@@ -1,15 +1,15 @@
 -- Advance due jobs that are still at the version that was read, and give birth to their runs.
 -- Answers the places of the jobs that were not, and of the runs that were born before; and a glance.
--- ARGV: executor; all uids that were taken in hand; uids, versions that were read, next fire times; rows of the jobs,
--- as lines; ids of the runs, to which job each belongs, ends of leases; rows of the runs, as lines; runs to cancel, as
--- [job, id, version, row]; who rings; the time; executors and node, for the glance.
+-- ARGV: executor; uids, versions that were read, next fire times; rows of the jobs, as lines; ids of the runs, to which
+-- job each belongs, ends of leases; rows of the runs, as lines; runs to cancel, as [job, id, version, row]; who rings;
+-- the time; executors and node, for the glance.
 
-local uids, versions, nexts, rows = decode(ARGV[3]), decode(ARGV[4]), decode(ARGV[5]), lines(ARGV[6])
-local ids, owners, leases, texts = decode(ARGV[7]), decode(ARGV[8]), decode(ARGV[9]), lines(ARGV[10])
+local uids, versions, nexts, rows = decode(ARGV[2]), decode(ARGV[3]), decode(ARGV[4]), lines(ARGV[5])
+local ids, owners, leases, texts = decode(ARGV[6]), decode(ARGV[7]), decode(ARGV[8]), lines(ARGV[9])
 local due = ':due:' .. ARGV[1]
 
 local lost, lost_places, jobs, advanced, ended = {}, {}, {}, {}, {}
-local quiet = is_away() or is_quiet(tonumber(ARGV[13]))
+local quiet = is_away() or is_quiet(tonumber(ARGV[12]))
 for place, before in ipairs(fields(':jobs', uids)) do
   if not quiet and before and string.match(before, '^%[(%d+),') == versions[place] then
     local uid, next_fire_time = uids[place], nexts[place]
@@ -26,10 +26,10 @@ end
 call_with('HSET', ':jobs', jobs)  -- first, since a server whose memory is full refuses it, and the whole script with it
 call_with('ZADD', due, advanced)
 call_with('ZREM', due, ended)
-call_with('ZREM', ':in_hand', decode(ARGV[2]))
+call_with('ZREM', ':in_hand', uids)
 
 local make_way = {}
-for _, one in ipairs(decode(ARGV[11])) do
+for _, one in ipairs(decode(ARGV[10])) do
   if not lost[one[1]] then
     make_way[#make_way + 1] = {one[2], one[3], one[4]}
   end
@@ -50,6 +50,6 @@ if call('EXISTS', P .. ':pending') == 1 then
   note_claims()
 end
 if #lost_places < #uids then
-  ring(ARGV[12])
+  ring(ARGV[11])
 end
-return {lost_places, known_places, glance(ARGV[14], ARGV[15])}
+return {lost_places, known_places, glance(ARGV[13], ARGV[14])}

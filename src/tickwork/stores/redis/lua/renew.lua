@@ -1,4 +1,4 @@
--- Extend the leases of runs that go on at the version that was read; answers their places.
+-- Extend the leases of runs that go on at the version that was read; answers their places as JSON.
 -- ARGV: ids, versions that were read, rows as lines, the end of the leases.
 
 local ids, versions, rows = decode(ARGV[1]), decode(ARGV[2]), lines(ARGV[3])
@@ -13,4 +13,4 @@ end
 call_with('ZREM', ':leases', renewed)  -- first, since a server whose memory is full does not refuse it, and so the rest
 call_with('HSET', ':open', open)
 call_with('ZADD', ':leases', leases)
-return won
+return listed(won)

@@ -1,4 +1,4 @@
--- Write how runs ended (or are given back) that run at the version that was read; answers their places, and a glance.
+-- Write how runs ended (or are given back) that run at the version that was read; answers their places as JSON, and a glance.
 -- ARGV: ids, versions that were read; rows, as lines; whether each succeeds and nobody had asked it to end; next
 -- attempts as [place, id, row]; logs as [place, log]; changes of states as [place, uid, change]; the time; who rings;
 -- executors and node, for the glance.
@@ -60,4 +60,4 @@ end
 if #released > 0 then
   ring(ARGV[9])
 end
-return {won, glance(ARGV[10], ARGV[11])}
+return {listed(won), glance(ARGV[10], ARGV[11])}
