@@ -371,7 +371,7 @@ def _() -> Iterator[object]:
     decided: dict[Loop, Sequence[Change]] = {}
 
     def note(loop: Loop, *args: Any) -> Sequence[Change]:
-        decided[loop] = decide_all(loop, *args)
+        decided[loop] = [*decide_all(loop, *args)]
         return decided[loop]
 
     def again(loop: Loop, *args: Any) -> None:
