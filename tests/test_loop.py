@@ -10,7 +10,7 @@ from contextvars import copy_context
 from datetime import datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Literal, Never, Self, TypeAlias
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -1388,6 +1388,46 @@ def test_calls_that_told_their_progress_are_forgotten_with_the_rest(store: Store
         advance(clock, 50 * MILLISECOND, node)
 
     assert node.loop._progressed == set()
+
+
+@pytest.mark.parametrize(("ended", "rests"), [(4, True), (5, False)])
+def test_a_rest_ends_when_so_much_has_ended_that_it_is_worth_a_round(
+    store: Store, clock: VirtualClock, ended: int, rests: bool
+) -> None:
+    store.add([make_job(f"job-{number}") for number in range(10)])
+    node = Node(store, batch=20)
+    advance(clock, SECOND, node)
+    node.executor.end(call=node.executor.running[0])
+    advance(clock, node.loop.timing.rest, node)  # and from here on it rests
+
+    for call in node.executor.running[:ended]:
+        node.executor.end(call=call)
+    node.tick()
+
+    settled = [run for run in store.runs() if run.state is RunState.SUCCEEDED]
+    assert len(settled) == (1 if rests else 1 + ended)
+
+
+def test_a_store_that_failed_is_left_alone_however_much_has_ended(store: Store, clock: VirtualClock) -> None:
+    store.add([make_job(f"job-{number}") for number in range(10)])
+    node = Node(store, batch=20)
+    advance(clock, SECOND, node)
+    tries = 0
+
+    def fail(*_: object) -> Never:
+        nonlocal tries
+        tries += 1
+        raise StoreUnavailableError("away")
+
+    store.settle = fail  # type: ignore[assignment, method-assign]
+    node.executor.end(call=node.executor.running[0])
+    advance(clock, 10 * MILLISECOND, node)
+
+    for call in node.executor.running[:6]:
+        node.executor.end(call=call)
+    node.tick()
+
+    assert tries == 1
 
 
 def test_a_held_run_does_not_start_after_its_job_was_paused(store: Store, clock: VirtualClock) -> None:

@@ -32,7 +32,9 @@ class Lookout:
         self.look_at = now
         """The next round, if no news comes before."""
         self.rest_until = now
-        """No round before that, whatever comes."""
+        """No round before that, whatever comes; unless it is so much that it is worth one."""
+        self.is_much = False
+        """Whether so much has come."""
         self.deferred_to = now
         """What this node has put off itself: jobs that it could not decide on yet."""
         self.reap_at = now
@@ -63,15 +65,22 @@ class Lookout:
 
     def begins_a_round(self, now: datetime) -> bool:
         """Whether it is time for one; it takes the news along."""
-        if now < self.rest_until or not (self.news or now >= self.look_at):
+        if (now < self.rest_until and not self._ends_rest) or not (self.news or now >= self.look_at):
             return False
-        self.news = False
+        self.news = self.is_much = False
         self.look_at = FAR_OFF  # until the round is over nothing is planned, and each new fire time is news
         return True
 
     @property
     def next_round(self) -> datetime:
+        if self._ends_rest:
+            return self._told_at
         return self.rest_until if self.news else max(self.look_at, self.rest_until)
+
+    @property
+    def _ends_rest(self) -> bool:
+        """Whether nobody rests. A store that has failed is left alone, however much there is to write."""
+        return self.is_much and self._failures == 0
 
     def comes_before(self, fire_time: datetime) -> bool:
         """Whether a look is planned early enough for this fire time."""

@@ -78,6 +78,7 @@ class Loop:
         """Those that have begun and may take only so long, and how far the clock was set back since."""
         self._held = HeldCalls()
         self._reports: deque[Report] = deque()
+        self._much = timing.batch // 4
         self._withdrawn: deque[tuple[int, Outcome]] = deque()
         self._progressed: set[Call] = set()
         self._functions = Functions(store.clock, set_aside=timing.set_aside)
@@ -378,6 +379,8 @@ class Loop:
         for _ in range(done.settled):
             self._reports.popleft()
         self._reports.extendleft(reversed(done.undecided))
+        if len(self._reports) >= self._much:  # which came during the round
+            self._end_rest()
         self._calls.difference_update(done.ended)
         self._progressed.difference_update(done.ended)
         if self._timed:
@@ -448,6 +451,8 @@ class Loop:
         self._reports.append((call, outcome, self.clock.now()))
         if not self._lookout.news:  # otherwise the next round, which reads all of them, is still to come
             self.wake()
+        if len(self._reports) == self._much:
+            self._end_rest()
 
     def progress(self, call: Call) -> None:
         """A call has something to tell about its progress."""
@@ -537,6 +542,11 @@ class Loop:
             log.warning("run %s of job %r is asked to end: %s%s", call.run.id, call.job.id, why.reason, follows)
         self._progressed.add(call)
         self._lookout.news = True
+
+    def _end_rest(self) -> None:
+        """What has ended is worth a round of its own."""
+        self._lookout.news = self._lookout.is_much = True
+        self._wake()
 
     def _rest(self, more_now: bool) -> timedelta:
         """How long to let news gather before the next round. No time where there is work to do meanwhile."""
