@@ -22,7 +22,7 @@ from tickwork.expectation import Expectation
 from tickwork.job import Job
 from tickwork.plan import Settlement
 from tickwork.policies import exception_names
-from tickwork.run import Failed, Outcome, Run, RunState
+from tickwork.run import SUCCEEDED, Failed, Outcome, Run, RunState
 from tickwork.stores.base import Store
 
 RAN = (RunState.SUCCEEDED, RunState.FAILED, RunState.TIMED_OUT, RunState.LOST)
@@ -89,7 +89,7 @@ class Endings:
         )  # fmt: skip
         if call.kept is None:
             return settlement
-        state = call.kept.change if settlement.run.state is RunState.SUCCEEDED else None
+        state = call.kept.change if settlement.run.state is SUCCEEDED else None
         return settlement._replace(log=call.kept.log_so_far(), state=state)
 
     def _settle_alone(self, call: Call, outcome: Outcome, at: datetime) -> None:

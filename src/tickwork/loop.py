@@ -36,7 +36,7 @@ from tickwork.policies import ONCE
 from tickwork.presence import Presence
 from tickwork.pruning import Pruning
 from tickwork.retention import FOREVER, Retention
-from tickwork.run import Cancelled, Outcome, Released, Run, RunState, TimedOut
+from tickwork.run import RUNNING, Cancelled, Outcome, Released, Run, RunState, TimedOut
 from tickwork.stores.base import Store
 from tickwork.timing import Timing
 
@@ -600,7 +600,7 @@ class Loop:
         limit = min(room, self.timing.batch) if room else self.timing.batch
         aside = len(self._aside)
         changes = self.store.fire(decide, executor=executor, since=since, until=until, limit=limit, skip=self._aside)
-        self._take(executor, [(job, run) for job, runs, _ in changes for run in runs if run.state is RunState.RUNNING])
+        self._take(executor, [(job, run) for job, runs, _ in changes for run in runs if run.state is RUNNING])
         due = self.clock.now() + self.timing.ahead
         again = any(job.next_fire_time is not None and job.next_fire_time <= due for job, _, _ in changes)
         if room and (again or len(changes) + len(self._aside) - aside == limit):
@@ -642,7 +642,7 @@ class Loop:
                 change = change._replace(cancelled=cancelled)
                 self.wake()
             for run in change.runs:
-                room -= run.state is RunState.RUNNING
+                room -= run.state is RUNNING
             yield change
 
     def _decide(self, job: Job, active: Sequence[Run], now: datetime, hold: Hold | None, room: int) -> Change | None:

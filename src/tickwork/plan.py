@@ -19,6 +19,8 @@ from tickwork.job import DEFINITION, Job, check_job
 from tickwork.jobstate import StateChange
 from tickwork.policies import Overlap, Retry
 from tickwork.run import (
+    RUNNING,
+    SCHEDULE,
     TRANSITIONS,
     Cancelled,
     Failed,
@@ -678,8 +680,7 @@ def _born(job: Job, fire_time: datetime, hold: Hold | None, now: datetime) -> Ru
         run = Run(job.id, job.uid, fire_time, fire_time)
     else:
         run = Run(
-            job.id, job.uid, fire_time, fire_time, None, 1, Origin.SCHEDULE,
-            RunState.RUNNING, 1, hold.node, hold.lease_until,
+            job.id, job.uid, fire_time, fire_time, None, 1, SCHEDULE, RUNNING, 1, hold.node, hold.lease_until
         )  # fmt: skip
     if job.expire_after is None:
         return run

@@ -75,6 +75,11 @@ class Origin(StrEnum):
     """Someone asked for a fire time of the past to be run after all."""
 
 
+# By themselves, for what every run passes through: to ask an enumeration for a member costs more than all else there.
+PENDING, RUNNING, SUCCEEDED = RunState.PENDING, RunState.RUNNING, RunState.SUCCEEDED
+SCHEDULE = Origin.SCHEDULE
+
+
 @dataclass(frozen=True, slots=True)
 class Progress:
     """How far a run has come, in its own words."""

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from tickwork.clock import EPOCH
 from tickwork.job import Job
-from tickwork.run import Origin, Run, RunState
+from tickwork.run import RUNNING, SCHEDULE, SUCCEEDED, Run
 
 PART = 125
 """How much a server is given at once: enough to be worth a statement, and a fraction of a batch."""
@@ -23,7 +23,7 @@ _SAID = slice(Run._fields.index("reason"), Run._fields.index("asked_by"))
 _LATER = slice(Run._fields.index("started_at"), None)
 _SPECIAL = slice(Run._fields.index("asked_by"), None)
 
-HELD = None, 1, Origin.SCHEDULE, RunState.RUNNING, 1
+HELD = None, 1, SCHEDULE, RUNNING, 1
 """What a run that is born running has from `through` to `version`."""
 NOTHING_SAID = Run("", 0, EPOCH, EPOCH)[_SAID]
 NOTHING_LATER = Run("", 0, EPOCH, EPOCH)[_LATER]
@@ -48,9 +48,9 @@ def is_held_plainly(job: Job, run: Run) -> bool:
 
 def succeeds_plainly(run: Run) -> bool:
     """Whether a run ends as nearly all do: it has succeeded, and there is nothing to say of that."""
-    return run.state is RunState.SUCCEEDED and run.ended_at is not None and run[_SAID] == NOTHING_SAID
+    return run.state is SUCCEEDED and run.ended_at is not None and run[_SAID] == NOTHING_SAID
 
 
 def is_ordinary(run: Run) -> bool:
     """Whether a run is of the schedule, as nearly all are: nobody asked for it, and it may wait as long as it takes."""
-    return run.origin is Origin.SCHEDULE and run.through is None and run[_SPECIAL] == NOTHING_SPECIAL
+    return run.origin is SCHEDULE and run.through is None and run[_SPECIAL] == NOTHING_SPECIAL

@@ -29,7 +29,7 @@ from tickwork.moves import NOTHING_ELSE, Holdings, LedgerNote, Move, PackedJob, 
 from tickwork.node import Node
 from tickwork.plan import Change, Filling, Hold, Settlement, expect
 from tickwork.retention import Retention
-from tickwork.run import Run, RunState
+from tickwork.run import PENDING, RUNNING, Run, RunState
 from tickwork.runlog import NO_LOG, RunLog
 from tickwork.stores import base
 from tickwork.stores.base import USUAL_LEASE, Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
@@ -196,7 +196,7 @@ class MemoryStore:
             for run in lost:  # they stay lost until they are settled
                 self._put_run(key_of(run), run)
             active = (run for runs in self._active.values() for run in runs.values()) if nodes else ()
-            held = [run for run in active if run.node in nodes and run.state is RunState.RUNNING and run not in lost]
+            held = [run for run in active if run.node in nodes and run.state is RUNNING and run not in lost]
             return [*lost, *held][:limit]
 
     def expired(self, limit: int) -> Sequence[Run]:
@@ -283,7 +283,7 @@ class MemoryStore:
         with self._lock:
             jobs = self._jobs.values()
             runs = [run for active in self._active.values() for run in active.values()]
-            pending = [run.available_at for run in runs if run.state is RunState.PENDING]
+            pending = [run.available_at for run in runs if run.state is PENDING]
             fire_times = [job.next_fire_time for job in jobs if job.next_fire_time is not None and not job.paused]
             return Census(
                 at=self.clock.now(), jobs=len(jobs), paused=sum(job.paused for job in jobs),
@@ -484,7 +484,7 @@ class MemoryStore:
                 key = key_of(run)
                 if key not in self._ledger.rows:
                     self._put_run(key, run)
-                    if run.state is RunState.RUNNING and run.cancel_reason is not None:
+                    if run.state is RUNNING and run.cancel_reason is not None:
                         self._cancelling.add(key)
                     self._ledger.unpack(key, number, log)
             self._unpack_rest(rest)
@@ -557,7 +557,7 @@ class MemoryStore:
                     version=backfill.version + 1, ended_at=self.clock.now(), reason="its job was removed"
                 ))  # fmt: skip
         for run in [*self._active.get(job.uid, {}).values()]:
-            if run.state is RunState.PENDING:
+            if run.state is PENDING:
                 self._cancel_orphan(run)
         return job
 
@@ -571,7 +571,7 @@ class MemoryStore:
         self._put_run(key, run)
         if log is not None:
             self._ledger.logs[key] = log
-        if run.state is RunState.PENDING and run.job_uid not in self._jobs:
+        if run.state is PENDING and run.job_uid not in self._jobs:
             self._cancel_orphan(run)
         if attempt is not None and attempt.job_uid in self._jobs and (key := key_of(attempt)) not in self._ledger.rows:
             self._put_run(key, attempt)
@@ -584,7 +584,7 @@ class MemoryStore:
         if stored is None or stored.state.closed or stored.version != run.version - 1:
             return False
         self._put_run(key, run)
-        if run.state is RunState.RUNNING:
+        if run.state is RUNNING:
             self._cancelling.add(key)
         return True
 
@@ -620,7 +620,7 @@ class MemoryStore:
         return [
             run
             for run in self._active.get(job.uid, NO_RUNS).values()
-            if run.state is RunState.PENDING and run.backfill is None and (job.paused_at is None or run.by_hand)
+            if run.state is PENDING and run.backfill is None and (job.paused_at is None or run.by_hand)
         ]
 
     def _claimable_of_backfills(self, executor: str, now: datetime, skip: Collection[int]) -> Sequence[Run]:
@@ -635,9 +635,7 @@ class MemoryStore:
 
     def _hold(self, run: Run, hold: Hold) -> Run:
         """Take a waiting run."""
-        held = run._replace(
-            version=run.version + 1, state=RunState.RUNNING, node=hold.node, lease_until=hold.lease_until
-        )
+        held = run._replace(version=run.version + 1, state=RUNNING, node=hold.node, lease_until=hold.lease_until)
         self._put_run(key_of(run), held)
         return held
 
@@ -683,12 +681,12 @@ class MemoryStore:
     def _is_current(self, key: Key, version: int) -> bool:
         """Whether the stored row is running, and at the version that was read."""
         stored = self._ledger.rows.get(key)
-        return stored is not None and stored.state is RunState.RUNNING and stored.version == version
+        return stored is not None and stored.state is RUNNING and stored.version == version
 
     def _is_held(self, run: Run) -> bool:
         """Whether the run is running at its node still, whatever was written of it since."""
         stored = self._ledger.rows.get(key_of(run))
-        return stored is not None and stored.state is RunState.RUNNING and stored.node == run.node
+        return stored is not None and stored.state is RUNNING and stored.node == run.node
 
     def _put_jobs(self, jobs: Iterable[Job]) -> None:
         for job in jobs:
@@ -704,18 +702,18 @@ class MemoryStore:
     def _put_run(self, key: Key, run: Run) -> None:
         self._ledger.put(key, run)
         if run.backfill is not None:
-            if run.state is RunState.PENDING:
+            if run.state is PENDING:
                 self._backfilled[key] = None
             else:
                 self._backfilled.pop(key, None)
-        if run.state is RunState.RUNNING:
+        if run.state is RUNNING:
             if run.lease_until is not None:
                 self._leases.put(key, run.lease_until)
-        elif run.state is not RunState.PENDING:
+        elif run.state is not PENDING:
             self._forget_active(key)
             return
         self._active.setdefault(run.job_uid, {})[key] = run
-        if run.state is RunState.PENDING:
+        if run.state is PENDING:
             self._pending.put(key, run.available_at)
             if run.expires_at is not None:
                 self._expiries.put(key, run.expires_at)
@@ -789,7 +787,7 @@ class MemoryStore:
 
     def _available_at(self, key: Key) -> datetime | None:
         run = self._ledger.rows.get(key)
-        return run.available_at if run is not None and run.state is RunState.PENDING else None
+        return run.available_at if run is not None and run.state is PENDING else None
 
     def _put_expectation(self, expectation: Expectation) -> None:
         self._expectations[expectation.job_uid] = expectation
@@ -803,11 +801,11 @@ class MemoryStore:
 
     def _expires_at(self, key: Key) -> datetime | None:
         run = self._ledger.rows.get(key)
-        return run.expires_at if run is not None and run.state is RunState.PENDING else None
+        return run.expires_at if run is not None and run.state is PENDING else None
 
     def _lease_until(self, key: Key) -> datetime | None:
         run = self._ledger.rows.get(key)
-        return run.lease_until if run is not None and run.state is RunState.RUNNING else None
+        return run.lease_until if run is not None and run.state is RUNNING else None
 
 
 def _may_start(run: Run, now: datetime) -> bool:
@@ -816,7 +814,7 @@ def _may_start(run: Run, now: datetime) -> bool:
 
 def _in_the_way(run: Run) -> bool:
     """Whether a run counts for its job's `max_instances`."""
-    return run.state is RunState.RUNNING and run.backfill is None
+    return run.state is RUNNING and run.backfill is None
 
 
 def _copied(state: StoredState) -> StoredState:

@@ -32,7 +32,7 @@ from tickwork.moves import NOTHING_ELSE, Holdings, Move, PackedJob, PackedRest, 
 from tickwork.node import Node
 from tickwork.plan import Change, Filling, Hold, Settlement, expect
 from tickwork.retention import Retention
-from tickwork.run import Run, RunKey, RunState
+from tickwork.run import PENDING, RUNNING, Run, RunKey, RunState
 from tickwork.runlog import NO_LOG, RunLog
 from tickwork.stores import base
 from tickwork.stores.base import USUAL_LEASE, Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
@@ -94,8 +94,7 @@ A_MOMENT = 0.01
 TIME_TO_RETURN = timedelta(seconds=0.9)
 """How long a lifeline has to be cut until its node is taken for dead: one that lives, and lost its session, takes hold
 again at once. A little less than a poll, so that the second look is enough."""
-PENDING = RunState.PENDING
-OPEN = frozenset({PENDING, RunState.RUNNING})
+OPEN = frozenset({PENDING, RUNNING})
 
 T = TypeVar("T")
 
@@ -262,9 +261,7 @@ class PostgreSQLStore:
             if not taken_now:
                 return []
             held = [
-                run._replace(
-                    version=run.version + 1, state=RunState.RUNNING, node=hold.node, lease_until=hold.lease_until
-                )
+                run._replace(version=run.version + 1, state=RUNNING, node=hold.node, lease_until=hold.lease_until)
                 for run in taken_now
             ]
             jobs = {job.uid: job for job in self._read_definitions(session, {run.job_uid for run in held})}

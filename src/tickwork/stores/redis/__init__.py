@@ -39,7 +39,7 @@ from tickwork.moves import NOTHING_ELSE, Holdings, Move, PackedJob, PackedRest, 
 from tickwork.node import Node, NodeState
 from tickwork.plan import Change, Filling, Hold, Settlement, expect
 from tickwork.retention import Retention
-from tickwork.run import Origin, Run, RunState
+from tickwork.run import RUNNING, Origin, Run, RunState
 from tickwork.runlog import NO_LOG, RunLog
 from tickwork.stores import base
 from tickwork.stores.base import Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
@@ -650,7 +650,7 @@ class RedisStore:
     def _note_taken(self, runs: Iterable[Run]) -> None:
         inside = self._of_this_thread.round
         if inside is not None:
-            inside.taken += [run for run in runs if run.state is RunState.RUNNING]
+            inside.taken += [run for run in runs if run.state is RUNNING]
 
     def _note_runs(self, ids: Sequence[str], rows: Sequence[str], places: Sequence[int]) -> None:
         """Remember the rows of these runs that were written."""

@@ -8,14 +8,13 @@ from tickwork.codec import to_text, write_log
 from tickwork.plan import Settlement
 from tickwork.stores.redis.rows import (
     born_run,
+    ended_run,
     ends_plainly,
     ids_json,
     numbers_json,
     read_version,
-    run_id,
     uid,
     written_change,
-    written_run,
 )
 
 
@@ -25,7 +24,8 @@ class Ending:
     def __init__(self, settlements: Sequence[Settlement]) -> None:
         self.settlements = settlements
         runs = [one.run for one in settlements]
-        self.ids, self.runs = [*map(run_id, runs)], [*map(written_run, runs)]
+        rows = [*map(ended_run, runs)]
+        self.ids, self.runs = [id for id, _ in rows], [row for _, row in rows]
         self._versions = [*map(read_version, runs)]
         self._plain = [int(ends_plainly(run)) for run in runs]
         self._attempts = [

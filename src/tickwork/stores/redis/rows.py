@@ -34,12 +34,11 @@ from tickwork.job import Job
 from tickwork.jobstate import Entry, StateChange, StoredState
 from tickwork.moves import LedgerNote, Move, MoveState, PackedJob, PackedRun
 from tickwork.node import Node
-from tickwork.run import Origin, Run, RunKey, RunState
+from tickwork.run import SUCCEEDED, Origin, Run, RunKey, RunState
 from tickwork.stores.parts import is_ordinary, succeeds_plainly
 
 Row: TypeAlias = Sequence[Any]
 
-SUCCEEDED = RunState.SUCCEEDED
 LETTERS = {Origin.SCHEDULE: "", Origin.MANUAL: "m", Origin.BACKFILL: "b"}
 
 
@@ -114,13 +113,20 @@ def ends_plainly(run: Run) -> bool:
     return run.state is SUCCEEDED and run.cancel_reason is None and run.backfill is None
 
 
+def ended_run(run: Run) -> tuple[str, str]:
+    """The id and the row of a run that has ended, or is given back; with little work if it ends as nearly all do."""
+    if run.lease_until is not None or not (succeeds_plainly(run) and is_ordinary(run)):
+        return run_id(run), written_run(run)
+    at = to_micros(run.fire_time)
+    available_at = at if run.available_at is run.fire_time else to_micros(run.available_at)
+    return f"{run.job_uid:x}-{at}-{run.attempt}", (
+        f'["succeeded",{run.version},{_text_or_null(run.node)},null,{available_at},null,null,null,1,'
+        f"{_number(run.ended_at)},null,{quoted(run.job_id)},null,{_number(run.started_at)},null,null,null,null,null]"
+    )
+
+
 def written_run(run: Run) -> str:
     """All but its key."""
-    if run.lease_until is None and is_ordinary(run) and succeeds_plainly(run):
-        return (
-            f'["succeeded",{run.version},{_text_or_null(run.node)},null,{to_micros(run.available_at)},null,null,null,1,'
-            f"{_number(run.ended_at)},null,{quoted(run.job_id)},null,{_number(run.started_at)},null,null,null,null,null]"
-        )
     return to_text((
         run.state._value_, run.version, run.node, write_instant(run.lease_until), to_micros(run.available_at),
         write_instant(run.expires_at), run.cancel_reason, run.backfill, run.counted_from, write_instant(run.ended_at),

@@ -77,7 +77,7 @@ class Session:
             return False
 
     def command(self, *words: str | bytes | int) -> Any:
-        self.connection.send_command(*words)
+        self._send(*words)
         return self.connection.read_response()
 
     def call(self, name: str, prefix: str, *arguments: str | int) -> Any:
@@ -97,7 +97,7 @@ class Session:
         script = SCRIPTS[name]
         sent = []
         for arguments in many:
-            self.connection.send_command("EVALSHA", script.sha, 1, prefix, *arguments)
+            self._send("EVALSHA", script.sha, 1, prefix, *arguments)
             sent.append(arguments)
         answers = [self._read() for _ in sent]
         answers = [
@@ -108,6 +108,10 @@ class Session:
             if isinstance(answer, ResponseError):
                 raise answer
         return answers
+
+    def _send(self, *words: str | bytes | int) -> None:
+        """In one piece: between two of them all other threads go first."""
+        self.connection.send_packed_command([b"".join(self.connection.pack_command(*words))])
 
     def _read(self) -> Any:
         """An answer, or the error that it is."""

@@ -36,16 +36,17 @@ for _, one in ipairs(decode(ARGV[10])) do
 end
 cancel(make_way)
 
-local born_before = known(ids)
-local new_ids, new_rows, new_leases, known_places = {}, {}, {}, {}
+local new_ids, new_rows, new_leases, places = {}, {}, {}, {}
 for place, id in ipairs(ids) do
-  if born_before[place] then
-    known_places[#known_places + 1] = place
-  elseif not lost[owners[place]] then
-    new_ids[#new_ids + 1], new_rows[#new_rows + 1], new_leases[#new_leases + 1] = id, texts[place], leases[place]
+  if not lost[owners[place]] then
+    local last = #places + 1
+    places[last], new_ids[last], new_rows[last], new_leases[last] = place, id, texts[place], leases[place]
   end
 end
-bear(new_ids, new_rows, new_leases)
+local known_places = {}
+for number, born_before in ipairs(bear(new_ids, new_rows, new_leases)) do
+  known_places[number] = places[born_before]
+end
 if call('EXISTS', P .. ':pending') == 1 then
   note_claims()
 end

@@ -23,7 +23,6 @@ for place, before in ipairs(fields(':open', ids)) do
     seen[id], has_won[place], won[#won + 1] = true, true, place
     if plain[place] == 1 then
       ended[#ended + 1], closed[#closed + 1], closed[#closed + 2] = id, id, text
-      touched[uid_of(id)] = true
     else
       move(id, before, text)
       if string.find(text, '^%["pending"') then
@@ -44,8 +43,7 @@ for _, place in ipairs(released) do
 end
 for _, one in ipairs(decode(ARGV[5])) do
   local place, id, text = unpack(one)
-  local _, count = known({id})
-  if has_won[place] and count == 0 and call('HEXISTS', P .. ':jobs', uid_of(id)) == 1 then
+  if has_won[place] and call('HEXISTS', P .. ':jobs', uid_of(id)) == 1 then
     bear({id}, {text})
   end
 end
@@ -55,6 +53,9 @@ for _, one in ipairs(decode(ARGV[6])) do
   end
 end
 if call('EXISTS', P .. ':pending') == 1 then
+  for _, id in ipairs(ended) do
+    touched[uid_of(id)] = true
+  end
   note_claims()
 end
 if #released > 0 then

@@ -237,41 +237,47 @@ local function known(ids)
   return found, count
 end
 
--- Write new runs. Of those that run as nearly all do, and need no list but that of leases, *leases* has the end of it.
+-- Write new runs; the places of those that the ledger has already, which are not born again. Of those that run as nearly
+-- all do, and need no list but that of leases, *leases* has the end of it.
 local function bear(ids, rows, leases)
+  local known_places = {}
   if #ids == 0 then
-    return
+    return known_places
   end
   local number = call('INCRBY', P .. ':numbers', #ids) - #ids
   local ledger, open, active, held = {}, {}, {}, {}
   for place, id in ipairs(ids) do
     local uid, rest, fire_time = string.match(id, '^(%x+)%-((%-?%d+).*)$')
-    local text, lease = rows[place], leases and leases[place] or null
-    number = number + 1
-    call('ZADD', P .. ':ledger:' .. uid, fire_time, rest)
-    ledger[2 * place - 1], ledger[2 * place] = number, id
-    local run = lease == null and decode(text) or nil
-    if run == nil or is_open(run[STATE]) then
-      open[#open + 1], open[#open + 2] = id, text
-      active[#active + 1], active[#active + 2] = 0, id
-      touched[uid] = true
-      if run == nil then
-        held[#held + 1], held[#held + 2] = lease, id
-      else
-        if run[BACKFILL] ~= null then
-          call('ZADD', P .. ':backfilling:' .. uid, number, id)
-        end
-        put_in(id, uid, run)
-      end
+    if call('ZADD', P .. ':ledger:' .. uid, fire_time, rest) == 0 then
+      known_places[#known_places + 1] = place
     else
-      call('ZADD', P .. ':ledger', number, id)
-      put_closed(id, run, text)
+      local text, lease = rows[place], leases and leases[place] or null
+      number = number + 1
+      ledger[#ledger + 1], ledger[#ledger + 2] = number, id
+      local run = lease == null and decode(text) or nil
+      if run == nil or is_open(run[STATE]) then
+        open[#open + 1], open[#open + 2] = id, text
+        active[#active + 1], active[#active + 2] = 0, id
+        touched[uid] = true
+        if run == nil then
+          held[#held + 1], held[#held + 2] = lease, id
+        else
+          if run[BACKFILL] ~= null then
+            call('ZADD', P .. ':backfilling:' .. uid, number, id)
+          end
+          put_in(id, uid, run)
+        end
+      else
+        call('ZADD', P .. ':ledger', number, id)
+        put_closed(id, run, text)
+      end
     end
   end
   call_with('ZADD', ':ledger', ledger)
   call_with('HSET', ':open', open)
   call_with('ZADD', ':active', active)
   call_with('ZADD', ':leases', held)
+  return known_places
 end
 
 -- jobs
