@@ -22,7 +22,7 @@ run: $(VENV)/run  ## Start the example service: four workers, jobs, documents, a
 test: $(VENV)/dev $(VENV)/browser  ## Run the whole test suite; ARGS="tests/test_plan.py -k coalesce" for a part
 ifeq ($(ARGS),)
 	$(BIN)/python -m pytest -m "not processes" -n auto --maxprocesses 4 --dist worksteal
-	$(BIN)/python -m pytest -m processes -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m processes -n 3 --dist loadfile
 else
 	$(BIN)/python -m pytest $(ARGS)
 endif
