@@ -78,7 +78,7 @@ class Loop:
         """Those that have begun and may take only so long, and how far the clock was set back since."""
         self._held = HeldCalls()
         self._reports: deque[Report] = deque()
-        self._much = timing.batch // 4
+        self._much = max(timing.batch // 4, 1)
         self._withdrawn: deque[tuple[int, Outcome]] = deque()
         self._progressed: set[Call] = set()
         self._functions = Functions(store.clock, set_aside=timing.set_aside)
