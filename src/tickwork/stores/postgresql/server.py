@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 import selectors
+import sys
 import threading
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, LiteralString, NamedTuple, TypeAlias, TypeVar
 
 import psycopg
 from psycopg import Pipeline, RawCursor
@@ -129,23 +130,45 @@ class Session:
         if not self._pipelines:
             return [self._cursor.execute(statement.encode(), each, binary=True).fetchall()[0] for each in many]
         cursors = []
-        with self.connection.pipeline():
-            if self._begins:
-                self._begins = False
-                self.connection.execute(self._begin)
+        with self._one_trip() as pipeline:
             for each in many:
                 cursors.append(RawCursor(self.connection))
                 cursors[-1].execute(statement.encode(), each, binary=True)
+                self._let_limits_hold(pipeline)
         return [cursor.fetchall()[0] for cursor in cursors]
 
     def _answered(self, statement: str, parameters: Sequence[object] | None) -> RawCursor[Row]:
         if not self._begins:
             return self._cursor.execute(statement.encode(), parameters, binary=True)
-        self._begins = False
-        with self.connection.pipeline():
-            self.connection.execute(self._begin)
+        with self._one_trip() as pipeline:
             self._cursor.execute(statement.encode(), parameters, binary=True)
+            self._let_limits_hold(pipeline)
         return self._cursor
+
+    @contextmanager
+    def _one_trip(self) -> Iterator[Pipeline]:
+        """What is executed inside is sent as it comes, behind the begin of the transaction, and answered at the end."""
+        handled = sys.exception()
+        try:
+            with self.connection.pipeline() as pipeline:
+                if self._begins:
+                    self._begins = False
+                    self.connection.execute(self._begin)
+                yield pipeline
+        except psycopg.OperationalError as error:
+            struck = error.__context__
+            if struck is None or struck is handled or isinstance(struck, psycopg.Error):
+                raise
+            raise struck from None  # by a signal; the driver tells only that it cannot leave the pipeline then
+
+    def _let_limits_hold(self, pipeline: Pipeline) -> None:
+        """Let the server's limits (SETTINGS) hold while it waits for more.
+
+        It keeps none for who has not asked for its answers: all that a node that stands still has locked would stay so.
+        The driver's own `sync` waits for them.
+        """
+        self.connection.pgconn.pipeline_sync()
+        pipeline.result_queue.append(None)
 
     def run_script(self, script: str) -> None:
         """Several statements, without parameters."""
@@ -180,8 +203,7 @@ class Session:
 
     def roll_back(self) -> None:
         self._begins = False
-        with suppress(psycopg.Error):  # a lost connection has undone it
-            self.connection.execute("rollback")
+        self._undo("rollback")
 
     @contextmanager
     def part(self) -> Iterator[None]:
@@ -191,11 +213,16 @@ class Session:
         try:
             yield
         except BaseException:
-            with suppress(psycopg.Error):  # a lost connection undoes it, too
-                self.connection.execute("rollback to savepoint part")
-                self.connection.execute("release savepoint part")
+            self._undo("rollback to savepoint part", "release savepoint part")
             raise
         self.connection.execute("release savepoint part")
+
+    def _undo(self, *statements: LiteralString) -> None:
+        if self.connection.pgconn.transaction_status == TransactionStatus.ACTIVE:
+            return  # something struck while it waited for an answer: it will be closed, which undoes all
+        with suppress(psycopg.Error):  # a lost connection undoes it, too
+            for statement in statements:
+                self.connection.execute(statement)
 
     @property
     def idle(self) -> bool:
