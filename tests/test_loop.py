@@ -1373,6 +1373,7 @@ def ticks_within(clock: VirtualClock, duration: timedelta, node: Node) -> int:
     while clock.now() < until:
         clock.move_to(max(node.tick(), clock.now() + MICROSECOND))
         ticks += 1
+        assert ticks < 10_000, "it spins"
     return ticks
 
 
@@ -1406,6 +1407,29 @@ def test_a_rest_ends_when_so_much_has_ended_that_it_is_worth_a_round(
 
     settled = [run for run in store.runs() if run.state is RunState.SUCCEEDED]
     assert len(settled) == (1 if rests else 1 + ended)
+
+
+def test_endings_that_wait_for_the_commit_of_their_own_transactions_end_no_rest(
+    store: Store, clock: VirtualClock
+) -> None:
+    store.add([make_job(f"job-{number}") for number in range(10)])
+    node = Node(store, batch=20)
+    advance(clock, SECOND, node)
+
+    for call in node.executor.running[:6]:
+        kept_of(call).settling = call.run
+        node.executor.end(call=call)
+
+    assert ticks_within(clock, SECOND, node) <= 60
+
+
+def test_so_much_without_news_of_it_lets_nobody_spin(store: Store, clock: VirtualClock) -> None:
+    """As may be when it comes from another thread in the instant in which a round takes the news along."""
+    node = Node(store)
+    node.tick()
+    node.loop._lookout.is_much = True
+
+    assert ticks_within(clock, SECOND, node) <= 60
 
 
 def test_a_store_that_failed_is_left_alone_however_much_has_ended(store: Store, clock: VirtualClock) -> None:
