@@ -44,6 +44,7 @@ from tickwork.run import Cancelled, Ending, Failed, Lost, Origin, Progress, Rele
 from tickwork.stores import make_store
 from tickwork.stores.base import Store
 from tickwork.stores.memory import MemoryStore
+from tickwork.stores.parts import PART
 from tickwork.stores.sqlite import SQLiteStore
 from tickwork.testing import VirtualClock
 from tickwork.triggers import DateTrigger, IntervalTrigger
@@ -1407,6 +1408,29 @@ def test_a_rest_ends_when_so_much_has_ended_that_it_is_worth_a_round(
 
     settled = [run for run in store.runs() if run.state is RunState.SUCCEEDED]
     assert len(settled) == (1 if rests else 1 + ended)
+
+
+@pytest.mark.parametrize("hopeless", [Succeeded(result=object()), Failed("\ud800")], ids=["object", "surrogate"])
+def test_an_ending_that_cannot_be_written_is_told_as_that_and_those_before_and_behind_it_once(
+    store: Store, clock: VirtualClock, hopeless: Ending
+) -> None:
+    """It is in the second part that a server is given, and the first is on its way."""
+    store.add([make_job(f"job-{number:03}", trigger=DateTrigger(NOW), retry=Retry(2)) for number in range(3 * PART)])
+    node = Node(store)
+    advance(clock, SECOND, node)
+
+    for number, call in enumerate([*node.executor.running]):
+        outcome = hopeless if number == PART + 7 else Failed("it broke") if number % 50 == 49 else Succeeded()
+        node.executor.end(outcome, call=call)
+    advance(clock, SECOND / 10, node)
+
+    first = [run for run in store.runs(limit=PLENTY) if run.attempt == 1]
+    told = Counter(event.run.id for event in node.record.of(RunSettled))
+    attempts = {run.job_id for run in store.runs(limit=PLENTY) if run.attempt == 2}
+    assert len(first) == 3 * PART
+    assert told == dict.fromkeys((run.id for run in first), 1)
+    assert attempts == {run.job_id for run in first if run.state is RunState.FAILED}
+    assert len(node.executor.running) == len(attempts) in (7, 8)  # what memory keeps it does not write
 
 
 def test_endings_that_wait_for_the_commit_of_their_own_transactions_end_no_rest(
