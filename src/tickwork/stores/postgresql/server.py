@@ -11,13 +11,16 @@ import selectors
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, LiteralString, NamedTuple, TypeAlias, TypeVar
 
 import psycopg
 from psycopg import Pipeline, RawCursor
+from psycopg.abc import PipelineCommand
 from psycopg.pq import TransactionStatus
 
 from tickwork.errors import SchedulerError, StoreError, StoreUnavailableError, StoreUnusableError
@@ -99,6 +102,27 @@ class OfThisThread(threading.local):
     """What the last `together` saw, if it wrote nothing and nothing was asked since."""
 
 
+class Asking(deque[PipelineCommand]):
+    """The commands of a pipeline, of which the last that is sent asks for the answers, in one piece with it.
+
+    For who has not asked a server keeps none of its limits (SETTINGS) while it waits for more: all that a node has
+    locked that stands still would stay so. The driver's own `sync` asks as well, and then waits for the answers.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        super().__init__()
+        self._pgconn, self._answers = pipeline.pgconn, pipeline.result_queue
+
+    def popleft(self) -> PipelineCommand:
+        command = super().popleft()
+        return command if self else partial(self._ask_behind, command)
+
+    def _ask_behind(self, command: PipelineCommand) -> None:
+        command()
+        self._answers.append(None)
+        self._pgconn.pipeline_sync()
+
+
 class Session:
     """One connection, and what it was told to be."""
 
@@ -130,23 +154,21 @@ class Session:
         if not self._pipelines:
             return [self._cursor.execute(statement.encode(), each, binary=True).fetchall()[0] for each in many]
         cursors = []
-        with self._one_trip() as pipeline:
+        with self._one_trip():
             for each in many:
                 cursors.append(RawCursor(self.connection))
                 cursors[-1].execute(statement.encode(), each, binary=True)
-                self._let_limits_hold(pipeline)
         return [cursor.fetchall()[0] for cursor in cursors]
 
     def _answered(self, statement: str, parameters: Sequence[object] | None) -> RawCursor[Row]:
         if not self._begins:
             return self._cursor.execute(statement.encode(), parameters, binary=True)
-        with self._one_trip() as pipeline:
+        with self._one_trip():
             self._cursor.execute(statement.encode(), parameters, binary=True)
-            self._let_limits_hold(pipeline)
         return self._cursor
 
     @contextmanager
-    def _one_trip(self) -> Iterator[Pipeline]:
+    def _one_trip(self) -> Iterator[None]:
         """What is executed inside is sent as it comes, behind the begin of the transaction, and answered at the end."""
         handled = sys.exception()
         try:
@@ -154,21 +176,13 @@ class Session:
                 if self._begins:
                     self._begins = False
                     self.connection.execute(self._begin)
-                yield pipeline
+                pipeline.command_queue = Asking(pipeline)
+                yield
         except psycopg.OperationalError as error:
             struck = error.__context__
             if struck is None or struck is handled or isinstance(struck, psycopg.Error):
                 raise
             raise struck from None  # by a signal; the driver tells only that it cannot leave the pipeline then
-
-    def _let_limits_hold(self, pipeline: Pipeline) -> None:
-        """Let the server's limits (SETTINGS) hold while it waits for more.
-
-        It keeps none for who has not asked for its answers: all that a node that stands still has locked would stay so.
-        The driver's own `sync` waits for them.
-        """
-        self.connection.pgconn.pipeline_sync()
-        pipeline.result_queue.append(None)
 
     def run_script(self, script: str) -> None:
         """Several statements, without parameters."""
