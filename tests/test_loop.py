@@ -44,6 +44,7 @@ from tickwork.run import Cancelled, Ending, Failed, Lost, Origin, Progress, Rele
 from tickwork.stores import make_store
 from tickwork.stores.base import Store
 from tickwork.stores.memory import MemoryStore
+from tickwork.stores.parts import PART
 from tickwork.stores.sqlite import SQLiteStore
 from tickwork.testing import VirtualClock
 from tickwork.triggers import DateTrigger, IntervalTrigger
@@ -1373,6 +1374,7 @@ def ticks_within(clock: VirtualClock, duration: timedelta, node: Node) -> int:
     while clock.now() < until:
         clock.move_to(max(node.tick(), clock.now() + MICROSECOND))
         ticks += 1
+        assert ticks < 10_000, "it spins"
     return ticks
 
 
@@ -1406,6 +1408,52 @@ def test_a_rest_ends_when_so_much_has_ended_that_it_is_worth_a_round(
 
     settled = [run for run in store.runs() if run.state is RunState.SUCCEEDED]
     assert len(settled) == (1 if rests else 1 + ended)
+
+
+@pytest.mark.parametrize("hopeless", [Succeeded(result=object()), Failed("\ud800")], ids=["object", "surrogate"])
+def test_an_ending_that_cannot_be_written_is_told_as_that_and_those_before_and_behind_it_once(
+    store: Store, clock: VirtualClock, hopeless: Ending
+) -> None:
+    """It is in the second part that a server is given, and the first is on its way."""
+    store.add([make_job(f"job-{number:03}", trigger=DateTrigger(NOW), retry=Retry(2)) for number in range(3 * PART)])
+    node = Node(store)
+    advance(clock, SECOND, node)
+
+    for number, call in enumerate([*node.executor.running]):
+        outcome = hopeless if number == PART + 7 else Failed("it broke") if number % 50 == 49 else Succeeded()
+        node.executor.end(outcome, call=call)
+    advance(clock, SECOND / 10, node)
+
+    first = [run for run in store.runs(limit=PLENTY) if run.attempt == 1]
+    told = Counter(event.run.id for event in node.record.of(RunSettled))
+    attempts = {run.job_id for run in store.runs(limit=PLENTY) if run.attempt == 2}
+    assert len(first) == 3 * PART
+    assert told == dict.fromkeys((run.id for run in first), 1)
+    assert attempts == {run.job_id for run in first if run.state is RunState.FAILED}
+    assert len(node.executor.running) == len(attempts) in (7, 8)  # what memory keeps it does not write
+
+
+def test_endings_that_wait_for_the_commit_of_their_own_transactions_end_no_rest(
+    store: Store, clock: VirtualClock
+) -> None:
+    store.add([make_job(f"job-{number}") for number in range(10)])
+    node = Node(store, batch=20)
+    advance(clock, SECOND, node)
+
+    for call in node.executor.running[:6]:
+        kept_of(call).settling = call.run
+        node.executor.end(call=call)
+
+    assert ticks_within(clock, SECOND, node) <= 60
+
+
+def test_so_much_without_news_of_it_lets_nobody_spin(store: Store, clock: VirtualClock) -> None:
+    """As may be when it comes from another thread in the instant in which a round takes the news along."""
+    node = Node(store)
+    node.tick()
+    node.loop._lookout.is_much = True
+
+    assert ticks_within(clock, SECOND, node) <= 60
 
 
 def test_a_store_that_failed_is_left_alone_however_much_has_ended(store: Store, clock: VirtualClock) -> None:

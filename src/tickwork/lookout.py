@@ -80,7 +80,7 @@ class Lookout:
     @property
     def _ends_rest(self) -> bool:
         """Whether nobody rests. A store that has failed is left alone, however much there is to write."""
-        return self.is_much and self._failures == 0
+        return self.news and self.is_much and self._failures == 0
 
     def comes_before(self, fire_time: datetime) -> bool:
         """Whether a look is planned early enough for this fire time."""

@@ -378,9 +378,9 @@ class Loop:
         self.presence.keep_what_was_written()
         for _ in range(done.settled):
             self._reports.popleft()
-        self._reports.extendleft(reversed(done.undecided))
         if len(self._reports) >= self._much:  # which came during the round
             self._end_rest()
+        self._reports.extendleft(reversed(done.undecided))
         self._calls.difference_update(done.ended)
         self._progressed.difference_update(done.ended)
         if self._timed:

@@ -62,12 +62,13 @@ from tickwork.jobstate import Entry, StateChange, StoredState
 from tickwork.moves import LedgerNote, MoveState, PackedJob, PackedRest, PackedRun
 from tickwork.node import Node
 from tickwork.plan import Change, Filling, Hold, Settlement, cancel, end_backfill, settle
-from tickwork.policies import Retry
+from tickwork.policies import ONCE, Retry
 from tickwork.retention import FOREVER, Retention
 from tickwork.run import Cancelled, Failed, Given, Lost, Origin, Progress, Released, Run, RunState, Succeeded
 from tickwork.runlog import NO_LOG, LogLine, RunLog
 from tickwork.stores import base
 from tickwork.stores.base import Census, Decide, Outlook, Store
+from tickwork.stores.parts import PART
 from tickwork.testing import VirtualClock
 from tickwork.triggers import CronTrigger
 from tickwork.why import Absence, Silence
@@ -697,6 +698,56 @@ class StoreLaws:
         assert store.run(first.id) == first
         assert [run.fire_time for run in store.runs()] == [NOW + MINUTE, NOW]
         assert store.get("job").version == job.version + 2
+
+    def test_much_that_is_decided_at_once_is_written_as_it_was_decided(self, store: Store) -> None:
+        """A server is given it in parts; in each of them may be what is not as nearly all is."""
+        store.add([make_job(f"job-{number:03}") for number in range(3 * PART)])
+        run_before, ended_before = store.get("job-001"), store.get(f"job-{2 * PART:03}")
+        known = held_run(run_before), closed(ended_before, 0)
+        store.save([next_version(job, run) for job, run in zip([run_before, ended_before], known, strict=True)])
+        in_the_way = held_run(cancelling := store.get(f"job-{PART + 7:03}"), NOW - MINUTE)
+        store.save([next_version(cancelling, in_the_way)])
+        holds = (first := make_hold("a")), Hold("b", first.lease_until)
+        decided: list[Change] = []
+
+        def decide(jobs: Sequence[Job], active: Mapping[int, Sequence[Run]], now: datetime) -> Iterator[Change]:
+            for number, job in enumerate(jobs):
+                change = fire_once(job, None if number % 60 == 59 else holds[number % 50 == 49])
+                if job.uid == cancelling.uid:
+                    change = change._replace(cancelled=tuple(cancel(run, "make way", NOW) for run in active[job.uid]))
+                if number % 100 != 99:  # that one: not yet
+                    decided.append(change)
+                    yield change
+
+        written = store.fire(decide, executor="threads", until=NOW, limit=PLENTY)
+
+        as_born = [
+            change._replace(runs=()) if change.job.uid in (run_before.uid, ended_before.uid) else change
+            for change in decided
+        ]  # fmt: skip
+        born = [run for change in as_born for run in change.runs]
+        assert {change.job.id: change for change in written} == {change.job.id: change for change in as_born}
+        assert [store.get(change.job.id) for change in as_born] == [change.job for change in as_born]
+        assert {*store.runs(limit=PLENTY)} == {*born, *known, *(run for change in decided for run in change.cancelled)}
+
+    def test_much_that_has_ended_at_once_is_written_as_it_ended(self, store: Store) -> None:
+        store.add([make_job(f"job-{number:03}", retry=Retry(2)) for number in range(3 * PART)])
+        fired = fire(store, hold=make_hold())
+        endings = [
+            settle(
+                run, job.retry, Failed("it broke") if number % 100 == 99 else Succeeded(), NOW + SECOND, started_at=NOW
+            )
+            for number, (job, (run,), _) in enumerate(fired)
+        ]
+        taken_over = endings[PART + 1].run
+        store.settle([settle(fired[PART + 1].runs[0], ONCE, Lost("its node died"), NOW)])
+
+        won = store.settle(iter(endings))
+
+        assert sorted(one.run.id for one in won) == sorted(one.run.id for one in endings if one.run is not taken_over)
+        assert {*store.runs(states=[RunState.SUCCEEDED, RunState.FAILED, RunState.PENDING], limit=PLENTY)} == {
+            run for one in won for run in (one.run, one.attempt) if run is not None
+        }
 
     def test_attempts_and_origins_of_one_fire_time_are_different_runs(self, store: Store) -> None:
         store.add([job := make_job()])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import socket
 import threading
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from datetime import timedelta
 from itertools import pairwise
@@ -20,17 +21,20 @@ import pytest
 from tests import deeds
 from tests.nodes import Node, advance
 from tests.processes.patience import wait_until
-from tests.samples import HOUR, MINUTE, NOW, SECOND, held_run, make_job, next_version
+from tests.samples import HOUR, MINUTE, NOW, SECOND, held_run, make_hold, make_job, next_version
 from tests.servers import DURABLE, PostgreSQLServer
-from tests.stores.laws import MakeStore, StoreLaws
+from tests.stores.laws import MakeStore, StoreLaws, fire, fire_once
 
 from tickwork import BackgroundScheduler
 from tickwork.errors import JobExistsError, StoreSchemaError, StoreUnavailableError, StoreUnusableError
 from tickwork.events import RunSettled, StoreLost, StoreRecovered
-from tickwork.plan import Hold, settle
+from tickwork.job import Job
+from tickwork.plan import Change, Hold, settle
 from tickwork.run import DONE, RunState
+from tickwork.stores.parts import PART
 from tickwork.stores.postgresql import PostgreSQLStore
 from tickwork.stores.postgresql.schema import FOLDER, META, SCRIPTS, script, upgrade
+from tickwork.stores.postgresql.server import SETTINGS
 from tickwork.testing import VirtualClock
 
 
@@ -448,6 +452,74 @@ def idle_round(store: PostgreSQLStore) -> None:
             assert store.fire(lambda *_: [], executor=executor, until=NOW, limit=9) == []
             assert store.claim(Hold("a", NOW), executor=executor, limit=9) == []
     assert store.outlook(["threads", "asyncio"], after=NOW, fire_after=NOW).fire_at == NOW + 9 * SECOND
+
+
+def test_who_stands_still_between_two_parts_holds_its_rows_for_no_longer_than_the_server_allows(
+    postgresql_url: str, other: PostgreSQLStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within a pipeline a server waits for its client without a limit, until that asks for the answers."""
+    monkeypatch.setitem(SETTINGS, "idle_in_transaction_session_timeout", "100ms")
+    other.add([make_job(f"job-{number:03}") for number in range(PART + 1)])
+    taken: list[Change] = []
+
+    def decide(jobs: Sequence[Job], *_: object) -> Iterator[Change]:
+        for number, job in enumerate(jobs):
+            if number == PART:  # those before it are on their way
+                taken.extend(wait_until(lambda: fire(other), "the rows to be free"))
+            yield fire_once(job, make_hold())
+
+    with closing(PostgreSQLStore(postgresql_url, clock=other.clock)) as store, pytest.raises(StoreUnavailableError):
+        store.fire(decide, executor="threads", until=NOW, limit=999)
+
+    assert len(taken) == len(other.runs(limit=999)) == PART + 1
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGUSR1"), reason="there is no such signal here")
+def test_a_time_limit_that_strikes_as_a_transaction_begins_is_told_as_it_is(
+    store: PostgreSQLStore, administrator: psycopg.Connection
+) -> None:
+    """As those of Celery and RQ do: by an exception that the handler of a signal raises."""
+
+    def strike(*_: object) -> None:
+        raise TimeLimitError
+
+    def wait_and_strike() -> None:
+        waiting = "select true from pg_stat_activity where wait_event_type = 'Lock' and application_name = 'tickwork'"
+        wait_until(lambda: administrator.execute(waiting).fetchone(), "a transaction that waits")
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+
+    administrator.execute("begin")
+    administrator.execute(f"lock table {store._server.schema}.tickwork_moves".encode())
+    handled, thread = signal.signal(signal.SIGUSR1, strike), threading.Thread(target=wait_and_strike)
+    thread.start()
+    with pytest.raises(TimeLimitError):
+        store.add([make_job("a")])
+    thread.join()
+    signal.signal(signal.SIGUSR1, handled)
+    administrator.execute("rollback")
+
+    store.add([make_job("b")])
+    assert [job.id for job in store.jobs()] == ["b"]
+
+
+class TimeLimitError(Exception):
+    pass
+
+
+def test_what_fails_as_a_transaction_begins_is_told_whatever_else_is_being_dealt_with(
+    postgresql_url: str, other: PostgreSQLStore, administrator: psycopg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(SETTINGS, "lock_timeout", "10ms")
+    administrator.execute("begin")
+    administrator.execute(f"lock table {other._server.schema}.tickwork_jobs".encode())
+
+    with closing(PostgreSQLStore(postgresql_url, clock=other.clock)) as store:
+        try:
+            raise TimeLimitError
+        except TimeLimitError:
+            with pytest.raises(StoreUnavailableError, match="canceling statement due to lock timeout"):
+                fire(store)
+    administrator.execute("rollback")
 
 
 def test_what_was_in_use_when_the_store_was_closed_is_closed_when_it_is_given_back(store: PostgreSQLStore) -> None:

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 import math
 import selectors
+import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from functools import partial
+from typing import Any, LiteralString, NamedTuple, TypeAlias, TypeVar
 
 import psycopg
 from psycopg import Pipeline, RawCursor
+from psycopg.abc import PipelineCommand
 from psycopg.pq import TransactionStatus
 
 from tickwork.errors import SchedulerError, StoreError, StoreUnavailableError, StoreUnusableError
@@ -98,6 +102,27 @@ class OfThisThread(threading.local):
     """What the last `together` saw, if it wrote nothing and nothing was asked since."""
 
 
+class Asking(deque[PipelineCommand]):
+    """The commands of a pipeline, of which the last that is sent asks for the answers, in one piece with it.
+
+    For who has not asked a server keeps none of its limits (SETTINGS) while it waits for more: all that a node has
+    locked that stands still would stay so. The driver's own `sync` asks as well, and then waits for the answers.
+    """
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        super().__init__()
+        self._pgconn, self._answers = pipeline.pgconn, pipeline.result_queue
+
+    def popleft(self) -> PipelineCommand:
+        command = super().popleft()
+        return command if self else partial(self._ask_behind, command)
+
+    def _ask_behind(self, command: PipelineCommand) -> None:
+        command()
+        self._answers.append(None)
+        self._pgconn.pipeline_sync()
+
+
 class Session:
     """One connection, and what it was told to be."""
 
@@ -129,10 +154,7 @@ class Session:
         if not self._pipelines:
             return [self._cursor.execute(statement.encode(), each, binary=True).fetchall()[0] for each in many]
         cursors = []
-        with self.connection.pipeline():
-            if self._begins:
-                self._begins = False
-                self.connection.execute(self._begin)
+        with self._one_trip():
             for each in many:
                 cursors.append(RawCursor(self.connection))
                 cursors[-1].execute(statement.encode(), each, binary=True)
@@ -141,11 +163,26 @@ class Session:
     def _answered(self, statement: str, parameters: Sequence[object] | None) -> RawCursor[Row]:
         if not self._begins:
             return self._cursor.execute(statement.encode(), parameters, binary=True)
-        self._begins = False
-        with self.connection.pipeline():
-            self.connection.execute(self._begin)
+        with self._one_trip():
             self._cursor.execute(statement.encode(), parameters, binary=True)
         return self._cursor
+
+    @contextmanager
+    def _one_trip(self) -> Iterator[None]:
+        """What is executed inside is sent as it comes, behind the begin of the transaction, and answered at the end."""
+        handled = sys.exception()
+        try:
+            with self.connection.pipeline() as pipeline:
+                if self._begins:
+                    self._begins = False
+                    self.connection.execute(self._begin)
+                pipeline.command_queue = Asking(pipeline)
+                yield
+        except psycopg.OperationalError as error:
+            struck = error.__context__
+            if struck is None or struck is handled or isinstance(struck, psycopg.Error):
+                raise
+            raise struck from None  # by a signal; the driver tells only that it cannot leave the pipeline then
 
     def run_script(self, script: str) -> None:
         """Several statements, without parameters."""
@@ -180,8 +217,7 @@ class Session:
 
     def roll_back(self) -> None:
         self._begins = False
-        with suppress(psycopg.Error):  # a lost connection has undone it
-            self.connection.execute("rollback")
+        self._undo("rollback")
 
     @contextmanager
     def part(self) -> Iterator[None]:
@@ -191,11 +227,16 @@ class Session:
         try:
             yield
         except BaseException:
-            with suppress(psycopg.Error):  # a lost connection undoes it, too
-                self.connection.execute("rollback to savepoint part")
-                self.connection.execute("release savepoint part")
+            self._undo("rollback to savepoint part", "release savepoint part")
             raise
         self.connection.execute("release savepoint part")
+
+    def _undo(self, *statements: LiteralString) -> None:
+        if self.connection.pgconn.transaction_status == TransactionStatus.ACTIVE:
+            return  # something struck while it waited for an answer: it will be closed, which undoes all
+        with suppress(psycopg.Error):  # a lost connection undoes it, too
+            for statement in statements:
+                self.connection.execute(statement)
 
     @property
     def idle(self) -> bool:

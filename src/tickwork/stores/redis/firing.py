@@ -37,7 +37,7 @@ class Firing:
         self._fire_times: list[int | None] = []
         self._leases: list[int | None] = []
         """When the leases end of those that are held plainly."""
-        known = lease = begin = None
+        node = known = lease = begin = None
         for place, (job, runs, _) in enumerate(changes, 1):
             following, last = write_instant(job.next_fire_time), write_instant(job.last_fire_time)
             self.uids.append(uid(job.uid))
@@ -51,8 +51,8 @@ class Firing:
                     self.runs.append(written_run(run))
                     self._leases.append(None)
                     continue
-                if run.lease_until is not known or begin is None:  # the same one, nearly always
-                    known, lease = run.lease_until, write_instant(run.lease_until)
+                if run.lease_until is not known or run.node is not node:  # the same hold, nearly always
+                    node, known, lease = run.node, run.lease_until, write_instant(run.lease_until)
                     begin = begin_of_held_run(run, lease)
                 self.ids.append(f"{self.uids[-1]}-{last}-1")
                 self.runs.append(f"{begin}{last}{end_of_held_run(run)}")
