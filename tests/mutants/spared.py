@@ -90,7 +90,6 @@ GUARDS = {
         "any_open -> true": SPARES_WORK,
     },
     "redis fill": {"not job -> false": NO_ORPHANS},
-    "redis fire": {"call('EXISTS', P .. ':pending') == 1 -> true": SPARES_WORK},
     "redis settle": {
         "call('EXISTS', P .. ':pending') == 1 -> true": SPARES_WORK,
         "plain[place] == 1 -> false": SPARES_WORK,

@@ -942,13 +942,31 @@ class StoreLaws:
                 case _:
                     return [waits]
 
-        store.add([*crowd, other := make_job("other")])
+        others = [make_job(id) for id in "abc"]
+        store.add([*crowd, *others])
         store.save([next_version(job, *runs(job)) for job in crowd])
-        store.save([next_version(other, make_run(other))])
+        store.save([next_version(other, make_run(other)) for other in others])
         since = NOW - 2 * SECOND if why == "waits for longer" else None
         skip = {job.uid for job in crowd} if why == "skipped" else ()
 
-        assert [run.job_id for run in claimed(store, limit=1, since=since, skip=skip)] == ["other"]
+        assert sorted(run.job_id for run in claimed(store, limit=3, since=since, skip=skip)) == ["a", "b", "c"]
+
+    def test_however_many_jobs_had_a_run_that_made_way_what_waits_is_claimed(self, store: Store) -> None:
+        crowd = [make_job(f"{number:03}") for number in range(120)]
+        store.add(crowd)
+        store.save([next_version(job, make_run(job, NOW - MINUTE)) for job in crowd])
+
+        def make_way(jobs: Sequence[Job], active: Mapping[int, Sequence[Run]], now: datetime) -> Sequence[Change]:
+            cancelled = [tuple(cancel(run, "a newer one", now) for run in active[job.uid]) for job in jobs]
+            return [
+                fire_once(job, make_hold())._replace(cancelled=its) for job, its in zip(jobs, cancelled, strict=True)
+            ]
+
+        store.fire(make_way, executor="threads", until=NOW, limit=PLENTY)
+        store.add([other := make_job("other")])
+        store.save([next_version(other, make_run(other))])
+
+        assert [run.job_id for run in claimed(store, limit=1)] == ["other"]
 
     def test_of_a_paused_job_only_what_someone_asked_for_is_claimed(self, store: Store) -> None:
         jobs = [make_job(id) for id in ("schedule", "run now", "retried")]
