@@ -59,6 +59,7 @@ GUARDS = {
         "not exists (select from tickwork_backfills where job_uid = $1 and ended_at is null)": COME_SINCE,
     },
     "postgresql ENSURE_STATE": {"uid = $1": "a state that says nothing is as good as none"},
+    "postgresql FIRE_HELD_RUNS": {"job.version = given.version": UNDER_A_LOCK},
     "postgresql KNOWN_UIDS": {"uid = any($1::bigint[])": NARROWS},
     "postgresql LOCK_OUT": {"uid = $1": "locks no more than it has to"},
     "postgresql OUTLOOK": {"next_fire_time is not null": BESIDE_ANOTHER},
@@ -89,7 +90,6 @@ GUARDS = {
         "any_open -> true": SPARES_WORK,
     },
     "redis fill": {"not job -> false": NO_ORPHANS},
-    "redis fire": {"call('EXISTS', P .. ':pending') == 1 -> true": SPARES_WORK},
     "redis settle": {
         "call('EXISTS', P .. ':pending') == 1 -> true": SPARES_WORK,
         "plain[place] == 1 -> false": SPARES_WORK,

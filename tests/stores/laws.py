@@ -749,6 +749,44 @@ class StoreLaws:
             run for one in won for run in (one.run, one.attempt) if run is not None
         }
 
+    @pytest.mark.parametrize("hold", [make_hold(), None], ids=["held", "waiting"])
+    @pytest.mark.parametrize("is_open", [True, False], ids=["open", "closed"])
+    def test_a_fire_time_that_comes_again_moves_its_job_on_and_gives_no_birth(
+        self, store: Store, *, is_open: bool, hold: Hold | None
+    ) -> None:
+        store.add([job := make_job("again"), make_job("new")])
+        there = held_run(job, node="b") if is_open else closed(job, 0)
+        store.save([next_version(job, there)])
+
+        beside_another = {change.job.id: change for change in fire(store, hold=hold)}
+        store.save([next_version(store.get("again"), next_fire_time=NOW)])
+        (alone,) = fire(store, hold=hold)
+
+        assert beside_another["again"].runs == alone.runs == ()
+        assert [*beside_another["new"].runs] == store.runs(job_id="new") != []
+        assert store.runs(job_id="again") == [there]
+        assert store.jobs() == [alone.job, beside_another["new"].job]
+        assert alone.job.next_fire_time == NOW + MINUTE
+
+    @pytest.mark.parametrize("hold", [make_hold(), None], ids=["held", "waiting"])
+    @pytest.mark.parametrize("is_open", [True, False], ids=["open", "closed"])
+    def test_a_run_is_born_beside_those_that_share_all_but_one_of_what_is_unique_of_it(
+        self, store: Store, *, is_open: bool, hold: Hold | None
+    ) -> None:
+        store.add([job := make_job(), other := make_job("other", next_fire_time=NOW + HOUR)])
+        ended = {} if is_open else {"state": RunState.SKIPPED, "ended_at": NOW}
+        alike = [
+            make_run(other, **ended), make_run(job, NOW - MINUTE, **ended), make_run(job, attempt=2, **ended),
+            make_run(job, origin=Origin.MANUAL, **ended),
+        ]  # fmt: skip
+        store.save([next_version(other, alike[0]), next_version(job, *alike[1:])])
+
+        (change,) = fire(store, hold=hold)
+
+        (born,) = change.runs
+        assert store.run(born.id) == born
+        assert [store.run(one.id) for one in alike] == alike
+
     def test_attempts_and_origins_of_one_fire_time_are_different_runs(self, store: Store) -> None:
         store.add([job := make_job()])
         alike = [
@@ -760,6 +798,33 @@ class StoreLaws:
 
         assert won == [1] * len(alike)
         assert [store.run(run.id) for run in alike] == alike
+
+    def test_of_many_that_fire_and_end_together_each_is_written_as_it_was_decided(self, store: Store) -> None:
+        """More than a server is given at once; nearly all alike, and some in their midst of other kinds."""
+        store.add([make_job(f"job-{number:03}") for number in range(300)])
+        decided: list[Change] = []
+
+        def decide(jobs: Sequence[Job], *_: object) -> Iterator[Change]:
+            for job in jobs:
+                change = fire_once(job, None if job.id == "job-150" else make_hold())
+                decided.append(change._replace(runs=()) if job.id == "job-160" else change)
+                yield decided[-1]
+
+        fired = store.fire(decide, executor="threads", until=NOW, limit=PLENTY)
+        born = [run for change in fired for run in change.runs]
+        endings = [
+            settle(run, Retry(), Failed("broken") if run.job_id == "job-170" else DONE, NOW)
+            for run in born if run.state is RunState.RUNNING
+        ]  # fmt: skip
+        stale = [one._replace(run=one.run._replace(version=9)) for one in endings[:1]]
+
+        assert [*fired] == decided
+        assert store.jobs() == sorted((change.job for change in decided), key=lambda job: job.id)
+        assert sorted(run.id for run in store.runs(limit=PLENTY)) == sorted(run.id for run in born)
+        assert store.settle([*stale, *endings]) == endings
+        assert {run.id: run for run in store.runs(limit=PLENTY)} == {
+            **{run.id: run for run in born}, **{one.run.id: one.run for one in endings},
+        }  # fmt: skip
 
     def test_a_decision_that_raises_undoes_the_whole_batch(self, store: Store) -> None:
         store.add([make_job("a", next_fire_time=NOW - SECOND), make_job("b")])
@@ -928,13 +993,31 @@ class StoreLaws:
                 case _:
                     return [waits]
 
-        store.add([*crowd, other := make_job("other")])
+        others = [make_job(id) for id in "abc"]
+        store.add([*crowd, *others])
         store.save([next_version(job, *runs(job)) for job in crowd])
-        store.save([next_version(other, make_run(other))])
+        store.save([next_version(other, make_run(other)) for other in others])
         since = NOW - 2 * SECOND if why == "waits for longer" else None
         skip = {job.uid for job in crowd} if why == "skipped" else ()
 
-        assert [run.job_id for run in claimed(store, limit=1, since=since, skip=skip)] == ["other"]
+        assert sorted(run.job_id for run in claimed(store, limit=3, since=since, skip=skip)) == ["a", "b", "c"]
+
+    def test_however_many_jobs_had_a_run_that_made_way_what_waits_is_claimed(self, store: Store) -> None:
+        crowd = [make_job(f"{number:03}") for number in range(120)]
+        store.add(crowd)
+        store.save([next_version(job, make_run(job, NOW - MINUTE)) for job in crowd])
+
+        def make_way(jobs: Sequence[Job], active: Mapping[int, Sequence[Run]], now: datetime) -> Sequence[Change]:
+            cancelled = [tuple(cancel(run, "a newer one", now) for run in active[job.uid]) for job in jobs]
+            return [
+                fire_once(job, make_hold())._replace(cancelled=its) for job, its in zip(jobs, cancelled, strict=True)
+            ]
+
+        store.fire(make_way, executor="threads", until=NOW, limit=PLENTY)
+        store.add([other := make_job("other")])
+        store.save([next_version(other, make_run(other))])
+
+        assert [run.job_id for run in claimed(store, limit=1)] == ["other"]
 
     def test_of_a_paused_job_only_what_someone_asked_for_is_claimed(self, store: Store) -> None:
         jobs = [make_job(id) for id in ("schedule", "run now", "retried")]

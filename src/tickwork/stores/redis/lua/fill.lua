@@ -18,11 +18,8 @@ if ARGV[4] ~= '' then
   call('ZADD', P .. ':backfills:ended', ARGV[4], ARGV[1])
 end
 local ids, rows = {}, {}
-for _, run in ipairs(decode(ARGV[7])) do
-  local _, count = known({run[1]})
-  if count == 0 then
-    ids[#ids + 1], rows[#rows + 1] = run[1], run[2]
-  end
+for place, run in ipairs(decode(ARGV[7])) do
+  ids[place], rows[place] = run[1], run[2]
 end
 bear(ids, rows)
 note_claims()

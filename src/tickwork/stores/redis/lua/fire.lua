@@ -47,7 +47,7 @@ local known_places = {}
 for number, born_before in ipairs(bear(new_ids, new_rows, new_leases)) do
   known_places[number] = places[born_before]
 end
-if call('EXISTS', P .. ':pending') == 1 then
+if #make_way > 0 or call('EXISTS', P .. ':pending') == 1 then  -- what made way may have been the last that waited
   note_claims()
 end
 if #lost_places < #uids then
