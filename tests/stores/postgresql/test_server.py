@@ -454,6 +454,22 @@ def idle_round(store: PostgreSQLStore) -> None:
     assert store.outlook(["threads", "asyncio"], after=NOW, fire_after=NOW).fire_at == NOW + 9 * SECOND
 
 
+def test_what_raises_between_two_parts_undoes_all_of_them(store: PostgreSQLStore, other: PostgreSQLStore) -> None:
+    store.add([make_job(f"job-{number:03}") for number in range(3 * PART)])
+
+    def decide(jobs: Sequence[Job], *_: object) -> Iterator[Change]:
+        for number, job in enumerate(jobs):
+            if number == PART + 7:
+                raise RuntimeError("no idea")
+            yield fire_once(job, make_hold())
+
+    with pytest.raises(RuntimeError, match="no idea"), store.together():
+        store.fire(decide, executor="threads", until=NOW, limit=999)
+
+    assert other.runs() == []
+    assert len(fire(other)) == len(other.runs(limit=999)) == 3 * PART
+
+
 def test_who_stands_still_between_two_parts_holds_its_rows_for_no_longer_than_the_server_allows(
     postgresql_url: str, other: PostgreSQLStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

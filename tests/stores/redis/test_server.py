@@ -7,7 +7,7 @@ import re
 import secrets
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -17,13 +17,15 @@ from redis.exceptions import MovedError
 from tests.processes.patience import wait_until
 from tests.samples import HOUR, NOW, SECOND, held_run, make_hold, make_job, make_node, make_run, next_version
 from tests.servers import FLEETING, KEPT, RedisServer
-from tests.stores.laws import claimed, fire
+from tests.stores.laws import PLENTY, claimed, fire, fire_once
 
 from tickwork import BackgroundScheduler, plan
 from tickwork.declaration import declaration_of
 from tickwork.errors import StoreSchemaError, StoreUnavailableError, StoreUnusableError
-from tickwork.plan import settle
+from tickwork.job import Job
+from tickwork.plan import Change, settle
 from tickwork.run import RunState, Succeeded
+from tickwork.stores.parts import PART
 from tickwork.stores.redis import RedisStore
 from tickwork.stores.redis.scripts import SCRIPTS
 from tickwork.stores.redis.server import weaknesses
@@ -374,6 +376,53 @@ def test_what_a_round_that_failed_has_taken_is_given_back_by_the_next(store: Red
     assert held == {RunState.RUNNING}
     assert {(run.state, run.node) for run in store.runs()} == {(RunState.PENDING, None)}
     assert {run.job_id for run in claimed(store, node="b")} == {job.id, "waiting"}
+
+
+@pytest.mark.parametrize("fault", ["a bug", "a full server"])
+def test_what_a_batch_has_taken_that_failed_in_its_second_part_is_given_back_and_the_rest_is_in_no_hand(
+    server: RedisServer, fault: str
+) -> None:
+    store, other = (RedisStore(server.url(), clock=VirtualClock(NOW)) for _ in range(2))
+    store.add([make_job("first")])
+    (first,) = fire(store, hold=make_hold("a"))  # by a script that the server knows from now on
+    store.add([make_job(f"job-{number:03}") for number in range(3 * PART)])
+
+    def decide(jobs: Sequence[Job], *_: object) -> Iterator[Change]:
+        for number, job in enumerate(jobs):
+            if number == PART + 7:
+                wait_until(lambda: len(other.runs(limit=PLENTY)) == 1 + PART, "the first part to be there")
+                if fault == "a bug":
+                    raise RuntimeError(fault)
+                other._command("CONFIG", "SET", "maxmemory", 1)
+            yield fire_once(job, make_hold("a"))
+
+    with pytest.raises((RuntimeError, StoreUnavailableError)), store.together():
+        store.fire(decide, executor="threads", until=NOW, limit=PLENTY)
+    other._command("CONFIG", "SET", "maxmemory", 0)
+    with store.together():
+        pass
+    if fault != "a bug":  # which was not told whether the server had them
+        other.clock.advance(SECOND)  # type: ignore[attr-defined]
+
+    assert len(fire(other, hold=make_hold("b"))) == 2 * PART
+    assert len(claimed(other, node="b")) == PART
+    assert [*first.runs] == store.runs(job_id="first")
+    for one in (store, other):
+        one.close()
+
+
+def test_scripts_that_the_server_forgets_between_two_parts_are_loaded_again(store: RedisStore) -> None:
+    store.add([make_job(f"job-{number:03}") for number in range(3 * PART)])
+
+    def decide(jobs: Sequence[Job], *_: object) -> Iterator[Change]:
+        for number, job in enumerate(jobs):
+            if number == PART + 7:
+                store._command("SCRIPT", "FLUSH")
+            yield fire_once(job)
+
+    written = store.fire(decide, executor="threads", until=NOW, limit=PLENTY)
+
+    assert len(written) == len(store.runs(limit=PLENTY)) == 3 * PART
 
 
 def test_what_a_round_has_taken_and_ended_well_is_kept(store: RedisStore) -> None:
