@@ -64,7 +64,7 @@ for _, run in ipairs(decode(ARGV[6])) do
     if version_of(before) < version_of(row) then
       move(id, before, row)
     end
-  elseif call('HEXISTS', P .. ':closed', id) == 0 then
+  else
     bear({id}, {row})
   end
   if call('HEXISTS', P .. ':jobs', uid_of(id)) == 0 then
