@@ -470,6 +470,26 @@ def test_what_raises_between_two_parts_undoes_all_of_them(store: PostgreSQLStore
     assert len(fire(other)) == len(other.runs(limit=999)) == 3 * PART
 
 
+def test_a_connection_that_is_ended_between_two_parts_is_told_of_once_and_in_our_words(
+    store: PostgreSQLStore, administrator: psycopg.Connection, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.add([make_job(f"job-{number:03}") for number in range(3 * PART)])
+    ended = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'tickwork'"
+
+    def decide(jobs: Sequence[Job], *_: object) -> Iterator[Change]:
+        for number, job in enumerate(jobs):
+            if number == PART + 7:
+                administrator.execute(ended)
+            yield fire_once(job, make_hold())
+
+    with pytest.raises(StoreUnavailableError):
+        store.fire(decide, executor="threads", until=NOW, limit=999)
+
+    assert caplog.records == []
+    assert store.runs() == []
+    assert len(fire(store)) == 3 * PART
+
+
 def test_who_stands_still_between_two_parts_holds_its_rows_for_no_longer_than_the_server_allows(
     postgresql_url: str, other: PostgreSQLStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -170,19 +170,26 @@ class Session:
     @contextmanager
     def _one_trip(self) -> Iterator[None]:
         """What is executed inside is sent as it comes, behind the begin of the transaction, and answered at the end."""
-        handled = sys.exception()
+        handled, failed = sys.exception(), None
         try:
             with self.connection.pipeline() as pipeline:
-                if self._begins:
-                    self._begins = False
-                    self.connection.execute(self._begin)
-                pipeline.command_queue = Asking(pipeline)
-                yield
-        except psycopg.OperationalError as error:
+                try:
+                    if self._begins:
+                        self._begins = False
+                        self.connection.execute(self._begin)
+                    pipeline.command_queue = Asking(pipeline)
+                    yield
+                except psycopg.Error as error:
+                    failed = (
+                        error  # raised behind the pipeline, or the driver logs in its own words what follows from it
+                    )
+        except psycopg.Error as error:
             struck = error.__context__
-            if struck is None or struck is handled or isinstance(struck, psycopg.Error):
-                raise
-            raise struck from None  # by a signal; the driver tells only that it cannot leave the pipeline then
+            if failed is None and not (struck is None or struck is handled or isinstance(struck, psycopg.Error)):
+                raise struck from None  # by a signal; the driver tells only that it cannot leave the pipeline then
+            failed = failed or error
+        if failed is not None:
+            raise failed
 
     def run_script(self, script: str) -> None:
         """Several statements, without parameters."""
