@@ -126,10 +126,10 @@ class Asking(deque[PipelineCommand]):
 class Session:
     """One connection, and what it was told to be."""
 
-    def __init__(self, connection: psycopg.Connection, begin: str, age: int, *, pooled: bool) -> None:
+    def __init__(self, connection: psycopg.Connection, begin: str, age: int, *, pipelines: bool) -> None:
         self.connection = connection
-        self._pipelines = Pipeline.is_supported() and not pooled
-        """Whether several statements can be sent in one trip: by a libpq of PostgreSQL 14 or newer, past no pooler."""
+        self._pipelines = pipelines and Pipeline.is_supported()
+        """Whether several statements are sent in one trip, which takes a libpq of PostgreSQL 14 or newer."""
         self.age = age
         """How often the server had been closed when it was made: what is older is not kept."""
         self.used_at = -math.inf
@@ -379,7 +379,8 @@ class Server:
         try:
             with self._faults_told():
                 connection.prepare_threshold = None if self.pooled else 5
-                session = Session(connection, self._begin_lent(), self._closed, pooled=self.pooled)
+                # One by one, by the cursor that is made here: those made later read as the job tells its connection to.
+                session = Session(connection, self._begin_lent(), self._closed, pipelines=False)
                 session.begin()
             self.of_this_thread.together = together = Together(session, begun=True, lent=True)
             connection.lend()
@@ -468,7 +469,7 @@ class Server:
             connection.prepare_threshold = None if self._pooled else 0
             connection.prepared_max = 500
             session = Session(
-                connection, begin_with(settings if self._pooled else {}), self._closed, pooled=bool(self._pooled)
+                connection, begin_with(settings if self._pooled else {}), self._closed, pipelines=not self._pooled
             )  # fmt: skip
             if not self._pooled:
                 session.select(sql.SET_ALL, [*settings], [*settings.values()])
