@@ -180,9 +180,7 @@ class Session:
                     pipeline.command_queue = Asking(pipeline)
                     yield
                 except psycopg.Error as error:
-                    failed = (
-                        error  # raised behind the pipeline, or the driver logs in its own words what follows from it
-                    )
+                    failed = error  # raised behind the pipeline, or the driver would log what follows from it
         except psycopg.Error as error:
             struck = error.__context__
             if failed is None and not (struck is None or struck is handled or isinstance(struck, psycopg.Error)):
