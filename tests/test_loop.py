@@ -2072,6 +2072,36 @@ def test_an_idle_node_beats_a_few_times_a_lease_whatever_its_poll(clock: Virtual
     assert counted.as_store().nodes()[0].state is NodeState.ALIVE
 
 
+@pytest.mark.parametrize("apart", [0, 1, 27, 499, 500, 501, 973, 1_999])
+def test_an_idle_node_has_one_round_a_poll_however_far_apart_its_first_looks_are(
+    clock: VirtualClock, apart: int
+) -> None:
+    counted = CountingStore(MemoryStore(clock=clock))
+    node = Node(counted.as_store(), lease=LEASE, poll=SECOND)  # which plans its looks for what is lost from here on
+    clock.advance(apart * MILLISECOND)
+    advance(clock, 5 * SECOND, node)
+    counted.calls.clear()
+
+    advance(clock, MINUTE, node)
+
+    assert 59 <= counted.calls["outlook"] <= 60
+
+
+def test_an_idle_node_has_one_round_a_poll_after_a_run_that_expired_between_two(clock: VirtualClock) -> None:
+    store = MemoryStore(clock=clock)
+    counted = CountingStore(store)
+    node = Node(counted.as_store(), room=0, lease=LEASE, poll=SECOND)
+    advance(clock, 5 * SECOND, node)
+    store.add([make_job(trigger=DateTrigger(NOW), next_fire_time=clock.now(), expire_after=3.73 * SECOND)])
+    advance(clock, 5 * SECOND, node)
+    counted.calls.clear()
+
+    advance(clock, MINUTE, node)
+
+    assert [run.state for run in store.runs()] == [RunState.MISSED]
+    assert 59 <= counted.calls["outlook"] <= 60
+
+
 def test_a_node_that_is_frozen_is_dead_after_its_lease_and_back_in_a_new_stretch(
     open_store: OpenStore, clock: VirtualClock
 ) -> None:

@@ -82,6 +82,13 @@ class Lookout:
         """Whether nobody rests. A store that has failed is left alone, however much there is to write."""
         return self.news and self.is_much and self._failures == 0
 
+    def is_time(self, planned: datetime, now: datetime) -> bool:
+        """Whether this round takes along what is to be looked for at *planned*, or within half a poll.
+
+        What is looked for once a poll would stay apart if it ever was, and have rounds of its own for good.
+        """
+        return planned - now <= self._timing.poll / 2
+
     def comes_before(self, fire_time: datetime) -> bool:
         """Whether a look is planned early enough for this fire time."""
         return fire_time >= self.look_at and fire_time - self.look_at >= self._timing.ahead

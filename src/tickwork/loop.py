@@ -256,7 +256,7 @@ class Loop:
 
     def reap_lost_runs(self, now: datetime) -> None:
         """Close the runs of nodes that died or renew them no more, unless it was the store that let no node renew."""
-        if now < self._lookout.reap_at:
+        if not self._lookout.is_time(self._lookout.reap_at, now):
             return
         if now < self._lookout.spare_until:
             self._lookout.reap_at = self._lookout.spare_until
@@ -292,7 +292,7 @@ class Loop:
 
     def close_expired_runs(self, now: datetime) -> None:
         """Close the runs that have waited for as long as they may, whoever was to begin them."""
-        if now < self._lookout.expire_at:
+        if not self._lookout.is_time(self._lookout.expire_at, now):
             return
         # By the store's clock, which has gone on since this tick began.
         expired = [
@@ -351,7 +351,7 @@ class Loop:
 
     def notice_overdue_jobs(self, now: datetime) -> None:
         """Find the jobs that have not succeeded for too long, whichever node is to run them."""
-        if now < self._lookout.overdue_at:
+        if not self._lookout.is_time(self._lookout.overdue_at, now):
             return
         found = [*self.store.find_overdue(self.node, limit=self.timing.batch)]
         self._lookout.overdue_at = now if len(found) == self.timing.batch else now + self.timing.poll
