@@ -7,6 +7,7 @@ last has been called.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sqlite3
 import time
@@ -130,7 +131,7 @@ def due_bare(folder: Path, jobs: int) -> Result:
     batch, now = Timing().batch, to_micros(datetime.now(UTC))
     with closing(sqlite3.connect(path, isolation_level=None)) as connection:
         connection.execute("pragma synchronous = full")
-        fold_log(path)
+        clear_away(path)
         began, cpu = time.perf_counter(), time.process_time()
         settled: list[Job] = []
         for first in range(0, jobs + batch, batch):
@@ -157,7 +158,7 @@ def due_bare_postgresql(folder: Path, kept: str, jobs: int) -> Result:
     store = PostgreSQLStore(postgresql.database_url())
     scheduler = BackgroundScheduler(store)
     added = scheduler.add_jobs(scheduler.new_job(nothing, "interval", hours=1, id=f"job-{n}") for n in range(jobs))
-    postgresql.settle_down()
+    clear_away()
     batch, now = Timing().batch, to_micros(datetime.now(UTC))
 
     def array(values: Iterable[object]) -> str:
@@ -194,6 +195,7 @@ def due_bare_redis(folder: Path, kept: str, jobs: int) -> Result:
     job_row = f'[2,1,{now},null,{now},1,"threads",null,null,0,"job-1234",{now},null,null]'
     open_row = f'["running",1,"20b536d5ee7084d6",{now},null,null,null,null,1,null,null,"job-1234",null,{now},null]'
     closed_row = open_row.replace("running", "succeeded")
+    clear_away()
     began, cpu = time.perf_counter(), time.process_time()
     settled: list[str] = []
     for first in range(0, jobs + batch, batch):
@@ -240,7 +242,7 @@ def due_pgqueuer(folder: Path, kept: str, jobs: int) -> Result:
         async def call(job: object) -> None:
             countdown.call()
 
-        postgresql.settle_down()
+        clear_away()
         countdown.expect(jobs)
         began, cpu = time.perf_counter(), time.process_time()
         working = asyncio.create_task(queue.run(batch_size=100))
@@ -253,9 +255,7 @@ def due_pgqueuer(folder: Path, kept: str, jobs: int) -> Result:
 
 
 def timed(begin: Callable[[], object], wait_through: Callable[[], None], jobs: int, folder: Path) -> Result:
-    fold_log(folder / "jobs.db")
-    if postgresql.VARIABLE in os.environ:
-        postgresql.settle_down()
+    clear_away(folder / "jobs.db")
     countdown.expect(jobs)
     began, cpu = time.perf_counter(), time.process_time()
     begin()
@@ -271,8 +271,19 @@ def wait_settled(scheduler: Scheduler) -> None:
         time.sleep(0.001)
 
 
+def clear_away(path: Path | None = None) -> None:
+    """What the adding has left, so that nobody pays for it while firing: a log to be written into tables or into the
+    file at *path*, and garbage.
+    """
+    if path is not None:
+        fold_log(path)
+    if postgresql.VARIABLE in os.environ:
+        postgresql.settle_down()
+    gc.collect()
+
+
 def fold_log(path: Path) -> None:
-    """Fold the write-ahead log into the file, so that nobody pays for the adding while firing."""
+    """Fold the write-ahead log into the file."""
     if path.exists():
         with closing(sqlite3.connect(path)) as connection:
             connection.execute("pragma wal_checkpoint(truncate)")

@@ -619,7 +619,7 @@ class Loop:
             self._more.add(executor)
 
     def _decide_all(
-        self, executor: str, room: int, jobs: Sequence[Job], active: Mapping[int, Sequence[Run]], now: datetime
+        self, executor: str, room: int, jobs: Iterable[Job], active: Mapping[int, Sequence[Run]], now: datetime
     ) -> Iterator[Change]:
         """What becomes of due jobs, of whose runs this node takes as many as it has room for.
 

@@ -10,7 +10,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -642,7 +642,8 @@ class StoreLaws:
         clock.advance(SECOND)
         given: list[tuple[Job, list[Run], datetime]] = []
 
-        def decide(jobs: Sequence[Job], active: Mapping[int, Sequence[Run]], now: datetime) -> Sequence[Change]:
+        def decide(due: Iterable[Job], active: Mapping[int, Sequence[Run]], now: datetime) -> Sequence[Change]:
+            jobs = [*due]
             assert active.keys() <= {job.uid for job in jobs}
             given.extend((job, sorted(active.get(job.uid, ())), now) for job in jobs)
             return []
@@ -710,7 +711,7 @@ class StoreLaws:
         holds = (first := make_hold("a")), Hold("b", first.lease_until)
         decided: list[Change] = []
 
-        def decide(jobs: Sequence[Job], active: Mapping[int, Sequence[Run]], now: datetime) -> Iterator[Change]:
+        def decide(jobs: Iterable[Job], active: Mapping[int, Sequence[Run]], now: datetime) -> Iterator[Change]:
             for number, job in enumerate(jobs):
                 change = fire_once(job, None if number % 60 == 59 else holds[number % 50 == 49])
                 if job.uid == cancelling.uid:
@@ -729,6 +730,24 @@ class StoreLaws:
         assert {change.job.id: change for change in written} == {change.job.id: change for change in as_born}
         assert [store.get(change.job.id) for change in as_born] == [change.job for change in as_born]
         assert {*store.runs(limit=PLENTY)} == {*born, *known, *(run for change in decided for run in change.cancelled)}
+
+    def test_of_much_that_is_due_each_job_is_decided_on_once_with_its_active_runs(self, store: Store) -> None:
+        """A server may be asked in parts for that, too."""
+        jobs = [make_job(f"job-{number:03}", next_fire_time=NOW + number * SECOND) for number in range(3 * PART)]
+        store.add(jobs)
+        runs = {job.uid: held_run(job, NOW - MINUTE) for job in jobs[::2]}
+        store.save([next_version(job, runs[job.uid]) for job in jobs[::2]])
+        skip, given = {job.uid for job in jobs[1::3]}, []
+
+        def decide(due: Iterable[Job], active: Mapping[int, Sequence[Run]], now: datetime) -> Iterator[Change]:
+            for job in due:
+                given.append((job.id, job.next_fire_time, *active.get(job.uid, ())))
+                yield fire_once(job)
+
+        store.fire(decide, executor="threads", until=NOW + HOUR, limit=2 * PART, skip=skip)
+
+        wanted = [job for job in jobs if job.uid not in skip][: 2 * PART]
+        assert given == [(job.id, job.next_fire_time, *filter(None, [runs.get(job.uid)])) for job in wanted]
 
     def test_much_that_has_ended_at_once_is_written_as_it_ended(self, store: Store) -> None:
         store.add([make_job(f"job-{number:03}", retry=Retry(2)) for number in range(3 * PART)])
@@ -804,7 +823,7 @@ class StoreLaws:
         store.add([make_job(f"job-{number:03}") for number in range(300)])
         decided: list[Change] = []
 
-        def decide(jobs: Sequence[Job], *_: object) -> Iterator[Change]:
+        def decide(jobs: Iterable[Job], *_: object) -> Iterator[Change]:
             for job in jobs:
                 change = fire_once(job, None if job.id == "job-150" else make_hold())
                 decided.append(change._replace(runs=()) if job.id == "job-160" else change)
@@ -829,7 +848,7 @@ class StoreLaws:
     def test_a_decision_that_raises_undoes_the_whole_batch(self, store: Store) -> None:
         store.add([make_job("a", next_fire_time=NOW - SECOND), make_job("b")])
 
-        def decide(jobs: Sequence[Job], active: Mapping[int, Sequence[Run]], now: datetime) -> Sequence[Change]:
+        def decide(jobs: Iterable[Job], active: Mapping[int, Sequence[Run]], now: datetime) -> Sequence[Change]:
             raise RuntimeError("no idea")
 
         with pytest.raises(RuntimeError, match="no idea"):
@@ -1007,11 +1026,10 @@ class StoreLaws:
         store.add(crowd)
         store.save([next_version(job, make_run(job, NOW - MINUTE)) for job in crowd])
 
-        def make_way(jobs: Sequence[Job], active: Mapping[int, Sequence[Run]], now: datetime) -> Sequence[Change]:
-            cancelled = [tuple(cancel(run, "a newer one", now) for run in active[job.uid]) for job in jobs]
-            return [
-                fire_once(job, make_hold())._replace(cancelled=its) for job, its in zip(jobs, cancelled, strict=True)
-            ]
+        def make_way(jobs: Iterable[Job], active: Mapping[int, Sequence[Run]], now: datetime) -> Iterator[Change]:
+            for job in jobs:
+                cancelled = tuple(cancel(run, "a newer one", now) for run in active[job.uid])
+                yield fire_once(job, make_hold())._replace(cancelled=cancelled)
 
         store.fire(make_way, executor="threads", until=NOW, limit=PLENTY)
         store.add([other := make_job("other")])
@@ -1350,7 +1368,9 @@ class StoreLaws:
         old, waiting = held_run(job, NOW - MINUTE), make_run(job, NOW - 2 * MINUTE)
         store.save([next_version(job, old, waiting)])
         make_way = tuple(cancel(run, "a newer one", NOW) for run in (old, waiting))
-        decide: Decide = lambda jobs, *_: [next_version(jobs[0], make_run(jobs[0]))._replace(cancelled=make_way)]  # noqa: E731
+
+        def decide(jobs: Iterable[Job], *_: object) -> Iterator[Change]:
+            yield from (next_version(job, make_run(job))._replace(cancelled=make_way) for job in jobs)
 
         (fired,) = store.fire(decide, executor="threads", until=NOW, limit=1)
 

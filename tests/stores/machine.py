@@ -7,7 +7,7 @@ are not here, and why.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias, TypeVar
@@ -165,7 +165,8 @@ class StoreMachine(RuleBasedStateMachine):
             """What it was asked to decide on, and what came of it."""
             asked: list[object] = []
 
-            def decide(jobs: Sequence[Job], active: Mapping[int, Sequence[Run]], at: datetime) -> Sequence[Change]:
+            def decide(due: Iterable[Job], active: Mapping[int, Sequence[Run]], at: datetime) -> Sequence[Change]:
+                jobs = [*due]
                 if not jobs:
                     return []
                 asked.append((_sorted(jobs), {uid: _sorted(runs) for uid, runs in active.items()}, at))

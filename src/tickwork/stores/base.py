@@ -30,9 +30,10 @@ USUAL_LEASE = timedelta(seconds=10)
 MAX_NODES = 10_000
 """How many stretches of nodes are remembered: however often they restart, a month of them is a short table."""
 
-Decide: TypeAlias = Callable[[Sequence[Job], Mapping[int, Sequence[Run]], datetime], Iterable[Change]]
-"""Given due jobs, the active runs of those that have some (by uid), and the store's time: what becomes of them, one by
-one, so that a server can write the first while the others are still decided on.
+Decide: TypeAlias = Callable[[Iterable[Job], Mapping[int, Sequence[Run]], datetime], Iterable[Change]]
+"""Given due jobs, the active runs of those that have some (by uid; at the latest when their job comes), and the store's
+time: what becomes of them, one by one, so that a server can write the first while the others are still decided on, or
+not even read.
 
 A job without a change stays as it is: not yet.
 """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 
@@ -55,7 +55,7 @@ def test_what_is_being_fired_is_written_before_the_note(
     store.add([make_job()])
     with ThreadPoolExecutor(1) as pool:
 
-        def decide(jobs: Sequence[Job], *_: object) -> Sequence[Change]:
+        def decide(jobs: Iterable[Job], *_: object) -> Sequence[Change]:
             writing = pool.submit(mover.write_move, None, make_move(MoveState.LEAVING))
             wait_until(somebody_waits, "a mover that waits")
             assert not writing.done()

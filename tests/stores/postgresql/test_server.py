@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from datetime import timedelta
 from itertools import pairwise
@@ -457,7 +457,7 @@ def idle_round(store: PostgreSQLStore) -> None:
 def test_what_raises_between_two_parts_undoes_all_of_them(store: PostgreSQLStore, other: PostgreSQLStore) -> None:
     store.add([make_job(f"job-{number:03}") for number in range(3 * PART)])
 
-    def decide(jobs: Sequence[Job], *_: object) -> Iterator[Change]:
+    def decide(jobs: Iterable[Job], *_: object) -> Iterator[Change]:
         for number, job in enumerate(jobs):
             if number == PART + 7:
                 raise RuntimeError("no idea")
@@ -476,7 +476,7 @@ def test_a_connection_that_is_ended_between_two_parts_is_told_of_once_and_in_our
     store.add([make_job(f"job-{number:03}") for number in range(3 * PART)])
     ended = "select pg_terminate_backend(pid, 5000) from pg_stat_activity where application_name = 'tickwork'"
 
-    def decide(jobs: Sequence[Job], *_: object) -> Iterator[Change]:
+    def decide(jobs: Iterable[Job], *_: object) -> Iterator[Change]:
         for number, job in enumerate(jobs):
             if number == PART + 7:
                 administrator.execute(ended)
@@ -498,7 +498,7 @@ def test_who_stands_still_between_two_parts_holds_its_rows_for_no_longer_than_th
     other.add([make_job(f"job-{number:03}") for number in range(PART + 1)])
     taken: list[Change] = []
 
-    def decide(jobs: Sequence[Job], *_: object) -> Iterator[Change]:
+    def decide(jobs: Iterable[Job], *_: object) -> Iterator[Change]:
         for number, job in enumerate(jobs):
             if number == PART:  # those before it are on their way
                 taken.extend(wait_until(lambda: fire(other), "the rows to be free"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import pytest
 import redis
@@ -54,6 +54,23 @@ def stores(redis_url: str, clock: VirtualClock) -> Iterator[tuple[RedisStore, Re
 # what was read is not so any more
 
 
+@pytest.mark.parametrize("nodes", ["", "a", "ab"])
+def test_a_node_takes_due_jobs_in_hand_unless_it_is_alone(stores: tuple[RedisStore, RedisStore], nodes: str) -> None:
+    store, other = stores
+    for node in ("gone", *nodes):
+        store.beat(make_node(node, NOW - HOUR if node == "gone" else NOW))
+    store.add([make_job()])
+    fired: list[int] = []
+
+    def decide(*_: object) -> list[Change]:
+        fired.append(len(fire(other)))
+        return []
+
+    store.fire(decide, executor="threads", until=NOW, limit=9)
+
+    assert fired == [int(nodes == "a")]
+
+
 @pytest.mark.parametrize("between", ["changed", "removed", "left"])
 def test_nothing_of_a_firing_is_written_whose_job_is_not_as_it_was(
     stores: tuple[RedisStore, RedisStore], between: str
@@ -62,7 +79,7 @@ def test_nothing_of_a_firing_is_written_whose_job_is_not_as_it_was(
     store.add([job := make_job("job"), make_job("punctual")])
     store.save([next_version(job, old := held_run(job, NOW - MINUTE))])
 
-    def decide(jobs: Sequence[Job], *_: object) -> Sequence[Change]:
+    def decide(jobs: Iterable[Job], *_: object) -> Sequence[Change]:
         match between:
             case "changed":
                 other.save([next_version(other.get("job"), name="changed")])

@@ -7,15 +7,17 @@ import re
 import secrets
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 import redis
 from redis.exceptions import MovedError
 from tests.processes.patience import wait_until
-from tests.samples import HOUR, NOW, SECOND, held_run, make_hold, make_job, make_node, make_run, next_version
+from tests.samples import HOUR, MINUTE, NOW, SECOND, held_run, make_hold, make_job, make_node, make_run, next_version
 from tests.servers import FLEETING, KEPT, RedisServer
 from tests.stores.laws import PLENTY, claimed, fire, fire_once
 
@@ -24,11 +26,11 @@ from tickwork.declaration import declaration_of
 from tickwork.errors import StoreSchemaError, StoreUnavailableError, StoreUnusableError
 from tickwork.job import Job
 from tickwork.plan import Change, settle
-from tickwork.run import RunState, Succeeded
+from tickwork.run import Run, RunState, Succeeded
 from tickwork.stores.parts import PART
 from tickwork.stores.redis import RedisStore
 from tickwork.stores.redis.scripts import SCRIPTS
-from tickwork.stores.redis.server import weaknesses
+from tickwork.stores.redis.server import Session, weaknesses
 from tickwork.testing import VirtualClock
 
 ROOT = Path(__file__).parents[3]
@@ -329,7 +331,7 @@ def test_a_job_that_is_declared_before_it_is_retired_is_not_retired(store: Redis
 def test_a_job_that_changes_while_it_is_decided_on_does_not_fire(store: RedisStore) -> None:
     store.add([job := make_job()])
 
-    def decide(jobs: list[object], *_: object) -> list[object]:
+    def decide(jobs: Iterable[object], *_: object) -> list[object]:
         store.save([next_version(job, paused_at=NOW)])
         return [next_version(job, make_run(job), next_fire_time=NOW + HOUR)]
 
@@ -355,6 +357,85 @@ def test_due_jobs_are_in_the_hand_of_one_node_and_for_a_moment_only(store: Redis
     store.fire(decide, executor="threads", until=NOW, limit=9)  # type: ignore[arg-type]
 
     assert seen == [0, 1]
+    other.close()
+
+
+@contextmanager
+def between_two_parts(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> Iterator[None]:
+    """While the first of what is due has been read, and the rest has not been asked for."""
+    call_ahead = Session.call_ahead
+
+    def act_first(session: Session, *words: Any) -> Callable[[], Any]:
+        act()
+        return call_ahead(session, *words)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "call_ahead", act_first)
+        yield
+
+
+def test_a_job_that_is_found_twice_since_another_came_before_it_is_decided_on_once(
+    store: RedisStore, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = RedisStore(redis_url, clock=VirtualClock(NOW))
+    jobs = [make_job(f"job-{number:03}", next_fire_time=NOW + number * SECOND) for number in range(2 * PART)]
+    store.beat(make_node())  # alone, so that it takes nothing in hand
+    store.add(jobs)
+    store.save([next_version(job, held_run(job, NOW - MINUTE)) for job in jobs])
+    given: list[tuple[str, int]] = []
+
+    def decide(due: Iterable[Job], active: Mapping[int, Sequence[Run]], _: object) -> Iterator[Change]:
+        for job in [*due]:
+            given.append((job.id, len(active[job.uid])))
+            yield fire_once(job)
+
+    with between_two_parts(monkeypatch, lambda: other.add([make_job("earlier", next_fire_time=NOW - SECOND)])):
+        written = store.fire(decide, executor="threads", until=NOW + HOUR, limit=PLENTY)
+
+    assert given == [(job.id, 1) for job in jobs]
+    assert len(written) == 2 * PART
+    assert [change.job.id for change in fire(other)] == ["earlier"]
+    other.close()
+
+
+def test_what_is_due_behind_the_first_part_is_found_later_if_the_server_has_just_forgotten_its_scripts(
+    store: RedisStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.add([make_job(f"job-{number:03}") for number in range(2 * PART)])
+    with between_two_parts(monkeypatch, lambda: store._command("SCRIPT", "FLUSH")):
+        first = fire(store)
+
+    second = fire(store)
+
+    assert (len(first), len(second)) == (PART, PART)
+    assert len(store.runs(limit=PLENTY)) == 2 * PART
+
+
+def test_a_fault_behind_the_first_part_is_told_and_no_answer_is_taken_for_another(
+    store: RedisStore, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = RedisStore(redis_url, clock=VirtualClock(NOW))
+    store.add([make_job(f"job-{number:03}") for number in range(3 * PART)])
+    due, safe = store._key("due:threads"), store._key("safe")
+
+    def spoil() -> None:
+        other._command("RENAME", due, safe)
+        other._command("SET", due, "no sorted set")
+
+    with (
+        between_two_parts(monkeypatch, spoil),
+        pytest.raises(StoreUnusableError, match="write another"),
+        store.together(),
+    ):
+        store.fire(lambda jobs, *_: map(fire_once, jobs), executor="threads", until=NOW, limit=PLENTY)
+    other._command("DEL", due)
+    other._command("RENAME", safe, due)
+    store.clock.advance(SECOND)  # type: ignore[attr-defined]
+
+    with store.together():  # which does not look for what may lie on a connection that was used just now
+        fired = fire(store)
+
+    assert len(fired) == len(store.runs(limit=PLENTY)) == 3 * PART
     other.close()
 
 
@@ -387,7 +468,7 @@ def test_what_a_batch_has_taken_that_failed_in_its_second_part_is_given_back_and
     (first,) = fire(store, hold=make_hold("a"))  # by a script that the server knows from now on
     store.add([make_job(f"job-{number:03}") for number in range(3 * PART)])
 
-    def decide(jobs: Sequence[Job], *_: object) -> Iterator[Change]:
+    def decide(jobs: Iterable[Job], *_: object) -> Iterator[Change]:
         for number, job in enumerate(jobs):
             if number == PART + 7:
                 wait_until(lambda: len(other.runs(limit=PLENTY)) == 1 + PART, "the first part to be there")
@@ -414,7 +495,7 @@ def test_what_a_batch_has_taken_that_failed_in_its_second_part_is_given_back_and
 def test_scripts_that_the_server_forgets_between_two_parts_are_loaded_again(store: RedisStore) -> None:
     store.add([make_job(f"job-{number:03}") for number in range(3 * PART)])
 
-    def decide(jobs: Sequence[Job], *_: object) -> Iterator[Change]:
+    def decide(jobs: Iterable[Job], *_: object) -> Iterator[Change]:
         for number, job in enumerate(jobs):
             if number == PART + 7:
                 store._command("SCRIPT", "FLUSH")
@@ -423,6 +504,16 @@ def test_scripts_that_the_server_forgets_between_two_parts_are_loaded_again(stor
     written = store.fire(decide, executor="threads", until=NOW, limit=PLENTY)
 
     assert len(written) == len(store.runs(limit=PLENTY)) == 3 * PART
+
+
+def test_a_node_makes_its_scripts_known_before_its_first_round(server: RedisServer) -> None:
+    store = RedisStore(server.url(), clock=VirtualClock(NOW))
+    store.open(lambda: None)
+
+    known = store._command("SCRIPT", "EXISTS", *(SCRIPTS[name].sha for name in ("glance", "due", "fire", "settle")))
+
+    assert known == [1, 1, 1, 1]
+    store.close()
 
 
 def test_what_a_round_has_taken_and_ended_well_is_kept(store: RedisStore) -> None:

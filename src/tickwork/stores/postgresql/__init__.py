@@ -81,6 +81,7 @@ from tickwork.stores.postgresql.server import Glance, Server, Session
 from tickwork.stores.postgresql.settling import settle_run, settle_run_async
 from tickwork.stores.prunable import NEVER
 from tickwork.stores.server_clock import ServerClock
+from tickwork.stores.standing import standing
 from tickwork.why import MAX_NAMESAKES, SECOND, Evidence, of_its_time
 
 __all__ = ["PostgreSQLStore", "add_jobs", "add_jobs_async", "settle_run", "settle_run_async"]
@@ -652,7 +653,7 @@ class PostgreSQLStore:
         if unknown:
             known = {**known, **{job.uid: job for job in self._read_definitions(session, unknown)}}
         return [
-            known[uid].standing_at(version, from_micros(next_fire_time), read_instant(last_fire_time))
+            standing(known[uid], version, next_fire_time, last_fire_time)
             for uid, version, _, next_fire_time, last_fire_time in due
         ]
 

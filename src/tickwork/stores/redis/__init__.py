@@ -16,7 +16,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from heapq import merge
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 from tickwork.backfill import MAX_OPEN_BACKFILLS, Backfill, one_too_many
@@ -43,7 +43,7 @@ from tickwork.run import RUNNING, Origin, Run, RunState
 from tickwork.runlog import NO_LOG, RunLog
 from tickwork.stores import base
 from tickwork.stores.base import Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
-from tickwork.stores.parts import in_parts
+from tickwork.stores.parts import PART, in_parts
 from tickwork.stores.redis import moving
 from tickwork.stores.redis.address import Address
 from tickwork.stores.redis.doorbell import Doorbell, may_be_due_soon
@@ -66,7 +66,7 @@ from tickwork.stores.redis.rows import (
     read_version,
     revision_of,
     run_id,
-    standing,
+    standing_at,
     stretch_of,
     uid,
     whole_job,
@@ -113,6 +113,8 @@ TRIES = 10
 OPEN = frozenset({RunState.PENDING, RunState.RUNNING})
 READING = frozenset({"due", "let_go", "lost", "jobs", "runs", "open_backfills", "answered", "expectations", "census"})
 """Scripts that change nothing of what a glance sees."""
+OF_A_ROUND = ("glance", "due", "fire", "settle", "outlook")
+"""Those that a node calls all the time: its first rounds do not wait until the server has read them."""
 
 T = TypeVar("T")
 
@@ -187,6 +189,7 @@ class RedisStore:
             self._opened = True
         if ring is not None:
             self._server.warn()
+            self._server.load(OF_A_ROUND)
             self._close_doorbell()
             self._doorbell = Doorbell(self._server.connect, self._key("bell"), self._name, ring)
 
@@ -279,19 +282,17 @@ class RedisStore:
         glance = self._glance()
         if glance is not None and executor in glance.fire_at and not _has_come(glance.fire_at[executor], end):
             return []
+        asked = executor, begin, end, ids_json([*map(uid, skip)])
+        in_hand: dict[str, None] = {}
+        self._check_process()
         with self._turn:
-            now = to_micros(self.clock.now())
-            due, rows = self._ask(
-                "due", executor, begin, end, limit, ids_json([*map(uid, skip)]), now, now + IN_HAND // MICROSECOND
-            )
-            if not due:
-                return []
-            in_hand = dict.fromkeys(job_uid for job_uid, _ in due)
             try:
-                active: dict[int, list[Run]] = {}
-                for run in read_runs(rows):
-                    active.setdefault(run.job_uid, []).append(run)
-                written = self._advance(executor, decide(self._due_jobs(due), active, self.clock.now()), in_hand)
+                with self._server.session() as session:
+                    active: dict[int, list[Run]] = {}
+                    jobs = self._due_jobs(session, asked, limit, active, in_hand)
+                    if not in_hand:
+                        return []
+                    written = self._advance(session, executor, decide(jobs, active, self.clock.now()), in_hand)
             except StoreError:
                 raise  # they are in our hand for a moment only
             except BaseException:
@@ -631,12 +632,16 @@ class RedisStore:
         (answer,) = self._write_each(script, [arguments])
         return answer
 
-    def _write_each(self, script: str, many: Iterable[Sequence[str | int]]) -> list[list[Any]]:
+    def _write_each(
+        self, script: str, many: Iterable[Sequence[str | int]], *, session: Session | None = None
+    ) -> list[list[Any]]:  # fmt: skip
         """The same for each of *many* arguments: while the script works at the first, the next are made."""
         self._check_process()
         inside = self._of_this_thread.round
         looking = ("", "") if inside is None else (to_text(self._executors), self._node)
-        answers: list[list[Any]] = self._server.learn_from_each(script, ((*words, *looking) for words in many))
+        answers: list[list[Any]] = self._server.learn_from_each(
+            script, ((*words, *looking) for words in many), session=session
+        )  # fmt: skip
         for answer in answers:
             seen = answer.pop()
             if inside is not None:
@@ -691,8 +696,46 @@ class RedisStore:
 
     # fire
 
-    def _due_jobs(self, due: Sequence[Row]) -> list[Job]:
+    def _due_jobs(
+        self, session: Session, asked: tuple[str, str | int, int, str], limit: int,
+        active: dict[int, list[Run]], in_hand: dict[str, None],
+    ) -> Iterator[Job]:  # fmt: skip
+        """The jobs that are due, and their *active* runs: the server looks for most while the first are decided on."""
+        executor, begin, end, skip = asked
+        now = to_micros(self.clock.now())
+
+        def words(many: int, behind: int) -> Sequence[str | int]:
+            return executor, begin, end, many, skip, now, now + IN_HAND // MICROSECOND, behind
+
+        first = min(limit, PART)
+        due, runs, behind = json.loads(session.call("due", self._address.prefix, *words(first, 0)))
+        rest = None
+        if len(due) == first < limit:
+            rest = session.call_ahead("due", self._address.prefix, *words(limit - first, behind))
+        jobs = self._read_due(due, runs, active, in_hand)
+        return jobs if rest is None else chain(jobs, self._read_rest(rest, active, in_hand))
+
+    def _read_rest(
+        self, rest: Callable[[], bytes | None], active: dict[int, list[Run]], in_hand: dict[str, None]
+    ) -> Iterator[Job]:  # fmt: skip
+        answer = rest()
+        if answer is None:
+            return  # they are due in the next round
+        due, runs, _ = json.loads(answer)
+        # Somebody may have moved the first meanwhile, so that one is found twice.
+        known = {job_uid for job_uid, _ in due if job_uid in in_hand}
+        if known:
+            due = [(job_uid, row) for job_uid, row in due if job_uid not in known]
+            runs = [(id, row) for id, row in runs if id.partition("-")[0] not in known]
+        yield from self._read_due(due, runs, active, in_hand)
+
+    def _read_due(
+        self, due: Sequence[Row], runs: Sequence[Row], active: dict[int, list[Run]], in_hand: dict[str, None]
+    ) -> Iterator[Job]:  # fmt: skip
         """The jobs of these rows; a definition that was read before is not read again."""
+        in_hand.update(dict.fromkeys(job_uid for job_uid, _ in due))
+        for run in read_runs(runs):
+            active.setdefault(run.job_uid, []).append(run)
         known = self._definitions
         uids = [int(job_uid, 16) for job_uid, _ in due]
         unknown = [
@@ -702,9 +745,11 @@ class RedisStore:
         if unknown:
             known = {**known, **{job.uid: job for job in self._jobs(uids=unknown)}}
         # One that was removed since is not known, and would not be written.
-        return [standing(known[one], row) for one, (_, row) in zip(uids, due, strict=True) if one in known]
+        return (standing_at(row, known[one]) for one, (_, row) in zip(uids, due, strict=True) if one in known)
 
-    def _advance(self, executor: str, changes: Iterable[Change], in_hand: dict[str, None]) -> list[Change]:
+    def _advance(
+        self, session: Session, executor: str, changes: Iterable[Change], in_hand: dict[str, None]
+    ) -> list[Change]:  # fmt: skip
         """Write changes of due jobs, a part while the next is decided on; those that won, as written.
 
         They are in hand no longer.
@@ -717,7 +762,7 @@ class RedisStore:
                 self._note_taken(run for _, run in firing.owned)
                 yield firing.words(executor, self._name, to_micros(self.clock.now()))
 
-        answers = self._write_each("fire", words())
+        answers = self._write_each("fire", words(), session=session)
         for firing in firings:
             for job_uid in firing.uids:
                 del in_hand[job_uid]

@@ -36,6 +36,7 @@ from tickwork.moves import LedgerNote, Move, MoveState, PackedJob, PackedRun
 from tickwork.node import Node
 from tickwork.run import SUCCEEDED, Origin, Run, RunKey, RunState
 from tickwork.stores.parts import is_ordinary, succeeds_plainly
+from tickwork.stores.standing import standing
 
 Row: TypeAlias = Sequence[Any]
 
@@ -85,9 +86,9 @@ def read_job(uid: str, row: Row, definition: str) -> Job:
     )  # fmt: skip
 
 
-def standing(job: Job, row: Row) -> Job:
-    """A job of the same definition as it stands in *row*, which is due: so it is not paused."""
-    return job.standing_at(row[0], from_micros(row[2]), read_instant(row[4]))
+def standing_at(row: Row, job: Job) -> Job:
+    """A job of the same definition as it stands in *row*, which is due."""
+    return standing(job, row[0], row[2], row[4])
 
 
 def revision_of(row: Row) -> int:

@@ -11,7 +11,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,6 +62,8 @@ class Session:
     """How often the server had been closed when it was made: what is older is not kept."""
     used_at: float = -math.inf
     """When it was given back, on the monotonic clock."""
+    unread: int = 0
+    """How many answers have not been read yet."""
 
     def is_usable(self, *, in_a_round: bool) -> bool:
         """Whether the server has not said good-bye on it, while it lay idle.
@@ -78,7 +80,7 @@ class Session:
 
     def command(self, *words: str | bytes | int) -> Any:
         self._send(*words)
-        return self.connection.read_response()
+        return self._read()
 
     def call(self, name: str, prefix: str, *arguments: str | int) -> Any:
         """What the script of this name answers; it is loaded if the server does not know it."""
@@ -86,8 +88,12 @@ class Session:
         try:
             return self.command("EVALSHA", script.sha, 1, prefix, *arguments)
         except NoScriptError:
-            self.command("SCRIPT", "LOAD", script.text)
+            self.load(name)
             return self.command("EVALSHA", script.sha, 1, prefix, *arguments)
+
+    def load(self, name: str) -> None:
+        """Make a script known to the server."""
+        self.command("SCRIPT", "LOAD", SCRIPTS[name].text)
 
     def call_each(self, name: str, prefix: str, many: Iterable[Sequence[str | int]]) -> list[Any]:
         """What the script answers for each of *many* arguments: while it works at the first, the next are made.
@@ -99,7 +105,7 @@ class Session:
         for arguments in many:
             self._send("EVALSHA", script.sha, 1, prefix, *arguments)
             sent.append(arguments)
-        answers = [self._read() for _ in sent]
+        answers = [self._read_or_error() for _ in sent]
         answers = [
             self.call(name, prefix, *arguments) if isinstance(answer, NoScriptError) else answer
             for arguments, answer in zip(sent, answers, strict=True)
@@ -109,16 +115,40 @@ class Session:
                 raise answer
         return answers
 
+    def call_ahead(self, name: str, prefix: str, *arguments: str | int) -> Callable[[], Any]:
+        """Call a script now, and read what it answers later: behind what was asked before, ahead of what is asked then.
+
+        None, if the server has just forgotten the script: what was asked behind it is under way already.
+        """
+        self._send("EVALSHA", SCRIPTS[name].sha, 1, prefix, *arguments)
+
+        def read() -> Any:
+            try:
+                return self._read()
+            except NoScriptError:
+                return None
+
+        return read
+
     def _send(self, *words: str | bytes | int) -> None:
         """In one piece: between two of them all other threads go first."""
+        self.unread += 1
         self.connection.send_packed_command([b"".join(self.connection.pack_command(*words))])
 
     def _read(self) -> Any:
+        answer = self._read_or_error()
+        if isinstance(answer, ResponseError):
+            raise answer
+        return answer
+
+    def _read_or_error(self) -> Any:
         """An answer, or the error that it is."""
         try:
-            return self.connection.read_response()
+            answer = self.connection.read_response()
         except ResponseError as error:
-            return error
+            answer = error
+        self.unread -= 1
+        return answer
 
 
 class OfThisThread(threading.local):
@@ -163,8 +193,13 @@ class Server:
         (answer,) = self.learn_from_each(name, [arguments])
         return answer
 
-    def learn_from_each(self, name: str, many: Iterable[Sequence[str | int]]) -> list[Any]:
-        """The same for each of *many* arguments: while the script works at the first, the next are made."""
+    def learn_from_each(
+        self, name: str, many: Iterable[Sequence[str | int]], *, session: Session | None = None
+    ) -> list[Any]:  # fmt: skip
+        """The same for each of *many* arguments: while the script works at the first, the next are made.
+
+        On *session*, if one is given, behind what was asked there before.
+        """
         sent = 0
 
         def noted() -> Iterator[Sequence[str | int]]:
@@ -173,8 +208,8 @@ class Server:
                 sent = read_own()
                 yield arguments
 
-        with self.session() as session:
-            answers = session.call_each(name, self.address.prefix, noted())
+        with self.session() if session is None else nullcontext(session) as one:
+            answers = one.call_each(name, self.address.prefix, noted())
         if answers and (seen := answers[-1][-1]):
             self._learn(sent, seen[-1], read_own())
         return answers
@@ -199,9 +234,15 @@ class Server:
             for weakness in found:
                 log.warning("%s: %s", self.address.location, weakness)
 
+    def load(self, names: Iterable[str]) -> None:
+        """Make these scripts known to the server. Raises StoreError."""
+        with self.session() as session:
+            for name in names:
+                session.load(name)
+
     @contextmanager
     def session(self) -> Iterator[Session]:
-        """A connection; what is raised inside closes it, unless it is the server's answer."""
+        """A connection, of this block alone; what is raised inside closes it, unless it is the server's last answer."""
         with self.faults_told():
             held = self._of_this_thread
             session = held.session or self._borrow(in_a_round=held.in_a_round)
@@ -232,7 +273,9 @@ class Server:
     def _keep(self, session: Session) -> None:
         """Until the round is over; outside of one it is given back at once."""
         held = self._of_this_thread
-        if held.in_a_round and held.session is None:
+        if session.unread:
+            self._drop(session)
+        elif held.in_a_round and held.session is None:
             held.session = session
         else:
             self._give_back(session)

@@ -73,6 +73,7 @@ from tickwork.stores.sqlite.rows import (
     written_node,
 )
 from tickwork.stores.sqlite.schema import has_tables, upgrade
+from tickwork.stores.standing import standing
 from tickwork.why import MAX_NAMESAKES, SECOND, Evidence, of_its_time
 
 MAX_CACHED_DEFINITIONS = 20_000
@@ -555,7 +556,7 @@ class SQLiteStore:
         if unknown:
             known = {**known, **{job.uid: job for job in self._read_definitions(connection, unknown)}}
         return [
-            known[uid].standing_at(version, read_instant(next_fire_time), read_instant(last_fire_time))
+            standing(known[uid], version, next_fire_time, last_fire_time)
             for uid, version, _, next_fire_time, last_fire_time in due
         ]
 

@@ -1,10 +1,12 @@
 -- Take what is due in hand: [[uid, row], ...] and [[run, row], ...] of the active runs of these jobs.
 -- For a moment no other node takes the same jobs in hand, so that not all decide on them and one alone wins. It is no
 -- lock: fire.lua compares versions.
--- ARGV: executor, the first and the last fire time, how many, uids to pass over, the time, until when they are in hand.
+-- ARGV: executor, the first and the last fire time, how many, uids to pass over, the time, until when they are in hand,
+-- how many that are due are looked at no more. Answers also how many these are with those that were looked at now.
 
+local looked_at = tonumber(ARGV[8])
 if is_away() or is_quiet(tonumber(ARGV[6])) then
-  return '[[],[]]'
+  return '[[],[],' .. looked_at .. ']'
 end
 
 local limit = tonumber(ARGV[4])
@@ -17,18 +19,22 @@ for _, uid in ipairs(call('ZRANGE', P .. ':in_hand', 0, -1)) do
   pass_over[uid] = true
 end
 
-local uids, taken, place = {}, {}, 0
+local uids, taken = {}, {}
 repeat
-  local page = call('ZRANGEBYSCORE', P .. ':due:' .. ARGV[1], ARGV[2], ARGV[3], 'LIMIT', place, limit)
+  local page = call('ZRANGEBYSCORE', P .. ':due:' .. ARGV[1], ARGV[2], ARGV[3], 'LIMIT', looked_at, limit)
   for _, uid in ipairs(page) do
-    if #uids < limit and not pass_over[uid] then
-      uids[#uids + 1] = uid
-      taken[#taken + 1], taken[#taken + 2] = ARGV[7], uid
+    if #uids < limit then
+      looked_at = looked_at + 1
+      if not pass_over[uid] then
+        uids[#uids + 1] = uid
+        taken[#taken + 1], taken[#taken + 2] = ARGV[7], uid
+      end
     end
   end
-  place = place + limit
 until #page < limit or #uids == limit
-call_with('ZADD', ':in_hand', taken)
+if call('ZCOUNT', P .. ':nodes:alive', '(' .. ARGV[6], '+inf') ~= 1 then  -- nobody is in the way of a node that is alone
+  call_with('ZADD', ':in_hand', taken)
+end
 
 local jobs, ids = {}, {}
 local any_open = call('EXISTS', P .. ':open') == 1
@@ -45,4 +51,4 @@ local runs = {}
 for place, row in ipairs(fields(':open', ids)) do
   runs[place] = '["' .. ids[place] .. '",' .. row .. ']'
 end
-return '[' .. listed(jobs) .. ',' .. listed(runs) .. ']'
+return '[' .. listed(jobs) .. ',' .. listed(runs) .. ',' .. looked_at .. ']'
