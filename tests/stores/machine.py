@@ -109,8 +109,8 @@ class StoreMachine(RuleBasedStateMachine):
         jobs = [
             self._new_job(data.draw, id) for id in data.draw(st.lists(st.sampled_from(IDS), min_size=1, max_size=3))
         ]
-        if self.jobs and data.draw(seldom):
-            jobs[0] = jobs[0]._replace(uid=data.draw(st.sampled_from([*self.jobs])))
+        if self.jobs and data.draw(seldom):  # one that was added before, and perhaps removed
+            jobs[0] = self.jobs[data.draw(st.sampled_from([*self.jobs]))][0]
         self._both(data.draw(nodes), lambda store: store.add(jobs))
 
     @precondition(lambda self: self.jobs)

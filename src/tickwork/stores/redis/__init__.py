@@ -51,6 +51,7 @@ from tickwork.stores.redis.ending import Ending
 from tickwork.stores.redis.firing import Firing
 from tickwork.stores.redis.journal import SPAN, Journal
 from tickwork.stores.redis.rows import (
+    DueRow,
     Row,
     asked_id,
     born_run,
@@ -58,15 +59,14 @@ from tickwork.stores.redis.rows import (
     ids_json,
     read_answered,
     read_backfill,
+    read_due,
     read_expectation,
     read_job,
     read_node,
     read_runs,
     read_state,
     read_version,
-    revision_of,
     run_id,
-    standing_at,
     stretch_of,
     uid,
     whole_job,
@@ -74,11 +74,11 @@ from tickwork.stores.redis.rows import (
     written_change,
     written_move,
     written_node,
-    written_rest,
     written_run,
 )
 from tickwork.stores.redis.server import Server, Session
 from tickwork.stores.server_clock import ServerClock
+from tickwork.stores.standing import standing
 from tickwork.why import (
     MAX_ASKED_FOR,
     MAX_NAMESAKES,
@@ -166,7 +166,6 @@ class RedisStore:
     _server: Server
     _doorbell: Doorbell | None
     _definitions: dict[int, Job]
-    _rests: dict[int, tuple[int, str]]
     _executors: tuple[str, ...]
     _node: str
     _of_this_thread: OfThisThread
@@ -283,7 +282,7 @@ class RedisStore:
         if glance is not None and executor in glance.fire_at and not _has_come(glance.fire_at[executor], end):
             return []
         asked = executor, begin, end, ids_json([*map(uid, skip)])
-        in_hand: dict[str, None] = {}
+        in_hand: dict[str, str] = {}
         self._check_process()
         with self._turn:
             try:
@@ -698,9 +697,12 @@ class RedisStore:
 
     def _due_jobs(
         self, session: Session, asked: tuple[str, str | int, int, str], limit: int,
-        active: dict[int, list[Run]], in_hand: dict[str, None],
+        active: dict[int, list[Run]], in_hand: dict[str, str],
     ) -> Iterator[Job]:  # fmt: skip
-        """The jobs that are due, and their *active* runs: the server looks for most while the first are decided on."""
+        """The jobs that are due, and their *active* runs: the server looks for most while the first are decided on.
+
+        *in_hand* are the ends of their rows, by uid.
+        """
         executor, begin, end, skip = asked
         now = to_micros(self.clock.now())
 
@@ -708,47 +710,49 @@ class RedisStore:
             return executor, begin, end, many, skip, now, now + IN_HAND // MICROSECOND, behind
 
         first = min(limit, PART)
-        due, runs, behind = json.loads(session.call("due", self._address.prefix, *words(first, 0)))
-        rest = None
+        found, runs, behind = session.call("due", self._address.prefix, *words(first, 0))
+        due, rest = read_due(found), None
         if len(due) == first < limit:
             rest = session.call_ahead("due", self._address.prefix, *words(limit - first, behind))
-        jobs = self._read_due(due, runs, active, in_hand)
-        return jobs if rest is None else chain(jobs, self._read_rest(rest, active, in_hand))
+        jobs = self._standing(due, json.loads(runs), active, in_hand)
+        return jobs if rest is None else chain(jobs, self._due_behind(rest, active, in_hand))
 
-    def _read_rest(
-        self, rest: Callable[[], bytes | None], active: dict[int, list[Run]], in_hand: dict[str, None]
+    def _due_behind(
+        self, rest: Callable[[], Row | None], active: dict[int, list[Run]], in_hand: dict[str, str]
     ) -> Iterator[Job]:  # fmt: skip
         answer = rest()
         if answer is None:
             return  # they are due in the next round
-        due, runs, _ = json.loads(answer)
+        due, runs = read_due(answer[0]), json.loads(answer[1])
         # Somebody may have moved the first meanwhile, so that one is found twice.
-        known = {job_uid for job_uid, _ in due if job_uid in in_hand}
+        known = {job_uid for job_uid, *_ in due if job_uid in in_hand}
         if known:
-            due = [(job_uid, row) for job_uid, row in due if job_uid not in known]
+            due = [row for row in due if row[0] not in known]
             runs = [(id, row) for id, row in runs if id.partition("-")[0] not in known]
-        yield from self._read_due(due, runs, active, in_hand)
+        yield from self._standing(due, runs, active, in_hand)
 
-    def _read_due(
-        self, due: Sequence[Row], runs: Sequence[Row], active: dict[int, list[Run]], in_hand: dict[str, None]
+    def _standing(
+        self, due: Sequence[DueRow], runs: Sequence[Row], active: dict[int, list[Run]], in_hand: dict[str, str]
     ) -> Iterator[Job]:  # fmt: skip
         """The jobs of these rows; a definition that was read before is not read again."""
-        in_hand.update(dict.fromkeys(job_uid for job_uid, _ in due))
+        in_hand.update((row[0], row[5]) for row in due)
         for run in read_runs(runs):
             active.setdefault(run.job_uid, []).append(run)
         known = self._definitions
-        uids = [int(job_uid, 16) for job_uid, _ in due]
+        uids = [int(row[0], 16) for row in due]
         unknown = [
-            uid(one) for one, (_, row) in zip(uids, due, strict=True)
-            if one not in known or known[one].revision != revision_of(row)
+            row[0] for one, row in zip(uids, due, strict=True) if one not in known or known[one].revision != row[2]
         ]  # fmt: skip
         if unknown:
             known = {**known, **{job.uid: job for job in self._jobs(uids=unknown)}}
         # One that was removed since is not known, and would not be written.
-        return (standing_at(row, known[one]) for one, (_, row) in zip(uids, due, strict=True) if one in known)
+        return (
+            standing(known[one], version, next_fire_time, last_fire_time)
+            for one, (_, version, _, next_fire_time, last_fire_time, _) in zip(uids, due, strict=True) if one in known
+        )  # fmt: skip
 
     def _advance(
-        self, session: Session, executor: str, changes: Iterable[Change], in_hand: dict[str, None]
+        self, session: Session, executor: str, changes: Iterable[Change], in_hand: dict[str, str]
     ) -> list[Change]:  # fmt: skip
         """Write changes of due jobs, a part while the next is decided on; those that won, as written.
 
@@ -758,7 +762,7 @@ class RedisStore:
 
         def words() -> Iterator[Sequence[str | int]]:
             for part in in_parts(changes):
-                firings.append(firing := Firing(part, self._rest_of))
+                firings.append(firing := Firing(part, in_hand))
                 self._note_taken(run for _, run in firing.owned)
                 yield firing.words(executor, self._name, to_micros(self.clock.now()))
 
@@ -786,17 +790,6 @@ class RedisStore:
         new = {id(firing.owned[place - 1][1]) for place in born}
         written = [firing.changes[place - 1] for place in moved]
         return [change._replace(runs=tuple(run for run in change.runs if id(run) in new)) for change in written]
-
-    def _rest_of(self, job: Job) -> str:
-        """The end of a due job's row, which is the same as long as its revision is."""
-        known = self._rests.get(job.uid)
-        if known is not None and known[0] == job.revision:
-            return known[1]
-        if len(self._rests) >= MAX_CACHED_DEFINITIONS:
-            self._rests.clear()
-        rest = written_rest(job)
-        self._rests[job.uid] = job.revision, rest
-        return rest
 
     # fill
 
@@ -994,7 +987,6 @@ class RedisStore:
         self._journal = Journal()
         self._doorbell = None
         self._definitions = {}
-        self._rests = {}
         self._executors = ()
         self._node = ""
         self._of_this_thread = OfThisThread()

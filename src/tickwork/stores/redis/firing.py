@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 from tickwork.codec import to_text, write_instant
-from tickwork.job import Job
 from tickwork.plan import Change
 from tickwork.run import Run, RunState
 from tickwork.stores.parts import is_held_plainly
@@ -23,9 +22,9 @@ from tickwork.stores.redis.rows import (
 
 
 class Firing:
-    """Some changes, and the rows that they become; *rest_of* a job is the end of its row."""
+    """Some changes, and the rows that they become; *rests* are the ends of the jobs' rows, by uid, which stay."""
 
-    def __init__(self, changes: Sequence[Change], rest_of: Callable[[Job], str]) -> None:
+    def __init__(self, changes: Sequence[Change], rests: Mapping[str, str]) -> None:
         self.changes = changes
         self.uids: list[str] = []
         self.jobs: list[str] = []
@@ -40,10 +39,10 @@ class Firing:
         node = known = lease = begin = None
         for place, (job, runs, _) in enumerate(changes, 1):
             following, last = write_instant(job.next_fire_time), write_instant(job.last_fire_time)
-            self.uids.append(uid(job.uid))
+            self.uids.append(job_uid := uid(job.uid))
             self._versions.append(str(job.version - 1))
             self._fire_times.append(following)
-            self.jobs.append(written_job(job, following, last, rest_of(job)))
+            self.jobs.append(written_job(job, following, last, rests[job_uid]))
             for run in runs:
                 self.owned.append((place, run))
                 if run.lease_until is None or not is_held_plainly(job, run):
@@ -54,7 +53,7 @@ class Firing:
                 if run.lease_until is not known or run.node is not node:  # the same hold, nearly always
                     node, known, lease = run.node, run.lease_until, write_instant(run.lease_until)
                     begin = begin_of_held_run(run, lease)
-                self.ids.append(f"{self.uids[-1]}-{last}-1")
+                self.ids.append(f"{job_uid}-{last}-1")
                 self.runs.append(f"{begin}{last}{end_of_held_run(run)}")
                 self._leases.append(lease)
 

@@ -36,9 +36,10 @@ from tickwork.moves import LedgerNote, Move, MoveState, PackedJob, PackedRun
 from tickwork.node import Node
 from tickwork.run import SUCCEEDED, Origin, Run, RunKey, RunState
 from tickwork.stores.parts import is_ordinary, succeeds_plainly
-from tickwork.stores.standing import standing
 
 Row: TypeAlias = Sequence[Any]
+DueRow: TypeAlias = tuple[str, int, int, int, int | None, str]
+"""Of a job that is due: its uid, version, revision, next and last fire time, and the end of its row."""
 
 LETTERS = {Origin.SCHEDULE: "", Origin.MANUAL: "m", Origin.BACKFILL: "b"}
 
@@ -59,7 +60,7 @@ def whole_job(job: Job) -> str:
 
 
 def written_rest(job: Job) -> str:
-    """The end of a job's row: what no fire changes."""
+    """The end of a job's row: what no fire changes, and so none reads."""
     keep = job.keep
     app = job.declared if job.retired_at is None else None
     if keep is None and job.pause_reason is None and job.paused_by is None:  # as nearly always
@@ -86,13 +87,16 @@ def read_job(uid: str, row: Row, definition: str) -> Job:
     )  # fmt: skip
 
 
-def standing_at(row: Row, job: Job) -> Job:
-    """A job of the same definition as it stands in *row*, which is due."""
-    return standing(job, row[0], row[2], row[4])
+def read_due(lines: bytes) -> list[DueRow]:
+    """What `due.lua` tells of jobs: of each its uid and its row, whose end is not read."""
+    return [_due_row(line) for line in lines.decode().split("\n")] if lines else []
 
 
-def revision_of(row: Row) -> int:
-    return row[1]  # type: ignore[no-any-return]
+def _due_row(line: str) -> DueRow:
+    head, revision, next_fire_time, _, last_fire_time, rest = line.split(",", 5)
+    job_uid, version = head.split("[")
+    last = None if last_fire_time == "null" else int(last_fire_time)
+    return job_uid, int(version), int(revision), int(next_fire_time), last, rest
 
 
 def uid(job_uid: int) -> str:

@@ -1,4 +1,4 @@
--- Take what is due in hand: [[uid, row], ...] and [[run, row], ...] of the active runs of these jobs.
+-- Take what is due in hand: the uids and rows of jobs, as lines, and [[run, row], ...] of the active runs of these.
 -- For a moment no other node takes the same jobs in hand, so that not all decide on them and one alone wins. It is no
 -- lock: fire.lua compares versions.
 -- ARGV: executor, the first and the last fire time, how many, uids to pass over, the time, until when they are in hand,
@@ -6,7 +6,7 @@
 
 local looked_at = tonumber(ARGV[8])
 if is_away() or is_quiet(tonumber(ARGV[6])) then
-  return '[[],[],' .. looked_at .. ']'
+  return {'', '[]', looked_at}
 end
 
 local limit = tonumber(ARGV[4])
@@ -40,7 +40,7 @@ local jobs, ids = {}, {}
 local any_open = call('EXISTS', P .. ':open') == 1
 for place, row in ipairs(fields(':jobs', uids)) do
   local uid = uids[place]
-  jobs[place] = '["' .. uid .. '",' .. row .. ']'
+  jobs[place] = uid .. row
   if any_open then
     for _, id in ipairs(active_of(uid)) do
       ids[#ids + 1] = id
@@ -51,4 +51,4 @@ local runs = {}
 for place, row in ipairs(fields(':open', ids)) do
   runs[place] = '["' .. ids[place] .. '",' .. row .. ']'
 end
-return '[' .. listed(jobs) .. ',' .. listed(runs) .. ',' .. looked_at .. ']'
+return {table.concat(jobs, '\n'), listed(runs), looked_at}
