@@ -279,6 +279,8 @@ def clear_away(path: Path | None = None) -> None:
         fold_log(path)
     if postgresql.VARIABLE in os.environ:
         postgresql.settle_down()
+    if redis.VARIABLE in os.environ:
+        redis.settle_down()
     gc.collect()
 
 

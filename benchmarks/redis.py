@@ -12,6 +12,7 @@ from functools import cache
 from itertools import count
 from urllib.parse import urlsplit
 
+from redis import Redis
 from tests.servers import RedisServer
 
 KEPT = "Redis"
@@ -41,6 +42,12 @@ def next_database_url() -> str:
 def database_url() -> str:
     """The database of this case."""
     return os.environ[VARIABLE]
+
+
+def settle_down() -> None:
+    """Let the server's disk have what was added, so that nobody pays for that while firing."""
+    with Redis(**place()) as client:
+        client.execute_command("WAITAOF", 1, 0, 5_000)
 
 
 def place() -> dict[str, str | int]:

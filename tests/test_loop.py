@@ -224,8 +224,7 @@ def test_nothing_is_fired_while_the_node_is_paused(store: Store, clock: VirtualC
 
     advance(clock, 5 * SECOND, node)
     while_paused = node.fire_times()
-    node.loop.paused = False
-    node.loop.wake()
+    node.loop.resume()
     advance(clock, MILLISECOND * 40, node)
 
     assert while_paused == []
@@ -1445,6 +1444,19 @@ def test_endings_that_wait_for_the_commit_of_their_own_transactions_end_no_rest(
         node.executor.end(call=call)
 
     assert ticks_within(clock, SECOND, node) <= 60
+
+
+def test_a_node_that_is_resumed_fires_at_once_however_short_ago_it_looked(store: Store, clock: VirtualClock) -> None:
+    node = Node(store)
+    node.loop.paused = True
+    store.add([make_job()])
+    node.tick()
+
+    node.loop.resume()
+
+    assert node.loop.next_tick() == clock.now()
+    node.tick()
+    assert node.fire_times() == [NOW]
 
 
 def test_so_much_without_news_of_it_lets_nobody_spin(store: Store, clock: VirtualClock) -> None:

@@ -480,6 +480,11 @@ class Loop:
         if not self._lookout.comes_before(fire_time):
             self.wake()
 
+    def resume(self) -> None:
+        """Fire again, and at once: who waits for that has perhaps just looked at what is due."""
+        self.paused = False
+        self._end_rest()
+
     def stop(self, at: datetime | None) -> None:
         """Take nothing more, give back what has not begun, and finish when the rest has ended.
 
@@ -544,7 +549,7 @@ class Loop:
         self._lookout.news = True
 
     def _end_rest(self) -> None:
-        """What has ended is worth a round of its own."""
+        """What there is to do is worth a round of its own."""
         self._lookout.news = self._lookout.is_much = True
         self._wake()
 

@@ -228,9 +228,7 @@ class Scheduler:
 
     def resume(self) -> None:
         """Fire again on this node."""
-        loop = self._running_driver().loop
-        loop.paused = False
-        loop.wake()
+        self._running_driver().loop.resume()
 
     @property
     def running(self) -> bool:
