@@ -111,7 +111,7 @@ LONGEST_QUIET = timedelta(seconds=15)
 TRIES = 10
 """How often a decision is made anew because something has changed meanwhile."""
 OPEN = frozenset({RunState.PENDING, RunState.RUNNING})
-READING = frozenset({"due", "let_go", "lost", "jobs", "runs", "open_backfills", "answered", "expectations", "census"})
+READING = frozenset({"let_go", "lost", "jobs", "runs", "open_backfills", "answered", "expectations", "census"})
 """Scripts that change nothing of what a glance sees."""
 OF_A_ROUND = ("glance", "due", "fire", "settle", "outlook")
 """Those that a node calls all the time: its first rounds do not wait until the server has read them."""
