@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from typing import TypeAlias, TypeVar
 
 import pytest
@@ -748,6 +749,20 @@ class StoreLaws:
 
         wanted = [job for job in jobs if job.uid not in skip][: 2 * PART]
         assert given == [(job.id, job.next_fire_time, *filter(None, [runs.get(job.uid)])) for job in wanted]
+
+    @pytest.mark.parametrize("enough", [0, 7, PART, PART + 7])
+    def test_who_decides_may_stop_before_all_that_is_due_and_the_rest_stays_due(
+        self, store: Store, enough: int
+    ) -> None:
+        store.add([make_job(f"job-{number:03}") for number in range(3 * PART)])
+
+        written = store.fire(
+            lambda due, *_: map(fire_once, islice(due, enough)), executor="threads", until=NOW, limit=PLENTY
+        )
+        later = fire(store)
+
+        assert (len(written), len(later)) == (enough, 3 * PART - enough)
+        assert len(store.runs(limit=PLENTY)) == 3 * PART
 
     def test_much_that_has_ended_at_once_is_written_as_it_ended(self, store: Store) -> None:
         store.add([make_job(f"job-{number:03}", retry=Retry(2)) for number in range(3 * PART)])

@@ -43,10 +43,11 @@ from tickwork.run import RUNNING, Origin, Run, RunState
 from tickwork.runlog import NO_LOG, RunLog
 from tickwork.stores import base
 from tickwork.stores.base import Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
-from tickwork.stores.parts import PART, in_parts
+from tickwork.stores.parts import in_parts
 from tickwork.stores.redis import moving
 from tickwork.stores.redis.address import Address
 from tickwork.stores.redis.doorbell import Doorbell, may_be_due_soon
+from tickwork.stores.redis.due import Due
 from tickwork.stores.redis.ending import Ending
 from tickwork.stores.redis.firing import Firing
 from tickwork.stores.redis.journal import SPAN, Journal
@@ -59,7 +60,6 @@ from tickwork.stores.redis.rows import (
     ids_json,
     read_answered,
     read_backfill,
-    read_due,
     read_expectation,
     read_job,
     read_node,
@@ -281,26 +281,13 @@ class RedisStore:
         glance = self._glance()
         if glance is not None and executor in glance.fire_at and not _has_come(glance.fire_at[executor], end):
             return []
-        asked = executor, begin, end, ids_json([*map(uid, skip)])
-        in_hand: dict[str, str] = {}
-        self._check_process()
-        with self._turn:
-            try:
-                with self._server.session() as session:
-                    active: dict[int, list[Run]] = {}
-                    jobs = self._due_jobs(session, asked, limit, active, in_hand)
-                    if not in_hand:
-                        return []
-                    written = self._advance(session, executor, decide(jobs, active, self.clock.now()), in_hand)
-            except StoreError:
-                raise  # they are in our hand for a moment only
-            except BaseException:
-                with suppress(StoreError):
-                    self._call("let_go", ids_json([*in_hand]))
-                raise
-            if in_hand:
-                self._call("let_go", ids_json([*in_hand]))
-            return written
+        now = to_micros(self.clock.now())
+        asked = executor, begin, end, ids_json([*map(uid, skip)]), now, now + IN_HAND // MICROSECOND
+        with self._turn, self._in_hand(asked, limit) as (session, due):
+            if not due.rests:
+                return []
+            jobs = chain.from_iterable(map(self._standing, due.parts()))
+            return self._advance(session, executor, decide(jobs, due.active, self.clock.now()), due)
 
     def claim(
         self, hold: Hold, *, executor: str, since: datetime | None = None, limit: int, skip: Collection[int] = ()
@@ -695,49 +682,27 @@ class RedisStore:
 
     # fire
 
-    def _due_jobs(
-        self, session: Session, asked: tuple[str, str | int, int, str], limit: int,
-        active: dict[int, list[Run]], in_hand: dict[str, str],
-    ) -> Iterator[Job]:  # fmt: skip
-        """The jobs that are due, and their *active* runs: the server looks for most while the first are decided on.
+    @contextmanager
+    def _in_hand(self, asked: tuple[str | int, ...], limit: int) -> Iterator[tuple[Session, Due]]:
+        """What is due, and the connection it comes on; what is not written in this block is let go of behind it."""
+        self._check_process()
+        due: Due | None = None
+        try:
+            with self._server.session() as session:
+                due = Due(session, self._address.prefix, asked, limit)
+                yield session, due
+        except StoreError:
+            raise  # they are in our hand for a moment only
+        except BaseException:
+            if due is not None:
+                with suppress(StoreError):
+                    self._call("let_go", ids_json([*due.in_hand]))
+            raise
+        if due.in_hand:
+            self._call("let_go", ids_json([*due.in_hand]))
 
-        *in_hand* are the ends of their rows, by uid.
-        """
-        executor, begin, end, skip = asked
-        now = to_micros(self.clock.now())
-
-        def words(many: int, behind: int) -> Sequence[str | int]:
-            return executor, begin, end, many, skip, now, now + IN_HAND // MICROSECOND, behind
-
-        first = min(limit, PART)
-        found, runs, behind = session.call("due", self._address.prefix, *words(first, 0))
-        due, rest = read_due(found), None
-        if len(due) == first < limit:
-            rest = session.call_ahead("due", self._address.prefix, *words(limit - first, behind))
-        jobs = self._standing(due, json.loads(runs), active, in_hand)
-        return jobs if rest is None else chain(jobs, self._due_behind(rest, active, in_hand))
-
-    def _due_behind(
-        self, rest: Callable[[], Row | None], active: dict[int, list[Run]], in_hand: dict[str, str]
-    ) -> Iterator[Job]:  # fmt: skip
-        answer = rest()
-        if answer is None:
-            return  # they are due in the next round
-        due, runs = read_due(answer[0]), json.loads(answer[1])
-        # Somebody may have moved the first meanwhile, so that one is found twice.
-        known = {job_uid for job_uid, *_ in due if job_uid in in_hand}
-        if known:
-            due = [row for row in due if row[0] not in known]
-            runs = [(id, row) for id, row in runs if id.partition("-")[0] not in known]
-        yield from self._standing(due, runs, active, in_hand)
-
-    def _standing(
-        self, due: Sequence[DueRow], runs: Sequence[Row], active: dict[int, list[Run]], in_hand: dict[str, str]
-    ) -> Iterator[Job]:  # fmt: skip
+    def _standing(self, due: Sequence[DueRow]) -> Iterator[Job]:
         """The jobs of these rows; a definition that was read before is not read again."""
-        in_hand.update((row[0], row[5]) for row in due)
-        for run in read_runs(runs):
-            active.setdefault(run.job_uid, []).append(run)
         known = self._definitions
         uids = [int(row[0], 16) for row in due]
         unknown = [
@@ -751,25 +716,19 @@ class RedisStore:
             for one, (_, version, _, next_fire_time, last_fire_time, _) in zip(uids, due, strict=True) if one in known
         )  # fmt: skip
 
-    def _advance(
-        self, session: Session, executor: str, changes: Iterable[Change], in_hand: dict[str, str]
-    ) -> list[Change]:  # fmt: skip
-        """Write changes of due jobs, a part while the next is decided on; those that won, as written.
-
-        They are in hand no longer.
-        """
+    def _advance(self, session: Session, executor: str, changes: Iterable[Change], due: Due) -> list[Change]:
+        """Write changes of due jobs, a part while the next is decided on; those that won, as written."""
         firings: list[Firing] = []
 
         def words() -> Iterator[Sequence[str | int]]:
             for part in in_parts(changes):
-                firings.append(firing := Firing(part, in_hand))
+                firings.append(firing := Firing(part, due.rests))
                 self._note_taken(run for _, run in firing.owned)
                 yield firing.words(executor, self._name, to_micros(self.clock.now()))
+            due.rest()  # whoever decided may have had enough before
 
         answers = self._write_each("fire", words(), session=session)
-        for firing in firings:
-            for job_uid in firing.uids:
-                del in_hand[job_uid]
+        due.in_hand.difference_update(*(firing.uids for firing in firings))
         return [
             change for firing, (lost, known) in zip(firings, answers, strict=True)
             for change in self._as_written(firing, {*lost}, {*known})

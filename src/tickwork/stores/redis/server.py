@@ -79,6 +79,7 @@ class Session:
             return False
 
     def command(self, *words: str | bytes | int) -> Any:
+        assert self.unread == 0, "an answer would be taken for another"
         self._send(*words)
         return self._read()
 
@@ -105,6 +106,7 @@ class Session:
         for arguments in many:
             self._send("EVALSHA", script.sha, 1, prefix, *arguments)
             sent.append(arguments)
+        assert self.unread == len(sent), "an answer would be taken for another"
         answers = [self._read_or_error() for _ in sent]
         answers = [
             self.call(name, prefix, *arguments) if isinstance(answer, NoScriptError) else answer

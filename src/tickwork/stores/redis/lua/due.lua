@@ -1,20 +1,20 @@
 -- Take what is due in hand: the uids and rows of jobs, as lines, and [[run, row], ...] of the active runs of these.
 -- For a moment no other node takes the same jobs in hand, so that not all decide on them and one alone wins. It is no
 -- lock: fire.lua compares versions.
--- ARGV: executor, the first and the last fire time, how many, uids to pass over, the time, until when they are in hand,
--- how many that are due are looked at no more. Answers also how many these are with those that were looked at now.
+-- ARGV: executor, the first and the last fire time, uids to pass over, the time, until when they are in hand; how many
+-- to take, behind how many that were looked at before. Answers also how many these are now.
 
 local looked_at = tonumber(ARGV[8])
-if is_away() or is_quiet(tonumber(ARGV[6])) then
+if is_away() or is_quiet(tonumber(ARGV[5])) then
   return {'', '[]', looked_at}
 end
 
-local limit = tonumber(ARGV[4])
+local limit = tonumber(ARGV[7])
 local pass_over = {}
-for _, uid in ipairs(decode(ARGV[5])) do
+for _, uid in ipairs(decode(ARGV[4])) do
   pass_over[uid] = true
 end
-call('ZREMRANGEBYSCORE', P .. ':in_hand', '-inf', ARGV[6])
+call('ZREMRANGEBYSCORE', P .. ':in_hand', '-inf', ARGV[5])
 for _, uid in ipairs(call('ZRANGE', P .. ':in_hand', 0, -1)) do
   pass_over[uid] = true
 end
@@ -27,12 +27,12 @@ repeat
       looked_at = looked_at + 1
       if not pass_over[uid] then
         uids[#uids + 1] = uid
-        taken[#taken + 1], taken[#taken + 2] = ARGV[7], uid
+        taken[#taken + 1], taken[#taken + 2] = ARGV[6], uid
       end
     end
   end
 until #page < limit or #uids == limit
-if call('ZCOUNT', P .. ':nodes:alive', '(' .. ARGV[6], '+inf') ~= 1 then  -- nobody is in the way of a node that is alone
+if call('ZCOUNT', P .. ':nodes:alive', '(' .. ARGV[5], '+inf') ~= 1 then  -- nobody is in the way of a node that is alone
   call_with('ZADD', ':in_hand', taken)
 end
 

@@ -1,0 +1,53 @@
+"""Due jobs, as due.lua finds them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from tickwork.run import Run
+from tickwork.stores.parts import PART
+from tickwork.stores.redis.rows import DueRow, read_due, read_runs
+from tickwork.stores.redis.server import Session
+
+
+class Due:
+    """What is due, in two parts: the server looks for most of it while the first is decided on."""
+
+    def __init__(self, session: Session, prefix: str, asked: tuple[str | int, ...], limit: int) -> None:
+        self.rests: dict[str, str] = {}
+        """The ends of the rows of all jobs that were found, by uid."""
+        self.in_hand: set[str] = set()
+        """Those of them that are not written yet."""
+        self.active: dict[int, list[Run]] = {}
+        """Their active runs, by uid of the job."""
+        most = min(limit, PART)
+        lines, runs, looked_at = session.call("due", prefix, *asked, most, 0)
+        self._first = self._found(lines, runs)
+        self._answer: Callable[[], Any] | None = None
+        if len(self._first) == most < limit:
+            self._answer = session.call_ahead("due", prefix, *asked, limit - most, looked_at)
+
+    def parts(self) -> Iterator[list[DueRow]]:
+        yield self._first
+        yield self.rest()
+
+    def rest(self) -> list[DueRow]:
+        """The second part, once. It has to be read before anything is that was asked behind it, whoever wants it."""
+        answer, self._answer = self._answer, None
+        told = None if answer is None else answer()
+        if told is None:  # there is none, or the server has just forgotten the script: due in the next round
+            return []
+        lines, runs, _ = told
+        return self._found(lines, runs)
+
+    def _found(self, lines: bytes, runs: bytes) -> list[DueRow]:
+        """Those of these jobs that were not in the first part as well, as is one that another came before meanwhile."""
+        due = read_due(lines)
+        new = {job_uid: rest for job_uid, _, _, _, _, rest in due if job_uid not in self.rests}
+        self.rests.update(new)
+        self.in_hand.update(new)
+        for run in read_runs(row for row in json.loads(runs) if row[0].partition("-")[0] in new):
+            self.active.setdefault(run.job_uid, []).append(run)
+        return [row for row in due if row[0] in new]
