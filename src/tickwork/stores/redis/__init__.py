@@ -291,7 +291,8 @@ class RedisStore:
                     jobs = self._due_jobs(session, asked, limit, active, in_hand)
                     if not in_hand:
                         return []
-                    written = self._advance(session, executor, decide(jobs, active, self.clock.now()), in_hand)
+                    changes = decide(jobs, active, self.clock.now())
+                    written = self._advance(session, executor, jobs, changes, in_hand)
             except StoreError:
                 raise  # they are in our hand for a moment only
             except BaseException:
@@ -752,9 +753,9 @@ class RedisStore:
         )  # fmt: skip
 
     def _advance(
-        self, session: Session, executor: str, changes: Iterable[Change], in_hand: dict[str, str]
+        self, session: Session, executor: str, jobs: Iterator[Job], changes: Iterable[Change], in_hand: dict[str, str]
     ) -> list[Change]:  # fmt: skip
-        """Write changes of due jobs, a part while the next is decided on; those that won, as written.
+        """Write *changes* of due *jobs*, a part while the next is decided on; those that won, as written.
 
         They are in hand no longer.
         """
@@ -765,6 +766,8 @@ class RedisStore:
                 firings.append(firing := Firing(part, in_hand))
                 self._note_taken(run for _, run in firing.owned)
                 yield firing.words(executor, self._name, to_micros(self.clock.now()))
+            for _ in jobs:  # that the decision did not come to: the answers of their call are ahead of those of ours
+                pass
 
         answers = self._write_each("fire", words(), session=session)
         for firing in firings:
