@@ -272,8 +272,8 @@ def wait_settled(scheduler: Scheduler) -> None:
 
 
 def clear_away(path: Path | None = None) -> None:
-    """What the adding has left, so that nobody pays for it while firing: a log to be written into tables or into the
-    file at *path*, and garbage.
+    """Clear away what the adding has left, so that nobody pays for it while firing: garbage, and logs that the servers,
+    or the file at *path*, have still to work in.
     """
     if path is not None:
         fold_log(path)

@@ -803,6 +803,31 @@ class StoreLaws:
         assert alone.job.next_fire_time == NOW + MINUTE
 
     @pytest.mark.parametrize("hold", [make_hold(), None], ids=["held", "waiting"])
+    def test_jobs_whose_fire_times_the_ledger_had_are_told_of_and_no_others(
+        self, store: Store, hold: Hold | None, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        store.add([job := make_job("again"), make_job("new")])
+        store.save([next_version(job, held_run(job))])
+
+        fire(store, hold=hold)
+        fire(store, hold=hold, until=NOW + MINUTE)
+
+        assert caplog.messages == ["some fire times of ['again'] were in the ledger already"]
+
+    def test_however_many_fire_times_the_ledger_had_they_are_told_of_in_a_short_line(
+        self, store: Store, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        store.add(jobs := [make_job(f"job-{number:03}") for number in range(12)])
+        store.save([next_version(job, held_run(job)) for job in jobs])
+
+        fire(store)
+
+        (message,) = caplog.messages
+        assert message.startswith("some fire times of ['job-0")
+        assert message.count("job-") == 10
+        assert message.endswith("] and 2 more were in the ledger already")
+
+    @pytest.mark.parametrize("hold", [make_hold(), None], ids=["held", "waiting"])
     @pytest.mark.parametrize("is_open", [True, False], ids=["open", "closed"])
     def test_a_run_is_born_beside_those_that_share_all_but_one_of_what_is_unique_of_it(
         self, store: Store, *, is_open: bool, hold: Hold | None

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.samples import HOUR, MINUTE, NOW, SECOND, held_run, make_hold, make_job, make_node, next_version
-from tests.stores.laws import BellLaws, LendingStoreLaws, LifelineLaws, MakeStore, StoreLaws, fire, held_lifeline
+from tests.samples import HOUR, NOW, SECOND, held_run, make_job, make_node, next_version
+from tests.stores.laws import BellLaws, LendingStoreLaws, LifelineLaws, MakeStore, StoreLaws, held_lifeline
 
-from tickwork.plan import Hold
-from tickwork.stores.base import Store
 from tickwork.stores.postgresql import PostgreSQLStore
 from tickwork.testing import VirtualClock
 
@@ -36,15 +34,3 @@ class TestPostgreSQLStore(StoreLaws, BellLaws, LendingStoreLaws, LifelineLaws):
 
         assert [*store.cut_lifelines()] == ["killed"]
         store.close()
-
-    @pytest.mark.parametrize("hold", [make_hold(), None], ids=["held", "waiting"])
-    def test_jobs_whose_fire_times_the_ledger_had_are_told_of_and_no_others(
-        self, store: Store, hold: Hold | None, caplog: pytest.LogCaptureFixture
-    ) -> None:
-        store.add([job := make_job("again"), make_job("new")])
-        store.save([next_version(job, held_run(job))])
-
-        fire(store, hold=hold)
-        fire(store, hold=hold, until=NOW + MINUTE)
-
-        assert caplog.messages == ["some fire times of ['again'] were in the ledger already"]

@@ -35,7 +35,7 @@ Decide: TypeAlias = Callable[[Iterable[Job], Mapping[int, Sequence[Run]], dateti
 time: what becomes of them, one by one, so that a server can write the first while the others are still decided on, or
 not even read.
 
-A job without a change stays as it is: not yet.
+A job without a change stays as it is: not yet. So do those that it does not come to.
 """
 Stretch: TypeAlias = Callable[[Backfill, Sequence[Run]], Sequence[datetime]]
 """Given a backfill and its active runs: the fire times of which the ledger is to be asked."""

@@ -33,6 +33,7 @@ from tickwork.run import PENDING, RUNNING, Run, RunState
 from tickwork.runlog import NO_LOG, RunLog
 from tickwork.stores import base
 from tickwork.stores.base import USUAL_LEASE, Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
+from tickwork.stores.known import tell_known
 from tickwork.stores.memory.agenda import Agenda
 from tickwork.stores.memory.ledger import Key, Ledger, key_of, read_key
 from tickwork.stores.memory.nodes import Nodes
@@ -156,7 +157,10 @@ class MemoryStore:
             if len(changes) < len(due):
                 changed = {change.job.uid for change in changes}
                 self._put_jobs(job for job in due if job.uid not in changed)
-            return [self._write(change) for change in changes]
+            written = [self._write(change) for change in changes]
+            if written != changes:
+                tell_known(changes, written)
+            return written
 
     def claim(
         self, hold: Hold, *, executor: str, since: datetime | None = None, limit: int, skip: Collection[int] = ()

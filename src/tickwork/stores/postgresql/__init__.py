@@ -36,6 +36,7 @@ from tickwork.run import PENDING, RUNNING, Run, RunKey, RunState
 from tickwork.runlog import NO_LOG, RunLog
 from tickwork.stores import base
 from tickwork.stores.base import USUAL_LEASE, Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
+from tickwork.stores.known import tell_known
 from tickwork.stores.parts import in_parts
 from tickwork.stores.postgresql import moving
 from tickwork.stores.postgresql import statements as sql
@@ -822,8 +823,9 @@ def _as_born(changes: list[Change], moved: int, born: Sequence[int] | None) -> l
     if born is None:
         return changes
     new = {*born}
-    _say_known([change for change in changes if change.job.uid not in new])
-    return [change if change.job.uid in new else change._replace(runs=()) for change in changes]
+    written = [change if change.job.uid in new else change._replace(runs=()) for change in changes]
+    tell_known(changes, written)
+    return written
 
 
 def _advance_otherwise(session: Session, changes: Sequence[Change]) -> list[Change]:
@@ -836,13 +838,8 @@ def _advance_otherwise(session: Session, changes: Sequence[Change]) -> list[Chan
     new = iter(place not in known for place in range(len(runs)))
     written = [change._replace(runs=tuple(run for run in change.runs if next(new))) for change in changes]
     _give_birth(session, [run for change in written for run in change.runs])
-    if known:
-        _say_known([now for before, now in zip(changes, written, strict=True) if len(now.runs) < len(before.runs)])
+    tell_known(changes, written)
     return written
-
-
-def _say_known(changes: Sequence[Change]) -> None:
-    log.error("some fire times of %s were in the ledger already", [change.job.id for change in changes])
 
 
 def _known(session: Session, keys: Arrays) -> set[int]:

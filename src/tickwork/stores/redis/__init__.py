@@ -43,6 +43,7 @@ from tickwork.run import RUNNING, Origin, Run, RunState
 from tickwork.runlog import NO_LOG, RunLog
 from tickwork.stores import base
 from tickwork.stores.base import Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
+from tickwork.stores.known import tell_known
 from tickwork.stores.parts import in_parts
 from tickwork.stores.redis import moving
 from tickwork.stores.redis.address import Address
@@ -281,9 +282,7 @@ class RedisStore:
         glance = self._glance()
         if glance is not None and executor in glance.fire_at and not _has_come(glance.fire_at[executor], end):
             return []
-        now = to_micros(self.clock.now())
-        asked = executor, begin, end, ids_json([*map(uid, skip)]), now, now + IN_HAND // MICROSECOND
-        with self._turn, self._in_hand(asked, limit) as (session, due):
+        with self._in_hand((executor, begin, end, ids_json([*map(uid, skip)])), limit) as (session, due):
             if not due.rests:
                 return []
             jobs = chain.from_iterable(map(self._standing, due.parts()))
@@ -684,29 +683,35 @@ class RedisStore:
 
     @contextmanager
     def _in_hand(self, asked: tuple[str | int, ...], limit: int) -> Iterator[tuple[Session, Due]]:
-        """What is due, and the connection it comes on; what is not written in this block is let go of behind it."""
+        """What is due, and the connection that it comes on; what is not written in this block is let go of after it."""
         self._check_process()
         due: Due | None = None
-        try:
-            with self._server.session() as session:
-                due = Due(session, self._address.prefix, asked, limit)
-                yield session, due
-        except StoreError:
-            raise  # they are in our hand for a moment only
-        except BaseException:
-            if due is not None:
-                with suppress(StoreError):
-                    self._call("let_go", ids_json([*due.in_hand]))
-            raise
+        with self._turn:
+            now = to_micros(self.clock.now())
+            try:
+                with self._server.session() as session:
+                    due = Due(session, self._address.prefix, (*asked, now, now + IN_HAND // MICROSECOND), limit)
+                    yield session, due
+            except StoreError:
+                raise  # they are in our hand for a moment only
+            except BaseException:
+                if due is not None:
+                    with suppress(StoreError):
+                        self._let_go(due)
+                raise
+            self._let_go(due)
+
+    def _let_go(self, due: Due) -> None:
         if due.in_hand:
             self._call("let_go", ids_json([*due.in_hand]))
 
     def _standing(self, due: Sequence[DueRow]) -> Iterator[Job]:
         """The jobs of these rows; a definition that was read before is not read again."""
         known = self._definitions
-        uids = [int(row[0], 16) for row in due]
+        uids = [int(job_uid, 16) for job_uid, _, _, _, _, _ in due]
         unknown = [
-            row[0] for one, row in zip(uids, due, strict=True) if one not in known or known[one].revision != row[2]
+            job_uid for one, (job_uid, _, revision, _, _, _) in zip(uids, due, strict=True)
+            if one not in known or known[one].revision != revision
         ]  # fmt: skip
         if unknown:
             known = {**known, **{job.uid: job for job in self._jobs(uids=unknown)}}
@@ -747,8 +752,10 @@ class RedisStore:
             runs={firing.ids[place - 1]: firing.runs[place - 1] for place in born},
         )
         new = {id(firing.owned[place - 1][1]) for place in born}
-        written = [firing.changes[place - 1] for place in moved]
-        return [change._replace(runs=tuple(run for run in change.runs if id(run) in new)) for change in written]
+        won = [firing.changes[place - 1] for place in moved]
+        written = [change._replace(runs=tuple(run for run in change.runs if id(run) in new)) for change in won]
+        tell_known(won, written)
+        return written
 
     # fill
 

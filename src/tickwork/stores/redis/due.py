@@ -44,10 +44,13 @@ class Due:
 
     def _found(self, lines: bytes, runs: bytes) -> list[DueRow]:
         """Those of these jobs that were not in the first part as well, as is one that another came before meanwhile."""
-        due = read_due(lines)
-        new = {job_uid: rest for job_uid, _, _, _, _, rest in due if job_uid not in self.rests}
-        self.rests.update(new)
-        self.in_hand.update(new)
-        for run in read_runs(row for row in json.loads(runs) if row[0].partition("-")[0] in new):
+        due, active = read_due(lines), json.loads(runs)
+        rests = {row[0]: row[5] for row in due}
+        if again := rests.keys() & self.rests.keys():
+            due = [row for row in due if row[0] not in again]
+            active = [(id, row) for id, row in active if id.partition("-")[0] not in again]
+        self.rests = rests | self.rests
+        self.in_hand.update(rests)
+        for run in read_runs(active):
             self.active.setdefault(run.job_uid, []).append(run)
-        return [row for row in due if row[0] in new]
+        return due

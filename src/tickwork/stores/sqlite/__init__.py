@@ -7,7 +7,6 @@ what it is written on. The versions are compared all the same; the verbs that pe
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
@@ -42,6 +41,7 @@ from tickwork.sqlite.file import DatabaseFile
 from tickwork.sqlite.place import check_place
 from tickwork.stores import base
 from tickwork.stores.base import USUAL_LEASE, Census, Claim, Decide, Fill, Outlook, Pruned, Stretch
+from tickwork.stores.known import tell_known
 from tickwork.stores.prunable import NEVER
 from tickwork.stores.sqlite import moving
 from tickwork.stores.sqlite import statements as sql
@@ -79,8 +79,6 @@ from tickwork.why import MAX_NAMESAKES, SECOND, Evidence, of_its_time
 MAX_CACHED_DEFINITIONS = 20_000
 REMOVED_JOBS_SCAN = 10_000
 """How far back in the ledger the runs of a job are looked for that exists no more."""
-
-log = logging.getLogger("tickwork.store")
 
 
 class SQLiteStore:
@@ -666,7 +664,7 @@ def _advance(connection: sqlite3.Connection, changes: Sequence[Change]) -> list[
         return [*changes]
     answers = iter(born)
     written = [change._replace(runs=tuple(run for run in change.runs if next(answers))) for change in changes]
-    log.error("some fire times of %s were in the ledger already", [change.job.id for change in changes])
+    tell_known(changes, written)
     return written
 
 

@@ -77,7 +77,10 @@ def read_job(row: Row) -> Job:
 
 
 def birth(run: Run) -> Change:
-    """The statement that writes down a run that was just born, and its row."""
+    """The statement that writes down a run that was just born, and its row.
+
+    What runs at its fire time is held plainly (see `is_held_plainly`): `plan.fire` makes no other. A shorter question.
+    """
     if run.state is RUNNING and run.available_at is run.fire_time and run.expires_at is None:
         assert run.lease_until is not None
         lease_until = to_micros(run.lease_until)
