@@ -730,7 +730,7 @@ class RedisStore:
                 firings.append(firing := Firing(part, due.rests))
                 self._note_taken(run for _, run in firing.owned)
                 yield firing.words(executor, self._name, to_micros(self.clock.now()))
-            due.rest()  # whoever decided may have had enough before
+            due.second()  # whoever decided may have had enough before it
 
         answers = self._write_each("fire", words(), session=session)
         due.in_hand.difference_update(*(firing.uids for firing in firings))

@@ -13,7 +13,10 @@ from tickwork.stores.redis.server import Session
 
 
 class Due:
-    """What is due, in two parts: the server looks for most of it while the first is decided on."""
+    """What is due, in two parts: the server looks for most of it while the first is decided on.
+
+    *asked* is what the script is given before it is told how many.
+    """
 
     def __init__(self, session: Session, prefix: str, asked: tuple[str | int, ...], limit: int) -> None:
         self.rests: dict[str, str] = {}
@@ -23,34 +26,30 @@ class Due:
         self.active: dict[int, list[Run]] = {}
         """Their active runs, by uid of the job."""
         most = min(limit, PART)
-        lines, runs, looked_at = session.call("due", prefix, *asked, most, 0)
-        self._first = self._found(lines, runs)
+        self._first, looked_at = self._read(*session.call("due", prefix, *asked, most, 0))
         self._answer: Callable[[], Any] | None = None
         if len(self._first) == most < limit:
             self._answer = session.call_ahead("due", prefix, *asked, limit - most, looked_at)
 
     def parts(self) -> Iterator[list[DueRow]]:
         yield self._first
-        yield self.rest()
+        yield self.second()
 
-    def rest(self) -> list[DueRow]:
-        """The second part, once. It has to be read before anything is that was asked behind it, whoever wants it."""
+    def second(self) -> list[DueRow]:
+        """The second part, once; to be read before the answer to anything that was asked after it."""
         answer, self._answer = self._answer, None
-        told = None if answer is None else answer()
-        if told is None:  # there is none, or the server has just forgotten the script: due in the next round
+        if answer is None or (told := answer()) is None:  # the server has just forgotten the script: in the next round
             return []
-        lines, runs, _ = told
-        return self._found(lines, runs)
+        return self._read(*told)[0]
 
-    def _found(self, lines: bytes, runs: bytes) -> list[DueRow]:
-        """Those of these jobs that were not in the first part as well, as is one that another came before meanwhile."""
+    def _read(self, lines: bytes, runs: bytes, looked_at: int) -> tuple[list[DueRow], int]:
         due, active = read_due(lines), json.loads(runs)
         rests = {row[0]: row[5] for row in due}
-        if again := rests.keys() & self.rests.keys():
+        if again := rests.keys() & self.rests.keys():  # others came before them meanwhile
             due = [row for row in due if row[0] not in again]
             active = [(id, row) for id, row in active if id.partition("-")[0] not in again]
         self.rests = rests | self.rests
         self.in_hand.update(rests)
         for run in read_runs(active):
             self.active.setdefault(run.job_uid, []).append(run)
-        return due
+        return due, looked_at
