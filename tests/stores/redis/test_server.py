@@ -8,6 +8,7 @@ import secrets
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -360,6 +361,22 @@ def test_due_jobs_are_in_the_hand_of_one_node_and_for_a_moment_only(store: Redis
     other.close()
 
 
+def test_threads_of_one_process_fire_one_after_the_other(store: RedisStore) -> None:
+    store.beat(make_node())  # alone, so that it takes nothing in hand
+    store.add([make_job()])
+    with ThreadPoolExecutor(1) as pool:
+        others: list[Future[Sequence[Change]]] = []
+
+        def decide(jobs: Iterable[Job], *_: object) -> Iterator[Change]:
+            others.append(pool.submit(fire, store))
+            wait(others, timeout=0.1)  # the time in which it would be first
+            yield from map(fire_once, jobs)
+
+        fired = store.fire(decide, executor="threads", until=NOW, limit=9)
+
+        assert (len(fired), [one.result() for one in others]) == (1, [[]])
+
+
 @contextmanager
 def between_two_parts(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> Iterator[None]:
     """While the first of what is due has been read, and the rest has not been asked for."""
@@ -592,6 +609,7 @@ def test_what_a_run_costs_the_server_does_not_grow_with_what_is_there(server: Re
     with_much = commands_of_one_run()
 
     noted = {name: with_much[name] - with_little.get(name, 0) for name in with_much}
+    assert with_little["cmdstat_evalsha"] == 4, "jobs, due, fire, settle: what was fired is not let go of as well"
     assert sum(noted.values()) <= 8, "since runs wait, it is looked whether this job's do"
     store.close()
 
