@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 import re
 import secrets
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -375,6 +377,32 @@ def test_threads_of_one_process_fire_one_after_the_other(store: RedisStore) -> N
         fired = store.fire(decide, executor="threads", until=NOW, limit=9)
 
         assert (len(fired), [one.result() for one in others]) == (1, [[]])
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded:DeprecationWarning")
+def test_a_child_that_is_forked_while_its_parent_fires_has_a_turn_and_a_connection_of_its_own(
+    store: RedisStore,
+) -> None:
+    store.beat(make_node())  # alone, so that it takes nothing in hand
+    store.add([make_job("a"), make_job("b", next_fire_time=NOW + SECOND)])
+
+    def decide(jobs: Iterable[Job], *_: object) -> Iterator[Change]:
+        child = os.fork()
+        if child == 0:
+            try:
+                signal.alarm(5)  # if it waits for a turn that nobody gives back here
+                os._exit(len(fire(store, since=NOW + SECOND, until=NOW + SECOND)))
+            finally:  # a child that goes on would run all other tests
+                os._exit(99)
+        _, status = os.waitpid(child, 0)
+        assert os.waitstatus_to_exitcode(status) == 1
+        yield from map(fire_once, jobs)
+
+    fired = store.fire(decide, executor="threads", until=NOW, limit=9)
+
+    assert [change.job.id for change in fired] == ["a"]
+    assert sorted(run.job_id for run in store.runs()) == ["a", "b"]
 
 
 @contextmanager
