@@ -77,5 +77,9 @@ def test_the_texts(error: TickworkError, message: str) -> None:
     assert str(error) == message
 
 
+def test_a_name_that_is_hardly_like_it_is_not_meant() -> None:
+    assert did_you_mean("every", ["minutes", "retry"]) == " (there are: 'minutes', 'retry')"
+
+
 def test_a_long_list_of_names_is_not_shown() -> None:
     assert did_you_mean("x", [f"name-{number}" for number in range(50)]) == ""

@@ -1209,6 +1209,7 @@ def test_an_unknown_run_is_refused(scheduler: BackgroundScheduler) -> None:
     [
         ({"max_instance": 2}, r"modify_job: expected one of .*, got 'max_instance' \(did you mean 'max_instances'\?\)"),
         ({"id": "other"}, "modify_job: expected one of .*, got 'id'"),
+        ({"minutes": 5}, "modify_job: expected options of the job, got 'minutes', one of its trigger's: use reschedule"),
         ({"next_run_time": None}, "next_run_time: expected a time, got None: pause_job pauses a job"),
         ({"next_run_time": NAIVE}, "next_run_time: expected a time with a time zone"),
         ({"next_run_time": "tomorrow"}, "next_run_time: expected .*, got 'tomorrow'"),

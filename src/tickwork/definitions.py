@@ -38,6 +38,7 @@ JOB_OPTIONS = frozenset({
     *JOB_DEFAULTS, "args", "kwargs", "id", "name", "tags", "metadata", "keep", "next_run_time",
 })  # fmt: skip
 """The options of `Scheduler.add_job` that are not those of its trigger."""
+TRIGGER_OPTIONS = frozenset(name for options in OPTIONS.values() for name in options)
 
 
 class Unset:
@@ -108,6 +109,10 @@ class Definitions:
 
     def changed(self, job: Job, changes: Mapping[str, Any]) -> dict[str, Any]:
         """Changes to *job* as it keeps them, checked like a new job's."""
+        if given := sorted(changes.keys() & TRIGGER_OPTIONS):
+            raise InvalidJobError(
+                f"modify_job: expected options of the job, got {given[0]!r}, one of its trigger's: use reschedule_job"
+            )
         read = dict(changes)
         for name in changes.keys() & {"next_run_time", "next_fire_time"}:
             if changes[name] is None:
@@ -150,7 +155,7 @@ class Definitions:
     def _check_options(self, trigger_args: Mapping[str, Any]) -> None:
         """InvalidJobError for an option of the trigger that was meant as one of the job."""
         for name in trigger_args:
-            if any(name in options for options in OPTIONS.values()):
+            if name in TRIGGER_OPTIONS:
                 continue
             meant = did_you_mean(name, JOB_OPTIONS)
             if meant.startswith(" (did"):

@@ -198,12 +198,16 @@ class ConflictError(StoreError):
 
 LONGEST_NAME = 200
 """What is longer was not meant as a name, and is compared with none."""
+CLOSE = 0.65
+"""How like a name must be, of 1: 'every' is not near 'retry' (0.6)."""
 
 
 def did_you_mean(name: object, known: Iterable[str]) -> str:
     """The tail of an error's sentence: the nearest known name, or all of them if they are few."""
     names = sorted(map(str, known))
-    near = get_close_matches(name, names, n=1) if isinstance(name, str) and len(name) <= LONGEST_NAME else []
+    near: list[str] = []
+    if isinstance(name, str) and len(name) <= LONGEST_NAME:
+        near = get_close_matches(name, names, n=1, cutoff=CLOSE)
     if near:
         return f" (did you mean {near[0]!r}?)"
     if 0 < len(names) <= 20:

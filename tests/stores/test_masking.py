@@ -34,6 +34,11 @@ def test_no_url_that_is_refused_shows_its_secret(scheme: str, place: str) -> Non
     assert "hunter2" not in str(raised.value)
 
 
+def test_options_of_a_file_are_named_and_not_shown() -> None:
+    with pytest.raises(StoreURLError, match=r"and a path, got options behind 'sqlite:///jobs.db': leave out '\?'"):
+        make_store("sqlite:///jobs.db?key=hunter2")
+
+
 def test_the_driver_of_a_url_of_sqlalchemy_is_to_be_left_out() -> None:
     with pytest.raises(StoreURLError, match=r"expected sqlite:///, got .*: leave out '\+aiosqlite'"):
         make_store("sqlite+aiosqlite:///jobs.db")

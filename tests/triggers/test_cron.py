@@ -111,7 +111,8 @@ def test_a_crontab_has_the_rules_of_debian(crontab: str, expected: list[str]) ->
             "cron field 'day_of_week': 7 is not in 0-6 (in day_of_week=7, hour=1, character 13)",
         ),
         ({"year": 1969}, "cron field 'year': 1969 is not in 1970-9999 (in year=1969, character 6)"),
-        ({"hour": -1}, "cron field 'hour': expected a number in 0-23, got '' (in hour=-1, character 6)"),
+        ({"hour": -1}, "cron field 'hour': expected a number in 0-23, got '-1' (in hour=-1, character 6)"),
+        ({"hour": "9-"}, "cron field 'hour': expected a number in 0-23, got '9-' (in hour=9-, character 6)"),
         ({"hour": ""}, "cron field 'hour': expected a number in 0-23, got '' (in hour=, character 6)"),
         (
             {"crontab": "1,,2 * * * *"},

@@ -54,7 +54,7 @@ EXIT_CODES = """
 exit codes:
   0  done; for `run` and `serve`: stopped as asked, and every job ended in time
   1  `run` was stopped, and jobs that still ran at the end of --timeout were cut short;
-     or `health` found no living node that fires, or a job that is overdue;
+     or `health` found no living node that fires, a job that is overdue, or a store that has moved;
      or `docs` found a source that is stale, documents that could not be taken in, or an index that differs
   2  it could not be done; the one line on stderr says why
 """
@@ -86,7 +86,10 @@ def read_command_line(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--version", action="version", version=f"tickwork {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, title="commands")
     target = ("target", "MODULE:SCHEDULER", "where the scheduler is, or a function that makes it: app.jobs:scheduler")
-    store = ("store", "STORE", "sqlite:///jobs.db, or MODULE:SCHEDULER for the store of that scheduler")
+    store = (
+        "store", "STORE",
+        "sqlite:///jobs.db, postgresql://... or redis://..., or MODULE:SCHEDULER for the store of that scheduler",
+    )  # fmt: skip
     job = ("job", "JOB", "the job's id")
     run_id = ("run", "RUN", "the run's id, as `tickwork runs` shows it")
 

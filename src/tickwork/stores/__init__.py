@@ -45,7 +45,12 @@ def make_store(url: str | Store | None, *, clock: Clock | None = None) -> Store:
         raise StoreURLError(f"store: expected redis://, the URL of one server, got {masked(url)!r}: {todo}")
     if dialect == "sqlite" and driver:
         raise StoreURLError(f"store: expected sqlite:///, got {masked(url)!r}: leave out '+{driver}'; none is needed")
-    if scheme != "sqlite" or not rest.startswith("/") or not rest.strip("/") or "?" in rest or ":memory:" in rest:
+    if scheme == "sqlite" and "?" in rest:
+        raise StoreURLError(
+            f"store: expected sqlite:/// and a path, got options behind {masked(url)!r}: leave out '?' and all that "
+            f"follows; none is needed"
+        )
+    if scheme != "sqlite" or not rest.startswith("/") or not rest.strip("/") or ":memory:" in rest:
         raise StoreURLError(f"store: expected {FORMS}, got {masked(url)!r}")
     from tickwork.stores.sqlite import SQLiteStore  # noqa: PLC0415
 

@@ -132,6 +132,8 @@ def _read_part(field: Field, part: str, at: int, seed: str) -> int:
     first, dash, last = span.partition("-")
     if span == "*":
         low, high = field.lowest, field.highest
+    elif dash and not (first and last):
+        raise UnreadableError(f"expected {_say_values(field)}, got {span!r}", at)
     else:
         low = _read_value(field, first, at)
         high = _read_value(field, last, at + len(first) + 1) if dash else field.highest if slash else low

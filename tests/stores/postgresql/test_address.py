@@ -60,6 +60,8 @@ def test_what_the_url_says_stands_before_our_manners() -> None:
         ("postgresql://h/db?pooler=", "pooler: expected on or off, got ''"),
         ("postgresql://me:hunter2/4@h:x/db", r"expected a URL that libpq can read, .*got 'postgresql://\*\*\*@h:x/db'"),
         ("postgresql://me:hunter2@h:99999/db", r"expected a URL that libpq can read, .*got 'postgresql://\*\*\*@h:99999/db'"),
+        ("postgresql://me:hu@hunter2@h/db", r"got 'postgresql://\*\*\*@h/db': write / \? # @ : % in a user or password as"),
+        ("postgresql://me:1234/5?hunter2@h/db", r"expected a URL that libpq can read, .*got 'postgresql://\*\*\*'"),
         ("postgresql://me:hunter2@h:0/db", "expected a URL that libpq can read"),
         ("postgresql://me:hunter2@a,b/db?port=5432,70000", "expected a URL that libpq can read"),
         ("postgresql://me:hunter2%zz@h/db", "expected a URL that libpq can read"),

@@ -112,6 +112,14 @@ def test_who_is_not_let_in_is_told_so_without_the_password(
     )
 
 
+def test_a_server_without_tls_is_an_error_that_will_last_where_it_is_required(postgresql_database: str) -> None:
+    if "TICKWORK_TEST_POSTGRESQL_URL" in os.environ:
+        pytest.skip("another server may have it")
+
+    with pytest.raises(StoreUnusableError, match="SSL was required: check user, password, database, sslmode and"):
+        PostgreSQLStore(f"{postgresql_database}?sslmode=require").open()
+
+
 def test_a_database_that_does_not_exist_is_an_error_that_will_last(postgresql_database: str) -> None:
     url = urlsplit(postgresql_database)._replace(path="/nowhere").geturl()
 

@@ -47,6 +47,8 @@ def test_user_and_password_are_told_to_the_driver_alone() -> None:
         ("redis://me:secret@host:port/0", r"expected a URL such as .*got 'redis://\*\*\*@host:port/0'"),
         ("redis://me:secret@host:99999/0", r"expected a URL such as"),
         ("redis://me:se/cret@host/0", r"expected a URL such as .*write / \? # @ : % in a user or password as %2F"),
+        ("redis://me:a?secret@host/0", r"expected a URL such as .*got 'redis://\*\*\*'"),
+        ("redis://host/zero", r"which ends with the number of a database, got 'redis://host/zero'"),
         ("redis://host/-1", r"expected a URL such as"),
         ("redis://host/0?prefx=a", r"expected one of the options prefix, .*got 'prefx' \(did you mean 'prefix'\?\)"),
         ("redis://host/0?prefix=", r"prefix: expected up to 100 characters .*got ''"),

@@ -53,6 +53,8 @@ class Address:
         ports = parameters.get("port", "").split(",")
         if not all(_is_port(port) for port in ports) or "@" in parameters.get("dbname", ""):
             raise _unreadable(url, written)  # a / in a password, which made a host of the user
+        if base.partition("://")[2].partition("/")[0].count("@") > 1:
+            raise _unreadable(url, written)  # an @ in a password, whose rest libpq takes for the host's, and shows
         schema = own.get("schema")
         if schema is not None and not SCHEMA.fullmatch(schema):
             raise StoreURLError(f"schema: expected the name of a schema, got {schema[:100]!r}: write ?schema=tickwork")
@@ -86,7 +88,7 @@ def _location(parameters: dict[str, str], schema: str | None) -> str:
 def _unreadable(url: str, names: Iterable[str]) -> StoreURLError:
     known = [*(option.keyword.decode() for option in psycopg.pq.Conninfo.get_defaults()), *OPTIONS]
     for name in names:
-        if name not in known:
+        if name not in known and "@" not in name:  # what lies behind a ? in a password
             return StoreURLError(
                 f"store: expected an option of libpq, or schema, create or pooler, "
                 f"got {name[:100]!r}{did_you_mean(name, known)}"

@@ -52,7 +52,7 @@ EXPECTED = (*PASSING, "28", "3D", "42501")
 """Those, and wrong passwords, names of databases and rights: what is told says all, without the driver's own stack."""
 LASTING = (
     "password", "no pg_hba.conf entry", "does not exist", "permission denied", "not permitted", "certificate",
-    "SSL negotiation", "authentication", "service name",
+    "SSL negotiation", "SSL was required", "authentication", "service name",
 )  # fmt: skip
 """Words of a failed connection that show that it will fail again."""
 SHORTAGES = {
@@ -539,7 +539,9 @@ class Server:
     def _told(self, error: psycopg.Error) -> StoreError:
         fault = " ".join(str(error.diag.message_primary or error).split())[:500]
         if error.sqlstate is None and any(word in fault for word in LASTING):
-            return self._unusable("a server that lets us in", fault, "check user, password, database and pg_hba.conf")
+            return self._unusable(
+                "a server that lets us in", fault, "check user, password, database, sslmode and pg_hba.conf"
+            )
         if error.sqlstate == "42501":
             return self._unusable(
                 "the right to use the tables", fault, "see docs/stores.md for the rights that are needed"

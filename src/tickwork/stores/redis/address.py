@@ -54,6 +54,8 @@ class Address:
         base, _, query = rest.partition("?")
         written = {option.partition("=")[0]: option.partition("=")[2] for option in query.split("&") if option}
         for name in written:
+            if "@" in name:  # what lies behind a ? in a password
+                raise _unreadable(scheme, url)
             if name not in OPTIONS:
                 raise StoreURLError(
                     f"store: expected one of the options {', '.join(OPTIONS)}, "
@@ -71,15 +73,19 @@ class Address:
             given: dict[str, Any] = {**read_url(f"{plain}?{options}" if options else plain)}
             database = _database(urlsplit(plain).path)
         except ValueError:
-            raise StoreURLError(
-                f"store: expected a URL such as {scheme}://user:password@host:6379/0, got {masked(url)!r}: write "
-                f"/ ? # @ : % in a user or password as %2F %3F %23 %40 %3A %25"
-            ) from None
+            raise _unreadable(scheme, url) from None
         given.pop("connection_class", None)
         given = {"host": "localhost", "port": 6379} | given | {"db": database}
         chosen = "" if prefix == "tickwork" else f"?prefix={prefix}"
         location = f"{scheme}://{given['host']}:{given['port']}/{database}{chosen}"
         return cls(MANNERS | given, SCHEMES[scheme] == "rediss", f"{{{prefix}}}", location)
+
+
+def _unreadable(scheme: str, url: str) -> StoreURLError:
+    return StoreURLError(
+        f"store: expected a URL such as {scheme}://user:password@host:6379/0, which ends with the number of a "
+        f"database, got {masked(url)!r}: write / ? # @ : % in a user or password as %2F %3F %23 %40 %3A %25"
+    )
 
 
 def _database(path: str) -> int:
