@@ -1459,6 +1459,19 @@ def test_a_node_that_is_resumed_fires_at_once_however_short_ago_it_looked(store:
     assert node.fire_times() == [NOW]
 
 
+def test_a_node_that_is_resumed_though_it_is_not_paused_rests_as_ever(store: Store, clock: VirtualClock) -> None:
+    node, ticks = Node(store), 0
+
+    for _ in range(100):
+        node.loop.resume()
+        if node.loop.next_tick() <= clock.now():
+            node.tick()
+            ticks += 1
+        clock.advance(MILLISECOND)
+
+    assert ticks <= 6
+
+
 def test_so_much_without_news_of_it_lets_nobody_spin(store: Store, clock: VirtualClock) -> None:
     """As may be when it comes from another thread in the instant in which a round takes the news along."""
     node = Node(store)
