@@ -333,14 +333,15 @@ class RedisStore:
         now, glance = to_micros(self.clock.now()), self._glance()
         if not nodes and glance is not None and not _has_come(glance.lapse_at, now):
             return []
-        return self._runs(self._call("lost", now, limit, to_text([*nodes])))
+        return read_runs(self._ask("lost", now, limit, to_text([*nodes])))
 
     def expired(self, limit: int) -> Sequence[Run]:
         now, glance = to_micros(self.clock.now()), self._glance()
         if glance is not None and not _has_come(glance.expire_at, now):
             return []
         words = self._key("expiring"), "-inf", now, "LIMIT", 0, limit
-        return self._runs(self._command("ZRANGEBYSCORE", *words))
+        # Meanwhile somebody may have taken it, or closed it.
+        return [run for run in self._runs(self._command("ZRANGEBYSCORE", *words)) if run.state is RunState.PENDING]
 
     def settle(self, settlements: Iterable[Settlement]) -> Sequence[Settlement]:
         endings: list[Ending] = []
@@ -424,7 +425,8 @@ class RedisStore:
         glance = self._glance()
         if glance is not None and not glance.cancelling:
             return []
-        return self._runs(self._command("SMEMBERS", self._key(f"cancelling:{node}")))
+        asked = self._runs(self._command("SMEMBERS", self._key(f"cancelling:{node}")))
+        return [run for run in asked if run.state is RUNNING]  # the others have ended meanwhile
 
     def outlook(self, executors: Collection[str], *, after: datetime, fire_after: datetime) -> Outlook:
         self._executors = tuple({**dict.fromkeys(self._executors), **dict.fromkeys(executors)})
