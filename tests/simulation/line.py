@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from tickwork.errors import StoreUnavailableError
@@ -127,6 +128,8 @@ class Line:
             world.sleep(world.draw_timeout())
             if world.turns.current is self._process.driver:
                 self._process.out_of_reach_at = world.true
+                if not (self._process.cut_off or world.outage):
+                    self._process.is_impaired_for(timedelta(0))  # until now: its call hung on when all was well again
             raise StoreUnavailableError(f"{verb} does not get through")
         if world.request_is_lost():
             raise StoreUnavailableError(f"{verb} is lost on its way")
