@@ -32,7 +32,7 @@ from tickwork.moves import MoveState, PackedJob, PackedRest, PackedRun
 from tickwork.plan import Change, Filling, cancel, end_backfill, expire, retire, settle
 from tickwork.policies import ONCE
 from tickwork.retention import Retention
-from tickwork.run import Failed, Lost, Origin, Released, Run, Succeeded
+from tickwork.run import Failed, Lost, Origin, Released, Run, RunState, Succeeded
 from tickwork.runlog import LogLine, RunLog
 from tickwork.stores.redis import RedisStore, moving
 from tickwork.stores.redis.server import Session
@@ -211,6 +211,23 @@ def test_a_run_that_changes_while_it_is_found_is_told_as_it_was_or_not_at_all(
     assert found == [run]
     assert found_again in ([run], [])
     assert store.run(run.id) != run
+
+
+def test_a_run_that_is_claimed_in_the_moment_in_which_its_job_is_removed_is_cancelled_with_it(
+    stores: tuple[RedisStore, RedisStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, other = stores
+    store.add([job := make_job(), stays := make_job("stays")])
+    store.claim(make_hold(), executor="threads", limit=9)  # by a script that the server knows from now on
+    waiting, kept = make_run(job, NOW - HOUR), make_run(stays, NOW - HOUR)
+    store.save([next_version(job, waiting), next_version(stays, kept)])
+
+    with behind_the_next_command(monkeypatch, lambda: other.remove(["job"])):
+        claims = store.claim(make_hold(), executor="threads", limit=9)
+
+    assert [claim.run.id for claim in claims] == [kept.id]
+    gone = store.run(waiting.id)
+    assert (gone.state, gone.reason) == (RunState.CANCELLED, "its job was removed")
 
 
 def test_what_is_gone_when_it_is_read_is_not_told(stores: tuple[RedisStore, RedisStore]) -> None:

@@ -319,6 +319,9 @@ class RedisStore:
         self._note_taken(held)
         self._journal.note(runs={run_id(run): written_run(run) for run in held})
         by_uid = {job.uid: job for job in self._jobs(uids=[job_uid for job_uid, _ in jobs])}
+        gone = [Settlement(run.released()) for run in held if run.job_uid not in by_uid]
+        if gone:  # their jobs were removed meanwhile: they are cancelled as those that waited were
+            self.settle(gone)
         return [Claim(by_uid[run.job_uid], run) for run in held if run.job_uid in by_uid]
 
     def renew(self, runs: Sequence[Run], lease_until: datetime) -> Sequence[Run]:
