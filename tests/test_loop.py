@@ -1459,6 +1459,19 @@ def test_a_node_that_is_resumed_fires_at_once_however_short_ago_it_looked(store:
     assert node.fire_times() == [NOW]
 
 
+def test_a_node_that_is_resumed_though_it_is_not_paused_rests_as_ever(store: Store, clock: VirtualClock) -> None:
+    node, ticks = Node(store), 0
+
+    for _ in range(100):
+        node.loop.resume()
+        if node.loop.next_tick() <= clock.now():
+            node.tick()
+            ticks += 1
+        clock.advance(MILLISECOND)
+
+    assert ticks <= 6
+
+
 def test_so_much_without_news_of_it_lets_nobody_spin(store: Store, clock: VirtualClock) -> None:
     """As may be when it comes from another thread in the instant in which a round takes the news along."""
     node = Node(store)
@@ -2112,6 +2125,21 @@ def test_an_idle_node_has_one_round_a_poll_after_a_run_that_expired_between_two(
 
     assert [run.state for run in store.runs()] == [RunState.MISSED]
     assert 59 <= counted.calls["outlook"] <= 60
+
+
+@pytest.mark.parametrize("poll", [1, 5, 20, 60])
+def test_a_node_with_much_to_do_does_not_look_for_what_is_lost_in_each_round(clock: VirtualClock, poll: int) -> None:
+    """But twice a poll at most; and when a lease ends, of which one is near at any time if a poll is long."""
+    counted = CountingStore(MemoryStore(clock=clock))
+    node = Node(counted.as_store(), lease=LEASE, poll=poll * SECOND, takes=3 * SECOND)
+    counted.add([make_job(trigger=IntervalTrigger(seconds=0.5), max_instances=10)])
+    advance(clock, 3 * poll * SECOND, node)
+    counted.calls.clear()
+
+    advance(clock, MINUTE, node)
+
+    assert counted.calls["together"] > 200
+    assert MINUTE / (poll * SECOND) <= counted.calls["lost"] <= MINUTE / min(poll * SECOND / 2, LEASE / 2)
 
 
 def test_a_node_that_is_frozen_is_dead_after_its_lease_and_back_in_a_new_stretch(

@@ -85,9 +85,10 @@ class Lookout:
     def is_time(self, planned: datetime, now: datetime) -> bool:
         """Whether this round takes along what is to be looked for at *planned*, or within half a poll.
 
-        What is looked for once a poll would stay apart if it ever was, and have rounds of its own for good.
+        What is looked for once a poll would stay apart if it ever was, and have rounds of its own for good. However
+        long a poll is, the end of a lease that is renewed in time is not taken along: each round would look for it.
         """
-        return planned - now <= self._timing.poll / 2
+        return planned - now <= min(self._timing.poll / 2, self._timing.lease / 6)
 
     def comes_before(self, fire_time: datetime) -> bool:
         """Whether a look is planned early enough for this fire time."""

@@ -482,8 +482,9 @@ class Loop:
 
     def resume(self) -> None:
         """Fire again, and at once: who waits for that has perhaps just looked at what is due."""
-        self.paused = False
-        self._end_rest()
+        if self.paused:
+            self.paused = False
+            self._end_rest()
 
     def stop(self, at: datetime | None) -> None:
         """Take nothing more, give back what has not begun, and finish when the rest has ended.

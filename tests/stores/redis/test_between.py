@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
 import pytest
 import redis
@@ -27,11 +29,13 @@ from tickwork.clock import to_micros
 from tickwork.declaration import declaration_of
 from tickwork.job import Job
 from tickwork.moves import MoveState, PackedJob, PackedRest, PackedRun
-from tickwork.plan import Change, Filling, cancel, end_backfill, retire, settle
+from tickwork.plan import Change, Filling, cancel, end_backfill, expire, retire, settle
+from tickwork.policies import ONCE
 from tickwork.retention import Retention
-from tickwork.run import Failed, Origin, Released, Run, Succeeded
+from tickwork.run import Failed, Lost, Origin, Released, Run, RunState, Succeeded
 from tickwork.runlog import LogLine, RunLog
 from tickwork.stores.redis import RedisStore, moving
+from tickwork.stores.redis.server import Session
 from tickwork.testing import VirtualClock
 
 
@@ -153,6 +157,77 @@ def test_a_backfill_whose_runs_change_while_it_is_ended_cancels_them_as_they_are
     assert asked == [1, 2]
     assert cancelled == [store.run(run.id)]
     assert (store.run(run.id).cancel_reason, store.run(run.id).lease_until) == ("enough", NOW + HOUR)
+
+
+@contextmanager
+def behind_the_next_command(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> Iterator[None]:
+    """Between the first answer of the server and what is asked next, if anything is."""
+    command, acts = Session.command, [act]
+
+    def act_behind(session: Session, *words: Any) -> Any:
+        answer = command(session, *words)
+        while acts:
+            acts.pop()()
+        return answer
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Session, "command", act_behind)
+        yield
+
+
+@pytest.mark.parametrize(
+    ("verb", "between"),
+    [
+        ("lost", "closed"), ("lost", "renewed"), ("lost", "given back"), ("expired", "closed"),
+        ("cancelling", "closed"), ("cancelling", "given back"),
+    ],
+)  # fmt: skip
+def test_a_run_that_changes_while_it_is_found_is_told_as_it_was_or_not_at_all(
+    stores: tuple[RedisStore, RedisStore], clock: VirtualClock, monkeypatch: pytest.MonkeyPatch, verb: str, between: str
+) -> None:
+    """Who decides on it relies on that: a run that is closed is not lost, and one that was renewed neither."""
+    store, other = stores
+    store.add([job := make_job()])
+    run = held_run(job, lease_until=NOW + MINUTE, cancel_reason="enough" if verb == "cancelling" else None)
+    if verb == "expired":
+        run = make_run(job, expires_at=NOW + MINUTE)
+    store.save([next_version(job, run, next_fire_time=None)])
+    clock.advance(MINUTE)
+
+    find = {"lost": lambda: store.lost(9), "expired": lambda: store.expired(9)}.get(verb, lambda: store.cancelling("a"))
+
+    def change() -> None:
+        if verb == "expired":
+            other.cancel([expire(run, NOW + MINUTE)])
+        elif between == "renewed":
+            other.renew([run], NOW + HOUR)
+        else:
+            other.settle([settle(run, ONCE, Lost("it is gone") if between == "closed" else Released(), NOW)])
+
+    found = find()
+    with behind_the_next_command(monkeypatch, change):
+        found_again = find()
+
+    assert found == [run]
+    assert found_again in ([run], [])
+    assert store.run(run.id) != run
+
+
+def test_a_run_that_is_claimed_in_the_moment_in_which_its_job_is_removed_is_cancelled_with_it(
+    stores: tuple[RedisStore, RedisStore], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, other = stores
+    store.add([job := make_job(), stays := make_job("stays")])
+    store.claim(make_hold(), executor="threads", limit=9)  # by a script that the server knows from now on
+    waiting, kept = make_run(job, NOW - HOUR), make_run(stays, NOW - HOUR)
+    store.save([next_version(job, waiting), next_version(stays, kept)])
+
+    with behind_the_next_command(monkeypatch, lambda: other.remove(["job"])):
+        claims = store.claim(make_hold(), executor="threads", limit=9)
+
+    assert [claim.run.id for claim in claims] == [kept.id]
+    gone = store.run(waiting.id)
+    assert (gone.state, gone.reason) == (RunState.CANCELLED, "its job was removed")
 
 
 def test_what_is_gone_when_it_is_read_is_not_told(stores: tuple[RedisStore, RedisStore]) -> None:

@@ -304,6 +304,9 @@ class RedisStore:
         self._note_taken(held)
         self._journal.note(runs={run_id(run): written_run(run) for run in held})
         by_uid = {job.uid: job for job in self._jobs(uids=[job_uid for job_uid, _ in jobs])}
+        gone = [Settlement(run.released()) for run in held if run.job_uid not in by_uid]
+        if gone:  # their jobs were removed meanwhile: they are cancelled as those that waited were
+            self.settle(gone)
         return [Claim(by_uid[run.job_uid], run) for run in held if run.job_uid in by_uid]
 
     def renew(self, runs: Sequence[Run], lease_until: datetime) -> Sequence[Run]:
@@ -318,14 +321,15 @@ class RedisStore:
         now, glance = to_micros(self.clock.now()), self._glance()
         if not nodes and glance is not None and not _has_come(glance.lapse_at, now):
             return []
-        return self._runs(self._call("lost", now, limit, to_text([*nodes])))
+        return read_runs(self._ask("lost", now, limit, to_text([*nodes])))
 
     def expired(self, limit: int) -> Sequence[Run]:
         now, glance = to_micros(self.clock.now()), self._glance()
         if glance is not None and not _has_come(glance.expire_at, now):
             return []
         words = self._key("expiring"), "-inf", now, "LIMIT", 0, limit
-        return self._runs(self._command("ZRANGEBYSCORE", *words))
+        # Meanwhile somebody may have taken it, or closed it.
+        return [run for run in self._runs(self._command("ZRANGEBYSCORE", *words)) if run.state is RunState.PENDING]
 
     def settle(self, settlements: Iterable[Settlement]) -> Sequence[Settlement]:
         endings: list[Ending] = []
@@ -409,7 +413,8 @@ class RedisStore:
         glance = self._glance()
         if glance is not None and not glance.cancelling:
             return []
-        return self._runs(self._command("SMEMBERS", self._key(f"cancelling:{node}")))
+        asked = self._runs(self._command("SMEMBERS", self._key(f"cancelling:{node}")))
+        return [run for run in asked if run.state is RUNNING]  # the others have ended meanwhile
 
     def outlook(self, executors: Collection[str], *, after: datetime, fire_after: datetime) -> Outlook:
         self._executors = tuple({**dict.fromkeys(self._executors), **dict.fromkeys(executors)})

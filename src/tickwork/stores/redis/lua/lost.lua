@@ -1,8 +1,8 @@
--- Read the running runs whose lease has ended; and those that some nodes hold, behind them.
+-- Read the running runs whose lease has ended; and those that some nodes hold, behind them: [run, row].
 -- ARGV: the time, how many, nodes.
 
 if is_quiet(tonumber(ARGV[1])) then
-  return {}
+  return '[]'
 end
 local limit = tonumber(ARGV[2])
 local lost = call('ZRANGEBYSCORE', P .. ':leases', '-inf', ARGV[1], 'LIMIT', 0, limit)
@@ -18,4 +18,7 @@ if next(dead) then
     end
   end
 end
-return lost
+for place, row in ipairs(fields(':open', lost)) do
+  lost[place] = '["' .. lost[place] .. '",' .. row .. ']'
+end
+return listed(lost)
