@@ -193,7 +193,7 @@ def test_a_fire_time_that_no_node_was_there_for(store: Store, clock: VirtualCloc
     assert answer.fire_time == at(5)
     assert answer.sentence == (
         "missed: fired 0:08:05 late, and misfire_grace_time is 0:00:30; no node was alive, since node a on web-1 was "
-        "last heard of at 2026-01-01 00:01:08 UTC, until 2026-01-01 00:10:05 UTC; one row answers for all from "
+        "last heard of at 2026-01-01 00:01:07.950000 UTC, until 2026-01-01 00:10:05 UTC; one row answers for all from "
         "2026-01-01 00:02 UTC through 2026-01-01 00:09 UTC"
     )
 
@@ -229,7 +229,7 @@ def test_what_ran_late_because_no_node_was_alive_says_so(
 
     late, coalesced, punctual = ask(scheduler, 10), ask(scheduler, 5), ask(scheduler, 11)
 
-    left = "stopped at 2026-01-01 00:01:10 UTC" if stops else "was last heard of at 2026-01-01 00:01:08 UTC"
+    left = "stopped at 2026-01-01 00:01:10 UTC" if stops else "was last heard of at 2026-01-01 00:01:07.950000 UTC"
     nobody = (
         f"; no node was alive, since node before on web-1 {left}, until node after on web-1 started at "
         "2026-01-01 00:10:05 UTC"

@@ -469,7 +469,7 @@ def _() -> Iterator[object]:
         yield
 
 
-@bug("nothing tells who closed a run that was not called", seed=386)
+@bug("nothing tells who closed a run that was not called", seed=91, store="sqlite")
 def _() -> AbstractContextManager[object]:
     return patch.object(plan, "closed_by", lambda run, node: run)
 

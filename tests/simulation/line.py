@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from tickwork.errors import StoreUnavailableError
+from tickwork.run import RunState
 
 if TYPE_CHECKING:
     from tests.simulation.processes import Process
@@ -41,6 +42,8 @@ class Line:
         self.ring: Callable[[], None] | None = None
         self._is_open = False
         self._together: set[Actor] = set()
+        self._closing: set[Actor] = set()
+        """Those whose commit closes runs that were not called here: two may close one at the same instant."""
 
     def open(self, ring: Callable[[], None] | None = None) -> None:
         self.ring = ring or self.ring
@@ -74,11 +77,12 @@ class Line:
             world.turns.park()
             return
         self._together.add(actor)
+        self._closing.discard(actor)
         try:
             with self._store.together():
                 yield
                 world.turns.park()
-                self._fail_on_the_way("commit")
+                self._fail_on_the_way("commit", matters=actor in self._closing)
             world.transactions.commit()
         finally:
             self._together.discard(actor)
@@ -108,6 +112,8 @@ class Line:
             if verb == "cancelling":  # in the order of a set, where it does not matter
                 reply = sorted(reply, key=lambda run: run.id)
             world.note(self._process, verb, args, reply)
+            if _closes_for_others(verb, reply):
+                self._closing.add(actor)
             if world.transactions is not None and not part_of_more:
                 world.transactions.commit()
         finally:
@@ -122,16 +128,17 @@ class Line:
             world.hint(self._process)
         return reply
 
-    def _fail_on_the_way(self, verb: str) -> None:
+    def _fail_on_the_way(self, verb: str, *, matters: bool = False) -> None:
         world = self._world
         if self._process.cut_off or world.outage:
-            world.sleep(world.draw_timeout())
+            timeout = world.draw_timeout()
+            if world.turns.current is self._process.driver:
+                self._process.is_impaired_for(timedelta(seconds=timeout))  # its call hangs on if all is well before
+            world.sleep(timeout)
             if world.turns.current is self._process.driver:
                 self._process.out_of_reach_at = world.true
-                if not (self._process.cut_off or world.outage):
-                    self._process.is_impaired_for(timedelta(0))  # until now: its call hung on when all was well again
             raise StoreUnavailableError(f"{verb} does not get through")
-        if world.request_is_lost():
+        if world.request_is_lost(matters=matters):
             raise StoreUnavailableError(f"{verb} is lost on its way")
 
     def _meet_its_doom(self, verb: str) -> None:
@@ -145,6 +152,13 @@ class Line:
         if self._process.cut_off or world.outage or world.reply_is_lost():
             world.tell(self._process.name, "is not told", verb)
             raise StoreUnavailableError(f"the reply of {verb} is lost")
+
+
+def _closes_for_others(verb: str, reply: Any) -> bool:
+    """Whether this has closed runs that nobody called."""
+    if verb == "settle":
+        return any(settlement.run.state is RunState.LOST for settlement in reply)
+    return verb == "cancel" and bool(reply)
 
 
 class Transactions:

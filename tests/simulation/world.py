@@ -187,8 +187,8 @@ class World:
     def tell(self, who: str, what: str, about: Any = "") -> None:
         self.history.append((self.true, who, what, about))
 
-    def request_is_lost(self) -> bool:
-        return not self.healed and self.weather.has("lost request") and self.rng.random() < 0.01
+    def request_is_lost(self, *, matters: bool) -> bool:
+        return not self.healed and self.weather.has("lost request") and self.rng.random() < (0.25 if matters else 0.01)
 
     def reply_is_lost(self) -> bool:
         return not self.healed and self.weather.has("lost reply") and self.rng.random() < 0.02
