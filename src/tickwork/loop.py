@@ -481,7 +481,7 @@ class Loop:
             self.wake()
 
     def resume(self) -> None:
-        """Fire again, and at once: who waits for that has perhaps just looked at what is due."""
+        """Fire again, and at once: not only after the rest that follows a round in which nothing was fired."""
         if self.paused:
             self.paused = False
             self._end_rest()
